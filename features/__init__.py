@@ -1,0 +1,1 @@
+"""Floor 1: events become a customer's context."""

@@ -1,0 +1,1 @@
+"""Floor 1: a context becomes scores and draws."""

@@ -1,0 +1,82 @@
+"""Every error that `nba` raises on purpose.
+
+    NbaError
+    ├── InvalidInput        a field of a request, event or file is wrong      (HTTP 422)
+    │   └── InvalidFile     the same, with the file and the line
+    ├── NotFound            the named thing is not in the log                 (HTTP 404)
+    ├── StoreUnavailable    the log cannot be reached or written now          (HTTP 503)
+    ├── UnknownSchema       the log's tables are not of this version
+    └── InvalidBundle       a model bundle does not match its manifest or this journey
+
+A message names the thing, the value and the remedy, and never carries more of the value than
+`shown` lets through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class NbaError(Exception):
+    """The base of every error that `nba` raises on purpose."""
+
+
+class InvalidInput(NbaError):
+    """`field` holds `value`, which is not allowed; `remedy` says what is."""
+
+    def __init__(self, field: str, value: object, remedy: str) -> None:
+        self.field = field
+        self.value = shown(value)
+        self.remedy = remedy
+        super().__init__(f"{field}: {self.value}: {remedy}")
+
+
+class InvalidFile(InvalidInput):
+    """An `InvalidInput` at `line` of `file`; `field` is the path inside the file."""
+
+    def __init__(self, file: str, line: int, field: str, value: object, remedy: str) -> None:
+        super().__init__(field, value, remedy)
+        self.file = file
+        self.line = line
+        self.args = (f"{file}:{line}: {field}: {self.value}: {remedy}",)
+
+
+class NotFound(NbaError):
+    """Nothing in the log has this id."""
+
+
+class StoreUnavailable(NbaError):
+    """The log cannot be reached or written now; the same call may succeed later."""
+
+
+class UnknownSchema(NbaError):
+    """The database holds tables of a version that this program does not know."""
+
+
+class InvalidBundle(NbaError):
+    """A bundle's files do not match its manifest, or its columns do not match this journey."""
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """A value as an error may show it: printable, on one line, at most `limit` characters.
+
+    >>> shown("a\\nb")
+    "'a\\\\nb'"
+    """
+    text = ascii(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A remedy for an unknown name.
+
+    >>> did_you_mean("chanel", ["channel", "kind"])
+    "did you mean 'channel'?"
+    """
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    return f"known names: {listed or 'none'}"

@@ -1,0 +1,180 @@
+"""The journey file: one YAML file in which the owner maps, prices and limits.
+
+It holds the map (scenes, journeys, stages, touchpoints), the mapping of events to touchpoints,
+the traits and request facts that rules may name, the actions with their rules, costs and values,
+the contact cap, how reward and churn are defined, and how the draw explores. `docs/journey.md`
+explains each field; `docs/journey.schema.json` lets editors complete it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+FORMAT_VERSION = 1
+NODE_MINUTES = 30  # visits to one touchpoint within this time are one node
+NODES_KEPT = 10  # nodes in the emotion ring
+CONTACTS_KEPT = 32  # contacts in the contact ring: a cap cannot look further back
+
+Identifier = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z][a-z0-9_]{0,62}\Z",
+        description="lower case, digits and underscores, starting with a letter",
+    ),
+]
+Text = Annotated[str, Meta(min_length=1, max_length=500)]
+Positive = Annotated[float, Meta(gt=0)]
+NonNegative = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Valence = Annotated[float, Meta(ge=-1, le=1)]
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mapping of the journey file; an unknown key is an error."""
+
+
+class Touchpoint(_Part):
+    """A place where customer and company meet."""
+
+    id: Identifier
+    kind: Literal["digital", "physical", "human", "spatial"]
+    channel: Identifier
+    owner: Text  # the department that answers for it
+    name: Text | None = None
+    importance: Annotated[int, Meta(ge=1, le=4)] = 2  # 4 is a moment of truth
+
+
+class JourneyStage(_Part):
+    """A step of the customer's journey, in order."""
+
+    id: Identifier
+    touchpoints: Annotated[list[Touchpoint], Meta(min_length=1)]
+    name: Text | None = None
+    leaving: bool = False  # the stage in which the relationship ends; one is needed
+
+
+class Journey(_Part):
+    """The bridge between a scene and its touchpoints."""
+
+    id: Identifier
+    stages: Annotated[list[JourneyStage], Meta(min_length=1)]
+    name: Text | None = None
+
+
+class Scene(_Part):
+    """A situation in the customer's life."""
+
+    id: Identifier
+    journeys: Annotated[list[Journey], Meta(min_length=1)]
+    name: Text | None = None
+
+
+class EventMapping(_Part):
+    """An event by name, and by a condition on its properties; the first that holds counts."""
+
+    id: Identifier  # the kind of event that the kernel counts
+    event: Text  # its name, as sent
+    when: str | None = None  # a rule over `properties.*`
+    touchpoint: Identifier | None = None
+    valence: Valence = 0.0  # prior: how it feels, from -1 to 1
+    amount: Identifier | None = None  # the numeric property that is summed, such as revenue
+    outcome: Literal["positive", "negative"] | None = None  # its meaning for the decision it names
+
+
+class Trait(_Part):
+    """A property of the customer, set by `identify` events, or a fact of the request."""
+
+    type: Literal["number", "boolean", "category"]
+    values: list[str] | None = None  # of a category, in a fixed order
+
+
+class Action(_Part):
+    """Something that we may do at a touchpoint, on a channel."""
+
+    id: Identifier
+    channel: Identifier
+    touchpoint: Identifier
+    name: Text | None = None
+    treatment: Text | None = None  # how it is rendered; passed on to the channel
+    value_eur: float = 0.0  # worth of one good response
+    cost_eur: NonNegative = 0.0  # of offering it once
+    lever: NonNegative = 1.0  # the owner's weight
+    eligible: str | None = None  # a rule over context, traits and request; none: everybody
+    features: dict[Identifier, float] = {}  # what the model may know of it
+
+
+class ContactCap(_Part):
+    """At most `times` contacts within `days`, counted as `per` says."""
+
+    times: Annotated[int, Meta(ge=1, le=CONTACTS_KEPT)]
+    days: Positive
+    per: Literal["action", "channel", "customer"] = "action"
+    exempt: list[Identifier] = []  # action ids that neither count nor are held back
+
+
+class Exploration(_Part):
+    """How the draw explores: epsilon of it is uniform over the candidates."""
+
+    epsilon: Share = 0.1
+
+
+class RewardRule(_Part):
+    """What is learned from: the outcomes of a decision within `window_days`.
+
+    `response`: 1 where an event whose mapping says `outcome: positive` names the decision.
+    `value`: the sum of the amounts of the `events` kinds in the window, less the costs.
+    """
+
+    target: Literal["response", "value"] = "response"
+    window_days: Positive = 7.0
+    events: list[Identifier] = []  # for `value`: the kinds whose amounts are summed
+    minus: list[Identifier] = []  # for `value`: the kinds whose amounts are subtracted
+
+
+class ChurnRule(_Part):
+    """When a customer has left: at `event`, or after `horizon_days` without any of `inactive`."""
+
+    horizon_days: Positive
+    event: Identifier | None = None  # a mapped kind, such as account_closed
+    inactive: list[Identifier] = []  # the kinds that show that she is still with us
+    every_days: Positive = 7.0  # spacing of the moments at which training asks
+
+
+class JourneyFile(_Part):
+    """The whole file."""
+
+    version: Literal[1]
+    name: Identifier
+    scenes: Annotated[list[Scene], Meta(min_length=1)]
+    events: Annotated[list[EventMapping], Meta(min_length=1)]
+    churn: ChurnRule
+    traits: dict[Identifier, Trait] = {}
+    request: dict[Identifier, Trait] = {}  # facts that a channel may send in `context`
+    actions: list[Action] = []
+    no_action_value_eur: float = 0.0  # worth of leaving the customer in peace
+    fallback: list[Identifier] = []  # action ids, tried in order when a part is missing
+    cap: ContactCap | None = None
+    exploration: Exploration = Exploration()
+    reward: RewardRule = RewardRule()
+
+    def stages(self) -> list[tuple[Scene, Journey, JourneyStage]]:
+        """Every stage with where it belongs, in file order."""
+        return [(s, j, g) for s in self.scenes for j in s.journeys for g in j.stages]
+
+    def touchpoints(self) -> list[Touchpoint]:
+        """Every touchpoint once, in file order."""
+        found = {t.id: t for _, _, stage in self.stages() for t in stage.touchpoints}
+        return list(found.values())
+
+    def channels(self) -> list[str]:
+        """The channels of the actions, in file order: those on which we contact."""
+        return list(dict.fromkeys(action.channel for action in self.actions))
+
+    def catalogue_version(self) -> str:
+        """A hash of the whole content: what every decision names."""
+        content = msgspec.json.encode(self, order="deterministic")
+        return "catalogue-" + hashlib.sha256(content).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Journeys, experiments and policies, measured on the log."""

@@ -1,0 +1,1 @@
+"""The log and its stores: one protocol, two implementations."""
