@@ -22,7 +22,7 @@ CONTACTS_KEPT = 32  # contacts in the contact ring: a cap cannot look further ba
 Identifier = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z][a-z0-9_]{0,62}\Z",
+        pattern=r"^[a-z][a-z0-9_]{0,62}$",
         description="lower case, digits and underscores, starting with a letter",
     ),
 ]
