@@ -58,12 +58,12 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     action_id: str
-    p_accept: float | None  # P(customer responds well | context, action); None: value_eur is learned
+    p_accept: float | None  # P(responds well | context, action); None: value_eur is learned
     context_weight: float
     value_eur: float
     lever: float
     cost_eur: float
-    priority: float  # EUR
+    priority: float | None  # EUR; None where nothing was scored
     propensity: float  # P(drawn | context, candidates), in [0, 1]; they sum to 1
 
 

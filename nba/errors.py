@@ -3,6 +3,7 @@
     NbaError
     ├── InvalidInput        a field of a request, event or file is wrong      (HTTP 422)
     │   └── InvalidFile     the same, with the file and the line
+    │       └── InvalidJourney   all that is wrong in one journey file
     ├── NotFound            the named thing is not in the log                 (HTTP 404)
     ├── StoreUnavailable    the log cannot be reached or written now          (HTTP 503)
     ├── UnknownSchema       the log's tables are not of this version
@@ -40,6 +41,25 @@ class InvalidFile(InvalidInput):
         self.file = file
         self.line = line
         self.args = (f"{file}:{line}: {field}: {self.value}: {remedy}",)
+
+    @classmethod
+    def at(cls, file: str, line: int, error: InvalidInput) -> InvalidFile:
+        """`error`, which a part of `file` raised, with its place; the value is shown once."""
+        placed = InvalidFile(file, line, error.field, None, error.remedy)
+        placed.value = error.value
+        placed.args = (f"{file}:{line}: {error}",)
+        return placed
+
+
+class InvalidJourney(InvalidFile):
+    """Every error of one journey file, by line; its own fields are those of the first."""
+
+    def __init__(self, errors: Iterable[InvalidFile]) -> None:
+        self.errors = tuple(sorted(errors, key=lambda error: error.line))
+        first = self.errors[0]
+        super().__init__(first.file, first.line, first.field, None, first.remedy)
+        self.value = first.value
+        self.args = ("\n".join(dict.fromkeys(str(error) for error in self.errors)),)
 
 
 class NotFound(NbaError):

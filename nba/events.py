@@ -31,6 +31,7 @@ ACTION_SHOWN = "Action Shown"
 ACTION_CLICKED = "Action Clicked"
 ACTION_ACCEPTED = "Action Accepted"
 ACTION_DISMISSED = "Action Dismissed"
+REWARD_GIVEN = "Reward Given"  # an outcome that carries its own reward
 ACTION_OUTCOMES = (ACTION_SHOWN, ACTION_CLICKED, ACTION_ACCEPTED, ACTION_DISMISSED)
 
 _CANONICAL = ("event_id", "customer_id", "name", "occurred_at", "received_at", "properties")
@@ -104,7 +105,8 @@ def parse_event(payload: object, received_at: datetime, *, trusted: bool = False
     for key, value in payload.items():
         name = _ALIASES.get(key)
         if name is None:
-            raise InvalidInput(str(key), value, "unknown field, " + did_you_mean(str(key), _ALIASES))
+            remedy = "unknown field, " + did_you_mean(str(key), _ALIASES)
+            raise InvalidInput(str(key), value, remedy)
         if name not in fields or fields[name] is None:
             fields[name] = value
     properties = _properties(fields)

@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from nba.errors import InvalidInput, did_you_mean
+
 FORMAT_VERSION = 1
 NODE_MINUTES = 30  # visits to one touchpoint within this time are one node
 NODES_KEPT = 10  # nodes in the emotion ring
@@ -37,7 +39,7 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A mapping of the journey file; an unknown key is an error."""
 
 
-class Touchpoint(_Part):
+class Touchpoint(_Part, frozen=True):
     """A place where customer and company meet."""
 
     id: Identifier
@@ -48,7 +50,7 @@ class Touchpoint(_Part):
     importance: Annotated[int, Meta(ge=1, le=4)] = 2  # 4 is a moment of truth
 
 
-class JourneyStage(_Part):
+class JourneyStage(_Part, frozen=True):
     """A step of the customer's journey, in order."""
 
     id: Identifier
@@ -57,7 +59,7 @@ class JourneyStage(_Part):
     leaving: bool = False  # the stage in which the relationship ends; one is needed
 
 
-class Journey(_Part):
+class Journey(_Part, frozen=True):
     """The bridge between a scene and its touchpoints."""
 
     id: Identifier
@@ -65,7 +67,7 @@ class Journey(_Part):
     name: Text | None = None
 
 
-class Scene(_Part):
+class Scene(_Part, frozen=True):
     """A situation in the customer's life."""
 
     id: Identifier
@@ -73,7 +75,7 @@ class Scene(_Part):
     name: Text | None = None
 
 
-class EventMapping(_Part):
+class EventMapping(_Part, frozen=True):
     """An event by name, and by a condition on its properties; the first that holds counts."""
 
     id: Identifier  # the kind of event that the kernel counts
@@ -85,14 +87,27 @@ class EventMapping(_Part):
     outcome: Literal["positive", "negative"] | None = None  # its meaning for the decision it names
 
 
-class Trait(_Part):
+class Trait(_Part, frozen=True):
     """A property of the customer, set by `identify` events, or a fact of the request."""
 
     type: Literal["number", "boolean", "category"]
     values: list[str] | None = None  # of a category, in a fixed order
 
+    def check(self, field: str, value: object) -> None:
+        """Raise InvalidInput where `value` is neither null nor of this type."""
+        if value is None:
+            return
+        if self.type == "category":
+            if value not in (self.values or []):
+                raise InvalidInput(field, value, did_you_mean(str(value), self.values or []))
+        elif self.type == "boolean":
+            if not isinstance(value, bool):
+                raise InvalidInput(field, value, "send true, false or null")
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            raise InvalidInput(field, value, "send a number or null")
 
-class Action(_Part):
+
+class Action(_Part, frozen=True):
     """Something that we may do at a touchpoint, on a channel."""
 
     id: Identifier
@@ -107,7 +122,7 @@ class Action(_Part):
     features: dict[Identifier, float] = {}  # what the model may know of it
 
 
-class ContactCap(_Part):
+class ContactCap(_Part, frozen=True):
     """At most `times` contacts within `days`, counted as `per` says."""
 
     times: Annotated[int, Meta(ge=1, le=CONTACTS_KEPT)]
@@ -116,13 +131,13 @@ class ContactCap(_Part):
     exempt: list[Identifier] = []  # action ids that neither count nor are held back
 
 
-class Exploration(_Part):
+class Exploration(_Part, frozen=True):
     """How the draw explores: epsilon of it is uniform over the candidates."""
 
     epsilon: Share = 0.1
 
 
-class RewardRule(_Part):
+class RewardRule(_Part, frozen=True):
     """What is learned from: the outcomes of a decision within `window_days`.
 
     `response`: 1 where an event whose mapping says `outcome: positive` names the decision.
@@ -135,7 +150,7 @@ class RewardRule(_Part):
     minus: list[Identifier] = []  # for `value`: the kinds whose amounts are subtracted
 
 
-class ChurnRule(_Part):
+class ChurnRule(_Part, frozen=True):
     """When a customer has left: at `event`, or after `horizon_days` without any of `inactive`."""
 
     horizon_days: Positive
@@ -144,7 +159,7 @@ class ChurnRule(_Part):
     every_days: Positive = 7.0  # spacing of the moments at which training asks
 
 
-class JourneyFile(_Part):
+class JourneyFile(_Part, frozen=True):
     """The whole file."""
 
     version: Literal[1]

@@ -1,0 +1,121 @@
+"""Bundle: all that is promoted as one, as text and JSON with a checked manifest.
+
+Files: `manifest.json`, `churn.txt`, `touchpoint.txt` (LightGBM text). The bundle's id is the hash
+of its manifest, which holds the hash of every other file; loading checks them and runs no code of
+the bundle's. A part that could not be trained is absent, and the manifest says why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from models.calibration import Calibration
+from models.trees import Trees, trees_from_text
+from nba.errors import InvalidBundle
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One model of the bundle."""
+
+    file: str
+    sha256: str
+    columns: tuple[str, ...]
+    calibration: Calibration | None
+    metrics: dict[str, float] = {}
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the bundle is, without its boosters."""
+
+    format: int
+    schema_hash: str  # of the context columns that both models were trained on
+    catalogue_version: str  # the journey file at training
+    target: str  # of the touchpoint model: response or value
+    horizon_days: float  # of the churn model
+    actions: tuple[str, ...]  # action ids in the order of their codes in the touchpoint model
+    action_features: tuple[str, ...]
+    dataset: str  # fingerprint of the training data
+    seed: int
+    churn: Part | None
+    touchpoint: Part | None
+    missing: dict[str, str] = {}  # part -> why it is not there
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """A manifest with its models in memory."""
+
+    manifest: Manifest
+    churn: Trees | None
+    touchpoint: Trees | None
+
+    @property
+    def bundle_id(self) -> str:
+        return bundle_id(_encoded(self.manifest))
+
+    def files(self) -> dict[str, bytes]:
+        """Every file of the bundle by name; the same bundle gives the same bytes."""
+        files = {MANIFEST: _encoded(self.manifest)}
+        for part, trees in ((self.manifest.churn, self.churn),
+                            (self.manifest.touchpoint, self.touchpoint)):  # fmt: skip
+            if part is not None and trees is not None:
+                files[part.file] = trees.to_text().encode()
+        return files
+
+
+def part(name: str, trees: Trees, metrics: dict[str, float]) -> Part:
+    """The manifest's entry of a model."""
+    return Part(
+        file=f"{name}.txt",
+        sha256=hashlib.sha256(trees.to_text().encode()).hexdigest(),
+        columns=trees.columns,
+        calibration=trees.calibration,
+        metrics=metrics,
+    )
+
+
+def load_bundle(files: Mapping[str, bytes]) -> Bundle:
+    """The bundle in these files.
+
+    Raises InvalidBundle for a missing, altered or unreadable file, or an unknown format.
+    """
+    if MANIFEST not in files:
+        raise InvalidBundle(f"{MANIFEST}: absent; promote the bundle again")
+    try:
+        manifest = msgspec.json.decode(files[MANIFEST], type=Manifest)
+    except msgspec.DecodeError as error:
+        raise InvalidBundle(f"{MANIFEST}: {error}; promote the bundle again") from None
+    if manifest.format != FORMAT:
+        raise InvalidBundle(f"{MANIFEST}: format {manifest.format}; this program reads {FORMAT}")
+    return Bundle(
+        manifest=manifest,
+        churn=_load(files, manifest.churn),
+        touchpoint=_load(files, manifest.touchpoint),
+    )
+
+
+def bundle_id(manifest: bytes) -> str:
+    """The id of the bundle with this manifest."""
+    return "bundle-" + hashlib.sha256(manifest).hexdigest()[:16]
+
+
+def _load(files: Mapping[str, bytes], part: Part | None) -> Trees | None:
+    if part is None:
+        return None
+    content = files.get(part.file)
+    if content is None:
+        raise InvalidBundle(f"{part.file}: absent; promote the bundle again")
+    if hashlib.sha256(content).hexdigest() != part.sha256:
+        raise InvalidBundle(f"{part.file}: altered since training; promote the bundle again")
+    return trees_from_text(content.decode(), part.columns, part.calibration)
+
+
+def _encoded(manifest: Manifest) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=1)

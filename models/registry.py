@@ -1,0 +1,161 @@
+"""The registry: bundles as versions of one model in MLflow, with the aliases that name them.
+
+A version holds the bundle's own files, its figures and pictures, a signature and an input
+example. Nothing in it is pickled, and loading reads text and JSON only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from models.bundle import Bundle, load_bundle
+from nba.errors import NotFound, StoreUnavailable
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+
+MODEL = "nba"
+EXPERIMENT = "nba"
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+class Registry:
+    """Bundles in the MLflow server at `url`.
+
+    Every method raises StoreUnavailable where the server cannot be reached.
+    """
+
+    def __init__(self, url: str) -> None:
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        self._url = url
+        self._error = MlflowException
+        mlflow.set_tracking_uri(url)
+        try:
+            self._experiment = mlflow.set_experiment(EXPERIMENT).experiment_id
+        except MlflowException as error:
+            raise StoreUnavailable(f"MLflow at {url}: {error}") from None
+
+    def save(
+        self,
+        bundle: Bundle,
+        *,
+        example: pd.DataFrame,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        pictures: Mapping[str, bytes],
+        journey: bytes,
+        registered_as: str = CHALLENGER,
+    ) -> str:
+        """Log a run with the bundle, register it, and point an alias at it; gives the version.
+
+        `example`: a few rows of the touchpoint model's columns. `pictures`: PNG by file name.
+        """
+        import mlflow
+
+        with mlflow.start_run(experiment_id=self._experiment, run_name=bundle.bundle_id) as run:
+            mlflow.log_params(dict(params))
+            mlflow.log_metrics(dict(metrics))
+            mlflow.set_tags({**tags, "bundle_id": bundle.bundle_id})
+            mlflow.log_input(_dataset(example, bundle.manifest.dataset), context="training")
+            with TemporaryDirectory() as folder:
+                _write(Path(folder), bundle, example, pictures, journey)
+                mlflow.log_artifacts(folder)
+            source = f"{run.info.artifact_uri}/bundle"
+        client = self._client()
+        try:
+            client.get_registered_model(MODEL)
+        except self._error:
+            client.create_registered_model(MODEL, description="Bundles of the nba service")
+        version = client.create_model_version(
+            MODEL, source=source, run_id=run.info.run_id, tags={"bundle_id": bundle.bundle_id}
+        )
+        client.set_registered_model_alias(MODEL, registered_as, version.version)
+        return str(version.version)
+
+    def load(self, which: str) -> tuple[str, Bundle]:
+        """(version, bundle) of an alias or a version number.
+
+        Raises NotFound for an unknown one, InvalidBundle for files that do not match.
+        """
+        import mlflow
+
+        client = self._client()
+        try:
+            if which.isdecimal():
+                version = client.get_model_version(MODEL, which)
+            else:
+                version = client.get_model_version_by_alias(MODEL, which)
+        except self._error:
+            raise NotFound(
+                f"{which!r}: no such version or alias of {MODEL!r} in MLflow at {self._url}; "
+                "run nba train first"
+            ) from None
+        with TemporaryDirectory() as folder:
+            path = Path(
+                mlflow.artifacts.download_artifacts(artifact_uri=version.source, dst_path=folder)
+            )
+            files = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
+        return str(version.version), load_bundle(files)
+
+    def point(self, alias: str, version: str) -> None:
+        """Point an alias at a version."""
+        self._client().set_registered_model_alias(MODEL, alias, version)
+
+    def note(self, version: str, metrics: Mapping[str, float]) -> None:
+        """Add figures to the run behind a version."""
+        client = self._client()
+        run_id = str(client.get_model_version(MODEL, version).run_id)
+        for name, value in metrics.items():
+            client.log_metric(run_id, name, value)
+
+    def _client(self) -> MlflowClient:
+        from mlflow import MlflowClient
+
+        return MlflowClient(self._url)
+
+
+def _dataset(example: pd.DataFrame, fingerprint: str) -> Any:
+    from mlflow.data.pandas_dataset import from_pandas
+
+    return from_pandas(example, name="log", digest=fingerprint)
+
+
+def _write(
+    folder: Path,
+    bundle: Bundle,
+    example: pd.DataFrame,
+    pictures: Mapping[str, bytes],
+    journey: bytes,
+) -> None:
+    """The run's artifacts: bundle/ with its MLmodel, pictures/, and the journey file."""
+    from mlflow.models import Model, infer_signature
+
+    files = folder / "bundle"
+    files.mkdir()
+    for name, content in bundle.files().items():
+        (files / name).write_bytes(content)
+    rows = example.where(example.notna(), None).to_dict(orient="split", index=False)
+    (files / "input_example.json").write_text(json.dumps(rows))
+    model = Model(
+        artifact_path="bundle",
+        signature=infer_signature(example, example.iloc[:, 0].rename("score")),
+        saved_input_example_info={
+            "artifact_path": "input_example.json",
+            "type": "dataframe",
+            "pandas_orient": "split",
+        },
+    )
+    model.add_flavor("nba", format=str(bundle.manifest.format), bundle_id=bundle.bundle_id)
+    model.save(str(files / "MLmodel"))
+    (folder / "pictures").mkdir()
+    for name, content in pictures.items():
+        (folder / "pictures" / name).write_bytes(content)
+    (folder / "journey.json").write_bytes(journey)

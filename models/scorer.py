@@ -1,0 +1,107 @@
+"""BundleScorer: a bundle bound to a journey, scoring many customers and actions in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.bundle import Bundle
+from models.touchpoint import ACTION, action_rows, touchpoint_rows
+from models.trees import Trees
+from nba.arbitration import NO_ACTION_CODE
+from nba.context import Context, ContextSchema, offered_columns
+from nba.decision import NO_ACTION, Reason
+from nba.errors import InvalidBundle
+
+REASONS = 3  # contributions named in an answer
+
+
+class BundleScorer:
+    """Implements `nba.arbitration.Scorer`.
+
+    Raises InvalidBundle where the bundle was trained on other columns, or misses a model.
+    """
+
+    def __init__(self, bundle: Bundle, schema: ContextSchema) -> None:
+        manifest = bundle.manifest
+        if manifest.schema_hash != schema.schema_hash:
+            raise InvalidBundle(
+                f"{bundle.bundle_id}: trained on {manifest.schema_hash}, the journey file gives "
+                f"{schema.schema_hash}; train and promote again"
+            )
+        if bundle.churn is None or bundle.touchpoint is None:
+            missing = "; ".join(f"{part}: {why}" for part, why in manifest.missing.items())
+            raise InvalidBundle(f"{bundle.bundle_id}: incomplete: {missing}")
+        self.bundle_id = bundle.bundle_id
+        self.learns_value = manifest.target == "value"
+        self.horizon_days = manifest.horizon_days
+        self._churn: Trees = bundle.churn
+        self._touchpoint: Trees = bundle.touchpoint
+        self._schema = schema
+        self._n_actions = len(schema.journey.actions)
+        self._names = [*(action.id for action in schema.journey.actions), NO_ACTION]
+        self._actions = action_rows(schema.journey, manifest.actions, manifest.action_features)
+
+    def touchpoint(self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]) -> np.ndarray:
+        blocks = [
+            self._rows(context, np.asarray(chosen, dtype=int))
+            for context, chosen in zip(contexts, codes, strict=True)
+            if len(chosen)
+        ]
+        return self._touchpoint.predict(np.vstack(blocks)) if blocks else np.empty(0)
+
+    def churn(self, contexts: Sequence[Context]) -> np.ndarray:
+        return self._churn.predict(_stack(contexts))
+
+    def touchpoint_reasons(
+        self, contexts: Sequence[Context], codes: Sequence[int]
+    ) -> list[tuple[Reason, ...]]:
+        rows = np.vstack(
+            [self._rows(c, np.array([code])) for c, code in zip(contexts, codes, strict=True)]
+        )
+        return self._reasons(self._touchpoint, rows, codes)
+
+    def churn_reasons(self, contexts: Sequence[Context]) -> list[tuple[Reason, ...]]:
+        return self._reasons(self._churn, _stack(contexts), [NO_ACTION_CODE] * len(contexts))
+
+    def _rows(self, context: Context, codes: np.ndarray) -> np.ndarray:
+        offered = offered_columns(context, self._n_actions)
+        offered = np.vstack([offered, [np.nan, 0.0]])[codes]
+        repeated = np.broadcast_to(context.values, (len(codes), len(context.values)))
+        return touchpoint_rows(repeated, offered, self._actions[codes])
+
+    def _reasons(
+        self, trees: Trees, rows: np.ndarray, codes: Sequence[int]
+    ) -> list[tuple[Reason, ...]]:
+        shares = trees.contributions(rows)[:, :-1]
+        leading = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :REASONS]
+        return [
+            tuple(
+                self._reason(trees.columns[at], rows[n, at], shares[n, at], codes[n])
+                for at in leading[n]
+                if shares[n, at] != 0.0
+            )
+            for n in range(len(rows))
+        ]
+
+    def _reason(self, column: str, number: float, share: float, code: int) -> Reason:
+        value: object = self._schema.value(column, number)
+        if column == ACTION:
+            value = self._names[code]
+        known = "unknown" if value is None else f"{value:.4g}" if _is_number(value) else value
+        direction = "raises" if share > 0 else "lowers"
+        return Reason(
+            column=column,
+            value=None if np.isnan(number) else float(number),
+            contribution=float(share),
+            text=f"{column} is {known}: {direction} it",
+        )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool)
+
+
+def _stack(contexts: Sequence[Context]) -> np.ndarray:
+    return np.vstack([context.values for context in contexts])

@@ -1,0 +1,174 @@
+"""Context: one customer as of one moment, as a row of named numbers.
+
+The column order and its hash follow from the journey file alone; `features.fold` fills the row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from nba.events import micros
+from nba.journey import (
+    CONTACTS_KEPT,
+    NODE_MINUTES,
+    NODES_KEPT,
+    JourneyFile,
+    Trait,
+)
+from nba.rules import Boolean, Category, Names, NameType, Number
+
+HALF_LIVES_DAYS = {"1h": 1 / 24, "1d": 1.0, "7d": 7.0, "30d": 30.0}
+FOLD_VERSION = 1  # raised when the fold's meaning changes
+UNMAPPED = "unmapped"  # the kind of every event that the journey file does not map
+EMOTION = ("emotion.sum10", "emotion.last", "emotion.min10", "emotion.nodes")
+STAGE = "journey.stage"
+
+
+class ContextSchema:
+    """The columns of a journey's contexts.
+
+    `columns`: names in order. `kinds`: event kinds in order: the mapped ones, `unmapped`, and
+    `contact.<channel>` per action channel. `schema_hash` names the columns and what they mean;
+    `kernel_hash` also the actions, whose codes the contact ring holds.
+    """
+
+    def __init__(self, journey: JourneyFile) -> None:
+        self.journey = journey
+        self.kinds = [mapping.id for mapping in journey.events]
+        self.kinds += [UNMAPPED, *(f"contact.{channel}" for channel in journey.channels())]
+        self.stages = [stage.id for _, _, stage in journey.stages()]
+        self.traits = list(journey.traits)
+        self.columns = [*self._kind_columns(), *EMOTION, STAGE, "journey.days_in_stage"]
+        self.columns += ["customer.days_known", *(f"traits.{trait}" for trait in self.traits)]
+        self.index = {name: position for position, name in enumerate(self.columns)}
+        self.categories = {STAGE: self.stages} | {
+            f"traits.{name}": list(trait.values)
+            for name, trait in journey.traits.items()
+            if trait.values
+        }
+        self.booleans = {
+            f"traits.{name}" for name, trait in journey.traits.items() if trait.type == "boolean"
+        }
+
+    def _kind_columns(self) -> list[str]:
+        with_amount = {mapping.id for mapping in self.journey.events if mapping.amount}
+        columns = []
+        for kind in self.kinds:
+            columns += [f"{kind}.count_{window}" for window in HALF_LIVES_DAYS]
+            columns += [f"{kind}.total", f"{kind}.days_since"]
+            if kind in with_amount:
+                columns += [f"{kind}.sum_{window}" for window in HALF_LIVES_DAYS]
+                columns += [f"{kind}.sum_total"]
+        return columns
+
+    @cached_property
+    def schema_hash(self) -> str:
+        return _digest(
+            "context",
+            [FOLD_VERSION, NODE_MINUTES, NODES_KEPT, HALF_LIVES_DAYS, self.columns],
+            self.journey.scenes,
+            self.journey.events,
+            self.journey.traits,
+        )
+
+    @cached_property
+    def kernel_hash(self) -> str:
+        actions = [(action.id, action.channel) for action in self.journey.actions]
+        return _digest("kernel", [self.schema_hash, CONTACTS_KEPT], actions)
+
+    def value(self, column: str, number: float) -> float | str | bool | None:
+        """A number of the row as people write it: a category's name, a truth value, None."""
+        if np.isnan(number):
+            return None
+        if column in self.categories:
+            return self.categories[column][int(number)]
+        return bool(number) if column in self.booleans else float(number)
+
+
+def rule_names(journey: JourneyFile) -> Names:
+    """What a rule of an action may name: the context's columns and the request's facts."""
+    schema = ContextSchema(journey)
+    names: dict[str, NameType] = {column: Number() for column in schema.columns}
+    names[STAGE] = Category(tuple(schema.stages))
+    for prefix, declared in (("traits", journey.traits), ("request", journey.request)):
+        for name, trait in declared.items():
+            names[f"{prefix}.{name}"] = _name_type(trait)
+    return names
+
+
+def _name_type(trait: Trait) -> NameType:
+    if trait.type == "category":
+        return Category(tuple(trait.values or ()))
+    return Boolean() if trait.type == "boolean" else Number()
+
+
+def _digest(prefix: str, *parts: object) -> str:
+    content = msgspec.json.encode(parts, order="deterministic")
+    return f"{prefix}-{hashlib.sha256(content).hexdigest()[:16]}"
+
+
+class Contact(msgspec.Struct, frozen=True, kw_only=True):
+    """One time we addressed the customer."""
+
+    at_s: float  # seconds since 1970 UTC
+    action: int  # index in the journey's actions, -1 for one that is no longer there
+    channel: int  # index in the journey's action channels, -1 for another
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """One customer as of one moment."""
+
+    customer_id: str
+    as_of: datetime  # UTC
+    seq: int  # the log position up to which it was folded
+    known: bool  # False where the log holds nothing of this customer
+    values: np.ndarray  # (n_columns,) float64, NaN where unknown
+    contacts: tuple[Contact, ...] = ()  # the last CONTACTS_KEPT, oldest first
+
+
+OFFERED = ("offered.days_since", "offered.times")
+DAY_S = 86_400.0
+
+
+def offered_columns(context: Context, n_actions: int) -> np.ndarray:
+    """(n_actions, 2): per action the OFFERED columns, from the contacts that the context keeps."""
+    offered = np.zeros((n_actions, 2))
+    offered[:, 0] = np.nan
+    as_of_s = micros(context.as_of) / 1e6
+    for contact in context.contacts:
+        if 0 <= contact.action < n_actions:
+            offered[contact.action, 0] = (as_of_s - contact.at_s) / DAY_S
+            offered[contact.action, 1] += 1.0
+    return offered
+
+
+class Facts(Mapping[str, Any]):
+    """What rules see of one customer and one request, by name; None where unknown."""
+
+    def __init__(
+        self, schema: ContextSchema, values: np.ndarray, request: Mapping[str, Any]
+    ) -> None:
+        self._schema = schema
+        self._values = values
+        self._request = request
+
+    def __getitem__(self, name: str) -> Any:
+        position = self._schema.index.get(name)
+        if position is not None:
+            return self._schema.value(name, self._values[position])
+        if name.startswith("request."):
+            return self._request.get(name[8:])
+        raise KeyError(name)
+
+    def __iter__(self) -> Any:
+        return iter(self._schema.columns)
+
+    def __len__(self) -> int:
+        return len(self._schema.columns)

@@ -1,0 +1,29 @@
+"""An estimate with its interval, or the reason why there is none."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """A value with a two-sided 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int  # observations
+    ess: float  # effective sample size
+
+
+class Undecided(msgspec.Struct, frozen=True, kw_only=True):
+    """No number, and why."""
+
+    reason: str
+
+
+def as_json(result: Estimate | Undecided) -> dict[str, object]:
+    """For reports: `{value, ci: [low, high], n, ess}`, or `{undecided: reason}`."""
+    if isinstance(result, Undecided):
+        return {"undecided": result.reason}
+    ci = [result.low, result.high]
+    return {"value": result.value, "ci": ci, "n": result.n, "ess": result.ess}

@@ -1,0 +1,183 @@
+"""Between the wire and the nouns: requests in, decisions and customers out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from nba.context import EMOTION, STAGE, Context, ContextSchema
+from nba.decision import NO_ACTION, Candidate, Churn, Decision, Mode, Request
+from nba.errors import InvalidInput
+from nba.events import (
+    ACTION_ACCEPTED,
+    ACTION_CLICKED,
+    ACTION_DISMISSED,
+    ACTION_SHOWN,
+    REWARD_GIVEN,
+    Event,
+    checked_id,
+)
+from serving.wire import (
+    ChosenAction,
+    CustomerAnswer,
+    DecideAnswer,
+    DecideRequest,
+    Factors,
+    FeedbackRequest,
+    ScoredAction,
+)
+
+OUTCOME_EVENTS = {
+    "shown": ACTION_SHOWN,
+    "clicked": ACTION_CLICKED,
+    "accepted": ACTION_ACCEPTED,
+    "dismissed": ACTION_DISMISSED,
+}
+
+
+def to_request(body: DecideRequest) -> Request:
+    """The domain's request. Raises InvalidInput."""
+    for name in ("customer_id", "channel", "placement", "decision_request_id"):
+        value = getattr(body, name)
+        if value is not None:
+            checked_id(name, value)
+    return Request(
+        customer_id=body.customer_id,
+        channel=body.channel,
+        placement=body.placement,
+        request_id=body.decision_request_id,
+        candidates=None if body.candidates is None else tuple(body.candidates),
+        facts=body.context,
+    )
+
+
+def decide_answer(
+    decision: Decision, schema: ContextSchema, *, logged: bool = True
+) -> DecideAnswer:
+    """The answer to a channel."""
+    row = np.frombuffer(decision.context, dtype="<f8")
+    chosen = [
+        _chosen(decision, candidate, rank, schema)
+        for rank, candidate in enumerate(decision.candidates, start=1)
+        if candidate.action_id == decision.action_id != NO_ACTION
+    ]
+    return DecideAnswer(
+        decision_id=decision.decision_id,
+        customer_id=decision.request.customer_id,
+        decided_at=decision.decided_at,
+        mode=decision.mode.value,
+        actions=chosen,
+        no_action=not chosen,
+        fallback_used=decision.mode is Mode.FALLBACK,
+        known_customer=decision.known_customer,
+        propensity=decision.propensity,
+        note=decision.note,
+        candidates=[
+            ScoredAction(
+                action_id=candidate.action_id,
+                rank=rank,
+                priority=candidate.priority,
+                propensity=candidate.propensity,
+                factors=_factors(candidate),
+            )
+            for rank, candidate in enumerate(decision.candidates, start=1)
+        ],
+        filtered=decision.refused,
+        churn=decision.churn,
+        emotion=emotion(schema, row) if decision.context_schema == schema.schema_hash else {},
+        policy=decision.policy,
+        model_version=decision.bundle_id,
+        config_version=decision.catalogue_version,
+        seed=decision.seed,
+        logged=logged,
+    )
+
+
+def emotion(schema: ContextSchema, row: np.ndarray) -> dict[str, float | None]:
+    """The emotion columns of a context row, without their prefix."""
+    named = {column: float(row[schema.index[column]]) for column in EMOTION}
+    return {name.split(".")[1]: None if value != value else value for name, value in named.items()}
+
+
+def customer_answer(
+    schema: ContextSchema,
+    context: Context,
+    churn: Churn | None,
+    decisions: Sequence[Decision],
+) -> CustomerAnswer:
+    """What we know of a customer."""
+    named = {
+        column: schema.value(column, number)
+        for column, number in zip(schema.columns, context.values, strict=True)
+    }
+    stage = named[STAGE]
+    return CustomerAnswer(
+        customer_id=context.customer_id,
+        as_of=context.as_of,
+        traits={name: named[f"traits.{name}"] for name in schema.traits},
+        stage=stage if isinstance(stage, str) else None,
+        emotion=emotion(schema, context.values),
+        churn=churn,
+        context={name: value for name, value in named.items() if value is not None and value != 0},
+        decisions=[decision.decision_id for decision in decisions],
+    )
+
+
+def feedback_event(body: FeedbackRequest, decision: Decision, now: datetime) -> Event:
+    """The event that a feedback stands for. Raises InvalidInput."""
+    if (body.outcome is None) == (body.reward is None):
+        raise InvalidInput("outcome", body.outcome, "send either an outcome or a reward")
+    if body.action_id is not None and body.action_id != decision.action_id:
+        remedy = f"the decision drew {decision.action_id!r}"
+        raise InvalidInput("action_id", body.action_id, remedy)
+    occurred_at = body.occurred_at or now
+    if occurred_at.tzinfo is None:
+        remedy = "give an ISO 8601 time with its offset, such as 2026-01-31T09:30:00Z"
+        raise InvalidInput("occurred_at", occurred_at.isoformat(), remedy)
+    properties: dict[str, Any] = {
+        "decision_id": decision.decision_id,
+        "action_id": decision.action_id,
+    }
+    if body.reward is not None:
+        properties["reward"] = body.reward
+    kind = body.outcome or "reward"
+    event_id = body.event_id or f"feedback:{decision.decision_id}:{kind}"
+    return Event(
+        event_id=checked_id("event_id", event_id),
+        customer_id=decision.request.customer_id,
+        name=OUTCOME_EVENTS[body.outcome] if body.outcome else REWARD_GIVEN,
+        occurred_at=min(max(occurred_at, decision.decided_at), max(now, decision.decided_at)),
+        received_at=max(now, decision.decided_at),
+        properties=properties,
+    )
+
+
+def _chosen(
+    decision: Decision, candidate: Candidate, rank: int, schema: ContextSchema
+) -> ChosenAction:
+    action = next((a for a in schema.journey.actions if a.id == candidate.action_id), None)
+    return ChosenAction(
+        action_id=candidate.action_id,
+        treatment=decision.treatment,
+        channel=action.channel if action else decision.request.channel or "",
+        placement=action.touchpoint if action else decision.request.placement or "",
+        rank=rank,
+        priority=candidate.priority,
+        p_accept=candidate.p_accept,
+        propensity=candidate.propensity,
+        factors=_factors(candidate),
+        reasons=decision.reasons,
+    )
+
+
+def _factors(candidate: Candidate) -> Factors:
+    return Factors(
+        p_accept=candidate.p_accept,
+        context_weight=candidate.context_weight,
+        value_eur=candidate.value_eur,
+        lever=candidate.lever,
+        cost_eur=candidate.cost_eur,
+    )

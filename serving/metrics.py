@@ -1,0 +1,70 @@
+"""Prometheus metrics, with labels that no caller can grow."""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+
+
+class Metrics:
+    """The counters of one process. Every label value comes from a fixed set."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "nba_requests", "HTTP requests", ["route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "nba_request_seconds",
+            "Time to answer",
+            ["route"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.decisions = Counter(
+            "nba_decisions", "Decisions by mode and action", ["mode", "action"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.propensity_sum = Counter(
+            "nba_propensity_sum",
+            "Sum of the probabilities with which an action could have been drawn; audit it "
+            "against nba_decisions_total{mode='live'}",
+            ["action"],
+            registry=self.registry,
+        )
+        self.refused = Counter(
+            "nba_refused", "Actions refused, by stage and rule", ["stage", "rule"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.events = Counter(
+            "nba_events", "Events by what became of them", ["result"], registry=self.registry
+        )
+        self.feedback = Counter(
+            "nba_feedback", "Feedback by outcome", ["outcome"], registry=self.registry
+        )
+        self.degraded = Gauge(
+            "nba_degraded",
+            "1 while decisions come from the fallback",
+            registry=self.registry,
+            multiprocess_mode="max",
+        )
+
+    def text(self) -> bytes:
+        """All metrics; of every worker, where several share a folder."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self.registry)
+        shared = CollectorRegistry()
+        multiprocess.MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+        return generate_latest(shared)

@@ -1,0 +1,93 @@
+"""Settings: read once from the environment, here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from nba.errors import InvalidInput, did_you_mean
+
+PREFIX = "NBA_"
+NOT_SETTINGS = {"NBA_DATA"}  # where tests look for public data sets
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator may choose; each field is the environment variable NBA_<FIELD>."""
+
+    home: Path = Path(".nba")  # the service's own folder
+    journey: Path = Path("examples/bank/journey.yaml")  # the journey file
+    database_url: str | None = None  # PostgreSQL; none: a private server in `home`
+    mlflow_url: str | None = None  # tracking server; none: SQLite in `home`
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 3000
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    reload_s: Annotated[float, Meta(gt=0)] = 2.0  # how often a new champion is looked for
+    body_bytes: Annotated[int, Meta(ge=1024)] = 524_288  # the largest body that is read
+    batch_events: Annotated[int, Meta(ge=1)] = 2_500  # the most events in one call
+    shutdown_s: Annotated[int, Meta(ge=1)] = 20  # how long accepted requests may take to finish
+
+    @property
+    def tracking_url(self) -> str:
+        """Where MLflow keeps runs and bundles."""
+        return self.mlflow_url or f"sqlite:///{self.home.resolve() / 'mlflow.db'}"
+
+    @property
+    def postgres_folder(self) -> Path:
+        """Where the private PostgreSQL lives."""
+        return self.home / "postgres"
+
+    def environ(self) -> dict[str, str]:
+        """The same settings as environment variables, for a child process."""
+        return {
+            PREFIX + name.upper(): str(value)
+            for name in self.__struct_fields__
+            if (value := getattr(self, name)) is not None
+        }
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings in the environment.
+
+    Raises InvalidInput naming the variable, its value and the remedy.
+    """
+    given = os.environ if environ is None else environ
+    hints = get_type_hints(Settings, include_extras=True)
+    known = {PREFIX + name.upper(): name for name in Settings.__struct_fields__}
+    values: dict[str, Any] = {}
+    for variable in sorted(given):
+        if not variable.startswith(PREFIX) or variable in NOT_SETTINGS:
+            continue
+        if variable not in known:
+            raise InvalidInput(variable, given[variable], did_you_mean(variable, known))
+        name, text = known[variable], given[variable].strip()
+        if not text:
+            raise InvalidInput(variable, text, "unset it or give it a value")
+        try:
+            if hints[name] is Path:
+                values[name] = Path(text).expanduser()
+            else:
+                values[name] = msgspec.convert(text, hints[name], strict=False)
+        except msgspec.ValidationError as error:
+            raise InvalidInput(variable, text, str(error)) from None
+    return Settings(**values)
+
+
+def prepare_environment(settings: Settings) -> None:
+    """Set what other packages read from the environment, before any of them is imported."""
+    cache = settings.home.resolve() / "numba"
+    for variable, value in {
+        "NUMBA_CACHE_DIR": str(cache),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "BENTOML_HOME": str(settings.home.resolve() / "bentoml"),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_TRACKING_URI": settings.tracking_url,
+        "MPLBACKEND": "Agg",
+        "OMP_WAIT_POLICY": "passive",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }.items():
+        os.environ.setdefault(variable, value)

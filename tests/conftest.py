@@ -1,0 +1,72 @@
+"""The PostgreSQL that tests use: the one of NBA_DATABASE_URL, else a private one for the session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import count
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
+
+from nba.stores import embedded, schema
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL in which tests make databases."""
+    given = os.environ.get("NBA_DATABASE_URL")
+    if given:
+        yield given
+        return
+    folder = tmp_path_factory.mktemp("data")
+    try:
+        yield embedded.start(folder)
+    finally:
+        embedded.stop(folder)
+
+
+@pytest.fixture(scope="session")
+def _migrated(postgres_server: str) -> Iterator[str]:
+    """A database with the log's tables, to be copied."""
+    with _database(postgres_server) as name:
+        schema.migrate(make_conninfo(postgres_server, dbname=name))
+        yield name
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: str) -> Iterator[str]:
+    """A fresh database without tables."""
+    with _database(postgres_server) as name:
+        yield make_conninfo(postgres_server, dbname=name)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str, _migrated: str) -> Iterator[str]:
+    """A fresh database with the log's tables."""
+    with _database(postgres_server, template=_migrated) as name:
+        yield make_conninfo(postgres_server, dbname=name)
+
+
+class _database:
+    """A database for as long as the block lasts."""
+
+    def __init__(self, server: str, template: str = "template1") -> None:
+        self._server = server
+        self._template = template
+        self.name = f"nba_test_{os.getpid()}_{next(_numbers)}"
+
+    def __enter__(self) -> str:
+        self._run("CREATE DATABASE {} TEMPLATE {}", self.name, self._template)
+        return self.name
+
+    def __exit__(self, *_: object) -> None:
+        self._run("DROP DATABASE {} WITH (FORCE)", self.name)
+
+    def _run(self, statement: str, *names: str) -> None:
+        with psycopg.connect(self._server, autocommit=True) as connection:
+            connection.execute(SQL(statement).format(*map(Identifier, names)))

@@ -1,0 +1,314 @@
+"""Training sets: what was known at each moment, beside what came of it.
+
+The context of a row is the log replayed by the one fold up to what had been received then; its
+label uses later events only. A row whose label window is not over at the end of the log is left
+out: it would look like silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.fold import Fold
+from features.frame import EVERYTHING, Moments, Rows, encode, replay
+from models.touchpoint import action_rows, touchpoint_columns, touchpoint_rows
+from nba.context import DAY_S
+from nba.decision import NO_ACTION
+from nba.events import ACTION_DECIDED, REWARD_GIVEN, Event, micros
+from nba.journey import ChurnRule, RewardRule
+from nba.stores.log import Log
+
+PAGE = 20_000  # events read at a time
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """A log, encoded once for every training set that is drawn from it."""
+
+    fold: Fold
+    events: Sequence[Event]
+    rows: Rows
+    end_s: float  # when the log ends, seconds since 1970 UTC
+    candidates: Mapping[str, tuple[str, ...]]  # of our own decisions, by decision id
+
+    def fingerprint(self) -> str:
+        """A hash over the ids and times of all events, in the order of the log."""
+        digest = hashlib.sha256(self.fold.schema.schema_hash.encode())
+        for event in self.events:
+            digest.update(f"{event.event_id}\t{micros(event.received_at)}\n".encode())
+        return "data-" + digest.hexdigest()[:16]
+
+
+def history_of(
+    fold: Fold, events: Sequence[Event], candidates: Mapping[str, tuple[str, ...]] | None = None
+) -> History:
+    """The history in these events, which are in the order of the log."""
+    end_s = max((micros(event.received_at) / 1e6 for event in events), default=0.0)
+    return History(fold, events, encode(fold, events), end_s, candidates or {})
+
+
+def read_history(
+    fold: Fold, log: Log, progress: Callable[[int], None] = lambda events: None
+) -> History:
+    """The whole log; `progress` is told how many events were read. Raises StoreUnavailable."""
+    events: list[Event] = []
+    while page := log.page_events(events[-1].seq if events else 0, PAGE):
+        events += page
+        progress(len(page))
+    candidates: dict[str, tuple[str, ...]] = {}
+    position = 0
+    while found := log.page_decisions(position, PAGE // 10):
+        for position, decision in found:  # noqa: B007 the last position opens the next page
+            candidates[decision.decision_id] = tuple(c.action_id for c in decision.candidates)
+    return history_of(fold, events, candidates)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingSet:
+    """Rows with labels, in order of time.
+
+    `rows`: (n, n_columns) float64. `labels`: (n,). `at_s`: (n,) the moment of each row.
+    `horizon_s`: how far a label looks ahead.
+    """
+
+    columns: tuple[str, ...]
+    rows: np.ndarray
+    labels: np.ndarray
+    at_s: np.ndarray
+    horizon_s: float
+    customers: np.ndarray
+
+    def part(self, chosen: np.ndarray) -> TrainingSet:
+        """The chosen rows: a mask or positions."""
+        return TrainingSet(
+            columns=self.columns,
+            rows=self.rows[chosen],
+            labels=self.labels[chosen],
+            at_s=self.at_s[chosen],
+            horizon_s=self.horizon_s,
+            customers=self.customers[chosen],
+        )
+
+
+def churn_set(history: History, rule: ChurnRule) -> TrainingSet:
+    """Every `every_days`, each customer who is still there: has she left `horizon_days` later?"""
+    horizon_s = rule.horizon_days * DAY_S
+    active, left = _activity(history, rule)
+    step = rule.every_days * DAY_S
+    last = history.end_s - horizon_s
+    customers: list[str] = []
+    at_s: list[float] = []
+    labels: list[float] = []
+    for customer, times in active.items():
+        gone = left.get(customer, np.inf)
+        begin = np.ceil(times[0] / step) * step
+        for moment in np.arange(begin, min(last, gone), step):
+            if rule.event is not None:
+                label = gone <= moment + horizon_s
+            else:
+                after = np.searchsorted(times, moment, side="right")
+                label = after == len(times) or times[after] > moment + horizon_s
+            customers.append(customer)
+            at_s.append(float(moment))
+            labels.append(float(label))
+    moments = Moments.at(np.array(customers, dtype=object), np.array(at_s))
+    values, _ = replay(history.fold, history.rows, moments)
+    order = np.lexsort((moments.customers.astype(str), moments.as_of))
+    return TrainingSet(
+        columns=tuple(history.fold.schema.columns),
+        rows=values[order],
+        labels=np.array(labels)[order],
+        at_s=moments.as_of[order],
+        horizon_s=horizon_s,
+        customers=moments.customers[order],
+    )
+
+
+def _activity(history: History, rule: ChurnRule) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Per customer: the sorted times of her activity, and when she left."""
+    kind_of = history.fold.encoder.kind
+    times: dict[str, list[float]] = defaultdict(list)
+    left: dict[str, float] = {}
+    showing = set(rule.inactive)
+    for event in history.events:
+        at = micros(event.occurred_at) / 1e6
+        kind = kind_of(event)
+        if rule.event is not None and kind == rule.event:
+            left[event.customer_id] = min(at, left.get(event.customer_id, np.inf))
+        elif rule.event is not None or kind in showing:
+            times[event.customer_id].append(at)
+    return {customer: np.sort(found) for customer, found in times.items()}, left
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decided:
+    """Past decisions with what came of them, in order of time: the touchpoint model's evidence.
+
+    `set`: rows of (context, offered, action) with the label of the drawn action.
+    `actions`: (n,) action ids. `propensity`: (n,) NaN where it was not logged.
+    `reward_eur`: (n,) what the decision was worth, less its cost. `candidates`: the action ids
+    that could have been drawn, empty where they were not logged. `moments`: where each context
+    was looked at, for scoring other actions there.
+    """
+
+    set: TrainingSet
+    actions: np.ndarray
+    propensity: np.ndarray
+    reward_eur: np.ndarray
+    candidates: list[tuple[str, ...]]
+    moments: Moments
+
+
+def decided_set(history: History, rule: RewardRule) -> Decided:
+    """The decisions whose reward window is over, imported ones and our own."""
+    window_s = rule.window_days * DAY_S
+    decisions = [
+        event
+        for event in history.events
+        if event.name == ACTION_DECIDED
+        and isinstance(event.properties.get("action_id"), str)
+        and micros(event.occurred_at) / 1e6 + window_s <= history.end_s
+    ]
+    decisions.sort(key=lambda event: (event.occurred_at, event.seq))
+    journey = history.fold.schema.journey
+    trained = trained_actions(history)
+    features = action_features(history)
+    codes = {action.id: code for code, action in enumerate(journey.actions)}
+    actions = np.array([event.properties["action_id"] for event in decisions], dtype=object)
+    positions = np.array([codes.get(action, -1) for action in actions], dtype=np.int64)
+    moments = Moments(
+        customers=np.array([event.customer_id for event in decisions], dtype=object),
+        as_of=np.array([_looked_at(event) for event in decisions]),
+        seen_seq=np.array([_seen_seq(event) for event in decisions], dtype=np.int64),
+        seen_received=np.array([_seen_received(event) for event in decisions]),
+        actions=positions,
+    )
+    values, offered = replay(history.fold, history.rows, moments)
+    rows = touchpoint_rows(values, offered, action_rows(journey, trained, features)[positions])
+    labels = _labels(history, decisions, rule, window_s)
+    worth = np.array([*(a.value_eur for a in journey.actions), 0.0])[positions]
+    cost = np.array([*(a.cost_eur for a in journey.actions), 0.0])[positions]
+    return Decided(
+        set=TrainingSet(
+            columns=tuple(touchpoint_columns(history.fold.schema.columns, features)),
+            rows=rows,
+            labels=labels,
+            at_s=np.array([micros(event.occurred_at) / 1e6 for event in decisions]),
+            horizon_s=window_s,
+            customers=moments.customers,
+        ),
+        actions=actions,
+        propensity=np.array([_number(event, "propensity") for event in decisions]),
+        reward_eur=labels * (worth if rule.target == "response" else 1.0) - cost,
+        candidates=[_candidates(event, history) for event in decisions],
+        moments=moments,
+    )
+
+
+def trained_actions(history: History) -> tuple[str, ...]:
+    """The action ids in the order of their codes in the touchpoint model; `no_action` last."""
+    return (*(action.id for action in history.fold.schema.journey.actions), NO_ACTION)
+
+
+def action_features(history: History) -> tuple[str, ...]:
+    """The names of the declared action features, which every action shares."""
+    actions = history.fold.schema.journey.actions
+    return tuple(actions[0].features) if actions else ()
+
+
+def _labels(
+    history: History, decisions: Sequence[Event], rule: RewardRule, window_s: float
+) -> np.ndarray:
+    if rule.target == "response":
+        return _responses(history, decisions, window_s)
+    return _values(history, decisions, rule, window_s)
+
+
+def _responses(history: History, decisions: Sequence[Event], window_s: float) -> np.ndarray:
+    """1 where a positive outcome names the decision within its window; a given reward as it is."""
+    outcome_of = {m.id: m.outcome for m in history.fold.schema.journey.events}
+    kind_of = history.fold.encoder.kind
+    due = {
+        event.properties.get("decision_id"): micros(event.occurred_at) / 1e6 for event in decisions
+    }
+    response: dict[str, float] = {}
+    for event in history.events:
+        decision_id = event.decision_id
+        if decision_id is None or event.name == ACTION_DECIDED or decision_id not in due:
+            continue
+        if micros(event.occurred_at) / 1e6 > due[decision_id] + window_s:
+            continue
+        if event.name == REWARD_GIVEN:
+            response[decision_id] = min(1.0, max(0.0, _number(event, "reward", 0.0)))
+        elif outcome_of.get(kind_of(event) or "") == "positive":
+            response[decision_id] = 1.0
+    return np.array([response.get(str(e.properties.get("decision_id")), 0.0) for e in decisions])
+
+
+def _values(
+    history: History, decisions: Sequence[Event], rule: RewardRule, window_s: float
+) -> np.ndarray:
+    """The amounts of the rewarded kinds after the decision and within its window, in EUR."""
+    journey = history.fold.schema.journey
+    amount_of = {m.id: m.amount for m in journey.events}
+    sign = {kind: 1.0 for kind in rule.events} | {kind: -1.0 for kind in rule.minus}
+    kind_of = history.fold.encoder.kind
+    paid: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for event in history.events:
+        kind = kind_of(event)
+        if kind in sign:
+            amount = _number(event, str(amount_of[kind]), 0.0)
+            paid[event.customer_id].append((micros(event.occurred_at) / 1e6, sign[kind] * amount))
+    sums = {}
+    for customer, entries in paid.items():
+        entries.sort()
+        times = np.array([at for at, _ in entries])
+        upto = np.concatenate([[0.0], np.cumsum([amount for _, amount in entries])])
+        sums[customer] = (times, upto)
+    values = np.zeros(len(decisions))
+    for n, event in enumerate(decisions):
+        if event.customer_id in sums:
+            times, upto = sums[event.customer_id]
+            at = micros(event.occurred_at) / 1e6
+            first, last = np.searchsorted(times, [at, at + window_s], side="right")
+            values[n] = upto[last] - upto[first]
+    return values
+
+
+def _seen_seq(event: Event) -> int:
+    """Our own decision logged the position that it saw; an imported one did not."""
+    seen = event.properties.get("context_seq")
+    return int(seen) if isinstance(seen, int) else EVERYTHING
+
+
+def _seen_received(event: Event) -> float:
+    if isinstance(event.properties.get("context_seq"), int):
+        return float(np.inf)
+    return micros(event.occurred_at) / 1e6
+
+
+def _looked_at(event: Event) -> float:
+    """An imported decision is looked at one microsecond before it was taken: its own event must
+    not be among what it knew. Our own knew the log up to `context_seq`, which excludes it."""
+    at = micros(event.occurred_at)
+    return (at if isinstance(event.properties.get("context_seq"), int) else at - 1) / 1e6
+
+
+def _number(event: Event, name: str, missing: float = float("nan")) -> float:
+    value = event.properties.get(name)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    return missing
+
+
+def _candidates(event: Event, history: History) -> tuple[str, ...]:
+    own = history.candidates.get(str(event.properties.get("decision_id")))
+    if own is not None:
+        return own
+    found = event.properties.get("candidates")
+    return tuple(str(one) for one in found) if isinstance(found, list) else ()

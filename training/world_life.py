@@ -1,0 +1,211 @@
+"""One customer's life in the simulated bank: her clock, her events, her answers, her money."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from training.world_actions import Situation, accept_probability, cost_eur, lift, product_of
+from training.world_config import DAY_S, NO_ACTION, Asked, EventJson, Nature, Policy, WorldConfig
+from training.world_people import Luck, Mind, Person
+
+
+@dataclass(frozen=True, slots=True)
+class Felt:
+    """The hidden truth after one visit."""
+
+    at: datetime  # UTC
+    touchpoint: str
+    valence: float
+    emotion: float
+
+
+def iso(moment: datetime) -> str:
+    """ISO 8601 in UTC with microseconds and Z."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+class Life:
+    """A customer living. Times are seconds since the world's start; a visit sets `luck`."""
+
+    def __init__(
+        self,
+        person: Person,
+        nature: Nature,
+        config: WorldConfig,
+        policy: Policy,
+        *,
+        log_decisions: bool,
+    ) -> None:
+        self.person, self.nature, self.config = person, nature, config
+        self.mind = Mind(expectation=person.expectation)
+        self.goal = person.goal
+        self.luck = Luck(())
+        self.failures = 0  # of this visit, so far
+        self.now_s = 0.0
+        self.value_eur = 0.0
+        self.closed = False
+        self.events: list[EventJson] = []
+        self._policy = policy
+        self._log_decisions = log_decisions
+        self._observed = 0  # of `events`
+        self._emitted = 0
+        self._paces = 0
+        self._asks = 0
+        self._coming: list[tuple[float, int, str, dict[str, object], float]] = []
+
+    def begin(self, at_s: float, luck: Luck) -> None:
+        """Start a visit."""
+        self.pass_time(at_s)
+        self.now_s = max(self.now_s + 1.0, at_s)
+        self.luck, self.failures, self._paces, self._asks = luck, 0, 0, 0
+
+    def moment(self, at_s: float | None = None) -> datetime:
+        """The UTC time of `at_s`, or of now."""
+        return self.config.start + timedelta(seconds=self.now_s if at_s is None else at_s)
+
+    def emit(self, name: str, properties: dict[str, object], after_s: float | None = None) -> None:
+        """Something happened `after_s` seconds after the last event; None: at a human pace."""
+        if after_s is None:
+            after_s = 2.0 + self.luck.lognormal("pace", 12.0, 0.7, self._paces % 12)
+            self._paces += 1
+        self.now_s += after_s
+        self._append(name, self.now_s, properties)
+
+    def later(
+        self, delay_s: float, name: str, properties: dict[str, object], value_eur: float
+    ) -> None:
+        """Something will happen, and bring this value, unless the account is closed by then."""
+        entry = (self.now_s + delay_s, len(self.events) + len(self._coming), name)
+        heapq.heappush(self._coming, (*entry, properties, value_eur))
+
+    def pass_time(self, until_s: float) -> None:
+        """Let everything happen that was due before `until_s`."""
+        while self._coming and self._coming[0][0] < until_s:
+            at_s, _, name, properties, value_eur = heapq.heappop(self._coming)
+            self.now_s = max(self.now_s, at_s)
+            self.value_eur += value_eur
+            self._append(name, self.now_s, properties)
+
+    def strain(self) -> float:
+        """Contacts above the customer's threshold, now."""
+        half_life = self.nature.fatigue_half_life_days
+        return self.mind.strain(self.now_s, half_life, self.person.threshold)
+
+    def situation(self) -> Situation:
+        """The moment, as an action meets it."""
+        return Situation(
+            person=self.person,
+            mind=self.mind,
+            goal=self.goal,
+            failures=self.failures,
+            strain=self.strain(),
+            nature=self.nature,
+            config=self.config,
+        )
+
+    def ask(self, channel: str, placement: str, offered: tuple[str, ...]) -> None:
+        """Let the policy choose, show its action, and live through the response."""
+        shown = self._show(channel, placement, offered)
+        if shown is None:
+            return
+        action_id, decision_id = shown
+        probability = accept_probability(action_id, self.situation())
+        accepted = self.luck.happens("response", probability, self._asks - 1)
+        self.respond(decision_id, action_id, channel, accepted)
+
+    def tip(self) -> str | None:
+        """The decision id of an IVR tip, where one is shown; the caller then responds."""
+        shown = self._show("ivr", "ivr_menu", ("ivr_payment_tip",))
+        return None if shown is None else shown[1]
+
+    def respond(self, decision_id: str, action_id: str, channel: str, accepted: bool) -> None:
+        """The customer's response to what was shown, with its effects."""
+        situation = self.situation()
+        outcome = {"decision_id": decision_id, "action_id": action_id, "channel": channel}
+        turn = self._asks - 1
+        manner = self.luck.uniform("manner", turn)
+        if accepted or manner < 0.08:
+            self.emit("Action Clicked", dict(outcome), 3.0 + 10.0 * manner)
+        if accepted:
+            self.emit("Action Accepted", dict(outcome), 4.0 + 40.0 * manner)
+            self._keep_promise(action_id)
+        elif manner > 0.55:
+            self.emit("Action Dismissed", dict(outcome), 2.0 + 5.0 * manner)
+        self.value_eur -= cost_eur(action_id, accepted)
+        self.mind.push(lift(action_id, situation, accepted), self.person)
+        self.mind.tire(self.now_s, self.nature.fatigue_half_life_days)
+
+    def buy(self, product: str, margin_eur: float) -> None:
+        """A purchase, one hour to seven days from now."""
+        self.mind.products.add(product)
+        delay_s = 3_600.0 + self.luck.uniform("buy_delay") ** 2 * 7.0 * DAY_S
+        properties: dict[str, object] = {"product": product, "margin_eur": margin_eur}
+        self.later(delay_s, "Product Purchased", properties, margin_eur)
+
+    def pay_for_call(self) -> None:
+        """A call reached an agent."""
+        self.value_eur -= self.nature.call_cost_eur
+
+    def report(self) -> None:
+        """Let the policy observe what it has not seen yet."""
+        if self._observed < len(self.events):
+            self._policy.observe(self.events[self._observed :])
+            self._observed = len(self.events)
+
+    def take_events(self) -> list[EventJson]:
+        """The events since the last call, all observed."""
+        self.report()
+        taken, self.events, self._observed = self.events, [], 0
+        return taken
+
+    def _keep_promise(self, action_id: str) -> None:
+        product = product_of(action_id)
+        if product is not None:
+            nature = self.nature
+            margin = nature.card_margin_eur if product == "card" else nature.loan_margin_eur
+            self.buy(product, round(margin * (0.8 + 0.4 * self.luck.uniform("amount")), 2))
+        if action_id == "agent_callback":
+            self.mind.issue = None
+
+    def _show(
+        self, channel: str, placement: str, offered: tuple[str, ...]
+    ) -> tuple[str, str] | None:
+        self.report()
+        self.now_s += 1.0
+        self._asks += 1
+        asked = Asked(self.person.customer_id, self.moment(), channel, placement, offered)
+        chosen = self._policy.choose(asked)
+        where = {"channel": channel, "placement": placement}
+        if self._log_decisions:
+            decided: dict[str, object] = {
+                "decision_id": chosen.decision_id,
+                "action_id": chosen.action_id,
+                "propensity": chosen.propensity,
+                "candidates": [*offered, NO_ACTION],
+            }
+            event_id = f"decision:{chosen.decision_id}"
+            self._append("Action Decided", self.now_s, {**decided, **where}, event_id)
+        if chosen.action_id not in offered:
+            return None
+        shown = {"decision_id": chosen.decision_id, "action_id": chosen.action_id, **where}
+        self.emit("Action Shown", dict(shown), 1.0)
+        return chosen.action_id, chosen.decision_id
+
+    def _append(
+        self, name: str, at_s: float, properties: dict[str, object], event_id: str | None = None
+    ) -> None:
+        self._emitted += 1
+        occurred = self.moment(at_s)
+        latency_ms = 0 if event_id else 40 + self._emitted * 37 % 350
+        self.events.append(
+            {
+                "event_id": event_id or f"{self.person.customer_id}-{self._emitted}",
+                "customer_id": self.person.customer_id,
+                "name": name,
+                "occurred_at": iso(occurred),
+                "received_at": iso(occurred + timedelta(milliseconds=latency_ms)),
+                "properties": properties,
+            }
+        )
