@@ -7,6 +7,7 @@ example. Nothing in it is pickled, and loading reads text and JSON only.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,20 +26,30 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 class Registry:
-    """Bundles in the MLflow server at `url`.
+    """Bundles in the MLflow server at `url`; a new experiment keeps its files in `artifacts`.
 
     Every method raises StoreUnavailable where the server cannot be reached.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, artifacts: Path | None = None) -> None:
         import mlflow
         from mlflow.exceptions import MlflowException
 
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         self._url = url
         self._error = MlflowException
         mlflow.set_tracking_uri(url)
         try:
-            self._experiment = mlflow.set_experiment(EXPERIMENT).experiment_id
+            found = mlflow.get_experiment_by_name(EXPERIMENT)
+            self._experiment = (
+                found.experiment_id
+                if found
+                else mlflow.create_experiment(
+                    EXPERIMENT,
+                    artifact_location=artifacts.resolve().as_uri() if artifacts else None,
+                )
+            )
         except MlflowException as error:
             raise StoreUnavailable(f"MLflow at {url}: {error}") from None
 

@@ -75,7 +75,7 @@ def trees_from_text(text: str, columns: Sequence[str], calibration: Calibration 
     """The trees that `Trees.to_text` wrote; runs no code of the file's."""
     import lightgbm
 
-    booster = lightgbm.Booster(params={"verbosity": -1}, model_str=text)
+    booster = lightgbm.Booster(model_str=text)
     return Trees(columns=tuple(columns), booster=booster, calibration=calibration)
 
 

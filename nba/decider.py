@@ -103,7 +103,8 @@ class Decider:
         channels = self._journey.channels()
         if request.channel is not None and request.channel not in channels:
             raise InvalidInput("channel", request.channel, did_you_mean(request.channel, channels))
-        placements = {action.touchpoint for action in self._journey.actions}
+        actions = self._journey.actions
+        placements = {place for action in actions for place in (action.touchpoint, *action.also_at)}
         if request.placement is not None and request.placement not in placements:
             remedy = did_you_mean(request.placement, placements)
             raise InvalidInput("placement", request.placement, remedy)

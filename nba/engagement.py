@@ -79,6 +79,6 @@ def _unavailable(
         return "not_a_candidate", "the request names other candidates"
     if request.channel is not None and action.channel != request.channel:
         return "other_channel", f"the action is for {action.channel}"
-    if request.placement is not None and action.touchpoint != request.placement:
+    if request.placement not in (None, action.touchpoint, *action.also_at):
         return "other_placement", f"the action is for {action.touchpoint}"
     return None

@@ -94,8 +94,9 @@ def parse_event(payload: object, received_at: datetime, *, trusted: bool = False
 
     `occurred_at` becomes `received_at - (sent_at - occurred_at)` where `sent_at` is given, and is
     never later than `received_at`. An event without an id gets one from its content, so that a
-    retry stays one event. A `trusted` payload (a history file, not a request) may state its own
-    `received_at`; where it does not, it was received when it occurred.
+    retry stays one event; without a time of its own as well, each arrival is an event. A
+    `trusted` payload (a history file, not a request) may state its own `received_at`; where it
+    does not, it was received when it occurred.
 
     Raises InvalidInput naming the field, its value and the remedy.
     """
@@ -127,7 +128,7 @@ def parse_event(payload: object, received_at: datetime, *, trusted: bool = False
 
     event_id = fields.get("event_id")
     if event_id is None:
-        content = [name, customer_id, original, properties]
+        content = [name, customer_id, original or received_at, properties]
         digest = hashlib.sha256(msgspec.json.encode(content, order="deterministic"))
         event_id = "content-" + digest.hexdigest()[:32]
     return Event(

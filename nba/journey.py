@@ -112,7 +112,8 @@ class Action(_Part, frozen=True):
 
     id: Identifier
     channel: Identifier
-    touchpoint: Identifier
+    touchpoint: Identifier  # where it belongs
+    also_at: list[Identifier] = []  # further touchpoints of the same channel that can show it
     name: Text | None = None
     treatment: Text | None = None  # how it is rendered; passed on to the channel
     value_eur: float = 0.0  # worth of one good response

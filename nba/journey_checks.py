@@ -142,6 +142,11 @@ def _action_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
         if action.channel != channel:
             remedy = f"touchpoint {action.touchpoint} is on channel {channel}; make them agree"
             yield InvalidInput(f"{path}.channel", action.channel, remedy)
+        yield from _all_known(f"{path}.also_at", action.also_at, channels)
+        for n, place in enumerate(action.also_at):
+            if channels.get(place, action.channel) != action.channel:
+                remedy = f"it is on channel {channels[place]}, the action on {action.channel}"
+                yield InvalidInput(f"{path}.also_at[{n}]", place, remedy)
         yield from _feature_error(path, action, journey.actions[0])
 
 

@@ -163,7 +163,7 @@ def _chosen(
         action_id=candidate.action_id,
         treatment=decision.treatment,
         channel=action.channel if action else decision.request.channel or "",
-        placement=action.touchpoint if action else decision.request.placement or "",
+        placement=decision.request.placement or (action.touchpoint if action else ""),
         rank=rank,
         priority=candidate.priority,
         p_accept=candidate.p_accept,

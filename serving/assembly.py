@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+
+import numpy as np
 
 from features.customers import Customers
 from features.fold import Fold
@@ -16,7 +20,7 @@ from models.scorer import BundleScorer
 from nba.arbitration import Scorer
 from nba.decider import Decider
 from nba.decision import Decision, Request
-from nba.errors import NbaError, StoreUnavailable
+from nba.errors import NbaError
 from nba.journey import JourneyFile
 from nba.journey_file import load_journey
 from nba.stores.log import Log
@@ -37,6 +41,7 @@ class House:
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     new_seed: Callable[[], int]
+    close: Callable[[], None]
     champion: str | None = None
 
     def decide(self, requests: Sequence[Request]) -> list[Decision]:
@@ -91,27 +96,61 @@ def new_seed() -> int:
     return int.from_bytes(os.urandom(6), "big")
 
 
-def open_log(settings: Settings) -> Log:
-    """The PostgreSQL log of these settings; the private server is started where no URL is given.
+@contextmanager
+def opened_log(settings: Settings) -> Iterator[Log]:
+    """The log of these settings for one piece of work.
 
     Raises UnknownSchema, StoreUnavailable.
     """
+    log = open_log(settings)
+    try:
+        yield log
+    finally:
+        close_log(settings, log)
+
+
+def open_log(settings: Settings) -> Log:
+    """The PostgreSQL log of these settings.
+
+    Where no URL is given, the private server in `home` is started or joined, and an empty
+    database gets its tables. Raises UnknownSchema, StoreUnavailable.
+    """
+    from nba.stores import schema
     from nba.stores.postgres import PostgresLog
 
-    return PostgresLog.open(database_url(settings))
+    url = database_url(settings)
+    if settings.database_url is None and schema.current(url) is None:
+        schema.migrate(url)
+    return PostgresLog.open(url)
+
+
+def close_log(settings: Settings, log: Log) -> None:
+    """Release the log; the last one out stops the private server."""
+    log.close()
+    if settings.database_url is None:
+        from nba.stores import embedded
+
+        embedded.stop_if_unused(settings.home)
 
 
 def database_url(settings: Settings) -> str:
-    """The URL of the log's database; starts the private server where none is given."""
+    """The URL of the log's database; starts the private server where none is given.
+
+    Raises StoreUnavailable.
+    """
     if settings.database_url is not None:
         return settings.database_url
     from nba.stores import embedded
 
-    settings.home.mkdir(parents=True, exist_ok=True)
-    try:
-        return embedded.start(settings.postgres_folder)
-    except OSError as error:
-        raise StoreUnavailable(f"{settings.postgres_folder}: {error}") from None
+    return embedded.start(settings.home)
+
+
+def seeds(settings: Settings) -> Callable[[], int]:
+    """Where the seeds of the draws come from: the system's entropy, or NBA_SEED."""
+    if settings.seed is None:
+        return new_seed
+    rng = np.random.default_rng(settings.seed)
+    return lambda: int(rng.integers(2**48))
 
 
 def assemble(
@@ -121,13 +160,13 @@ def assemble(
     journey: JourneyFile | None = None,
     now: Callable[[], datetime] = utc_now,
     new_id: Callable[[], str] = new_id,
-    new_seed: Callable[[], int] = new_seed,
+    new_seed: Callable[[], int] | None = None,
 ) -> House:
     """A house on these settings; tests give a memory log, a fixed clock and fixed seeds."""
     if journey is None:
         journey = load_journey(settings.journey)
-    if log is None:
-        log = open_log(settings)
+    ours = log is None
+    log = open_log(settings) if log is None else log
     fold = Fold(journey)
     fold.warm()
     customers = Customers(log, fold)
@@ -145,7 +184,8 @@ def assemble(
         decider=decider,
         now=now,
         new_id=new_id,
-        new_seed=new_seed,
+        new_seed=new_seed or seeds(settings),
+        close=partial(close_log, settings, log) if ours else log.close,
     )
     house.reload()
     return house

@@ -40,6 +40,8 @@ from serving.wire import (
 
 logger = logging.getLogger("nba.serving")
 Endpoint = Callable[[HttpRequest], Awaitable[Response]]
+# some SDKs, and curl -d, declare their JSON as something else
+JSON_TYPES = ("application/json", "text/plain", "application/x-www-form-urlencoded")
 HISTORY = 20  # decisions named in GET /customers/{id}
 
 
@@ -82,7 +84,7 @@ class Doors:
             self._watch.cancel()
         await self._decisions.close()
         await self._events.close()
-        self.house.log.close()
+        self.house.close()
 
     async def decide(self, body: DecideRequest) -> DecideAnswer:
         """One decision. Raises InvalidInput, StoreUnavailable."""
@@ -233,7 +235,7 @@ class Doors:
 
     async def _body(self, request: HttpRequest) -> bytes:
         kind = request.headers.get("content-type", "application/json").split(";")[0].strip()
-        if kind.lower() not in ("application/json", "text/plain", "application/cloudevents+json"):
+        if kind.lower() not in JSON_TYPES:
             raise HTTPException(415, "send application/json")
         body = bytearray()
         async for chunk in request.stream():

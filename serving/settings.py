@@ -29,6 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reload_s: Annotated[float, Meta(gt=0)] = 2.0  # how often a new champion is looked for
     body_bytes: Annotated[int, Meta(ge=1024)] = 524_288  # the largest body that is read
     batch_events: Annotated[int, Meta(ge=1)] = 2_500  # the most events in one call
+    seed: Annotated[int, Meta(ge=0)] | None = None  # makes the draws repeatable; none: entropy
     shutdown_s: Annotated[int, Meta(ge=1)] = 20  # how long accepted requests may take to finish
 
     @property
@@ -37,9 +38,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.mlflow_url or f"sqlite:///{self.home.resolve() / 'mlflow.db'}"
 
     @property
-    def postgres_folder(self) -> Path:
-        """Where the private PostgreSQL lives."""
-        return self.home / "postgres"
+    def artifacts(self) -> Path | None:
+        """Where runs keep their files; None: where the tracking server says."""
+        return None if self.mlflow_url else self.home / "artifacts"
 
     def environ(self) -> dict[str, str]:
         """The same settings as environment variables, for a child process."""

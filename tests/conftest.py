@@ -1,4 +1,4 @@
-"""The PostgreSQL that tests use: the one of NBA_DATABASE_URL, else a private one for the session."""
+"""The PostgreSQL of the tests: that of NBA_DATABASE_URL, else a private one for the session."""
 
 from __future__ import annotations
 

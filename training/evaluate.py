@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
 
+from features.fold import Fold
 from features.frame import Moments, replay
 from models.bundle import Bundle
 from models.policy import EpsilonGreedy
@@ -16,7 +17,8 @@ from nba.decision import NO_ACTION
 from nba.errors import InvalidBundle
 from nba.measurement.estimate import Estimate, Undecided
 from nba.measurement.off_policy import snips, weigh
-from training.dataset import Decided, History, churn_set, decided_set
+from nba.stores.log import Log
+from training.dataset import Decided, History, churn_set, decided_set, read_history
 from training.fit import classification, regression
 from training.split import check_split, split_by_time
 
@@ -30,6 +32,16 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     value_logged: Estimate | Undecided  # what the logged decisions were worth
     value_uniform: Estimate | Undecided  # any candidate with equal probability
     value_bundle: Estimate | Undecided  # this bundle under the journey's policy
+
+
+def evaluate_on(
+    fold: Fold, log: Log, bundle: Bundle, progress: Callable[[str], None] = lambda step: None
+) -> Evaluation:
+    """`evaluate` on the whole log. Raises InvalidBundle, StoreUnavailable."""
+    progress("reading the log")
+    history = read_history(fold, log)
+    progress("replaying it")
+    return evaluate(history, bundle)
 
 
 def evaluate(history: History, bundle: Bundle) -> Evaluation:

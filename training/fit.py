@@ -45,6 +45,13 @@ class Training:
     decided_split: Split
     history: History
 
+    def figures(self) -> dict[str, dict[str, float] | Undecided]:
+        """Per model its metrics on later time, or why there is none."""
+        return {
+            name: fitted if isinstance(fitted, Undecided) else fitted.metrics
+            for name, fitted in (("churn", self.churn), ("touchpoint", self.touchpoint))
+        }
+
 
 def train(
     history: History, *, seed: int, progress: Callable[[str], None] = lambda step: None

@@ -7,26 +7,34 @@ from collections.abc import Callable
 import msgspec
 import pandas as pd
 
+from features.fold import Fold
 from models.registry import Registry
 from nba.measurement.estimate import Undecided
-from training.dataset import History
+from nba.stores.log import Log
+from training.dataset import read_history
 from training.fit import Fitted, Training, train
 from training.pictures import calibration_picture, importance_picture
 
 EXAMPLE_ROWS = 5
 
 
+STEPS = 6  # that `retrain` tells its progress of
+
+
 def retrain(
-    history: History,
+    fold: Fold,
+    log: Log,
     registry: Registry,
     *,
     seed: int,
     progress: Callable[[str], None] = lambda step: None,
 ) -> tuple[str, Training]:
-    """Train on the history and register the bundle as challenger; gives its version.
+    """Train on the whole log and register the bundle as challenger; gives its version.
 
     Raises StoreUnavailable.
     """
+    progress("reading the log")
+    history = read_history(fold, log)
     training = train(history, seed=seed, progress=progress)
     progress("registering in MLflow")
     return register(training, registry), training

@@ -93,7 +93,7 @@ def _loan_logit(s: Situation) -> float:
 def _help_lift(s: Situation, accepted: bool) -> float:
     if accepted:
         return s.nature.relief if _in_need(s) else 0.0
-    return 0.0 if _in_need(s) else -0.10  # a pop-up in the way of somebody who is doing fine
+    return 0.0 if _in_need(s) else -0.16  # a pop-up in the way of somebody who is doing fine
 
 
 def _callback_lift(s: Situation, accepted: bool) -> float:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from training.world_actions import Situation, accept_probability, cost_eur, lift, product_of
 from training.world_config import DAY_S, NO_ACTION, Asked, EventJson, Nature, Policy, WorldConfig
 from training.world_people import Luck, Mind, Person
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +25,25 @@ class Felt:
 
 
 def iso(moment: datetime) -> str:
-    """ISO 8601 in UTC with microseconds and Z."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    """A UTC moment as ISO 8601 with microseconds and Z."""
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+@lru_cache(maxsize=4_096)
+def _date(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).date().isoformat()
+
+
+@lru_cache(maxsize=86_400)
+def _clock(second: int) -> str:
+    return f"{second // 3_600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+
+
+def _stamp(micros: int) -> str:
+    """`iso` of microseconds since 1970, without making a datetime: most of a play's time."""
+    seconds, micros = divmod(micros, 1_000_000)
+    day, second = divmod(seconds, 86_400)
+    return f"{_date(day)}T{_clock(second)}.{micros:06d}Z"
 
 
 class Life:
@@ -42,6 +62,7 @@ class Life:
         self.mind = Mind(expectation=person.expectation)
         self.goal = person.goal
         self.luck = Luck(())
+        self._start_micros = (config.start - _EPOCH) // timedelta(microseconds=1)
         self.failures = 0  # of this visit, so far
         self.now_s = 0.0
         self.value_eur = 0.0
@@ -52,18 +73,18 @@ class Life:
         self._observed = 0  # of `events`
         self._emitted = 0
         self._paces = 0
-        self._asks = 0
+        self._announced = 0
         self._coming: list[tuple[float, int, str, dict[str, object], float]] = []
 
     def begin(self, at_s: float, luck: Luck) -> None:
         """Start a visit."""
         self.pass_time(at_s)
         self.now_s = max(self.now_s + 1.0, at_s)
-        self.luck, self.failures, self._paces, self._asks = luck, 0, 0, 0
+        self.luck, self.failures, self._paces = luck, 0, 0
 
-    def moment(self, at_s: float | None = None) -> datetime:
-        """The UTC time of `at_s`, or of now."""
-        return self.config.start + timedelta(seconds=self.now_s if at_s is None else at_s)
+    def moment(self) -> datetime:
+        """The UTC time of now."""
+        return _EPOCH + timedelta(microseconds=self._micros(self.now_s))
 
     def emit(self, name: str, properties: dict[str, object], after_s: float | None = None) -> None:
         """Something happened `after_s` seconds after the last event; None: at a human pace."""
@@ -77,7 +98,8 @@ class Life:
         self, delay_s: float, name: str, properties: dict[str, object], value_eur: float
     ) -> None:
         """Something will happen, and bring this value, unless the account is closed by then."""
-        entry = (self.now_s + delay_s, len(self.events) + len(self._coming), name)
+        self._announced += 1
+        entry = (self.now_s + delay_s, self._announced, name)
         heapq.heappush(self._coming, (*entry, properties, value_eur))
 
     def pass_time(self, until_s: float) -> None:
@@ -106,13 +128,13 @@ class Life:
         )
 
     def ask(self, channel: str, placement: str, offered: tuple[str, ...]) -> None:
-        """Let the policy choose, show its action, and live through the response."""
+        """Let the policy choose, show its action, live through the response; once in a visit."""
         shown = self._show(channel, placement, offered)
         if shown is None:
             return
         action_id, decision_id = shown
         probability = accept_probability(action_id, self.situation())
-        accepted = self.luck.happens("response", probability, self._asks - 1)
+        accepted = self.luck.happens("response", probability)
         self.respond(decision_id, action_id, channel, accepted)
 
     def tip(self) -> str | None:
@@ -124,8 +146,7 @@ class Life:
         """The customer's response to what was shown, with its effects."""
         situation = self.situation()
         outcome = {"decision_id": decision_id, "action_id": action_id, "channel": channel}
-        turn = self._asks - 1
-        manner = self.luck.uniform("manner", turn)
+        manner = self.luck.uniform("manner")
         if accepted or manner < 0.08:
             self.emit("Action Clicked", dict(outcome), 3.0 + 10.0 * manner)
         if accepted:
@@ -174,7 +195,6 @@ class Life:
     ) -> tuple[str, str] | None:
         self.report()
         self.now_s += 1.0
-        self._asks += 1
         asked = Asked(self.person.customer_id, self.moment(), channel, placement, offered)
         chosen = self._policy.choose(asked)
         where = {"channel": channel, "placement": placement}
@@ -197,15 +217,18 @@ class Life:
         self, name: str, at_s: float, properties: dict[str, object], event_id: str | None = None
     ) -> None:
         self._emitted += 1
-        occurred = self.moment(at_s)
-        latency_ms = 0 if event_id else 40 + self._emitted * 37 % 350
+        micros = self._micros(at_s)
+        latency_micros = 0 if event_id else 1_000 * (40 + self._emitted * 37 % 350)
         self.events.append(
             {
                 "event_id": event_id or f"{self.person.customer_id}-{self._emitted}",
                 "customer_id": self.person.customer_id,
                 "name": name,
-                "occurred_at": iso(occurred),
-                "received_at": iso(occurred + timedelta(milliseconds=latency_ms)),
+                "occurred_at": _stamp(micros),
+                "received_at": _stamp(micros + latency_micros),
                 "properties": properties,
             }
         )
+
+    def _micros(self, at_s: float) -> int:
+        return self._start_micros + round(at_s * 1e6)

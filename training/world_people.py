@@ -26,7 +26,7 @@ _PURPOSES = {  # how many uniforms each purpose may use in one visit
     **{"gap": 1, "clock": 1, "goal": 1, "kind": 1, "noise": 1, "topic": 1, "product": 1},
     **{"result": 5, "searches": 1, "form": 4, "submit": 1, "path": 1, "try": 1, "paid": 1},
     **{"wait": 1, "resolved": 1, "agent": 1, "buy": 1, "buy_delay": 1, "amount": 1},
-    **{"response": 2, "manner": 2, "accept_delay": 1, "rage": 1, "complaint": 1, "survey": 1},
+    **{"response": 1, "manner": 1, "rage": 1, "complaint": 1, "survey": 1},
     **{"answer": 1, "score": 1, "answer_delay": 1, "closing": 1, "closing_delay": 1},
     **{"follow": 1, "follow_gap": 1, "follow_kind": 1, "new_goal": 1, "notice": 1, "minute": 1},
     **{"leaving": 1, "pace": 12},
@@ -67,7 +67,10 @@ class Luck:
 
 def picked(uniform: float, weighted: Sequence[tuple[str, float]]) -> str:
     """The name under which `uniform`, in [0, 1), falls when the weights are laid end to end."""
-    left = uniform * sum(weight for _, weight in weighted)
+    total = 0.0
+    for _, weight in weighted:
+        total += weight
+    left = uniform * total
     for name, weight in weighted:
         left -= weight
         if left < 0:
@@ -119,7 +122,7 @@ def draw_person(index: int, nature: Nature, config: WorldConfig) -> Person:
         memory=0.70 + 0.25 * u[4],
         frailty=0.30 * z[4] - 0.25 * math.log1p(tenure_months / 24.0) + 0.2,
         trouble=0.75 * z[5],
-        threshold=1.5 + 2.0 * u[5],
+        threshold=1.0 + 1.6 * u[5],
         gap_days=7.2 * math.exp(0.35 * z[6]),
         expectation=(0.0, 0.05, 0.08)[rank],
         closing_loss_eur=nature.closing_loss_eur * (1.0, 2.2, 3.0)[rank],

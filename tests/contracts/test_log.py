@@ -196,7 +196,7 @@ _json = st.recursive(
 _moments = st.datetimes(
     datetime(1990, 1, 1),
     datetime(2199, 1, 1),
-    timezones=st.just(UTC),  # noqa: DTZ001
+    timezones=st.just(UTC),
 )
 _events = st.builds(
     Event,

@@ -1,0 +1,47 @@
+# `make demo` plays the whole loop; `make test` runs every test that needs nothing from outside.
+# Both set up their own environment first: Python 3.11 or later is all they need.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo serve test test-data lint types bench clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
+
+install: $(VENV)/.installed ## make .venv with everything pinned in requirements.txt
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	@sh scripts/install.sh $(PYTHON) $(VENV)
+	@touch $@
+
+demo: install ## simulated bank -> models -> service -> live customers -> one decision
+	$(BIN)/nba demo
+
+serve: install ## the service, on the demo's log, until Ctrl-C
+	$(BIN)/nba serve
+
+test: install ## every test that needs nothing from outside
+	$(BIN)/pytest -m "not data"
+
+test-data: install ## the tests on the public data sets (NBA_DATA, or ../shared/data)
+	$(BIN)/pytest -m data
+
+lint: install ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install ## mypy, strict
+	$(BIN)/mypy
+
+bench: install ## the benchmarks that need no data
+	for one in kernel ingest decide; do $(BIN)/python benchmarks/$$one.py --json || exit 1; done
+
+clean: ## stop the private PostgreSQL; remove the demo's home and all caches, keep .venv
+	@[ ! -x $(BIN)/nba ] || $(BIN)/nba stop
+	rm -rf .nba .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

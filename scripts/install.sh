@@ -1,0 +1,31 @@
+#!/bin/sh
+# Makes the environment: sh scripts/install.sh PYTHON VENV
+#
+# uv does it in seconds; where it is not on the machine, pip puts it into .uv. That way works on
+# Pythons that refuse to install into themselves, and on those that cannot make a venv.
+set -eu
+python=$1
+venv=$2
+
+"$python" - <<'CHECK'
+import sys
+if sys.version_info < (3, 11):
+    sys.exit(f"Python 3.11 or later is needed, this is {sys.version.split()[0]}: "
+             "make PYTHON=/path/to/python3.11")
+CHECK
+
+if command -v uv >/dev/null 2>&1; then
+    uv=uv
+else
+    if [ ! -x .uv/bin/uv ]; then
+        echo "fetching uv"
+        "$python" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+            --target .uv uv
+    fi
+    uv=.uv/bin/uv
+fi
+
+echo "installing into $venv"
+[ -x "$venv/bin/python" ] || "$uv" venv --quiet --python "$python" "$venv"
+"$uv" pip install --quiet --python "$venv/bin/python" --requirement requirements.txt
+"$uv" pip install --quiet --python "$venv/bin/python" --no-deps --editable .

@@ -1,0 +1,87 @@
+"""The command that plays the whole loop: demo."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from serving.cli.app import Seed, app, ready
+from serving.cli.learning import promoted, simulate_history, trained
+from serving.console import console, progress_bar, steps
+from serving.reports import print_document, print_import, print_models
+from serving.settings import Settings
+
+if TYPE_CHECKING:
+    from serving.demo import Made
+    from training.world import WorldConfig
+
+
+@app.command()
+def demo(
+    customers: Annotated[int, typer.Option(min=1000, help="Customers of the history.")] = 2_500,
+    seed: Seed = 1,
+) -> None:
+    """Play the whole loop: a simulated bank's history, models, the service, live customers.
+
+    A second run reuses the history and the champion. Example: `nba demo --seed 3`
+    """
+    from serving.assembly import utc_now
+    from serving.demo import Made, demo_settings, next_steps, play, print_decisions, visitors
+    from serving.server import running
+    from training.world_history import frustrated_customer
+
+    given = ready()
+    settings = demo_settings(given, seed)
+    _prepare_demo(settings, Made(customers=customers, seed=seed))
+    now = utc_now()
+    run = f"live-{now:%m%d%H%M%S}"
+    frustrated = frustrated_customer(f"{run}-searching", now - timedelta(minutes=3))
+    with steps("service", 3) as step:
+        step("starting")
+        with running(settings, settings.home / "service.log") as url:
+            step("playing live customers over HTTP")
+            played = play(url, visitors(now, run, frustrated))
+            step("finishing what it accepted")
+    print_decisions(played)
+    print_document(played[0][1])
+    console.print(next_steps(settings), highlight=False)
+
+
+def _prepare_demo(settings: Settings, wanted: Made) -> None:
+    """History, models and champion, each only where this home does not have them yet."""
+    from nba.context import ContextSchema
+    from nba.journey_file import load_journey
+    from serving.assembly import CHAMPION, opened_log
+    from serving.demo import begin, finished
+    from serving.importing import import_files
+
+    schema = ContextSchema(load_journey(settings.journey))
+    history = settings.home / "history.jsonl"
+    with opened_log(settings) as log:
+        if begin(settings.home, wanted, log.position()) == log.alias(CHAMPION) is not None:
+            console.print(f"reusing the history and the champion in {settings.home}")
+            return
+        if not history.exists():
+            part = history.with_suffix(".part")
+            simulate_history(_demo_world(wanted), part, json=False)
+            part.rename(history)
+        with progress_bar("ingesting") as advance:
+            result = import_files(log, schema, [history], advance)
+        print_import(result)
+        version, training = trained(settings, wanted.seed)
+        print_models(training.figures())
+        _, bundle_id = promoted(settings, version)
+        console.print(f"version {version} ({bundle_id}) is champion")
+        finished(settings.home, wanted, bundle_id)
+
+
+def _demo_world(wanted: Made) -> WorldConfig:
+    from serving.assembly import utc_now
+    from training.world import WorldConfig
+
+    days = 120.0
+    today = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
+    start = today - timedelta(days=days)
+    return WorldConfig(customers=wanted.customers, days=days, start=start, seed=wanted.seed)

@@ -1,0 +1,170 @@
+"""Commands that learn: train, evaluate, promote, simulate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from serving.cli.app import Json, Seed, Which, app, ready
+from serving.console import console, print_json, print_table, progress_bar, steps
+from serving.reports import models_json, print_models, print_values, values_json
+from serving.settings import Settings
+
+if TYPE_CHECKING:
+    from training.fit import Training
+    from training.world import WorldConfig
+
+
+@app.command()
+def train(seed: Seed = 1, json: Json = False) -> None:
+    """Fit churn and touchpoint models on the log and register them as challenger in MLflow.
+
+    Example: `nba train --seed 7`
+    """
+    settings = ready()
+    version, result = trained(settings, seed)
+    if json:
+        models = models_json(result.figures())
+        print_json({"version": version, "bundle": result.bundle.bundle_id, **models})
+        return
+    print_models(result.figures())
+    console.print(f"version {version} is challenger; next: nba evaluate, nba promote")
+
+
+@app.command()
+def evaluate(
+    which: Which = "challenger",
+    json: Json = False,
+) -> None:
+    """Judge a bundle on the latest part of the log, and what it would have been worth there.
+
+    Example: `nba evaluate champion`
+    """
+    from features.fold import Fold
+    from models.registry import Registry
+    from nba.journey_file import load_journey
+    from serving.assembly import opened_log
+    from training.evaluate import evaluate_on
+
+    settings = ready()
+    fold = Fold(load_journey(settings.journey))
+    version, bundle = Registry(settings.tracking_url, settings.artifacts).load(which)
+    with opened_log(settings) as log, steps("evaluating", 2) as step:
+        result = evaluate_on(fold, log, bundle, step)
+    models = {"churn": result.churn, "touchpoint": result.touchpoint}
+    values = {
+        "logged": result.value_logged,
+        "uniform": result.value_uniform,
+        "bundle": result.value_bundle,
+    }
+    if json:
+        found = {**models_json(models), "value_eur": values_json(values)}
+        print_json({"version": version, "bundle": bundle.bundle_id, **found})
+        return
+    print_models(models)
+    print_values(values)
+
+
+@app.command()
+def promote(
+    which: Which = "challenger",
+    json: Json = False,
+) -> None:
+    """Make a registered bundle the champion; running services take it up within seconds.
+
+    Example: `nba promote 3`
+    """
+    from models.registry import CHAMPION
+
+    settings = ready()
+    version, bundle_id = promoted(settings, which)
+    if json:
+        print_json({"version": version, "bundle": bundle_id, "alias": CHAMPION})
+    else:
+        console.print(f"version {version} ({bundle_id}) is champion")
+
+
+@app.command()
+def simulate(
+    history: Annotated[
+        Path | None, typer.Option(help="Write the events of one world to this file.")
+    ] = None,
+    customers: Annotated[int, typer.Option(min=1, help="Customers of each world.")] = 500,
+    days: Annotated[float, typer.Option(min=1, help="Days that each world lasts.")] = 120.0,
+    worlds: Annotated[int, typer.Option(min=1, help="Worlds to compare policies in.")] = 5,
+    seed: Seed = 1,
+    json: Json = False,
+) -> None:
+    """Play a simulated bank with known truth: write its history, or compare policies in it.
+
+    Example: `nba simulate --worlds 3`, or `nba simulate --history bank.jsonl --customers 3000`
+    """
+    from training.world import WorldConfig
+
+    config = WorldConfig(customers=customers, days=days, seed=seed)
+    if history is not None:
+        simulate_history(config, history, json)
+        return
+    from training.world_history import compare_policies
+
+    seeds = range(seed, seed + worlds)
+    with progress_bar("simulating") as advance:
+        values = compare_policies(config, seeds, advance)
+    if json:
+        print_json({name: {"value_eur": v.mean_eur, "stderr_eur": v.stderr_eur,
+                           "worlds_eur": v.worlds_eur} for name, v in values.items()})  # fmt: skip
+        return
+    print_table(
+        f"EUR per customer against doing nothing, {worlds} worlds of {customers} customers",
+        ("policy", "value", "low", "high"),
+        [(name, v.mean_eur, v.mean_eur - 1.96 * v.stderr_eur, v.mean_eur + 1.96 * v.stderr_eur)
+         for name, v in values.items()],
+    )  # fmt: skip
+
+
+def trained(settings: Settings, seed: int) -> tuple[str, Training]:
+    from features.fold import Fold
+    from models.registry import Registry
+    from nba.journey_file import load_journey
+    from serving.assembly import opened_log
+    from training.retrain import STEPS, retrain
+
+    fold = Fold(load_journey(settings.journey))
+    with opened_log(settings) as log, steps("training", STEPS) as step:
+        registry = Registry(settings.tracking_url, settings.artifacts)
+        return retrain(fold, log, registry, seed=seed, progress=step)
+
+
+def promoted(settings: Settings, which: str) -> tuple[str, str]:
+    from models.registry import CHAMPION, Registry
+    from nba.context import ContextSchema
+    from nba.journey_file import load_journey
+    from serving.assembly import opened_log, utc_now
+    from training.promote import promote as put_in_force
+
+    schema = ContextSchema(load_journey(settings.journey))
+    registry = Registry(settings.tracking_url, settings.artifacts)
+    with opened_log(settings) as log:
+        now = utc_now()
+        return put_in_force(registry, log, schema, which=which, alias=CHAMPION, now=now)
+
+
+def simulate_history(config: WorldConfig, path: Path, json: bool) -> None:
+    from training.world_history import write_history
+
+    with progress_bar("simulating the bank") as advance:
+        seen = 0
+
+        def show(events: int) -> None:
+            nonlocal seen
+            advance(events - seen)
+            seen = events
+
+        summary = write_history(config, path, show)
+    if json:
+        print_json({"file": str(path), "events": summary.lines, "customers": summary.customers,
+                    "closed": summary.closed})  # fmt: skip
+    else:
+        console.print(f"{summary.lines:,} events of {summary.customers:,} customers: {path}")

@@ -1,0 +1,88 @@
+"""What commands report: the same figures as tables for people and as JSON for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nba.decision import NO_ACTION
+from nba.measurement.estimate import Estimate, Undecided, as_json
+from serving.console import console, pretty_json, print_table
+from serving.importing import Imported
+from serving.wire import DecideAnswer
+
+Metrics = dict[str, float] | Undecided
+
+
+def print_import(result: Imported) -> None:
+    """What became of the lines of event files."""
+    counts = [("new", result.accepted), ("duplicate", result.duplicates)]
+    print_table("Events", ("events", "count"), [*counts, ("rejected", result.rejected_lines)])
+    if result.unmapped:
+        unmapped = sorted(result.unmapped.items(), key=lambda item: -item[1])
+        title = "Events that the journey file does not map: kept, and counted as unmapped"
+        print_table(title, ("event", "count"), unmapped)
+    for rejected in result.rejected:
+        console.print(f"[red]rejected[/] {rejected}", highlight=False, soft_wrap=True)
+
+
+def print_models(models: Mapping[str, Metrics]) -> None:
+    """Each model's metrics, or why it has none."""
+    for name, found in models.items():
+        rows = [("undecided", found.reason)] if isinstance(found, Undecided) else found.items()
+        print_table(f"{name} model, on later time", ("metric", "value"), rows)
+
+
+def models_json(models: Mapping[str, Metrics]) -> dict[str, object]:
+    """The same for scripts."""
+    return {
+        name: {"undecided": found.reason} if isinstance(found, Undecided) else found
+        for name, found in models.items()
+    }
+
+
+def print_values(values: Mapping[str, Estimate | Undecided]) -> None:
+    """What policies would have been worth."""
+    print_table(
+        "Value in EUR per decision, 95 % interval",
+        ("policy", "value", "low", "high", "decisions", "effective"),
+        [
+            (name, f"undecided: {value.reason}", None, None, None, None)
+            if isinstance(value, Undecided)
+            else (name, value.value, value.low, value.high, value.n, value.ess)
+            for name, value in values.items()
+        ],
+    )
+
+
+def values_json(values: Mapping[str, Estimate | Undecided]) -> dict[str, object]:
+    """The same for scripts."""
+    return {name: as_json(value) for name, value in values.items()}
+
+
+def print_answer(answer: DecideAnswer) -> None:
+    """One decision: what was drawn, from what, and what was refused."""
+    drawn = answer.actions[0].action_id if answer.actions else NO_ACTION
+    print_table(
+        f"{answer.decision_id}: {drawn}",
+        ("action", "p_accept", "value_eur", "priority", "propensity"),
+        [
+            (
+                one.action_id,
+                one.factors.p_accept,
+                one.factors.value_eur,
+                one.priority,
+                one.propensity,
+            )
+            for one in answer.candidates
+        ],
+    )
+    refused = [(r.action_id, r.stage.value, r.rule, r.detail) for r in answer.filtered]
+    if refused:
+        print_table("Refused", ("action", "stage", "rule", "fact"), refused)
+    if answer.note:
+        console.print(answer.note)
+
+
+def print_document(answer: DecideAnswer) -> None:
+    """One decision as JSON, indented, on stdout."""
+    print(pretty_json(answer))

@@ -1,0 +1,110 @@
+"""The server process: BentoML as a child, ended with what it accepted finished."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from nba.errors import StoreUnavailable
+from nba.journey_file import load_journey
+from serving.assembly import close_log, open_log
+from serving.settings import Settings
+
+READY_S = 90.0  # a first start compiles the kernel
+
+
+def serve_until_stopped(settings: Settings) -> int:
+    """Serve in the foreground; gives the exit code.
+
+    What cannot work is said before anything starts: raises InvalidFile, UnknownSchema,
+    StoreUnavailable.
+    """
+    check_first(settings)
+    child = start(settings)
+
+    def hand_on(number: int, frame: Any) -> None:
+        child.send_signal(signal.SIGTERM)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, hand_on)
+    code = child.wait()
+    return 0 if code in (0, -signal.SIGTERM) else abs(code)
+
+
+def check_first(settings: Settings) -> None:
+    """Raise what would stop every worker: a wrong journey file, an unknown schema, no log."""
+    load_journey(settings.journey)
+    close_log(settings, open_log(settings))
+
+
+def start(settings: Settings, log: Path | None = None) -> subprocess.Popen[bytes]:
+    """Start the server; its output goes to `log`, or to this process's."""
+    command = [
+        sys.executable,
+        "-m",
+        "bentoml",
+        "serve",
+        "serving.service:NextBestAction",
+        "--host",
+        settings.host,
+        "--port",
+        str(settings.port),
+        "--timeout-graceful-shutdown",
+        str(settings.shutdown_s),
+    ]
+    output = log.open("ab") if log is not None else None
+    try:
+        # its own session: Ctrl-C reaches this process, which ends the child in order
+        return subprocess.Popen(
+            command,
+            env={**os.environ, **settings.environ()},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    finally:
+        if output is not None:
+            output.close()
+
+
+@contextmanager
+def running(settings: Settings, log: Path) -> Iterator[str]:
+    """A server for the length of the block; yields its URL.
+
+    Raises StoreUnavailable, with the end of its log, where it does not come up.
+    """
+    check_first(settings)
+    child = start(settings, log)
+    url = f"http://{settings.host}:{settings.port}"
+    try:
+        _wait(child, url, log)
+        yield url
+    finally:
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(settings.shutdown_s + 10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _wait(child: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    until = time.monotonic() + READY_S
+    while time.monotonic() < until and child.poll() is None:
+        try:
+            if httpx.get(f"{url}/readyz", timeout=2).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    tail = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+    raise StoreUnavailable(f"the service did not come up at {url}; its log {log} ends:\n{tail}")
