@@ -60,10 +60,12 @@ class BundleScorer:
         rows = np.vstack(
             [self._rows(c, np.array([code])) for c, code in zip(contexts, codes, strict=True)]
         )
-        return self._reasons(self._touchpoint, rows, codes)
+        score = "the value" if self.learns_value else "p_accept"
+        return self._reasons(self._touchpoint, rows, codes, score)
 
     def churn_reasons(self, contexts: Sequence[Context]) -> list[tuple[Reason, ...]]:
-        return self._reasons(self._churn, _stack(contexts), [NO_ACTION_CODE] * len(contexts))
+        codes = [NO_ACTION_CODE] * len(contexts)
+        return self._reasons(self._churn, _stack(contexts), codes, "the risk")
 
     def _rows(self, context: Context, codes: np.ndarray) -> np.ndarray:
         offered = offered_columns(context, self._n_actions)
@@ -72,30 +74,35 @@ class BundleScorer:
         return touchpoint_rows(repeated, offered, self._actions[codes])
 
     def _reasons(
-        self, trees: Trees, rows: np.ndarray, codes: Sequence[int]
+        self, trees: Trees, rows: np.ndarray, codes: Sequence[int], score: str
     ) -> list[tuple[Reason, ...]]:
+        """The leading shares; those of the action and its features count as one."""
         shares = trees.contributions(rows)[:, :-1]
+        own = np.array([column.split(".")[0] == ACTION for column in trees.columns])
+        if own.any():
+            total = shares[:, own].sum(axis=1)
+            shares[:, own] = 0.0
+            shares[:, trees.columns.index(ACTION)] = total
         leading = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :REASONS]
         return [
             tuple(
-                self._reason(trees.columns[at], rows[n, at], shares[n, at], codes[n])
+                self._reason(trees.columns[at], rows[n, at], shares[n, at], codes[n], score)
                 for at in leading[n]
                 if shares[n, at] != 0.0
             )
             for n in range(len(rows))
         ]
 
-    def _reason(self, column: str, number: float, share: float, code: int) -> Reason:
+    def _reason(self, column: str, number: float, share: float, code: int, score: str) -> Reason:
         value: object = self._schema.value(column, number)
         if column == ACTION:
             value = self._names[code]
         known = "unknown" if value is None else f"{value:.4g}" if _is_number(value) else value
-        direction = "raises" if share > 0 else "lowers"
         return Reason(
             column=column,
             value=None if np.isnan(number) else float(number),
             contribution=float(share),
-            text=f"{column} is {known}: {direction} it",
+            text=f"{column} is {known}, which {'raises' if share > 0 else 'lowers'} {score}",
         )
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -16,18 +19,29 @@ from nba.stores import embedded, schema
 _numbers = count(1)
 
 
+@pytest.fixture
+def data_folder() -> Iterator[Path]:
+    """An empty folder that a private server may live in."""
+    with new_data_folder() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL in which tests make databases."""
     given = os.environ.get("NBA_DATABASE_URL")
     if given:
         yield given
         return
-    folder = tmp_path_factory.mktemp("data")
-    try:
+    with new_data_folder() as folder:
         yield embedded.start(folder)
-    finally:
-        embedded.stop(folder)
+
+
+@pytest.fixture(scope="module")
+def shared_data_folder() -> Iterator[Path]:
+    """A `data_folder` for all tests of one file."""
+    with new_data_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +64,20 @@ def postgres_url(postgres_server: str, _migrated: str) -> Iterator[str]:
     """A fresh database with the log's tables."""
     with _database(postgres_server, template=_migrated) as name:
         yield make_conninfo(postgres_server, dbname=name)
+
+
+@contextmanager
+def new_data_folder() -> Iterator[Path]:
+    """A folder that a private server may live in, which is stopped in the end.
+
+    Not pytest's tmp_path: every session of pytest closes the folder above it to other users, and
+    where the tests run as root, the server is another user.
+    """
+    with TemporaryDirectory(prefix="test-nba-") as name:
+        try:
+            yield Path(name)
+        finally:
+            embedded.stop(Path(name))
 
 
 class _database:

@@ -25,7 +25,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
@@ -78,7 +78,8 @@ def stop(folder: Path) -> bool:
             return False
         _pg_ctl(data, system_user(), "stop", "-m", "fast")
         if found.socket_folder != str(data):
-            Path(found.socket_folder).rmdir()
+            with suppress(OSError):
+                Path(found.socket_folder).rmdir()
         return True
 
 

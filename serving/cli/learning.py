@@ -91,37 +91,45 @@ def simulate(
     history: Annotated[
         Path | None, typer.Option(help="Write the events of one world to this file.")
     ] = None,
-    customers: Annotated[int, typer.Option(min=1, help="Customers of each world.")] = 500,
+    champion: Annotated[
+        bool, typer.Option("--champion", help="Also play the service with its champion.")
+    ] = False,
+    customers: Annotated[int, typer.Option(min=1, help="Customers of each world.")] = 300,
     days: Annotated[float, typer.Option(min=1, help="Days that each world lasts.")] = 120.0,
-    worlds: Annotated[int, typer.Option(min=1, help="Worlds to compare policies in.")] = 5,
-    seed: Seed = 1,
+    worlds: Annotated[int, typer.Option(min=1, help="Worlds to compare policies in.")] = 3,
+    seed: Seed = 101,
     json: Json = False,
 ) -> None:
-    """Play a simulated bank with known truth: write its history, or compare policies in it.
+    """Play a simulated bank with known truth: compare policies in it, or write its history.
 
-    Example: `nba simulate --worlds 3`, or `nba simulate --history bank.jsonl --customers 3000`
+    Example: `nba simulate --champion`, or `nba simulate --history bank.jsonl --customers 3000`
     """
     from training.world import WorldConfig
+    from training.world_policies import BUILT_IN, compare_policies
 
     config = WorldConfig(customers=customers, days=days, seed=seed)
     if history is not None:
-        simulate_history(config, history, json)
+        simulate_history(config, history, json=json)
         return
-    from training.world_history import compare_policies
+    policies = dict(BUILT_IN)
+    if champion:
+        from serving.cli.simulated import service_policy
 
-    seeds = range(seed, seed + worlds)
-    with progress_bar("simulating") as advance:
-        values = compare_policies(config, seeds, advance)
+        policies["champion"] = service_policy(ready())
+    with steps("simulating", len(policies)) as step:
+        values = compare_policies(config, range(seed, seed + worlds), policies, step)
     if json:
-        print_json({name: {"value_eur": v.mean_eur, "stderr_eur": v.stderr_eur,
-                           "worlds_eur": v.worlds_eur} for name, v in values.items()})  # fmt: skip
+        print_json(values)
         return
+    half = {name: 1.96 * value.stderr_eur for name, value in values.items()}
     print_table(
-        f"EUR per customer against doing nothing, {worlds} worlds of {customers} customers",
+        f"EUR per customer against doing nothing: {worlds} worlds of {customers} customers",
         ("policy", "value", "low", "high"),
-        [(name, v.mean_eur, v.mean_eur - 1.96 * v.stderr_eur, v.mean_eur + 1.96 * v.stderr_eur)
-         for name, v in values.items()],
-    )  # fmt: skip
+        [
+            (name, value.mean_eur, value.mean_eur - half[name], value.mean_eur + half[name])
+            for name, value in values.items()
+        ],
+    )
 
 
 def trained(settings: Settings, seed: int) -> tuple[str, Training]:
@@ -151,7 +159,8 @@ def promoted(settings: Settings, which: str) -> tuple[str, str]:
         return put_in_force(registry, log, schema, which=which, alias=CHAMPION, now=now)
 
 
-def simulate_history(config: WorldConfig, path: Path, json: bool) -> None:
+def simulate_history(config: WorldConfig, path: Path, *, json: bool = False) -> None:
+    """Write a world's history and say what it holds."""
     from training.world_history import write_history
 
     with progress_bar("simulating the bank") as advance:
@@ -164,7 +173,7 @@ def simulate_history(config: WorldConfig, path: Path, json: bool) -> None:
 
         summary = write_history(config, path, show)
     if json:
-        print_json({"file": str(path), "events": summary.lines, "customers": summary.customers,
-                    "closed": summary.closed})  # fmt: skip
+        found = {"events": summary.lines, "customers": summary.customers, "closed": summary.closed}
+        print_json({"file": str(path), **found})
     else:
-        console.print(f"{summary.lines:,} events of {summary.customers:,} customers: {path}")
+        console.print(f"{summary.lines:,} events of {summary.customers:,} customers")

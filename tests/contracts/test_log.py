@@ -397,13 +397,12 @@ def test_racing_events_are_stored_once(log: Log) -> None:
 
 def test_racing_requests_get_one_answer(log: Log) -> None:
     for number in range(10):
-        key = f"r{number}"
         seen = log.position()
-        answers = at_once(
-            lambda _, key=key, seen=seen: log.append_decisions(
-                [decision(request_id=key, context_seq=seen)]
-            )[0]
-        )
+
+        def ask(_: int, key: str = f"r{number}", seen: int = seen) -> Decision | None:
+            return log.append_decisions([decision(request_id=key, context_seq=seen)])[0]
+
+        answers = at_once(ask)
         assert len({answer.decision_id for answer in answers}) == 1
     assert len(log.page_decisions()) == len(log.page_events()) == 10
 

@@ -7,7 +7,6 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,12 +23,10 @@ from nba.stores.postgres import PostgresLog
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    path = tmp_path_factory.mktemp("embedded")
-    embedded.start(path)
-    yield path
-    embedded.stop(path)
+@pytest.fixture
+def folder(shared_data_folder: Path) -> Path:
+    """A data folder whose server the tests of this file start, kill and stop."""
+    return shared_data_folder
 
 
 def postmaster(folder: Path) -> int:
@@ -132,26 +129,26 @@ def test_a_log_that_was_just_closed_does_not_count_as_a_user(folder: Path) -> No
     assert embedded.stop_if_unused(folder) is True
 
 
-def test_a_folder_without_a_server_has_nothing_to_stop(tmp_path: Path) -> None:
-    assert embedded.stop(tmp_path / "none") is False
-    assert embedded.stop_if_unused(tmp_path / "none") is False
-    assert not (tmp_path / "none").exists()
+def test_a_folder_without_a_server_has_nothing_to_stop(data_folder: Path) -> None:
+    assert embedded.stop(data_folder / "none") is False
+    assert embedded.stop_if_unused(data_folder / "none") is False
+    assert not (data_folder / "none").exists()
 
 
-def test_a_path_too_long_for_a_socket_works(tmp_path: Path) -> None:
-    deep = tmp_path.joinpath(*["a folder with 'quotes'"] * 5)
+def test_a_path_too_long_for_a_socket_works(data_folder: Path) -> None:
+    deep = data_folder.joinpath(*["a folder with 'quotes'"] * 5)
     try:
         url = embedded.start(deep)
         assert answers(url)
         assert "host=/tmp/nba-" in url
     finally:
         assert embedded.stop(deep) is True
-    assert not Path(conninfo_to_dict(url)["host"]).exists()
+    assert not Path(str(conninfo_to_dict(url)["host"])).exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as another user")
-def test_a_private_folder_is_opened_for_passing_through_only(tmp_path: Path) -> None:
-    home = tmp_path / "home"
+def test_a_private_folder_is_opened_for_passing_through_only(data_folder: Path) -> None:
+    home = data_folder / "home"
     home.mkdir(mode=0o700)
     try:
         assert answers(embedded.start(home / "data"))
@@ -160,18 +157,18 @@ def test_a_private_folder_is_opened_for_passing_through_only(tmp_path: Path) -> 
         embedded.stop(home / "data")
 
 
-def test_a_creation_that_was_cut_short_is_begun_again(tmp_path: Path) -> None:
-    (tmp_path / "postgres.unfinished").mkdir()
-    (tmp_path / "postgres.unfinished" / "PG_VERSION").write_text("18\n")
+def test_a_creation_that_was_cut_short_is_begun_again(data_folder: Path) -> None:
+    (data_folder / "postgres.unfinished").mkdir()
+    (data_folder / "postgres.unfinished" / "PG_VERSION").write_text("18\n")
     try:
-        assert answers(embedded.start(tmp_path))
-        assert not (tmp_path / "postgres.unfinished").exists()
+        assert answers(embedded.start(data_folder))
+        assert not (data_folder / "postgres.unfinished").exists()
     finally:
-        embedded.stop(tmp_path)
+        embedded.stop(data_folder)
 
 
-def test_data_of_another_postgresql_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    (tmp_path / "postgres").mkdir()
-    (tmp_path / "postgres" / "PG_VERSION").write_text("9.6\n")
+def test_data_of_another_postgresql_is_refused_with_the_remedy(data_folder: Path) -> None:
+    (data_folder / "postgres").mkdir()
+    (data_folder / "postgres" / "PG_VERSION").write_text("9.6\n")
     with pytest.raises(UnknownSchema, match=r"written by PostgreSQL 9\.6.*use a new data folder"):
-        embedded.start(tmp_path)
+        embedded.start(data_folder)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,13 +37,11 @@ def log(postgres_url: str) -> Iterator[PostgresLog]:
     opened.close()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+@pytest.fixture
+def folder(data_folder: Path) -> Path:
     """A data folder with a server that a test may stop."""
-    path = tmp_path_factory.mktemp("own")
-    schema.migrate(embedded.start(path))
-    yield path
-    embedded.stop(path)
+    schema.migrate(embedded.start(data_folder))
+    return data_folder
 
 
 def version(url: str, revision: str) -> None:
@@ -142,7 +140,7 @@ def test_a_server_that_is_gone_is_unavailable_and_its_return_is_noticed(folder: 
     log = PostgresLog.open(embedded.start(folder))
     log.append_events([event("1")])
     embedded.stop(folder)
-    calls = [
+    calls: list[Callable[[], object]] = [
         lambda: log.append_events([event("2")]),
         lambda: log.events_since({"ada": 0}),
         log.position,
@@ -274,7 +272,7 @@ def test_a_killed_writer_loses_nothing_acknowledged_and_stores_calls_whole(
 def test_commits_wait_for_the_disk_even_where_the_server_would_not(postgres_url: str) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         name = connection.info.dbname
-        connection.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')  # type: ignore[call-overload]
+        connection.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
     log = PostgresLog.open(postgres_url)
     assert log._rows("SHOW synchronous_commit") == [("on",)]
     log.close()

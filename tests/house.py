@@ -1,0 +1,153 @@
+"""A small house for tests: the small journey on a memory log, with a clock, ids and seeds given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from features.customers import Customers
+from features.fold import Fold
+from models.policy import EpsilonGreedy
+from nba.arbitration import NO_ACTION_CODE, Policy, Scorer
+from nba.context import Context
+from nba.decider import Decider
+from nba.decision import Decision, Reason, Request
+from nba.events import Event
+from nba.journey import JourneyFile
+from nba.journey_file import load_journey
+from nba.stores.log import Log
+from nba.stores.memory import MemoryLog
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+JOURNEY = load_journey(Path(__file__).parent / "data" / "small_journey.yaml")
+_event_numbers = count(1)
+
+
+def changed(journey: JourneyFile = JOURNEY, **fields: Any) -> JourneyFile:
+    """The journey with other fields."""
+    return msgspec.structs.replace(journey, **fields)
+
+
+def event(
+    name: str,
+    at: datetime = NOON,
+    properties: dict[str, Any] | None = None,
+    *,
+    customer_id: str = "ada",
+    received_at: datetime | None = None,
+    event_id: str | None = None,
+) -> Event:
+    """An event that was received when it occurred, unless said otherwise."""
+    return Event(
+        event_id=event_id or f"e{next(_event_numbers)}",
+        customer_id=customer_id,
+        name=name,
+        occurred_at=at,
+        received_at=received_at or at,
+        properties=properties or {},
+    )
+
+
+def failed_search(at: datetime = NOON, customer_id: str = "ada") -> Event:
+    """A search that found nothing: what makes `help_popup` eligible for an hour or so."""
+    return event("Products Searched", at, {"results_count": 0}, customer_id=customer_id)
+
+
+class StubScorer:
+    """A `Scorer` whose score depends on the action alone; `scores` has no_action last."""
+
+    bundle_id = "bundle-stub"
+    horizon_days = 30.0
+
+    def __init__(self, scores: Sequence[float], *, learns_value: bool = False) -> None:
+        self.scores = np.asarray(scores, dtype=float)
+        self.learns_value = learns_value
+
+    def touchpoint(self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]) -> np.ndarray:
+        asked = [code for chosen in codes for code in chosen]
+        assert self.learns_value or NO_ACTION_CODE not in asked
+        return self.scores[np.array(asked, dtype=int)]
+
+    def churn(self, contexts: Sequence[Context]) -> np.ndarray:
+        return np.full(len(contexts), 0.25)
+
+    def touchpoint_reasons(
+        self, contexts: Sequence[Context], codes: Sequence[int]
+    ) -> list[tuple[Reason, ...]]:
+        return [
+            (Reason(column="action", value=float(code), contribution=1.0, text="why"),)
+            for code in codes
+        ]
+
+    def churn_reasons(self, contexts: Sequence[Context]) -> list[tuple[Reason, ...]]:
+        return [() for _ in contexts]
+
+
+class Remembered:
+    """The contexts of a `Customers`, with every one that was served kept in `served`."""
+
+    def __init__(self, customers: Customers) -> None:
+        self._customers = customers
+        self.served: dict[tuple[str, int, datetime], Context] = {}
+
+    def of(self, customer_ids: Sequence[str], now: datetime) -> list[Context]:
+        contexts = self._customers.of(customer_ids, now)
+        self.served.update({(c.customer_id, c.seq, c.as_of): c for c in contexts})
+        return contexts
+
+
+@dataclass
+class SmallHouse:
+    """One replica; several may share a log."""
+
+    journey: JourneyFile = JOURNEY
+    log: Log = field(default_factory=MemoryLog)
+    scorer: Scorer | None = None
+    policy: Policy | None = None
+    kept: int = 1_000
+    name: str = "d"
+    now: datetime = NOON
+    new_seed: Callable[[], int] | None = None
+
+    def __post_init__(self) -> None:
+        self.fold = Fold(self.journey)
+        self.contexts = Remembered(Customers(self.log, self.fold, kept=self.kept))
+        self.decider = Decider(
+            schema=self.fold.schema,
+            contexts=self.contexts,
+            log=self.log,
+            policy=self.policy or EpsilonGreedy(self.journey.exploration.epsilon),
+        )
+        if self.scorer is not None:
+            self.decider.take(self.scorer)
+        self._ids = count(1)
+        self._seeds = count(1)
+
+    def decide(
+        self, *requests: Request, now: datetime | None = None, later: timedelta = timedelta()
+    ) -> list[Decision]:
+        """The logged answers at `now`, by default noon, or `later`."""
+        return self.decider.decide(
+            requests, (now or self.now) + later, new_id=self.new_id, new_seed=self.seed
+        )
+
+    def draw(self, *requests: Request) -> list[Decision]:
+        """The same without logging."""
+        return self.decider.draw(requests, self.now, new_id=self.new_id, new_seed=self.seed)
+
+    def new_id(self) -> str:
+        return f"{self.name}{next(self._ids)}"
+
+    def seed(self) -> int:
+        return self.new_seed() if self.new_seed else next(self._seeds)
+
+    def code(self, action_id: str) -> int:
+        """The position of an action in the journey file."""
+        return [action.id for action in self.journey.actions].index(action_id)
