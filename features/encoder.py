@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from nba.context import UNMAPPED, ContextSchema
 from nba.decision import NO_ACTION
 from nba.events import ACTION_DECIDED, IDENTIFY, Event, micros
 from nba.journey import EventMapping, JourneyFile, Trait
+from nba.rule_facts import as_number
 from nba.rules import PROPERTIES, PropertyFacts, Rule, parse_rule
 
 Row = tuple[float, int, int, int, int, float, float]  # one record of dtype ROW
@@ -123,6 +125,5 @@ def _code(trait: Trait, value: Any) -> float:
 
 
 def _number(value: Any, missing: float = 0.0) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    return missing
+    number = as_number(value)
+    return missing if math.isnan(number) else number

@@ -169,9 +169,15 @@ def _emit_emotion(state, nodes, out, at):  # type: ignore[no-untyped-def]
 
 @_compiled
 def offered(state, contacts, as_of, action, out):  # type: ignore[no-untyped-def]
-    """Of one action, among the contacts kept: days since the last (NaN: never), and how many."""
+    """Of one action, among the contacts kept: days since the last (NaN: never), and how many.
+
+    Action -1 is no_action, which is never a contact; contacts of actions that are no longer in
+    the journey file have that code too.
+    """
     out[0] = np.nan
     out[1] = 0.0
+    if action < 0:
+        return
     for slot in range(min(int(state[N_CONTACTS]), _CONTACTS)):
         base = contacts + CONTACT_SIZE * slot
         if state[base + 1] == action:

@@ -11,7 +11,7 @@ from models.touchpoint import ACTION, action_rows, touchpoint_rows
 from models.trees import Trees
 from nba.arbitration import NO_ACTION_CODE
 from nba.context import Context, ContextSchema, offered_columns
-from nba.decision import NO_ACTION, Reason
+from nba.decision import NO_ACTION, Churn, Reason
 from nba.errors import InvalidBundle
 
 REASONS = 3  # contributions named in an answer
@@ -35,10 +35,15 @@ class BundleScorer:
             raise InvalidBundle(f"{bundle.bundle_id}: incomplete: {missing}")
         self.bundle_id = bundle.bundle_id
         self.learns_value = manifest.target == "value"
-        self.horizon_days = manifest.horizon_days
+        self._horizon_days = manifest.horizon_days
         self._churn: Trees = bundle.churn
         self._touchpoint: Trees = bundle.touchpoint
         self._schema = schema
+        # an action explains itself once: its code and its features are one reason
+        columns = bundle.touchpoint.columns
+        self._own = [n for n, name in enumerate(columns) if name.split(".")[0] == ACTION]
+        self._action = columns.index(ACTION)
+        self._features = [n for n in self._own if n != self._action]
         self._n_actions = len(schema.journey.actions)
         self._names = [*(action.id for action in schema.journey.actions), NO_ACTION]
         self._actions = action_rows(schema.journey, manifest.actions, manifest.action_features)
@@ -51,8 +56,15 @@ class BundleScorer:
         ]
         return self._touchpoint.predict(np.vstack(blocks)) if blocks else np.empty(0)
 
-    def churn(self, contexts: Sequence[Context]) -> np.ndarray:
-        return self._churn.predict(_stack(contexts))
+    def churn(self, contexts: Sequence[Context]) -> list[Churn]:
+        rows = _stack(contexts)
+        risks, shares = self._churn.explained(rows)
+        codes = [NO_ACTION_CODE] * len(rows)
+        whys = self._reasons(self._churn, rows, shares, codes, "the risk")
+        return [
+            Churn(risk=float(risk), horizon_days=self._horizon_days, reasons=why)
+            for risk, why in zip(risks, whys, strict=True)
+        ]
 
     def touchpoint_reasons(
         self, contexts: Sequence[Context], codes: Sequence[int]
@@ -60,12 +72,11 @@ class BundleScorer:
         rows = np.vstack(
             [self._rows(c, np.array([code])) for c, code in zip(contexts, codes, strict=True)]
         )
+        shares = self._touchpoint.contributions(rows)[:, :-1]
+        shares[:, self._action] = shares[:, self._own].sum(axis=1)
+        shares[:, self._features] = 0.0
         score = "the value" if self.learns_value else "p_accept"
-        return self._reasons(self._touchpoint, rows, codes, score)
-
-    def churn_reasons(self, contexts: Sequence[Context]) -> list[tuple[Reason, ...]]:
-        codes = [NO_ACTION_CODE] * len(contexts)
-        return self._reasons(self._churn, _stack(contexts), codes, "the risk")
+        return self._reasons(self._touchpoint, rows, shares, codes, score)
 
     def _rows(self, context: Context, codes: np.ndarray) -> np.ndarray:
         offered = offered_columns(context, self._n_actions)
@@ -74,15 +85,13 @@ class BundleScorer:
         return touchpoint_rows(repeated, offered, self._actions[codes])
 
     def _reasons(
-        self, trees: Trees, rows: np.ndarray, codes: Sequence[int], score: str
+        self,
+        trees: Trees,
+        rows: np.ndarray,
+        shares: np.ndarray,
+        codes: Sequence[int],
+        score: str,
     ) -> list[tuple[Reason, ...]]:
-        """The leading shares; those of the action and its features count as one."""
-        shares = trees.contributions(rows)[:, :-1]
-        own = np.array([column.split(".")[0] == ACTION for column in trees.columns])
-        if own.any():
-            total = shares[:, own].sum(axis=1)
-            shares[:, own] = 0.0
-            shares[:, trees.columns.index(ACTION)] = total
         leading = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :REASONS]
         return [
             tuple(

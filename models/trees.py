@@ -60,6 +60,15 @@ class Trees:
         shares = np.asarray(self.booster.predict(rows, pred_contrib=True, num_threads=1))
         return shares if self.calibration is None else shares * self.calibration.slope
 
+    def explained(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) predictions with their (n, n_columns) shares, in one pass over the trees."""
+        shares = self.contributions(rows)
+        scores = shares.sum(axis=1)
+        if self.calibration is None:
+            return scores, shares[:, :-1]
+        unscaled = scores / self.calibration.slope
+        return self.calibration.probability(unscaled), shares[:, :-1]
+
     def importance(self) -> dict[str, float]:
         """Total gain by column, largest first."""
         gains = self.booster.feature_importance(importance_type="gain")

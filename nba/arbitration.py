@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from nba.context import Context
-from nba.decision import Reason
+from nba.decision import Churn, Reason
 from nba.journey import JourneyFile
 
 NO_ACTION_CODE = -1  # stands for "leave the customer in peace" among action codes
@@ -23,7 +23,6 @@ class Scorer(Protocol):
 
     bundle_id: str
     learns_value: bool
-    horizon_days: float
 
     def touchpoint(self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]) -> np.ndarray:
         """Scores of every (context, action code), flat in the given order.
@@ -31,16 +30,13 @@ class Scorer(Protocol):
         A NO_ACTION_CODE is given only where `learns_value`.
         """
 
-    def churn(self, contexts: Sequence[Context]) -> np.ndarray:
-        """(n,) P(churn within horizon_days)."""
+    def churn(self, contexts: Sequence[Context]) -> list[Churn]:
+        """Each customer's risk of leaving, with what moved it, largest first."""
 
     def touchpoint_reasons(
         self, contexts: Sequence[Context], codes: Sequence[int]
     ) -> list[tuple[Reason, ...]]:
         """What moved the score of one action per context, largest first."""
-
-    def churn_reasons(self, contexts: Sequence[Context]) -> list[tuple[Reason, ...]]:
-        """What moved the risk of each context, largest first."""
 
 
 class Policy(Protocol):

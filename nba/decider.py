@@ -197,17 +197,14 @@ class Decider:
         codes = [[*g.codes, -1] if scorer.learns_value else g.codes for g in governed]
         flat = scorer.touchpoint(contexts, codes)
         ends = np.cumsum([len(chosen) for chosen in codes])
-        risks = scorer.churn(contexts)
-        whys = scorer.churn_reasons(contexts)
         scored = []
-        for one, scores, risk, why in zip(
-            governed, np.split(flat, ends[:-1]), risks, whys, strict=True
+        for one, scores, churn in zip(
+            governed, np.split(flat, ends[:-1]), scorer.churn(contexts), strict=True
         ):
             priorities = self._arbitration.priorities(
                 one.codes, scores, learned_value=scorer.learns_value
             )
             probabilities = self._policy.probabilities(priorities.priority)
-            churn = Churn(risk=float(risk), horizon_days=scorer.horizon_days, reasons=why)
             scored.append(Scored(one, priorities, probabilities, churn))
         return scored
 
@@ -225,9 +222,7 @@ class Decider:
                 reasons[n] = why
         return reasons
 
-    def _fall_back(
-        self, governed: Governed, decision_id: str, seed: int, note: str
-    ) -> Decision:
+    def _fall_back(self, governed: Governed, decision_id: str, seed: int, note: str) -> Decision:
         """The owner's first fallback action that the rules allow, with propensity 1."""
         codes = np.array([*governed.codes, -1])
         allowed = [self._codes[name] for name in self._journey.fallback]

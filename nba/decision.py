@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from nba.events import ACTION_DECIDED, Event
+from nba.events import ACTION_DECIDED, DECISION_PREFIX, Event
 
 NO_ACTION = "no_action"
 
@@ -125,7 +125,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         if self.request.channel is not None:
             properties["channel"] = self.request.channel
         return Event(
-            event_id=f"decision:{self.decision_id}",
+            event_id=DECISION_PREFIX + self.decision_id,
             customer_id=self.request.customer_id,
             name=ACTION_DECIDED,
             occurred_at=self.decided_at,

@@ -25,6 +25,7 @@ EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+DECISION_PREFIX = "decision:"  # of the ids of the events that the log appends with decisions
 IDENTIFY = "identify"  # an event whose properties are the customer's traits
 ACTION_DECIDED = "Action Decided"  # appended by the log with every decision
 ACTION_SHOWN = "Action Shown"
@@ -123,7 +124,8 @@ def parse_event(payload: object, received_at: datetime, *, trusted: bool = False
         received_at = _moment("received_at", fields.get("received_at")) or original or received_at
     occurred_at = original or received_at
     if original is not None and sent_at is not None:
-        occurred_at = received_at - (sent_at - original)
+        age = max(sent_at - original, timedelta())  # at most what keeps the difference a date
+        occurred_at = received_at - min(age, received_at - EARLIEST)
     occurred_at = min(max(occurred_at, EARLIEST), received_at)
 
     event_id = fields.get("event_id")
@@ -131,8 +133,12 @@ def parse_event(payload: object, received_at: datetime, *, trusted: bool = False
         content = [name, customer_id, original or received_at, properties]
         digest = hashlib.sha256(msgspec.json.encode(content, order="deterministic"))
         event_id = "content-" + digest.hexdigest()[:32]
+    event_id = checked_id("event_id", event_id)
+    if not trusted and event_id.startswith(DECISION_PREFIX):
+        remedy = f"ids that begin with {DECISION_PREFIX!r} are the log's own"
+        raise InvalidInput("event_id", event_id, remedy)
     return Event(
-        event_id=checked_id("event_id", event_id),
+        event_id=event_id,
         customer_id=customer_id,
         name=name,
         occurred_at=occurred_at,

@@ -9,12 +9,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from nba.decision import Churn, Decision, Request
+from nba.decision import Decision, Request
 from nba.errors import InvalidInput, NotFound, StoreUnavailable
 from nba.events import ACTION_DECIDED, Event, checked_id, parse_event
 from serving import metrics as prometheus
@@ -49,6 +48,10 @@ class BodyTooLarge(Exception):
     """The body is larger than NBA_BODY_BYTES (HTTP 413)."""
 
 
+class NotJson(Exception):
+    """The body is declared as something else than JSON (HTTP 415)."""
+
+
 class Doors:
     """One replica's doors. Blocking work runs in batches, outside the event loop."""
 
@@ -67,8 +70,9 @@ class Doors:
                 self._route("/decide", self._decide, "POST"),
                 self._route("/events", self._take_events, "POST"),
                 self._route("/feedback", self._feedback, "POST"),
-                self._route("/decisions/{decision_id}", self._decision, "GET"),
-                self._route("/customers/{customer_id}", self._customer, "GET"),
+                # an id may hold a slash
+                self._route("/decisions/{decision_id:path}", self._decision, "GET"),
+                self._route("/customers/{customer_id:path}", self._customer, "GET"),
                 self._route("/metrics", self._metrics, "GET"),
                 self._route("/openapi.json", self._openapi, "GET"),
             ]
@@ -150,12 +154,8 @@ class Doors:
         (context,) = house.customers.of([customer_id], house.now())
         if not context.known:
             raise NotFound(f"customer_id: {customer_id!r}: no event of this customer is in the log")
-        churn = None
         scorer = house.decider.scorer
-        if scorer is not None:
-            (risk,) = scorer.churn([context])
-            (why,) = scorer.churn_reasons([context])
-            churn = Churn(risk=float(risk), horizon_days=scorer.horizon_days, reasons=why)
+        (churn,) = scorer.churn([context]) if scorer is not None else (None,)
         decisions = house.log.customer_decisions(customer_id, HISTORY)
         return customer_answer(house.fold.schema, context, churn, decisions)
 
@@ -198,11 +198,13 @@ class Doors:
                 logger.warning("cannot look for a new champion: %s", error)
 
     def _route(self, path: str, endpoint: Endpoint, method: str) -> Route:
+        label = path.replace(":path", "")
+
         async def answer(request: HttpRequest) -> Response:
             started = time.perf_counter()
             response = await _guarded(endpoint, request)
-            self.metrics.requests.labels(path, str(response.status_code)).inc()
-            self.metrics.seconds.labels(path).observe(time.perf_counter() - started)
+            self.metrics.requests.labels(label, str(response.status_code)).inc()
+            self.metrics.seconds.labels(label).observe(time.perf_counter() - started)
             return response
 
         return Route(path, answer, methods=[method])
@@ -236,7 +238,7 @@ class Doors:
     async def _body(self, request: HttpRequest) -> bytes:
         kind = request.headers.get("content-type", "application/json").split(";")[0].strip()
         if kind.lower() not in JSON_TYPES:
-            raise HTTPException(415, "send application/json")
+            raise NotJson
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
@@ -261,7 +263,10 @@ def _items(payload: object, most: int) -> list[object]:
 
 
 def _sent(item: object, sent_at: object) -> object:
-    return {"sent_at": sent_at, **item} if isinstance(item, dict) else item
+    """The item, with its batch's sending time where it has none of its own."""
+    if not isinstance(item, dict) or "sent_at" in item or "sentAt" in item:
+        return item
+    return {**item, "sent_at": sent_at}
 
 
 async def _guarded(endpoint: Endpoint, request: HttpRequest) -> Response:
@@ -269,7 +274,9 @@ async def _guarded(endpoint: Endpoint, request: HttpRequest) -> Response:
     try:
         return await endpoint(request)
     except MalformedBody as error:
-        return _problem(400, Problem(error="malformed_body", message=str(error), field="body"))
+        remedy = "send one JSON document in UTF-8"
+        problem = Problem(error="malformed_body", message=str(error), field="body", remedy=remedy)
+        return _problem(400, problem)
     except InvalidInput as error:
         problem = Problem(
             error="invalid_input",
@@ -282,10 +289,15 @@ async def _guarded(endpoint: Endpoint, request: HttpRequest) -> Response:
     except NotFound as error:
         return _problem(404, Problem(error="not_found", message=str(error)))
     except BodyTooLarge as error:
-        text = f"the body is larger than {error.args[0]} bytes; send smaller batches"
-        return _problem(413, Problem(error="body_too_large", message=text, field="body"))
-    except HTTPException as error:
-        return _problem(error.status_code, Problem(error="refused", message=error.detail))
+        remedy = f"send at most {error.args[0]} bytes, as smaller batches"
+        text = f"the body is too large; {remedy}"
+        problem = Problem(error="body_too_large", message=text, field="body", remedy=remedy)
+        return _problem(413, problem)
+    except NotJson:
+        remedy = f"send {JSON_TYPES[0]}"
+        text = f"the body is not declared as JSON; {remedy}"
+        problem = Problem(error="not_json", message=text, field="content-type", remedy=remedy)
+        return _problem(415, problem)
     except StoreUnavailable as error:
         logger.warning("the log is out of reach: %s", error)
         text = "the log is out of reach; nothing was stored; send the same again"

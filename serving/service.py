@@ -18,6 +18,7 @@ from bentoml.exceptions import BentoMLException, InvalidArgument, NotFound as Be
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nba.errors import InvalidInput, NotFound, StoreUnavailable
+from nba.events import checked_tree
 from serving.settings import prepare_environment, read_settings
 from serving.wire import DecideRequest, FeedbackRequest, MalformedBody, read
 
@@ -27,6 +28,19 @@ if TYPE_CHECKING:
 SETTINGS = read_settings()
 prepare_environment(SETTINGS)
 logger = logging.getLogger("nba.serving")
+
+
+class WithoutValues(logging.Filter):
+    """Takes the message out of an error that BentoML logs: it quotes what the caller sent."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        from serving.routes import ServiceError
+
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            place = ServiceError(type(error).__name__).with_traceback(error.__traceback__)
+            record.exc_info = (ServiceError, place, error.__traceback__)
+        return True
 
 
 class Unavailable(BentoMLException):
@@ -68,6 +82,7 @@ class NextBestAction:
         from serving.routes import Doors
 
         logging.basicConfig(level=logging.INFO)
+        logging.getLogger("bentoml._internal.server.http_app").addFilter(WithoutValues())
         self.doors = Doors(assemble(SETTINGS), SETTINGS)
         MOUNT.doors = self.doors
 
@@ -127,6 +142,7 @@ NextBestAction.add_asgi_middleware(Readiness)  # type: ignore[attr-defined]
 
 def _read(value: dict[str, Any], kind: type[Any]) -> Any:
     try:
+        checked_tree("request", value)  # encoding would make null of a NaN
         return read(msgspec.json.encode(value), kind)
     except (InvalidInput, MalformedBody) as error:
         raise InvalidArgument(str(error)) from None

@@ -7,9 +7,10 @@ the wire calls `model_version` and `config_version`, and a `Refused` action is `
 from __future__ import annotations
 
 import json
+import math
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -186,13 +187,13 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_json(body: bytes) -> Any:
-    """A JSON body: UTF-8, finite numbers, no key twice, no NUL.
+    """A JSON body: UTF-8, numbers that a double holds, no key twice.
 
     Raises MalformedBody.
     """
     try:
         value = msgspec.json.decode(body)
-        json.loads(body, object_pairs_hook=_unique)
+        json.loads(body, object_pairs_hook=_unique, parse_int=_finite)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise MalformedBody(f"the body is not valid JSON: {_brief(error)}") from None
     return value
@@ -215,7 +216,10 @@ def read(body: bytes, kind: type[Body]) -> Body:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         path, remedy = _located(str(error))
-        raise InvalidInput(path, _at(value, path), remedy) from None
+        given = _at(value, path)
+        if remedy.startswith("Invalid enum value"):  # repeats the value, at any length
+            remedy = did_you_mean(str(given), _choices(kind, path))
+        raise InvalidInput(path, given, remedy) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -223,6 +227,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("a key occurs twice in one object")
     return found
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError("a whole number is out of range")
+    return number
 
 
 _PATH = re.compile(r"^(?P<remedy>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
@@ -238,7 +249,18 @@ def _located(message: str) -> tuple[str, str]:
 
 
 def _at(value: Any, path: str) -> Any:
-    return value.get(path) if isinstance(value, dict) else value
+    """What `value` holds at a path such as `candidates[2]`, None where it holds nothing."""
+    for step in re.findall(r"[^.\[\]]+", path):
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdigit():
+            value = value[int(step)]
+    return value
+
+
+def _choices(kind: type[msgspec.Struct], field: str) -> list[str]:
+    """The literals that a field may hold."""
+    return [text for option in get_args(get_type_hints(kind)[field]) for text in get_args(option)]
 
 
 def _brief(error: BaseException) -> str:

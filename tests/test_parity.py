@@ -30,7 +30,7 @@ DELAYS = (
     *(timedelta(minutes=10), timedelta(hours=5), timedelta(days=3)),
 )
 
-SETTINGS = settings(max_examples=60, deadline=None)
+SETTINGS = settings(max_examples=40, deadline=None)
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ out: it would look like silence.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from nba.context import DAY_S
 from nba.decision import NO_ACTION
 from nba.events import ACTION_DECIDED, REWARD_GIVEN, Event, micros
 from nba.journey import ChurnRule, RewardRule
+from nba.rule_facts import as_number
 from nba.stores.log import Log
 
 PAGE = 20_000  # events read at a time
@@ -300,10 +302,8 @@ def _looked_at(event: Event) -> float:
 
 
 def _number(event: Event, name: str, missing: float = float("nan")) -> float:
-    value = event.properties.get(name)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    return missing
+    number = as_number(event.properties.get(name))
+    return missing if math.isnan(number) else number
 
 
 def _candidates(event: Event, history: History) -> tuple[str, ...]:

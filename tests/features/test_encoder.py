@@ -1,0 +1,124 @@
+"""Encoding: which rows an event becomes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from features.kernel import CONTACT, EVENT, TRAIT
+from nba.events import micros
+from nba.journey import EventMapping
+from tests.house import FOLD, JOURNEY, NOON, SmallHouse, changed, event
+
+ENCODER = FOLD.encoder
+KINDS = FOLD.schema.kinds
+TOUCHPOINTS = [touchpoint.id for touchpoint in JOURNEY.touchpoints()]
+ACTIONS = [action.id for action in JOURNEY.actions]
+
+
+def rows(name: str, properties: dict[str, Any] | None = None) -> list[Any]:
+    return ENCODER.rows(event(name, NOON, properties))
+
+
+def test_the_first_mapping_that_holds_counts() -> None:
+    [failed] = rows("Products Searched", {"results_count": 0})
+    [found] = rows("Products Searched", {"results_count": 3})
+    [unsaid] = rows("Products Searched")
+    assert [KINDS[row[2]] for row in (failed, found, unsaid)] == [
+        *("search_failed", "search", "search"),
+    ]
+    assert failed[1] == EVENT and TOUCHPOINTS[failed[3]] == "site_search"
+    assert (failed[6], found[6]) == (-0.4, 0.1)
+
+
+def test_mappings_are_tried_in_the_order_of_the_file() -> None:
+    any_search = EventMapping(id="any_search", event="Products Searched")
+    house = SmallHouse(changed(events=[any_search, *JOURNEY.events]))
+    made = event("Products Searched", NOON, {"results_count": 0})
+    assert house.fold.encoder.kind(made) == "any_search"
+    assert ENCODER.kind(made) == "search_failed"
+
+
+def test_an_unmapped_event_is_kept_as_such() -> None:
+    [row] = rows("Never Heard Of", {"revenue": 5})
+    assert KINDS[row[2]] == "unmapped" and row[3] == -1 and row[5] == 0.0
+    assert ENCODER.kind(event("Never Heard Of")) is None
+
+
+def test_the_time_is_in_seconds_to_the_microsecond() -> None:
+    at = NOON.replace(microsecond=123_457)
+    [row] = ENCODER.rows(event("page", at))
+    assert round(row[0] * 1e6) == micros(at)
+
+
+@pytest.mark.parametrize(
+    ("revenue", "amount"),
+    [(12, 12.0), (-0.5, -0.5), ("12", 0.0), (None, 0.0), (True, 0.0), ([12], 0.0)],
+)
+def test_an_amount_is_a_number_or_nothing(revenue: object, amount: float) -> None:
+    [row] = rows("Order Completed", {"revenue": revenue})
+    assert KINDS[row[2]] == "purchase" and row[5] == amount
+
+
+def test_an_integer_too_large_for_a_float_is_no_amount_and_no_trait() -> None:
+    [row] = rows("Order Completed", {"revenue": 10**400})
+    assert row[5] == 0.0
+    [trait] = rows("identify", {"tenure_months": -(10**400)})
+    assert np.isnan(trait[5])
+
+
+@pytest.mark.parametrize(
+    ("trait", "value", "code"),
+    [
+        ("segment", "mass", 0.0),
+        ("segment", "private", 2.0),
+        ("segment", "royal", None),
+        ("segment", 0, None),
+        ("segment", ["mass"], None),
+        ("tenure_months", 7, 7.0),
+        ("tenure_months", 7.5, 7.5),
+        ("tenure_months", "7", None),
+        ("tenure_months", True, None),
+        ("has_mortgage", True, 1.0),
+        ("has_mortgage", False, 0.0),
+        ("has_mortgage", 1, None),
+        ("has_mortgage", "yes", None),
+        ("has_mortgage", None, None),
+    ],
+)
+def test_a_trait_of_another_type_is_unknown(trait: str, value: object, code: float | None) -> None:
+    [row] = rows("identify", {trait: value})
+    assert row[1] == TRAIT and row[2] == list(JOURNEY.traits).index(trait)
+    assert row[5] == code if code is not None else np.isnan(row[5])
+
+
+def test_an_undeclared_trait_and_an_empty_identify_leave_no_row() -> None:
+    assert rows("identify", {"shoe_size": 43}) == []
+    assert rows("identify") == []
+
+
+def test_an_imported_decision_is_a_contact_on_the_channel_that_it_names() -> None:
+    [row] = rows("Action Decided", {"action_id": "help_popup", "channel": "app"})
+    assert row[1] == CONTACT and ACTIONS[row[2]] == "help_popup"
+    assert KINDS[row[3]] == "contact.app" and JOURNEY.channels()[row[4]] == "app"
+    [row] = rows("Action Decided", {"action_id": "help_popup"})
+    assert KINDS[row[3]] == "contact.web" and JOURNEY.channels()[row[4]] == "web"
+
+
+def test_a_contact_outside_the_journey_file_has_no_codes() -> None:
+    [row] = rows("Action Decided", {"action_id": "gone", "channel": "pigeon"})
+    assert row[1] == CONTACT and row[2:5] == (-1, -1, -1)
+
+
+@pytest.mark.parametrize("action_id", ["no_action", None, 7, ["help_popup"]])
+def test_no_action_is_no_contact(action_id: object) -> None:
+    assert rows("Action Decided", {"action_id": action_id}) == []
+
+
+def test_a_mapped_identify_sets_traits_before_it_counts() -> None:
+    mapping = EventMapping(id="known", event="identify", touchpoint="website", valence=0.2)
+    house = SmallHouse(changed(events=[mapping, *JOURNEY.events]))
+    made = house.fold.encoder.rows(event("identify", NOON, {"segment": "mass"}))
+    assert [row[1] for row in made] == [TRAIT, EVENT]
