@@ -28,9 +28,11 @@ import msgspec
 import numpy as np
 from http_load import Load, post_all
 
+from serving.server import free_port
 from serving.settings import Settings, prepare_environment
 
 HERE = Path(__file__).parent
+LOCAL = "127.0.0.1"
 CUSTOMERS = 400
 CONNECTIONS = 8
 ROUNDS = 3
@@ -58,7 +60,9 @@ def main() -> None:
 
 def measure(folder: Path, actions: int, rules: int, requests: int) -> dict[str, object]:
     """Figures of both endpoints: medians over the rounds."""
-    settings = Settings(home=folder / "home", journey=folder / "journey.json", port=free_port())
+    settings = Settings(
+        home=folder / "home", journey=folder / "journey.json", port=free_port(LOCAL)
+    )
     os.environ["NUMBA_CACHE_DIR"] = str(folder / "numba")
     prepare_environment(settings)
     journey = make_journey(actions, rules)
@@ -69,15 +73,15 @@ def measure(folder: Path, actions: int, rules: int, requests: int) -> dict[str, 
         msgspec.json.encode({"customer_id": customers[n], "channel": "web"})
         for n in rng.integers(0, len(customers), requests)
     ]
-    empty_port = free_port()
+    empty_port = free_port(LOCAL)
     rounds: dict[str, list[Load]] = {"empty": [], "decide": []}
     with serving(settings, folder), empty_service(settings, empty_port, folder):
         for port in (empty_port, settings.port):
-            post_all("127.0.0.1", port, "/decide", bodies[:100], connections=CONNECTIONS)
+            post_all(LOCAL, port, "/decide", bodies[:100], connections=CONNECTIONS)
         for _ in range(ROUNDS):
             for name, port in (("empty", empty_port), ("decide", settings.port)):
                 rounds[name].append(
-                    post_all("127.0.0.1", port, "/decide", bodies, connections=CONNECTIONS)
+                    post_all(LOCAL, port, "/decide", bodies, connections=CONNECTIONS)
                 )
     for name, loads in rounds.items():
         bad = {status: n for load in loads for status, n in load.statuses.items() if status != 200}
@@ -215,8 +219,8 @@ def serving(settings: Settings, folder: Path) -> Iterator[None]:
 
 @contextmanager
 def empty_service(settings: Settings, port: int, folder: Path) -> Iterator[None]:
-    command = [sys.executable, "-m", "bentoml", "serve", "empty_service:Empty", "--host",
-               "127.0.0.1", "--port", str(port)]  # fmt: skip
+    command = [sys.executable, "-m", "bentoml", "serve", "empty_service:Empty",
+               "--host", LOCAL, "--port", str(port)]  # fmt: skip
     with (folder / "empty.log").open("wb") as log:
         child = subprocess.Popen(
             command, cwd=HERE, stdout=log, stderr=log, start_new_session=True, env={**os.environ}
@@ -224,7 +228,7 @@ def empty_service(settings: Settings, port: int, folder: Path) -> Iterator[None]
     try:
         for _ in range(600):
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                if probe.connect_ex((LOCAL, port)) == 0:
                     break
             time.sleep(0.1)
         time.sleep(1.0)
@@ -232,12 +236,6 @@ def empty_service(settings: Settings, port: int, folder: Path) -> Iterator[None]
     finally:
         child.send_signal(signal.SIGTERM)
         child.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

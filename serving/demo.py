@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ import msgspec
 
 from nba.errors import InvalidInput
 from serving.console import print_table
+from serving.server import free_port, is_free
 from serving.settings import Settings
 from serving.wire import DecideAnswer
 
@@ -36,7 +36,7 @@ def demo_settings(given: Settings, seed: int) -> Settings:
     if given.database_url is not None:
         remedy = "unset it: the demo plays on a private PostgreSQL in NBA_HOME"
         raise InvalidInput("NBA_DATABASE_URL", "set", remedy)
-    port = given.port if _is_free(given.host, given.port) else _free_port(given.host)
+    port = given.port if is_free(given.host, given.port) else free_port(given.host)
     return msgspec.structs.replace(given, port=port, seed=seed, workers=1)
 
 
@@ -215,19 +215,3 @@ def next_steps(settings: Settings) -> str:
         f"  .venv/bin/nba check {settings.journey}   the journey that was played\n"
         f"  .venv/bin/nba simulate                       policies compared with known truth"
     )
-
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])

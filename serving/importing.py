@@ -60,6 +60,27 @@ def import_files(
     return result
 
 
+def unmapped_events(
+    log: Log, schema: ContextSchema, progress: Callable[[int], None] = lambda events: None
+) -> dict[str, int]:
+    """Of the whole log, the names of events that the journey file does not map, with counts.
+
+    Raises StoreUnavailable.
+    """
+    encoder = Encoder(schema)
+    unmapped: Counter[str] = Counter()
+    after = 0
+    while page := log.page_events(after, BATCH):
+        unmapped.update(event.name for event in page if _is_unmapped(encoder, event))
+        after = page[-1].seq
+        progress(len(page))
+    return dict(unmapped)
+
+
+def _is_unmapped(encoder: Encoder, event: Event) -> bool:
+    return event.name not in (IDENTIFY, ACTION_DECIDED) and encoder.kind(event) is None
+
+
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
     try:
         opened = gzip.open(file) if file.suffix == ".gz" else file.open("rb")
@@ -93,5 +114,5 @@ def _append(
             result.duplicates += 1
             continue
         result.accepted += 1
-        if event.name not in (IDENTIFY, ACTION_DECIDED) and encoder.kind(event) is None:
+        if _is_unmapped(encoder, event):
             unmapped[event.name] += 1

@@ -17,12 +17,17 @@ def print_import(result: Imported) -> None:
     """What became of the lines of event files."""
     counts = [("new", result.accepted), ("duplicate", result.duplicates)]
     print_table("Events", ("events", "count"), [*counts, ("rejected", result.rejected_lines)])
-    if result.unmapped:
-        unmapped = sorted(result.unmapped.items(), key=lambda item: -item[1])
-        title = "Events that the journey file does not map: kept, and counted as unmapped"
-        print_table(title, ("event", "count"), unmapped)
+    print_unmapped(result.unmapped)
     for rejected in result.rejected:
         console.print(f"[red]rejected[/] {rejected}", highlight=False, soft_wrap=True)
+
+
+def print_unmapped(unmapped: Mapping[str, int]) -> None:
+    """Events without a mapping, most frequent first."""
+    if unmapped:
+        rows = sorted(unmapped.items(), key=lambda item: -item[1])
+        title = "Events that the journey file does not map: kept, and counted as unmapped"
+        print_table(title, ("event", "count"), rows)
 
 
 def print_models(models: Mapping[str, Metrics]) -> None:

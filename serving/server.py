@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from nba.errors import StoreUnavailable
+from nba.errors import InvalidInput, StoreUnavailable
 from nba.journey_file import load_journey
 from serving.assembly import close_log, open_log
 from serving.settings import Settings
@@ -41,8 +42,11 @@ def serve_until_stopped(settings: Settings) -> int:
 
 
 def check_first(settings: Settings) -> None:
-    """Raise what would stop every worker: a wrong journey file, an unknown schema, no log."""
+    """Raise what would stop every worker: a wrong journey file, a taken port, no log."""
     load_journey(settings.journey)
+    if not is_free(settings.host, settings.port):
+        remedy = f"{settings.host} cannot be listened on there; stop what does, or choose another"
+        raise InvalidInput("NBA_PORT", settings.port, remedy)
     close_log(settings, open_log(settings))
 
 
@@ -108,3 +112,21 @@ def _wait(child: subprocess.Popen[bytes], url: str, log: Path) -> None:
         time.sleep(0.2)
     tail = log.read_text(errors="replace")[-2000:] if log.exists() else ""
     raise StoreUnavailable(f"the service did not come up at {url}; its log {log} ends:\n{tail}")
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server can listen there now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(host: str) -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])

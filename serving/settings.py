@@ -26,7 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535)] = 3000
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
-    reload_s: Annotated[float, Meta(gt=0)] = 2.0  # how often a new champion is looked for
+    reload_s: Annotated[float, Meta(gt=0, le=3600)] = 2.0  # how often a new champion is looked for
     body_bytes: Annotated[int, Meta(ge=1024)] = 524_288  # the largest body that is read
     batch_events: Annotated[int, Meta(ge=1)] = 2_500  # the most events in one call
     seed: Annotated[int, Meta(ge=0)] | None = None  # makes the draws repeatable; none: entropy
@@ -64,7 +64,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         if not variable.startswith(PREFIX) or variable in NOT_SETTINGS:
             continue
         if variable not in known:
-            raise InvalidInput(variable, given[variable], did_you_mean(variable, known))
+            # its value might be a password
+            raise InvalidInput(variable, "set", did_you_mean(variable, known))
         name, text = known[variable], given[variable].strip()
         if not text:
             raise InvalidInput(variable, text, "unset it or give it a value")

@@ -108,8 +108,9 @@ def churn_set(history: History, rule: ChurnRule) -> TrainingSet:
     labels: list[float] = []
     for customer, times in active.items():
         gone = left.get(customer, np.inf)
-        begin = np.ceil(times[0] / step) * step
-        for moment in np.arange(begin, min(last, gone), step):
+        # the moments are counted back from the last one whose label is known
+        asked = last - step * np.arange(max(0.0, (last - times[0]) // step + 1))[::-1]
+        for moment in asked[asked < gone]:
             if rule.event is not None:
                 label = gone <= moment + horizon_s
             else:

@@ -9,31 +9,45 @@ import typer
 
 from serving.cli.app import Json, app, ready
 from serving.console import console, print_json, print_table, progress_bar
-from serving.reports import print_answer, print_import
+from serving.reports import print_answer, print_import, print_unmapped
 
 
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="A journey file.")],
+    log: Annotated[
+        bool, typer.Option("--log", help="Also list the log's events that it does not map.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Check a journey file and print what it says.
 
-    Example: `nba check examples/bank/journey.yaml`
+    Example: `nba check examples/bank/journey.yaml --log`
     """
     from nba.journey_file import load_journey
     from nba.journey_summary import summarise
 
     journey = load_journey(file)
     sections = summarise(journey)
+    unmapped: dict[str, int] = {}
+    if log:
+        from nba.context import ContextSchema
+        from serving.assembly import opened_log
+        from serving.importing import unmapped_events
+
+        with opened_log(ready()) as held, progress_bar("reading the log") as advance:
+            unmapped = unmapped_events(held, ContextSchema(journey), advance)
     if json:
         tables = {
             s.title: [dict(zip(s.columns, row, strict=True)) for row in s.rows] for s in sections
         }
-        print_json({"file": str(file), "version": journey.catalogue_version(), "sections": tables})
+        found = {"unmapped": unmapped} if log else {}
+        version = journey.catalogue_version()
+        print_json({"file": str(file), "version": version, "sections": tables, **found})
         return
     for section in sections:
         print_table(section.title, section.columns, section.rows)
+    print_unmapped(unmapped)
 
 
 @app.command()

@@ -28,8 +28,8 @@ AT = "2026-03-01T11:00:00Z"
 PAYLOAD = {"customer_id": "ada", "name": "Product Viewed"}
 
 
-def parsed(received_at: datetime = NOW, *, trusted: bool = False, **fields: Any) -> Event:
-    return parse_event({**PAYLOAD, **fields}, received_at, trusted=trusted)
+def parsed(arrival: datetime = NOW, /, *, trusted: bool = False, **fields: Any) -> Event:
+    return parse_event({**PAYLOAD, **fields}, arrival, trusted=trusted)
 
 
 def refused(payload: object) -> InvalidInput:
