@@ -25,6 +25,9 @@ else
     uv=.uv/bin/uv
 fi
 
+# trust what the machine trusts, as pip does: a company's proxy has a certificate of its own
+export UV_SYSTEM_CERTS=true UV_NATIVE_TLS=true
+
 echo "installing into $venv"
 [ -x "$venv/bin/python" ] || "$uv" venv --quiet --python "$python" "$venv"
 "$uv" pip install --quiet --python "$venv/bin/python" --requirement requirements.txt
