@@ -20,9 +20,10 @@ from models.scorer import BundleScorer
 from nba.arbitration import Scorer
 from nba.decider import Decider
 from nba.decision import Decision, Request
-from nba.errors import NbaError
+from nba.errors import NbaError, StoreUnavailable
 from nba.journey import JourneyFile
 from nba.journey_file import load_journey
+from nba.pipeline import Pipeline
 from nba.stores.log import Log
 from serving.settings import Settings
 
@@ -48,10 +49,13 @@ class House:
         """Decide and log. Raises InvalidInput, StoreUnavailable."""
         return self.decider.decide(requests, self.now(), new_id=self.new_id, new_seed=self.new_seed)
 
+    def decide_each(self, requests: Sequence[Request]) -> list[Decision | StoreUnavailable]:
+        """`decide` for requests of several callers. Raises InvalidInput, StoreUnavailable."""
+        now, new_id, new_seed = self.now(), self.new_id, self.new_seed
+        return self.decider.decide_each(requests, now, new_id=new_id, new_seed=new_seed)
+
     def rehearse(self, requests: Sequence[Request]) -> list[Decision]:
         """Decide and log nothing. Raises InvalidInput, StoreUnavailable."""
-        for request in requests:
-            self.decider.check(request)
         return self.decider.draw(requests, self.now(), new_id=self.new_id, new_seed=self.new_seed)
 
     def reload(self) -> bool:
@@ -64,7 +68,7 @@ class House:
         if champion == self.champion and champion is not None:
             return False
         scorer, why = _scorer(self.log, champion, self.fold)
-        self.decider.take(scorer, why)
+        self.decider.pipeline.take(scorer, why)
         self.champion = champion
         return True
 
@@ -170,12 +174,8 @@ def assemble(
     fold = Fold(journey)
     fold.warm()
     customers = Customers(log, fold)
-    decider = Decider(
-        schema=fold.schema,
-        contexts=customers,
-        log=log,
-        policy=EpsilonGreedy(journey.exploration.epsilon),
-    )
+    pipeline = Pipeline(fold.schema, EpsilonGreedy(journey.exploration.epsilon))
+    decider = Decider(pipeline=pipeline, contexts=customers, log=log)
     house = House(
         journey=journey,
         fold=fold,

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
@@ -59,12 +60,14 @@ class Doors:
         self.house = house
         self.metrics = Metrics()
         self._settings = settings
-        self._decisions: Batcher[Request, Decision] = Batcher(house.decide, name="decide", lanes=2)
+        self._decisions: Batcher[Request, Decision | StoreUnavailable] = Batcher(
+            house.decide_each, name="decide", lanes=2
+        )
         self._events: Batcher[Sequence[Event], list[int | None]] = Batcher(
             self._append, name="events"
         )
         self._watch: asyncio.Task[None] | None = None
-        self.metrics.degraded.set(house.decider.scorer is None)
+        self.metrics.degraded.set(house.decider.pipeline.scorer is None)
         self.app = Starlette(
             routes=[
                 self._route("/decide", self._decide, "POST"),
@@ -75,7 +78,8 @@ class Doors:
                 self._route("/customers/{customer_id:path}", self._customer, "GET"),
                 self._route("/metrics", self._metrics, "GET"),
                 self._route("/openapi.json", self._openapi, "GET"),
-            ]
+            ],
+            exception_handlers={HTTPException: _no_route},
         )
 
     async def open(self) -> None:
@@ -93,14 +97,16 @@ class Doors:
     async def decide(self, body: DecideRequest) -> DecideAnswer:
         """One decision. Raises InvalidInput, StoreUnavailable."""
         request = to_request(body)
-        self.house.decider.check(request)
+        self.house.decider.pipeline.check(request)
         schema = self.house.fold.schema
         if body.dry_run:
             (decision,) = await asyncio.to_thread(self.house.rehearse, [request])
             return decide_answer(decision, schema, logged=False)
-        decision = await self._decisions.submit(request)
-        self._count(decision)
-        return decide_answer(decision, schema)
+        answer = await self._decisions.submit(request)
+        if isinstance(answer, StoreUnavailable):
+            raise answer
+        self._count(answer)
+        return decide_answer(answer, schema)
 
     async def feedback(self, body: FeedbackRequest) -> FeedbackAnswer:
         """Append an outcome. Raises InvalidInput, NotFound, StoreUnavailable."""
@@ -154,7 +160,7 @@ class Doors:
         (context,) = house.customers.of([customer_id], house.now())
         if not context.known:
             raise NotFound(f"customer_id: {customer_id!r}: no event of this customer is in the log")
-        scorer = house.decider.scorer
+        scorer = house.decider.pipeline.scorer
         (churn,) = scorer.churn([context]) if scorer is not None else (None,)
         decisions = house.log.customer_decisions(customer_id, HISTORY)
         return customer_answer(house.fold.schema, context, churn, decisions)
@@ -165,12 +171,12 @@ class Doors:
             position = await asyncio.wait_for(asyncio.to_thread(self.house.log.position), 3.0)
         except (StoreUnavailable, TimeoutError) as error:
             return 503, {"ready": False, "reason": f"the log is out of reach: {error}"}
-        decider = self.house.decider
+        pipeline = self.house.decider.pipeline
         return 200, {
             "ready": True,
-            "degraded": decider.scorer is None,
-            "reason": decider.why_no_scorer or None,
-            "model_version": decider.scorer.bundle_id if decider.scorer else None,
+            "degraded": pipeline.scorer is None,
+            "reason": pipeline.why_no_scorer or None,
+            "model_version": pipeline.scorer.bundle_id if pipeline.scorer else None,
             "config_version": self.house.journey.catalogue_version(),
             "log_position": position,
         }
@@ -193,7 +199,7 @@ class Doors:
             try:
                 if await asyncio.to_thread(self.house.reload):
                     logger.info("champion is now %s", self.house.champion)
-                self.metrics.degraded.set(self.house.decider.scorer is None)
+                self.metrics.degraded.set(self.house.decider.pipeline.scorer is None)
             except StoreUnavailable as error:
                 logger.warning("cannot look for a new champion: %s", error)
 
@@ -311,6 +317,16 @@ async def _guarded(endpoint: Endpoint, request: HttpRequest) -> Response:
         logger.error("a request failed", exc_info=place)
         text = "an error of the service; it is in its log; the request may be sent again"
         return _problem(500, Problem(error="internal", message=text))
+
+
+async def _no_route(request: HttpRequest, error: Exception) -> Response:
+    """What Starlette raises where no route takes the path (404) or the method (405)."""
+    assert isinstance(error, HTTPException)
+    remedy = "GET /openapi.json lists the routes"
+    problem = Problem(error="no_route", message=f"{error.detail}; {remedy}", remedy=remedy)
+    response = _problem(error.status_code, problem)
+    response.headers.update(error.headers or {})
+    return response
 
 
 class ServiceError(Exception):

@@ -18,10 +18,11 @@ from models.policy import EpsilonGreedy
 from nba.arbitration import NO_ACTION_CODE, Policy, Scorer
 from nba.context import Context
 from nba.decider import Decider
-from nba.decision import Decision, Reason, Request
+from nba.decision import Churn, Decision, Reason, Request
 from nba.events import Event
 from nba.journey import JourneyFile
 from nba.journey_file import load_journey
+from nba.pipeline import Pipeline
 from nba.stores.log import Log
 from nba.stores.memory import MemoryLog
 
@@ -65,7 +66,6 @@ class StubScorer:
     """A `Scorer` whose score depends on the action alone; `scores` has no_action last."""
 
     bundle_id = "bundle-stub"
-    horizon_days = 30.0
 
     def __init__(self, scores: Sequence[float], *, learns_value: bool = False) -> None:
         self.scores = np.asarray(scores, dtype=float)
@@ -76,8 +76,8 @@ class StubScorer:
         assert self.learns_value or NO_ACTION_CODE not in asked
         return self.scores[np.array(asked, dtype=int)]
 
-    def churn(self, contexts: Sequence[Context]) -> np.ndarray:
-        return np.full(len(contexts), 0.25)
+    def churn(self, contexts: Sequence[Context]) -> list[Churn]:
+        return [Churn(risk=0.25, horizon_days=30.0) for _ in contexts]
 
     def touchpoint_reasons(
         self, contexts: Sequence[Context], codes: Sequence[int]
@@ -86,9 +86,6 @@ class StubScorer:
             (Reason(column="action", value=float(code), contribution=1.0, text="why"),)
             for code in codes
         ]
-
-    def churn_reasons(self, contexts: Sequence[Context]) -> list[tuple[Reason, ...]]:
-        return [() for _ in contexts]
 
 
 class Remembered:
@@ -120,14 +117,11 @@ class SmallHouse:
     def __post_init__(self) -> None:
         self.fold = FOLD if self.journey is JOURNEY else Fold(self.journey)
         self.contexts = Remembered(Customers(self.log, self.fold, kept=self.kept))
-        self.decider = Decider(
-            schema=self.fold.schema,
-            contexts=self.contexts,
-            log=self.log,
-            policy=self.policy or EpsilonGreedy(self.journey.exploration.epsilon),
-        )
+        policy = self.policy or EpsilonGreedy(self.journey.exploration.epsilon)
+        pipeline = Pipeline(self.fold.schema, policy)
+        self.decider = Decider(pipeline=pipeline, contexts=self.contexts, log=self.log)
         if self.scorer is not None:
-            self.decider.take(self.scorer)
+            self.decider.pipeline.take(self.scorer)
         self._ids = count(1)
         self._seeds = count(1)
 

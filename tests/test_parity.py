@@ -223,9 +223,9 @@ def test_what_was_offered_before_is_replayed_as_it_was_served(script: list[Any])
 
 
 @given(
-    st.lists(
-        st.tuples(st.sampled_from(CUSTOMERS[:2]), contents), min_size=1, max_size=20
-    ).flatmap(lambda made: st.tuples(st.just(made), st.permutations(range(len(made))))),
+    st.lists(st.tuples(st.sampled_from(CUSTOMERS[:2]), contents), min_size=1, max_size=20).flatmap(
+        lambda made: st.tuples(st.just(made), st.permutations(range(len(made))))
+    ),
     st.sets(st.integers(1, 19)),
 )
 @SETTINGS

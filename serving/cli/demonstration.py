@@ -46,7 +46,7 @@ def demo(
             step("finishing what it accepted")
     print_decisions(played)
     print_document(played[0][1])
-    console.print(next_steps(settings), highlight=False)
+    console.print(next_steps(settings), highlight=False, soft_wrap=True)
 
 
 def _prepare_demo(settings: Settings, wanted: Made) -> None:

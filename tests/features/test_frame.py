@@ -48,9 +48,7 @@ def test_what_is_received_later_changes_nothing_earlier(
 ) -> None:
     """The rows of the whole log are the rows of the log as it was received by each moment."""
     events = [
-        event(
-            name, NOON + at * HOUR, customer_id=customer, received_at=NOON + (at + delay) * HOUR
-        )
+        event(name, NOON + at * HOUR, customer_id=customer, received_at=NOON + (at + delay) * HOUR)
         for customer, name, at, delay in made
     ]
     events = logged(sorted(events, key=lambda one: one.received_at))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from nba.context import Facts
@@ -58,8 +59,6 @@ def test_a_request_may_name_the_candidates() -> None:
 
 
 def test_an_action_shows_at_its_further_touchpoints_too() -> None:
-    import msgspec
-
     actions = list(JOURNEY.actions)
     actions[0] = msgspec.structs.replace(actions[0], also_at=["website"])
     engagement = Engagement(msgspec.structs.replace(JOURNEY, actions=actions))

@@ -23,7 +23,7 @@ OFFERS = {"name": "identify", "properties": {"segment": "mass"}}
 
 def live(client: InProcess) -> None:
     """Score with a stub, so that decisions are drawn."""
-    client.house.decider.take(StubScorer([0.5, 0.4, 0.3, 0.2]))
+    client.house.decider.pipeline.take(StubScorer([0.5, 0.4, 0.3, 0.2]))
 
 
 def all_numbers(value: Any) -> list[float]:
