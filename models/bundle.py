@@ -90,7 +90,7 @@ def load_bundle(files: Mapping[str, bytes]) -> Bundle:
         raise InvalidBundle(f"{MANIFEST}: absent; promote the bundle again")
     try:
         manifest = msgspec.json.decode(files[MANIFEST], type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidBundle(f"{MANIFEST}: {error}; promote the bundle again") from None
     if manifest.format != FORMAT:
         raise InvalidBundle(f"{MANIFEST}: format {manifest.format}; this program reads {FORMAT}")

@@ -16,6 +16,8 @@ from psycopg.sql import SQL, Identifier
 
 from nba.stores import embedded, schema
 
+# LightGBM's threads would spin while they wait for one another: ten times the CPU on a busy machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 _numbers = count(1)
 
 

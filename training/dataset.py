@@ -165,6 +165,14 @@ class Decided:
     reward_eur: np.ndarray
     candidates: list[tuple[str, ...]]
     moments: Moments
+    target: str  # response or value
+
+    def lessons(self) -> TrainingSet:
+        """What the touchpoint model learns from: nobody can respond to `no_action`, and its rows
+        would only teach that; its value can be learned."""
+        if self.target == "value":
+            return self.set
+        return self.set.part(self.actions != NO_ACTION)
 
 
 def decided_set(history: History, rule: RewardRule) -> Decided:
@@ -210,6 +218,7 @@ def decided_set(history: History, rule: RewardRule) -> Decided:
         reward_eur=labels * (worth if rule.target == "response" else 1.0) - cost,
         candidates=[_candidates(event, history) for event in decisions],
         moments=moments,
+        target=rule.target,
     )
 
 

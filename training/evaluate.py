@@ -64,7 +64,7 @@ def evaluate(history: History, bundle: Bundle) -> Evaluation:
     return Evaluation(
         bundle_id=bundle.bundle_id,
         churn=_churn(history, bundle),
-        touchpoint=_touchpoint(decided, bundle, test),
+        touchpoint=_touchpoint(decided, bundle),
         value_logged=snips(weigh(propensity, propensity, rewards)),
         value_uniform=snips(weigh(uniform, propensity, rewards)),
         value_bundle=_value(history, bundle, decided, drawn),
@@ -83,17 +83,16 @@ def _churn(history: History, bundle: Bundle) -> dict[str, float] | Undecided:
     return classification(bundle.churn.predict(test.rows), test.labels)
 
 
-def _touchpoint(
-    decided: Decided, bundle: Bundle, chosen: np.ndarray
-) -> dict[str, float] | Undecided:
+def _touchpoint(decided: Decided, bundle: Bundle) -> dict[str, float] | Undecided:
     if bundle.touchpoint is None:
         return Undecided(reason=bundle.manifest.missing.get("touchpoint", "not in the bundle"))
-    data = decided.set
+    data = decided.lessons()
     classes = bundle.touchpoint.is_probability
-    refused = check_split(data, split_by_time(data), classes=classes)
+    split = split_by_time(data)
+    refused = check_split(data, split, classes=classes)
     if refused is not None:
         return refused
-    test = data.part(chosen)
+    test = data.part(split.test)
     predicted = bundle.touchpoint.predict(test.rows)
     return classification(predicted, test.labels) if classes else regression(predicted, test)
 

@@ -42,7 +42,6 @@ class Training:
     churn: Fitted | Undecided
     touchpoint: Fitted | Undecided
     decided: Decided
-    decided_split: Split
     history: History
 
     def figures(self) -> dict[str, dict[str, float] | Undecided]:
@@ -64,11 +63,11 @@ def train(
     churn = fit_model(churn_data, split_by_time(churn_data), seed=seed, classes=True)
     progress("replaying the log for decisions")
     decided = decided_set(history, journey.reward)
-    split = split_by_time(decided.set)
+    lessons = decided.lessons()
     progress("fitting the touchpoint model")
     touchpoint = fit_model(
-        decided.set,
-        split,
+        lessons,
+        split_by_time(lessons),
         seed=seed,
         classes=journey.reward.target == "response",
         categorical=(ACTION,),
@@ -93,7 +92,7 @@ def train(
         missing=missing,
     )
     bundle = Bundle(manifest, _trees(churn), _trees(touchpoint))
-    return Training(bundle, churn, touchpoint, decided, split, history)
+    return Training(bundle, churn, touchpoint, decided, history)
 
 
 def fit_model(

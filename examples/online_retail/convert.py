@@ -10,7 +10,7 @@ so are lines without a price, which are corrections of the stock.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from examples.raw_files import convert_command
 from nba.events import IDENTIFY
 
 COLUMNS = ["Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"]
+HOME = "United Kingdom"
 
 
 def events(folder: Path) -> Iterator[dict[str, Any]]:
@@ -42,32 +43,60 @@ def basket_events(lines: pd.DataFrame) -> Iterator[dict[str, Any]]:
         amount=("amount", "sum"),
         items=("quantity", "sum"),
         lines=("quantity", "size"),
-        products=("Description", "nunique"),
+        products=("Description", tuple),
         country=("Country", "first"),
     )
-    known: dict[str, object] = {}
+    running: dict[str, _Running] = {}
     for basket in baskets.to_dict("records"):
         customer, name = basket["customer"], basket["name"]
-        at = basket["InvoiceDate"].to_pydatetime().replace(tzinfo=UTC).isoformat()
-        if known.get(customer) != basket["country"]:
-            known[customer] = basket["country"]
-            abroad = {"abroad": basket["country"] != "United Kingdom"}
-            yield _event(customer, IDENTIFY, at, abroad)
-        properties = {
-            "amount": round(float(basket["amount"]), 2),
-            "items": int(basket["items"]),
-            "lines": int(basket["lines"]),
-            "products": int(basket["products"]),
-        }
+        at = basket["InvoiceDate"].to_pydatetime().replace(tzinfo=UTC)
+        amount, items = round(float(basket["amount"]), 2), int(basket["items"])
+        properties = {"amount": amount, "items": items, "lines": int(basket["lines"])}
         yield _event(customer, name, at, properties)
+        if name == "Purchase":
+            state = running.setdefault(customer, _Running())
+            state.add(amount, items, basket["products"])
+            abroad = basket["country"] != HOME
+            yield _event(customer, IDENTIFY, at, {"abroad": abroad, **state.traits()})
 
 
-def _event(customer: str, name: str, at: str, properties: dict[str, Any]) -> dict[str, Any]:
+class _Running:
+    """What a shop keeps of a customer: how broad, how small and how large she buys, so far."""
+
+    def __init__(self) -> None:
+        self._products: set[str] = set()
+        self._items = self._lines = 0
+        self._amount = self._largest = self._last = 0.0
+        self._last_lines = 0
+
+    def add(self, amount: float, items: int, products: tuple[str, ...]) -> None:
+        self._products.update(products)
+        self._items += items
+        self._lines += len(products)
+        self._last_lines = len(products)
+        self._amount += amount
+        self._last = amount
+        self._largest = max(self._largest, amount)
+
+    def traits(self) -> dict[str, float]:
+        return {
+            "products": len(self._products),
+            "lines": self._lines,
+            "items": self._items,
+            "price": round(self._amount / self._items, 4),
+            "items_per_line": round(self._items / self._lines, 4),
+            "last_lines": self._last_lines,
+            "last_amount": self._last,
+            "largest_amount": self._largest,
+        }
+
+
+def _event(customer: str, name: str, at: datetime, properties: dict[str, Any]) -> dict[str, Any]:
     return {
-        "event_id": f"{name}:{customer}:{at}",
+        "event_id": f"{name}:{customer}:{at.isoformat()}",
         "customer_id": customer,
         "name": name,
-        "occurred_at": at,
+        "occurred_at": at.isoformat(),
         "properties": properties,
     }
 
