@@ -1,12 +1,11 @@
-"""Raw files of a data set, plain or gzipped, and event files as `nba ingest` reads them."""
+"""Raw files of a data set, plain or gzipped."""
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,19 +42,3 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
         for line in file:
             if line.strip():
                 yield json.loads(line)
-
-
-def convert_command(
-    events: Callable[[Path], Iterable[dict[str, Any]]], description: str | None
-) -> None:
-    """The command line of a converter: a folder of raw files to one event file."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("folder", type=Path, help="folder of the raw files")
-    parser.add_argument("out", type=Path, help="event file to write, one JSON object a line")
-    asked = parser.parse_args()
-    written = 0
-    with asked.out.open("w", encoding="utf-8") as file:
-        for event in events(asked.folder):
-            file.write(json.dumps(event, separators=(",", ":")) + "\n")
-            written += 1
-    print(f"{written} events in {asked.out}")

@@ -153,7 +153,8 @@ def _write(
     files.mkdir()
     for name, content in bundle.files().items():
         (files / name).write_bytes(content)
-    rows = example.where(example.notna(), None).to_dict(orient="split", index=False)
+    known = example.astype(object).where(example.notna(), None)  # JSON has no NaN
+    rows = known.to_dict(orient="split", index=False)
     (files / "input_example.json").write_text(json.dumps(rows))
     model = Model(
         artifact_path="bundle",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from nba.context import DAY_S, Context
@@ -37,13 +38,15 @@ class ContactPolicy:
             for contact in context.contacts
             if contact.at_s > since and contact.action not in self._exempt
         ]
+        by_action = Counter(contact.action for contact in counted)
+        by_channel = Counter(contact.channel for contact in counted)
         kept: list[int] = []
         refused: list[Refused] = []
         for code in codes:
             if cap.per == "action":
-                made = sum(contact.action == code for contact in counted)
+                made = by_action[code]
             elif cap.per == "channel":
-                made = sum(contact.channel == self._channel_of[code] for contact in counted)
+                made = by_channel[self._channel_of[code]]
             else:
                 made = len(counted)
             if code in self._exempt or made < cap.times:

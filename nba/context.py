@@ -158,8 +158,14 @@ class Facts(Mapping[str, Any]):
         self._schema = schema
         self._values = values
         self._request = request
+        self._seen: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self._seen:
+            self._seen[name] = self._look_up(name)
+        return self._seen[name]
+
+    def _look_up(self, name: str) -> Any:
         position = self._schema.index.get(name)
         if position is not None:
             return self._schema.value(name, self._values[position])

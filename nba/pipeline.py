@@ -57,6 +57,12 @@ class Pipeline:
         self._policy = policy
         self._journey = schema.journey
         self._codes = {action.id: code for code, action in enumerate(self._journey.actions)}
+        self._names = [*self._codes, NO_ACTION]
+        self._placements = {
+            place
+            for action in self._journey.actions
+            for place in (action.touchpoint, *action.also_at)
+        }
         self._version = self._journey.catalogue_version()
         self._engagement = Engagement(self._journey)
         self._contact_policy = ContactPolicy(self._journey)
@@ -84,10 +90,8 @@ class Pipeline:
         channels = self._journey.channels()
         if request.channel is not None and request.channel not in channels:
             raise InvalidInput("channel", request.channel, did_you_mean(request.channel, channels))
-        actions = self._journey.actions
-        placements = {place for action in actions for place in (action.touchpoint, *action.also_at)}
-        if request.placement is not None and request.placement not in placements:
-            remedy = did_you_mean(request.placement, placements)
+        if request.placement is not None and request.placement not in self._placements:
+            remedy = did_you_mean(request.placement, self._placements)
             raise InvalidInput("placement", request.placement, remedy)
         for name, value in request.facts.items():
             declared = self._journey.request.get(name)
@@ -235,20 +239,30 @@ class Pipeline:
     def _candidates(
         self, priorities: Priorities, probabilities: np.ndarray
     ) -> tuple[Candidate, ...]:
-        names = [*(action.id for action in self._journey.actions), NO_ACTION]
         order = np.argsort(-priorities.priority, kind="stable")
+        columns = (
+            priorities.codes,
+            priorities.p_accept,
+            priorities.value_eur,
+            priorities.lever,
+            priorities.cost_eur,
+            priorities.priority,
+            probabilities,
+        )
         return tuple(
             Candidate(
-                action_id=names[priorities.codes[n]],
-                p_accept=_optional(priorities.p_accept[n]),
+                action_id=self._names[code],
+                p_accept=None if p_accept != p_accept else p_accept,
                 context_weight=1.0,
-                value_eur=float(priorities.value_eur[n]),
-                lever=float(priorities.lever[n]),
-                cost_eur=float(priorities.cost_eur[n]),
-                priority=_optional(priorities.priority[n]),
-                propensity=float(probabilities[n]),
+                value_eur=value_eur,
+                lever=lever,
+                cost_eur=cost_eur,
+                priority=None if priority != priority else priority,
+                propensity=propensity,
             )
-            for n in order
+            for code, p_accept, value_eur, lever, cost_eur, priority, propensity in zip(
+                *(column[order].tolist() for column in columns), strict=True
+            )
         )
 
     def _why_no_action(self, scored: Scored, index: int) -> str | None:
@@ -260,7 +274,3 @@ class Pipeline:
         if scored.priorities.priority[index] == best:
             return "nothing is worth more than leaving the customer in peace"
         return "drawn to explore"
-
-
-def _optional(number: float) -> float | None:
-    return None if np.isnan(number) else float(number)

@@ -27,7 +27,6 @@ from serving.wire import (
     DecideRequest,
     Factors,
     FeedbackRequest,
-    ScoredAction,
 )
 
 OUTCOME_EVENTS = {
@@ -75,16 +74,7 @@ def decide_answer(
         known_customer=decision.known_customer,
         propensity=decision.propensity,
         note=decision.note,
-        candidates=[
-            ScoredAction(
-                action_id=candidate.action_id,
-                rank=rank,
-                priority=candidate.priority,
-                propensity=candidate.propensity,
-                factors=_factors(candidate),
-            )
-            for rank, candidate in enumerate(decision.candidates, start=1)
-        ],
+        candidates=decision.candidates,
         filtered=decision.refused,
         churn=decision.churn,
         emotion=emotion(schema, row) if decision.context_schema == schema.schema_hash else {},

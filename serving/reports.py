@@ -73,8 +73,8 @@ def print_answer(answer: DecideAnswer) -> None:
         [
             (
                 one.action_id,
-                one.factors.p_accept,
-                one.factors.value_eur,
+                one.p_accept,
+                one.value_eur,
                 one.priority,
                 one.propensity,
             )

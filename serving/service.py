@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import bentoml
@@ -46,7 +47,7 @@ class WithoutValues(logging.Filter):
 class Unavailable(BentoMLException):
     """The log is out of reach (HTTP 503)."""
 
-    error_code = 503  # type: ignore[assignment]
+    error_code = HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class Mount:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from nba.decision import Churn, Reason, Refused
+from nba.decision import Candidate, Churn, Reason, Refused
 from nba.errors import InvalidInput, did_you_mean
 from nba.events import checked_tree
 
@@ -114,16 +114,6 @@ class Factors(msgspec.Struct, frozen=True, kw_only=True):
     cost_eur: float
 
 
-class ScoredAction(msgspec.Struct, frozen=True, kw_only=True):
-    """An action that passed every rule, best first."""
-
-    action_id: str
-    rank: int
-    priority: float | None
-    propensity: float
-    factors: Factors
-
-
 class ChosenAction(msgspec.Struct, frozen=True, kw_only=True):
     """What to do now."""
 
@@ -152,7 +142,7 @@ class DecideAnswer(msgspec.Struct, frozen=True, kw_only=True):
     known_customer: bool
     propensity: float  # P(this answer | context, candidates)
     note: str | None
-    candidates: list[ScoredAction]
+    candidates: tuple[Candidate, ...]  # what passed every rule, best first
     filtered: tuple[Refused, ...]
     churn: Churn | None
     emotion: dict[str, float | None]

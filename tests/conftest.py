@@ -16,7 +16,7 @@ from psycopg.sql import SQL, Identifier
 
 from nba.stores import embedded, schema
 
-# LightGBM's threads would spin while they wait for one another: ten times the CPU on a busy machine.
+# LightGBM's threads would spin while they wait for one another: ten times the CPU, when it is busy.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 _numbers = count(1)
 
@@ -26,6 +26,16 @@ def data_folder() -> Iterator[Path]:
     """An empty folder that a private server may live in."""
     with new_data_folder() as folder:
         yield folder
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database, to be copied: making one takes seconds."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_registered_models()
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -200,7 +200,9 @@ def decided_set(history: History, rule: RewardRule) -> Decided:
         actions=positions,
     )
     values, offered = replay(history.fold, history.rows, moments)
-    rows = touchpoint_rows(values, offered, action_rows(journey, trained, features)[positions])
+    own = action_rows(journey, trained, features)[positions]
+    own[(positions < 0) & (actions != NO_ACTION)] = np.nan  # left the journey file
+    rows = touchpoint_rows(values, offered, own)
     labels = _labels(history, decisions, rule, window_s)
     worth = np.array([*(a.value_eur for a in journey.actions), 0.0])[positions]
     cost = np.array([*(a.cost_eur for a in journey.actions), 0.0])[positions]

@@ -57,7 +57,8 @@ def evaluate(history: History, bundle: Bundle) -> Evaluation:
         )
     decided = decided_set(history, schema.journey.reward)
     test = split_by_time(decided.set).test
-    known = test & np.isfinite(decided.propensity) & np.array([bool(c) for c in decided.candidates])
+    listed = np.array([bool(names) for names in decided.candidates], dtype=bool)
+    known = test & np.isfinite(decided.propensity) & listed
     drawn = np.flatnonzero(known)
     rewards, propensity = decided.reward_eur[drawn], decided.propensity[drawn]
     uniform = np.array([1 / len(decided.candidates[n]) for n in drawn])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -102,8 +103,12 @@ def fit_model(
     seed: int,
     classes: bool,
     categorical: tuple[str, ...] = (),
+    parameters: Mapping[str, Any] | None = None,
 ) -> Fitted | Undecided:
-    """One model, fitted, stopped and calibrated on earlier time and judged on the latest."""
+    """One model, fitted, stopped and calibrated on earlier time and judged on the latest.
+
+    `parameters`: LightGBM's, in place of those of `models.trees.PARAMETERS`.
+    """
     refused = check_split(data, split, classes=classes)
     if refused is not None:
         return refused
@@ -116,6 +121,7 @@ def fit_model(
         seed=seed,
         probability=classes,
         categorical=categorical,
+        parameters=parameters,
     )
     test = data.part(split.test)
     predicted = trees.predict(test.rows)

@@ -3,20 +3,21 @@
     python -m examples.online_retail.convert FOLDER events.jsonl
 
 The data has no invoice number: the lines of one customer at one moment are one basket. Lines with
-a negative quantity are returns. Lines without a customer cannot be anybody's and are left out, and
+a negative quantity are returns. With a purchase comes what the shop then knows of the customer's
+habits, from her purchases up to this one alone. Lines without a customer cannot be anybody's and are left out, and
 so are lines without a price, which are corrections of the stock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from examples.raw_files import convert_command
+from examples.commands import convert_command
 from nba.events import IDENTIFY
 
 COLUMNS = ["Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"]
@@ -55,7 +56,7 @@ def basket_events(lines: pd.DataFrame) -> Iterator[dict[str, Any]]:
         yield _event(customer, name, at, properties)
         if name == "Purchase":
             state = running.setdefault(customer, _Running())
-            state.add(amount, items, basket["products"])
+            state.add(at.date(), amount, items, basket["products"])
             abroad = basket["country"] != HOME
             yield _event(customer, IDENTIFY, at, {"abroad": abroad, **state.traits()})
 
@@ -64,12 +65,15 @@ class _Running:
     """What a shop keeps of a customer: how broad, how small and how large she buys, so far."""
 
     def __init__(self) -> None:
+        self._days: list[date] = []
         self._products: set[str] = set()
         self._items = self._lines = 0
         self._amount = self._largest = self._last = 0.0
         self._last_lines = 0
 
-    def add(self, amount: float, items: int, products: tuple[str, ...]) -> None:
+    def add(self, day: date, amount: float, items: int, products: tuple[str, ...]) -> None:
+        if self._days[-1:] != [day]:
+            self._days.append(day)
         self._products.update(products)
         self._items += items
         self._lines += len(products)
@@ -78,8 +82,12 @@ class _Running:
         self._last = amount
         self._largest = max(self._largest, amount)
 
-    def traits(self) -> dict[str, float]:
+    def traits(self) -> dict[str, float | None]:
+        """Facts of all purchases so far; the gap of one day of buying alone is unknown."""
+        gaps = len(self._days) - 1
         return {
+            "days_bought": len(self._days),
+            "gap_days": (self._days[-1] - self._days[0]).days / gaps if gaps else None,
             "products": len(self._products),
             "lines": self._lines,
             "items": self._items,

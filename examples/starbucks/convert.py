@@ -15,7 +15,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from examples.raw_files import convert_command, find, json_lines
+from examples.commands import convert_command
+from examples.raw_files import find, json_lines
 from nba.decision import NO_ACTION
 from nba.events import ACTION_ACCEPTED, ACTION_DECIDED, ACTION_SHOWN, IDENTIFY
 

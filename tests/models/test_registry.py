@@ -6,6 +6,7 @@ import json
 import pickletools
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copy
 from typing import NamedTuple
 
 import msgspec
@@ -17,6 +18,11 @@ from models.bundle import FORMAT, MANIFEST, Bundle, Manifest, load_bundle, part
 from models.registry import CHALLENGER, CHAMPION, EXPERIMENT, MODEL, Registry
 from models.trees import fit_trees
 from nba.errors import NotFound
+
+pytestmark = [
+    # MLflow 3.17 on SQLAlchemy 2.1: its model registry still uses `noload`
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader:sqlalchemy.exc.SADeprecationWarning"),
+]
 
 PNG = b"\x89PNG\r\n\x1a\n..."
 JOURNEY = b'{"version": 1, "name": "small_bank"}'
@@ -64,9 +70,10 @@ def save(registry: Registry, made: Bundle) -> str:
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
-    """Two versions in one registry; its database takes seconds to make."""
-    folder = tmp_path_factory.mktemp("mlflow")
+def kept(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Iterator[Kept]:
+    """Two versions in one registry."""
+    folder = tmp_path_factory.mktemp("registry")
+    copy(mlflow_database, folder / "mlflow.db")
     url = f"sqlite:///{folder / 'mlflow.db'}"
     registry = Registry(url, folder / "artifacts")
     first, second = bundle(1), bundle(2)

@@ -1,4 +1,4 @@
-"""Hostile bodies: refused with the field and the remedy, never a 500, never stored, never logged."""
+"""Hostile bodies: refused with field and remedy, never a 500, never stored, never logged."""
 
 from __future__ import annotations
 
@@ -238,9 +238,7 @@ def test_a_hostile_value_is_refused_and_its_field_named(
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_field_that_must_be_there_is_named_where_it_is_not(
-    client: InProcess, route: str
-) -> None:
+def test_a_field_that_must_be_there_is_named_where_it_is_not(client: InProcess, route: str) -> None:
     needed = {"/decide": "customer_id", "/events": "customer_id", "/feedback": "decision_id"}[route]
     body = {name: value for name, value in GOOD[route].items() if name != needed}
     assert check_refused(client, route, json.dumps(body).encode())["field"] == needed
@@ -260,15 +258,18 @@ def test_a_number_that_no_double_holds_is_refused_wherever_it_stands(
 def test_a_number_that_a_double_holds_never_breaks_its_customer(
     client: InProcess, number: str
 ) -> None:
-    amount = f'{{"customer_id": "rich", "name": "Order Completed", "properties": {{"revenue": {number}}}}}'
-    trait = f'{{"customer_id": "rich", "name": "identify", "traits": {{"tenure_months": {number}}}}}'
-    for body in (amount, trait):
+    amount = f'"name": "Order Completed", "properties": {{"revenue": {number}}}'
+    trait = f'"name": "identify", "traits": {{"tenure_months": {number}}}'
+    for fields in (amount, trait):
+        body = f'{{"customer_id": "rich", {fields}}}'
         assert client.post("/events", content=body, headers=JSON).status_code == 200
     assert client.post("/decide", json={"customer_id": "rich"}).status_code == 200
     assert client.get("/customers/rich").status_code == 200
 
 
-@pytest.mark.parametrize("customer_id", ["عميل-1", "לקוח", "顧客 7", "José", "a/b?c#d", "null", "0"])
+@pytest.mark.parametrize(
+    "customer_id", ["عميل-1", "לקוח", "顧客 7", "José", "a/b?c#d", "null", "0"]
+)
 def test_an_id_of_printable_characters_of_any_script_is_taken(
     client: InProcess, customer_id: str
 ) -> None:
@@ -330,7 +331,7 @@ json_values = st.recursive(
 
 @given(route=st.sampled_from(ROUTES), data=st.data())
 @settings(
-    max_examples=150,
+    max_examples=80,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

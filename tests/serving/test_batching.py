@@ -177,9 +177,7 @@ def test_after_closing_nothing_is_accepted() -> None:
     most=st.integers(1, 5),
 )
 @settings(max_examples=25, deadline=None, derandomize=True)
-def test_everybody_gets_the_answer_to_her_own_item(
-    items: list[int], lanes: int, most: int
-) -> None:
+def test_everybody_gets_the_answer_to_her_own_item(items: list[int], lanes: int, most: int) -> None:
     async def play(desk: Desk, batcher: Batcher[int, int]) -> None:
         tasks = await submitted(batcher, items)
         found = await asyncio.gather(*tasks, return_exceptions=True)

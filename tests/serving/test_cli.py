@@ -132,16 +132,15 @@ def test_each_error_of_a_journey_file_is_one_line_with_its_place(run: Run, tmp_p
     lines = said(err)
     assert len(lines) == 3  # two touchpoints and the cap
     assert all(re.match(rf"error: {re.escape(str(file))}:\d+: ", line) for line in lines)
-    assert "did you mean 'human'?" in lines[0]
+    assert lines[0].endswith("'humane': write digital or human or physical or spatial")
 
 
-def test_a_missing_event_file_is_one_line(run: Run, tmp_path: Path) -> None:
-    code, out, err = run("ingest", tmp_path / "no.jsonl")
+def test_a_missing_event_file_is_one_line(run: Run, tmp_path: Path, postgres_url: str) -> None:
+    code, out, err = run("ingest", tmp_path / "no.jsonl", NBA_DATABASE_URL=postgres_url)
     assert (code, out) == (1, "")
     (line,) = said(err)
-    assert line == f"error: {tmp_path / 'no.jsonl'}:0: file: {str(tmp_path / 'no.jsonl')!r}: " + (
-        "No such file or directory"
-    )
+    assert line.startswith(f"error: {tmp_path / 'no.jsonl'}:")
+    assert line.endswith(": No such file or directory")
 
 
 def test_a_database_out_of_reach_is_one_line_without_the_password(run: Run) -> None:
@@ -154,8 +153,9 @@ def test_a_database_out_of_reach_is_one_line_without_the_password(run: Run) -> N
         assert "passw0rd" not in err
 
 
-def test_what_the_journey_does_not_name_is_one_line(run: Run) -> None:
-    code, out, err = run("decide", "c1", "--dry-run", "--channel", "wep")
+def test_what_the_journey_does_not_name_is_one_line(run: Run, postgres_url: str) -> None:
+    words = ("decide", "c1", "--dry-run", "--channel", "wep")
+    code, out, err = run(*words, NBA_DATABASE_URL=postgres_url)
     assert (code, out) == (1, "")
     assert said(err) == ["error: channel: 'wep': did you mean 'web'?"]
 
@@ -168,25 +168,18 @@ def test_the_demo_never_plays_on_a_given_database(run: Run) -> None:
     assert "passw0rd" not in err
 
 
-@pytest.mark.parametrize("words", [("evaluate", "99"), ("promote", "99")], ids=["evaluate", "promote"])
-def test_an_unknown_version_is_one_line(words: tuple[str, str], data_folder: Path) -> None:
-    program = "import sys; from serving.cli import main; sys.argv[0] = 'nba'; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", program, *words],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**plain_environment(), "NBA_HOME": str(data_folder)},
-    )
-    assert (done.returncode, done.stdout) == (1, "")
-    last = said(done.stderr)[-1]
-    assert last.startswith("error: '99': no such version or alias of 'nba' in MLflow")
-    assert last.endswith("run nba train first")
-    assert "Traceback" not in done.stderr
-
-
-def plain_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("NBA_")}
+# mlflow 3.17 on SQLAlchemy 2.1: its model registry still uses `noload`
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader:sqlalchemy.exc.SADeprecationWarning")
+def test_an_unknown_version_is_one_line(run: Run, data_folder: Path) -> None:
+    environ = {
+        "NBA_MLFLOW_URL": (data_folder / "runs").as_uri(),
+        "MLFLOW_ALLOW_FILE_STORE": "true",  # made at once, where a new database takes 10 s
+    }
+    code, out, err = run("evaluate", "99", **environ)
+    assert (code, out) == (1, "")
+    (line,) = said(err)
+    assert line.startswith("error: '99': no such version or alias of 'nba' in MLflow")
+    assert line.endswith("run nba train first")
 
 
 # Results

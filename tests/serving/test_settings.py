@@ -54,12 +54,10 @@ def test_the_tests_own_variable_is_no_setting() -> None:
     [
         ("NBA_PROT", "did you mean 'NBA_PORT'?"),
         ("NBA_DATABASE", "did you mean 'NBA_DATABASE_URL'?"),
-        ("NBA_X", "known names: NBA_BATCH_EVENTS, NBA_BODY_BYTES"),
+        ("NBA_COLOUR_SCHEME", "known names: NBA_BATCH_EVENTS, NBA_BODY_BYTES"),
     ],
 )
-def test_an_unknown_variable_is_refused_with_the_nearest_known(
-    variable: str, remedy: str
-) -> None:
+def test_an_unknown_variable_is_refused_with_the_nearest_known(variable: str, remedy: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         read_settings({variable: "postgresql://u:passw0rd@h/d"})
     assert caught.value.field == variable

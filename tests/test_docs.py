@@ -1,0 +1,252 @@
+"""The documents: nothing that a caller can meet is undocumented, and nothing in them is gone."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+
+import pytest
+import typer
+
+from nba.decision import Stage
+from serving.cli import app
+from serving.openapi import openapi
+from serving.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+SETTINGS = [PREFIX + name.upper() for name in Settings.__struct_fields__]
+(UsageError,) = typer.BadParameter.__bases__
+# the routes that are no business of OpenAPI: the operator's, and BentoML's
+OPERATORS = ["GET /metrics", "GET /openapi.json", "GET /readyz", "GET /livez"]
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "examples").rglob("*.md")),
+]
+# commands of a document's shell blocks that are neither make nor nba, and what they need
+OTHERS = {"cd", "curl", "export", "git"}
+
+
+@cache
+def read(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
+
+
+@cache
+def readme() -> str:
+    return read(ROOT / "README.md")
+
+
+def routes() -> list[str]:
+    described = [
+        f"{method.upper()} {path}"
+        for path, methods in openapi()["paths"].items()
+        for method in methods
+    ]
+    return described + OPERATORS
+
+
+def reason_codes() -> set[str]:
+    """The rules that the source gives to `Refused(...)`: as texts, or as what a function gives."""
+    codes: set[str] = set()
+    for file in sorted((ROOT / "nba").glob("*.py")):
+        tree = ast.parse(read(file))
+        functions = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+        for call in ast.walk(tree):
+            if not (isinstance(call, ast.Call) and _name(call.func) == "Refused"):
+                continue
+            rule = next(word.value for word in call.keywords if word.arg == "rule")
+            if isinstance(rule, ast.Constant):
+                codes.add(rule.value)
+            else:  # unpacked from the pair that a helper of the module returned
+                codes |= {code for one in functions.values() for code in _first_texts(one)}
+    return codes
+
+
+def _name(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+
+
+def _first_texts(function: ast.FunctionDef) -> set[str]:
+    """The first of each pair that a function returns, where it is a text that is a code."""
+    return {
+        node.value.elts[0].value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Return)
+        and isinstance(node.value, ast.Tuple)
+        and isinstance(node.value.elts[0], ast.Constant)
+        and isinstance(node.value.elts[0].value, str)
+    }
+
+
+def shell_lines(text: str) -> list[str]:
+    """The commands of a document's ```sh blocks, with continued lines joined."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split("  #")[0].strip() for line in lines if line.strip() and line[0] != "#"]
+
+
+SHELL = [
+    pytest.param(line, id=f"{file.relative_to(ROOT)}: {line}")
+    for file in DOCUMENTS
+    for line in shell_lines(read(file))
+]
+
+
+# Nothing is undocumented
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_readme_names_every_command(command: str) -> None:
+    assert re.search(rf"`nba {command}\b", readme())
+
+
+@pytest.mark.parametrize("variable", SETTINGS)
+def test_the_readme_names_every_setting_with_its_default(variable: str) -> None:
+    (row,) = re.findall(rf"^\| `{variable}` \| (.*?) \|", readme(), re.MULTILINE)
+    default = getattr(Settings(), variable.removeprefix(PREFIX).lower())
+    shown = row.strip("`")
+    if default is None:
+        assert shown == "none"
+    elif isinstance(default, float):
+        assert float(shown) == default
+    else:
+        assert shown == str(default)
+
+
+@pytest.mark.parametrize("route", routes())
+def test_the_readme_names_every_route(route: str) -> None:
+    assert f"`{route}`" in readme()
+
+
+def test_the_reader_of_reason_codes_finds_some() -> None:
+    assert {"not_eligible", "contact_cap", "other_channel"} <= reason_codes()
+
+
+@pytest.mark.parametrize("code", sorted(reason_codes()))
+def test_every_reason_code_is_explained(code: str) -> None:
+    rows = re.findall(rf"^\| `(\w+)` \| `{code}` \| (.+?) \| (.+?) \|$", _reasons(), re.MULTILINE)
+    assert rows, f"docs/reasons.md does not explain {code}"
+    for stage, meaning, remedy in rows:
+        assert stage in set(Stage)
+        assert meaning and remedy
+
+
+def test_no_reason_code_is_explained_that_is_not_given() -> None:
+    explained = set(re.findall(r"^\| `\w+` \| `(\w+)` \|", _reasons(), re.MULTILINE))
+    assert explained == reason_codes()
+
+
+def test_every_note_of_a_decision_is_explained() -> None:
+    """The notes are the texts of the functions whose name says that they give one."""
+    notes = {
+        node.value.value
+        for file in sorted((ROOT / "nba").glob("*.py"))
+        for function in ast.walk(ast.parse(read(file)))
+        if isinstance(function, ast.FunctionDef) and "why_no_action" in function.name
+        for node in ast.walk(function)
+        if isinstance(node, ast.Return)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    }
+    assert len(notes) >= 3
+    for note in notes:
+        assert f"| {note} |" in _reasons()
+
+
+def _reasons() -> str:
+    return read(ROOT / "docs" / "reasons.md")
+
+
+# Nothing is documented that is gone
+
+
+def test_no_setting_is_named_that_is_not_read() -> None:
+    for file in DOCUMENTS:
+        named = set(re.findall(r"\bNBA_[A-Z_]+\b", read(file)))
+        assert named <= {*SETTINGS, "NBA_DATA"}, file
+
+
+def test_the_shell_blocks_are_found() -> None:
+    lines = shell_lines(readme())
+    assert {"make demo", "make test", "make serve"} <= set(lines)
+
+
+@pytest.mark.parametrize("line", SHELL)
+def test_every_shell_line_runs_what_exists(line: str) -> None:
+    words = shlex.split(line)
+    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+        words.pop(0)
+    program, *rest = words
+    name = Path(program).name
+    if name == "make":
+        targets = {word for word in rest if "=" not in word}
+        assert targets <= _targets()
+    elif name == "nba":
+        _check_words(rest)
+    elif name.startswith("python") and rest[:1] == ["-m"]:
+        assert rest[1] in {"pytest", "mypy"} or (ROOT / _file(rest[1])).exists()
+    elif name.startswith("python"):
+        assert (ROOT / rest[0]).is_file(), f"{rest[0]} does not exist"
+    else:
+        assert name in OTHERS | {"mlflow", "pytest"}, f"what is {program}?"
+
+
+def _file(module: str) -> str:
+    return module.replace(".", "/") + ".py"
+
+
+def _targets() -> set[str]:
+    return set(re.findall(r"^([a-z][a-z-]*):", read(ROOT / "Makefile"), re.MULTILINE))
+
+
+def _check_words(words: list[str]) -> None:
+    """An `nba` line is one that the command's own parser takes; nothing is run."""
+    command = COMMANDS[words[0]]
+    options = {name for parameter in command.params for name in parameter.opts}
+    given = {word.split("=")[0] for word in words[1:] if word.startswith("--")}
+    assert given <= options | {"--help"}
+    if "--help" not in given:
+        command.make_context(words[0], words[1:])
+
+
+def test_a_line_that_no_command_takes_is_noticed() -> None:
+    for line in ("trian --seed 7", "train --sede 7", "train --seed x", "check", "check a b"):
+        with pytest.raises((KeyError, AssertionError, UsageError)):
+            _check_words(shlex.split(line))
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_command_that_a_text_mentions_exists(file: Path) -> None:
+    for command in re.findall(r"`(?:\.venv/bin/)?nba ([a-z]+)", read(file)):
+        assert command in COMMANDS, f"{file}: nba {command}"
+    for target in re.findall(r"`make ([a-z-]+)", read(file)):
+        assert target in _targets(), f"{file}: make {target}"
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(file: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", read(file)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        there = file.parent / path if path else file
+        assert there.exists(), f"{file.name} links to {target}"
+        if anchor:
+            assert anchor in _anchors(there), f"{file.name} links to {target}"
+
+
+def _anchors(file: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", read(file), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_file_that_a_text_names_in_code_exists(file: Path) -> None:
+    """`tests/test_parity.py` and the like: a path with a known ending, from the top."""
+    for path in re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|md|yaml|json|toml))`", read(file)):
+        assert (ROOT / path).exists() or (file.parent / path).exists(), f"{file.name}: {path}"

@@ -1,0 +1,122 @@
+"""The whole loop, once, in memory: events, decisions, feedback, training, promotion, and again."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nba.decision import NO_ACTION, Mode, Request
+from nba.events import ACTION_DECIDED, parse_event
+from nba.journey_file import load_journey
+from nba.stores.memory import MemoryLog
+from serving.answers import decide_answer, feedback_event
+from serving.assembly import CHAMPION, House, assemble
+from serving.importing import import_files
+from serving.settings import Settings
+from serving.wire import FeedbackRequest
+from training.dataset import decided_set, read_history
+from training.fit import train
+from training.world import WorldConfig
+from training.world_history import frustrated_customer, write_history
+
+BANK = load_journey(Path(__file__).parents[1] / "examples" / "bank" / "journey.yaml")
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def __call__(self) -> datetime:
+        self.at += timedelta(seconds=1)
+        return self.at
+
+
+def house_on(log: MemoryLog, clock: Clock) -> House:
+    """The service's own composition, with what it takes from outside given."""
+    ids, seeds = count(1), count(1)
+    return assemble(
+        Settings(),
+        log=log,
+        journey=BANK,
+        now=clock,
+        new_id=lambda: f"dec-{next(ids)}",
+        new_seed=lambda: next(seeds),
+    )
+
+
+def test_the_loop_closes(tmp_path: Path) -> None:
+    # events: a bank's history comes in
+    config = WorldConfig(customers=600, seed=1)
+    history = tmp_path / "history.jsonl"
+    write_history(config, history)
+    log = MemoryLog()
+    clock = Clock(config.start + timedelta(days=config.days))
+    house = house_on(log, clock)
+    imported = import_files(log, house.fold.schema, [history])
+    assert imported.accepted == log.position() > 20_000
+
+    # decide: nothing is learned yet, so that the owner's fallback answers
+    ada = [
+        parse_event(event, clock())
+        for event in frustrated_customer("ada", clock.at - timedelta(minutes=5))
+    ]
+    log.append_events(ada)
+    question = Request(customer_id="ada", channel="web", placement="web_search")
+    [first] = house.decide([question])
+    assert (first.mode, first.action_id) == (Mode.FALLBACK, "help_popup")
+    assert first.note == "no bundle is promoted: run nba train, then nba promote"
+
+    # feedback: she accepts, and the log knows which decision that was
+    body = FeedbackRequest(decision_id=first.decision_id, outcome="accepted")
+    log.append_events([feedback_event(body, first, clock())])
+    log.append_events([feedback_event(body, first, clock())])  # sent twice, counted once
+    assert [event.name for event in log.outcomes(first.decision_id)] == ["Action Accepted"]
+
+    # train: once her reward is settled, it is among what is learned from
+    clock.at += timedelta(days=4)
+    stranger = {"customer_id": "bob", "name": "App Opened"}
+    log.append_events([parse_event(stranger, clock())])
+    read = read_history(house.fold, log)
+    training = train(read, seed=3)
+    decided = decided_set(read, BANK.reward)
+    mine = np.flatnonzero(decided.set.customers == "ada")
+    assert decided.set.labels[mine].tolist() == [1.0]
+    width = len(house.fold.schema.columns)
+    assert decided.set.rows[mine[0], :width].astype("<f8").tobytes() == first.context
+
+    # promote: a running replica and a new one take the bundle up
+    bundle = training.bundle
+    log.save_bundle(bundle.bundle_id, bundle.files())
+    log.set_alias(CHAMPION, bundle.bundle_id, clock())
+    assert house.reload() and not house.reload()
+    assert house_on(log, clock).champion == house.champion == bundle.bundle_id
+
+    # decide: live, drawn, explained, and aware of the first contact
+    log.append_events(
+        [parse_event(event, clock()) for event in frustrated_customer("ada", clock.at)]
+    )
+    [second] = house.decide([question])
+    assert (second.mode, second.bundle_id) == (Mode.LIVE, bundle.bundle_id)
+    answer = decide_answer(second, house.fold.schema)
+    assert not answer.fallback_used and answer.model_version == bundle.bundle_id
+    assert {one.action_id for one in answer.candidates} == {"help_popup", NO_ACTION}
+    assert sum(one.propensity for one in answer.candidates) == pytest.approx(1.0, abs=1e-12)
+    assert answer.candidates[0].action_id == "help_popup"
+    assert answer.candidates[0].propensity == pytest.approx(1 - BANK.exploration.epsilon / 2)
+    assert answer.churn is not None and 0 < answer.churn.risk < 1 and answer.churn.reasons
+    assert answer.emotion["sum10"] is not None and answer.emotion["sum10"] < -1
+    [chosen] = answer.actions
+    assert chosen.action_id == "help_popup" and chosen.reasons
+    assert chosen.p_accept is not None and 0 < chosen.p_accept < 1
+
+    # and round again: the cap of three contacts in seven days holds over both kinds of decision
+    more = [house.decide([question])[0].action_id for _ in range(12)]
+    assert more.count("help_popup") == 1
+    events = [event for event in log.page_events(imported.accepted) if event.name == ACTION_DECIDED]
+    assert len(events) == 14
