@@ -17,11 +17,13 @@ from models.trees import Trees
 from nba.events import parse_event
 from nba.journey_file import load_journey
 from nba.measurement.estimate import Undecided
-from training.dataset import History, TrainingSet, history_of
+from training.dataset import TrainingSet
 from training.fit import fit_model
+from training.history import History, history_of
 from training.split import Split
 
 FOLDS = 5
+ONE_THREAD = {"num_threads": 1}  # on so few rows a second thread waits more than it works
 _NEVER = datetime(2100, 1, 1, tzinfo=UTC)  # converted events all say when they occurred
 
 
@@ -74,7 +76,7 @@ def fit_bag(
             seed=seed + held,
             classes=classes,
             categorical=categorical,
-            parameters=parameters,
+            parameters={**ONE_THREAD, **(parameters or {})},
         )
         if isinstance(fitted, Undecided):
             raise ValueError(f"no model: {fitted.reason}; give more data")

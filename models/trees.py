@@ -26,6 +26,7 @@ PARAMETERS: dict[str, Any] = {
     "verbosity": -1,
     "deterministic": True,
     "force_row_wise": True,
+    "num_threads": 2,  # the trees are the same with any number
 }
 MAX_ROUNDS = 400
 PATIENCE = 30
@@ -112,7 +113,6 @@ def fit_trees(
         "objective": "binary" if probability else "regression",
         "metric": "binary_logloss" if probability else "l2",
         "seed": seed,
-        "num_threads": 2,
     }
     names = [column.replace(".", "__") for column in columns]
     cats = [names[list(columns).index(column)] for column in categorical]

@@ -27,10 +27,10 @@ class InvalidInput(NbaError):
     """`field` holds `value`, which is not allowed; `remedy` says what is."""
 
     def __init__(self, field: str, value: object, remedy: str) -> None:
-        self.field = field
+        self.field = _named(field)
         self.value = shown(value)
         self.remedy = remedy
-        super().__init__(f"{field}: {self.value}: {remedy}")
+        super().__init__(f"{self.field}: {self.value}: {remedy}")
 
 
 class InvalidFile(InvalidInput):
@@ -40,7 +40,7 @@ class InvalidFile(InvalidInput):
         super().__init__(field, value, remedy)
         self.file = file
         self.line = line
-        self.args = (f"{file}:{line}: {field}: {self.value}: {remedy}",)
+        self.args = (f"{file}:{line}: {self.field}: {self.value}: {remedy}",)
 
     @classmethod
     def at(cls, file: str, line: int, error: InvalidInput) -> InvalidFile:
@@ -76,6 +76,12 @@ class UnknownSchema(NbaError):
 
 class InvalidBundle(NbaError):
     """A bundle's files do not match its manifest, or its columns do not match this journey."""
+
+
+def _named(field: str, limit: int = 200) -> str:
+    """A field's path as an error may show it: its keys come from the caller."""
+    text = field if field.isprintable() else ascii(field)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def shown(value: object, limit: int = 60) -> str:

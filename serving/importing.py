@@ -31,6 +31,13 @@ class Imported(msgspec.Struct, kw_only=True):
     unmapped: dict[str, int] = {}  # names of new events without a mapping, with their count
 
 
+def check_files(files: Sequence[Path]) -> None:
+    """Raise InvalidFile for the first that cannot be read."""
+    for file in files:
+        for _ in _lines(file):
+            break
+
+
 def import_files(
     log: Log,
     schema: ContextSchema,

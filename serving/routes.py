@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request as HttpRequest
+from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -21,8 +21,10 @@ from serving import metrics as prometheus
 from serving.answers import customer_answer, decide_answer, feedback_event, to_request
 from serving.assembly import House
 from serving.batching import Batcher
+from serving.body import read_body
 from serving.metrics import Metrics
 from serving.openapi import openapi
+from serving.problems import Endpoint, guarded, no_route
 from serving.settings import Settings
 from serving.wire import (
     CustomerAnswer,
@@ -31,26 +33,13 @@ from serving.wire import (
     EventsAnswer,
     FeedbackAnswer,
     FeedbackRequest,
-    MalformedBody,
-    Problem,
     RejectedEvent,
     parse_json,
     read,
 )
 
 logger = logging.getLogger("nba.serving")
-Endpoint = Callable[[HttpRequest], Awaitable[Response]]
-# some SDKs, and curl -d, declare their JSON as something else
-JSON_TYPES = ("application/json", "text/plain", "application/x-www-form-urlencoded")
 HISTORY = 20  # decisions named in GET /customers/{id}
-
-
-class BodyTooLarge(Exception):
-    """The body is larger than NBA_BODY_BYTES (HTTP 413)."""
-
-
-class NotJson(Exception):
-    """The body is declared as something else than JSON (HTTP 415)."""
 
 
 class Doors:
@@ -79,7 +68,7 @@ class Doors:
                 self._route("/metrics", self._metrics, "GET"),
                 self._route("/openapi.json", self._openapi, "GET"),
             ],
-            exception_handlers={HTTPException: _no_route},
+            exception_handlers={HTTPException: no_route},
         )
 
     async def open(self) -> None:
@@ -105,7 +94,8 @@ class Doors:
         answer = await self._decisions.submit(request)
         if isinstance(answer, StoreUnavailable):
             raise answer
-        self._count(answer)
+        if answer.request is request:  # not an earlier answer to the same decision_request_id
+            self._count(answer)
         return decide_answer(answer, schema)
 
     async def feedback(self, body: FeedbackRequest) -> FeedbackAnswer:
@@ -116,7 +106,8 @@ class Doors:
             raise NotFound(f"decision_id: {decision_id!r}: not in the log; send the one you got")
         event = feedback_event(body, decision, self.house.now())
         (seq,) = await self._events.submit([event])
-        self.metrics.feedback.labels(body.outcome or "reward").inc()
+        if seq is not None:
+            self.metrics.feedback.labels(body.outcome or "reward").inc()
         return FeedbackAnswer(
             decision_id=decision_id, event_id=event.event_id, stored=seq is not None
         )
@@ -208,7 +199,7 @@ class Doors:
 
         async def answer(request: HttpRequest) -> Response:
             started = time.perf_counter()
-            response = await _guarded(endpoint, request)
+            response = await guarded(endpoint, request)
             self.metrics.requests.labels(label, str(response.status_code)).inc()
             self.metrics.seconds.labels(label).observe(time.perf_counter() - started)
             return response
@@ -242,15 +233,7 @@ class Doors:
         return Response(msgspec.json.encode(openapi()), media_type="application/json")
 
     async def _body(self, request: HttpRequest) -> bytes:
-        kind = request.headers.get("content-type", "application/json").split(";")[0].strip()
-        if kind.lower() not in JSON_TYPES:
-            raise NotJson
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > self._settings.body_bytes:
-                raise BodyTooLarge(self._settings.body_bytes)
-        return bytes(body)
+        return await read_body(request, self._settings.body_bytes)
 
 
 def _items(payload: object, most: int) -> list[object]:
@@ -275,67 +258,5 @@ def _sent(item: object, sent_at: object) -> object:
     return {**item, "sent_at": sent_at}
 
 
-async def _guarded(endpoint: Endpoint, request: HttpRequest) -> Response:
-    """The endpoint's answer, or its error as a Problem; no value of the body is logged."""
-    try:
-        return await endpoint(request)
-    except MalformedBody as error:
-        remedy = "send one JSON document in UTF-8"
-        problem = Problem(error="malformed_body", message=str(error), field="body", remedy=remedy)
-        return _problem(400, problem)
-    except InvalidInput as error:
-        problem = Problem(
-            error="invalid_input",
-            message=str(error),
-            field=error.field,
-            value=error.value,
-            remedy=error.remedy,
-        )
-        return _problem(422, problem)
-    except NotFound as error:
-        return _problem(404, Problem(error="not_found", message=str(error)))
-    except BodyTooLarge as error:
-        remedy = f"send at most {error.args[0]} bytes, as smaller batches"
-        text = f"the body is too large; {remedy}"
-        problem = Problem(error="body_too_large", message=text, field="body", remedy=remedy)
-        return _problem(413, problem)
-    except NotJson:
-        remedy = f"send {JSON_TYPES[0]}"
-        text = f"the body is not declared as JSON; {remedy}"
-        problem = Problem(error="not_json", message=text, field="content-type", remedy=remedy)
-        return _problem(415, problem)
-    except StoreUnavailable as error:
-        logger.warning("the log is out of reach: %s", error)
-        text = "the log is out of reach; nothing was stored; send the same again"
-        response = _problem(503, Problem(error="store_unavailable", message=text))
-        response.headers["Retry-After"] = "1"
-        return response
-    except ClientDisconnect:
-        return Response(status_code=499)
-    except Exception as error:
-        place = ServiceError(type(error).__name__).with_traceback(error.__traceback__)
-        logger.error("a request failed", exc_info=place)
-        text = "an error of the service; it is in its log; the request may be sent again"
-        return _problem(500, Problem(error="internal", message=text))
-
-
-async def _no_route(request: HttpRequest, error: Exception) -> Response:
-    """What Starlette raises where no route takes the path (404) or the method (405)."""
-    assert isinstance(error, HTTPException)
-    remedy = "GET /openapi.json lists the routes"
-    problem = Problem(error="no_route", message=f"{error.detail}; {remedy}", remedy=remedy)
-    response = _problem(error.status_code, problem)
-    response.headers.update(error.headers or {})
-    return response
-
-
-class ServiceError(Exception):
-    """Stands in a log for an error whose message might quote a customer's data."""
-
-
 def _json(answer: msgspec.Struct) -> Response:
     return Response(msgspec.json.encode(answer), media_type="application/json")
-
-
-def _problem(status: int, problem: Problem) -> Response:
-    return Response(msgspec.json.encode(problem), status_code=status, media_type="application/json")

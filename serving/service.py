@@ -35,7 +35,7 @@ class WithoutValues(logging.Filter):
     """Takes the message out of an error that BentoML logs: it quotes what the caller sent."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        from serving.routes import ServiceError
+        from serving.problems import ServiceError
 
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
@@ -79,6 +79,9 @@ class NextBestAction:
     """Events in, one governed, explained decision out."""
 
     def __init__(self) -> None:
+        # imported now, and not by the request that meets the first champion
+        import lightgbm  # noqa: F401
+
         from serving.assembly import assemble
         from serving.routes import Doors
 

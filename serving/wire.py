@@ -35,7 +35,7 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     channel: Id | None = None  # none: any channel
     placement: Id | None = None  # the touchpoint where the action would show
     context: dict[str, Any] = {}  # the request facts that the journey file declares
-    candidates: list[Id] | None = None  # action ids to choose from
+    candidates: Annotated[list[Id], Meta(max_length=1000)] | None = None  # action ids
     decision_request_id: Id | None = None  # a repeat gets the first answer again
     dry_run: bool = False  # decide, and log nothing
 

@@ -18,8 +18,9 @@ from serving.assembly import CHAMPION, House, assemble
 from serving.importing import import_files
 from serving.settings import Settings
 from serving.wire import FeedbackRequest
-from training.dataset import decided_set, read_history
+from training.dataset import decided_set
 from training.fit import train
+from training.history import read_history
 from training.world import WorldConfig
 from training.world_history import frustrated_customer, write_history
 

@@ -7,67 +7,19 @@ out: it would look like silence.
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from features.fold import Fold
-from features.frame import EVERYTHING, Moments, Rows, encode, replay
+from features.frame import EVERYTHING, Moments, replay
 from models.touchpoint import action_rows, touchpoint_columns, touchpoint_rows
 from nba.context import DAY_S
 from nba.decision import NO_ACTION
-from nba.events import ACTION_DECIDED, REWARD_GIVEN, Event, micros
+from nba.events import ACTION_DECIDED, Event, micros
 from nba.journey import ChurnRule, RewardRule
-from nba.rule_facts import as_number
-from nba.stores.log import Log
-
-PAGE = 20_000  # events read at a time
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class History:
-    """A log, encoded once for every training set that is drawn from it."""
-
-    fold: Fold
-    events: Sequence[Event]
-    rows: Rows
-    end_s: float  # when the log ends, seconds since 1970 UTC
-    candidates: Mapping[str, tuple[str, ...]]  # of our own decisions, by decision id
-
-    def fingerprint(self) -> str:
-        """A hash over the ids and times of all events, in the order of the log."""
-        digest = hashlib.sha256(self.fold.schema.schema_hash.encode())
-        for event in self.events:
-            digest.update(f"{event.event_id}\t{micros(event.received_at)}\n".encode())
-        return "data-" + digest.hexdigest()[:16]
-
-
-def history_of(
-    fold: Fold, events: Sequence[Event], candidates: Mapping[str, tuple[str, ...]] | None = None
-) -> History:
-    """The history in these events, which are in the order of the log."""
-    end_s = max((micros(event.received_at) / 1e6 for event in events), default=0.0)
-    return History(fold, events, encode(fold, events), end_s, candidates or {})
-
-
-def read_history(
-    fold: Fold, log: Log, progress: Callable[[int], None] = lambda events: None
-) -> History:
-    """The whole log; `progress` is told how many events were read. Raises StoreUnavailable."""
-    events: list[Event] = []
-    while page := log.page_events(events[-1].seq if events else 0, PAGE):
-        events += page
-        progress(len(page))
-    candidates: dict[str, tuple[str, ...]] = {}
-    position = 0
-    while found := log.page_decisions(position, PAGE // 10):
-        for position, decision in found:  # noqa: B007 the last position opens the next page
-            candidates[decision.decision_id] = tuple(c.action_id for c in decision.candidates)
-    return history_of(fold, events, candidates)
+from training.history import History, number
+from training.rewards import rewards
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,7 +155,7 @@ def decided_set(history: History, rule: RewardRule) -> Decided:
     own = action_rows(journey, trained, features)[positions]
     own[(positions < 0) & (actions != NO_ACTION)] = np.nan  # left the journey file
     rows = touchpoint_rows(values, offered, own)
-    labels = _labels(history, decisions, rule, window_s)
+    labels = rewards(history, decisions, rule)
     worth = np.array([*(a.value_eur for a in journey.actions), 0.0])[positions]
     cost = np.array([*(a.cost_eur for a in journey.actions), 0.0])[positions]
     return Decided(
@@ -216,7 +168,7 @@ def decided_set(history: History, rule: RewardRule) -> Decided:
             customers=moments.customers,
         ),
         actions=actions,
-        propensity=np.array([_number(event, "propensity") for event in decisions]),
+        propensity=np.array([number(event, "propensity") for event in decisions]),
         reward_eur=labels * (worth if rule.target == "response" else 1.0) - cost,
         candidates=[_candidates(event, history) for event in decisions],
         moments=moments,
@@ -233,65 +185,6 @@ def action_features(history: History) -> tuple[str, ...]:
     """The names of the declared action features, which every action shares."""
     actions = history.fold.schema.journey.actions
     return tuple(actions[0].features) if actions else ()
-
-
-def _labels(
-    history: History, decisions: Sequence[Event], rule: RewardRule, window_s: float
-) -> np.ndarray:
-    if rule.target == "response":
-        return _responses(history, decisions, window_s)
-    return _values(history, decisions, rule, window_s)
-
-
-def _responses(history: History, decisions: Sequence[Event], window_s: float) -> np.ndarray:
-    """1 where a positive outcome names the decision within its window; a given reward as it is."""
-    outcome_of = {m.id: m.outcome for m in history.fold.schema.journey.events}
-    kind_of = history.fold.encoder.kind
-    due = {
-        event.properties.get("decision_id"): micros(event.occurred_at) / 1e6 for event in decisions
-    }
-    response: dict[str, float] = {}
-    for event in history.events:
-        decision_id = event.decision_id
-        if decision_id is None or event.name == ACTION_DECIDED or decision_id not in due:
-            continue
-        if micros(event.occurred_at) / 1e6 > due[decision_id] + window_s:
-            continue
-        if event.name == REWARD_GIVEN:
-            response[decision_id] = min(1.0, max(0.0, _number(event, "reward", 0.0)))
-        elif outcome_of.get(kind_of(event) or "") == "positive":
-            response[decision_id] = 1.0
-    return np.array([response.get(str(e.properties.get("decision_id")), 0.0) for e in decisions])
-
-
-def _values(
-    history: History, decisions: Sequence[Event], rule: RewardRule, window_s: float
-) -> np.ndarray:
-    """The amounts of the rewarded kinds after the decision and within its window, in EUR."""
-    journey = history.fold.schema.journey
-    amount_of = {m.id: m.amount for m in journey.events}
-    sign = {kind: 1.0 for kind in rule.events} | {kind: -1.0 for kind in rule.minus}
-    kind_of = history.fold.encoder.kind
-    paid: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for event in history.events:
-        kind = kind_of(event)
-        if kind in sign:
-            amount = _number(event, str(amount_of[kind]), 0.0)
-            paid[event.customer_id].append((micros(event.occurred_at) / 1e6, sign[kind] * amount))
-    sums = {}
-    for customer, entries in paid.items():
-        entries.sort()
-        times = np.array([at for at, _ in entries])
-        upto = np.concatenate([[0.0], np.cumsum([amount for _, amount in entries])])
-        sums[customer] = (times, upto)
-    values = np.zeros(len(decisions))
-    for n, event in enumerate(decisions):
-        if event.customer_id in sums:
-            times, upto = sums[event.customer_id]
-            at = micros(event.occurred_at) / 1e6
-            first, last = np.searchsorted(times, [at, at + window_s], side="right")
-            values[n] = upto[last] - upto[first]
-    return values
 
 
 def _seen_seq(event: Event) -> int:
@@ -311,11 +204,6 @@ def _looked_at(event: Event) -> float:
     not be among what it knew. Our own knew the log up to `context_seq`, which excludes it."""
     at = micros(event.occurred_at)
     return (at if isinstance(event.properties.get("context_seq"), int) else at - 1) / 1e6
-
-
-def _number(event: Event, name: str, missing: float = float("nan")) -> float:
-    number = as_number(event.properties.get(name))
-    return missing if math.isnan(number) else number
 
 
 def _candidates(event: Event, history: History) -> tuple[str, ...]:

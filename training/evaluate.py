@@ -18,8 +18,9 @@ from nba.errors import InvalidBundle
 from nba.measurement.estimate import Estimate, Undecided
 from nba.measurement.off_policy import snips, weigh
 from nba.stores.log import Log
-from training.dataset import Decided, History, churn_set, decided_set, read_history
+from training.dataset import Decided, churn_set, decided_set
 from training.fit import classification, regression
+from training.history import History, read_history
 from training.split import check_split, split_by_time
 
 

@@ -15,13 +15,13 @@ from models.trees import Trees, fit_trees
 from nba.measurement.estimate import Undecided
 from training.dataset import (
     Decided,
-    History,
     TrainingSet,
     action_features,
     churn_set,
     decided_set,
     trained_actions,
 )
+from training.history import History
 from training.split import Split, check_split, split_by_time
 
 

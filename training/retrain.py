@@ -11,8 +11,8 @@ from features.fold import Fold
 from models.registry import Registry
 from nba.measurement.estimate import Undecided
 from nba.stores.log import Log
-from training.dataset import read_history
 from training.fit import Fitted, Training, train
+from training.history import read_history
 from training.pictures import calibration_picture, importance_picture
 
 EXAMPLE_ROWS = 5

@@ -4,8 +4,8 @@
 
 The data has no invoice number: the lines of one customer at one moment are one basket. Lines with
 a negative quantity are returns. With a purchase comes what the shop then knows of the customer's
-habits, from her purchases up to this one alone. Lines without a customer cannot be anybody's and are left out, and
-so are lines without a price, which are corrections of the stock.
+habits, from her purchases up to this one alone. Lines without a customer cannot be anybody's and
+are left out, and so are lines without a price, which are corrections of the stock.
 """
 
 from __future__ import annotations

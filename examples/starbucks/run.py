@@ -27,7 +27,8 @@ from nba.arbitration import Arbitration
 from nba.decision import NO_ACTION
 from nba.measurement.estimate import Estimate, Undecided, as_json
 from nba.measurement.off_policy import snips, weigh
-from training.dataset import Decided, History, action_features, decided_set, trained_actions
+from training.dataset import Decided, action_features, decided_set, trained_actions
+from training.history import History
 
 JOURNEY = Path(__file__).with_name("journey.yaml")
 TEST_WAVE = 408

@@ -63,8 +63,9 @@ def ingest(
     from nba.context import ContextSchema
     from nba.journey_file import load_journey
     from serving.assembly import opened_log
-    from serving.importing import import_files
+    from serving.importing import check_files, import_files
 
+    check_files(files)
     settings = ready()
     journey = load_journey(settings.journey)
     with opened_log(settings) as log, progress_bar("ingesting") as advance:

@@ -26,15 +26,16 @@ N_CONTEXT = len(FOLD.schema.columns)
 
 
 def made(target: str = "response") -> Bundle:
-    """Models of noise and of two facts: failed searches and selling actions move both."""
+    """Models of noise and of three facts: failed searches, selling, and earlier offers."""
     rng = np.random.default_rng(3)
     failed = FOLD.schema.index["search_failed.count_1h"]
     contexts = np.where(rng.random((900, N_CONTEXT)) < 0.1, np.nan, rng.random((900, N_CONTEXT)))
-    offered = np.column_stack([np.full(900, np.nan), np.zeros(900)])
+    times = rng.integers(0, 4, 900)
+    offered = np.column_stack([np.where(times > 0, rng.random(900), np.nan), times])
     codes = rng.integers(0, len(ACTIONS), 900)
     actions = action_rows(JOURNEY, ACTIONS, FEATURES)[codes]
     rows = touchpoint_rows(contexts, offered, actions)
-    margin = 3 * np.nan_to_num(contexts[:, failed]) - 1.5 - 1.5 * np.nan_to_num(actions[:, 1])
+    margin = 3 * np.nan_to_num(contexts[:, failed]) - 3 * np.nan_to_num(actions[:, 1]) - times / 2
     labels = (rng.random(900) < expit(margin)).astype(float)
     answer = margin if target == "value" else labels
     columns = touchpoint_columns(FOLD.schema.columns, FEATURES)
@@ -122,7 +123,7 @@ def test_one_flipped_bit_in_a_model_is_refused(
 @settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_one_flipped_bit_in_the_manifest_is_refused_or_another_bundle(
+def test_one_flipped_bit_in_the_manifest_is_refused_or_shows_in_the_id(
     bundle: Bundle, position: int, bit: int
 ) -> None:
     files = bundle.files()
@@ -130,7 +131,8 @@ def test_one_flipped_bit_in_the_manifest_is_refused_or_another_bundle(
         loaded = load_bundle({**files, MANIFEST: flipped(files[MANIFEST], position, bit)})
     except InvalidBundle:
         return
-    assert loaded.bundle_id != bundle.bundle_id
+    # the 17th digit of a number may say nothing
+    assert loaded.bundle_id != bundle.bundle_id or loaded.manifest == bundle.manifest
 
 
 def flipped(content: bytes, position: int, bit: int) -> bytes:
@@ -202,14 +204,15 @@ def test_risks_and_scores_are_the_models_on_the_contexts_rows(
     values = np.vstack([context.values for context in contexts])
     assert risks == pytest.approx(bundle.churn.predict(values).tolist(), abs=1e-12)
     actions = action_rows(JOURNEY, ACTIONS, FEATURES)
-    rows = np.vstack(
-        [
-            np.concatenate([context.values, offered_columns(context, 4)[2], actions[2]])
-            for context in contexts
-        ]
-    )
-    expected = bundle.touchpoint.predict(rows)
-    assert scorer.touchpoint(contexts, [[2]] * len(contexts)).tolist() == expected.tolist()
+    for code in (0, 2):  # offered before, and never
+        rows = np.vstack(
+            [
+                np.concatenate([context.values, offered_columns(context, 4)[code], actions[code]])
+                for context in contexts
+            ]
+        )
+        expected = bundle.touchpoint.predict(rows)
+        assert scorer.touchpoint(contexts, [[code]] * len(contexts)).tolist() == expected.tolist()
 
 
 def test_reasons_are_few_ordered_and_say_what_they_did(

@@ -470,6 +470,8 @@ def test_no_log_line_and_no_metric_holds_what_was_posted(
     ours = [record for record in caplog.records if not record.name.startswith(("httpx", "asyncio"))]
     assert leaked(caplog, printed.out, printed.err, client.get("/metrics").text) == []
     assert all(record.levelno < logging.ERROR for record in ours)
+    logging.getLogger("nba.serving").warning("taken from %s", SECRETS[3])
+    assert leaked(caplog) == [SECRETS[3]]  # such a line would have been noticed
 
 
 def test_an_error_of_ours_is_logged_with_its_place_and_without_its_values(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from nba.errors import StoreUnavailable
-from tests.house import JOURNEY, StubScorer
+from tests.house import JOURNEY, NOON, StubScorer
 
 if TYPE_CHECKING:
     from tests.serving.conftest import InProcess
@@ -64,6 +64,20 @@ def test_a_fallback_says_that_it_is_one_and_why(client: InProcess) -> None:
     assert [one["action_id"] for one in answer["actions"]] == JOURNEY.fallback
     assert answer["propensity"] == 1.0
     assert answer["actions"][0]["p_accept"] is None
+
+
+def test_a_champion_that_cannot_be_used_leaves_the_fallback_and_says_why(
+    client: InProcess,
+) -> None:
+    live(client)
+    client.log.save_bundle("bundle-odd", {"manifest.json": b"{}"})
+    client.log.set_alias("champion", "bundle-odd", NOON)
+    assert client.house.reload() is True
+    assert client.house.reload() is False
+    answer = client.decide()
+    assert answer["fallback_used"] is True
+    assert "manifest.json" in answer["note"]
+    assert "promote the bundle again" in answer["note"]
 
 
 def test_a_live_decision_is_drawn_with_the_propensity_that_it_states(client: InProcess) -> None:

@@ -16,15 +16,8 @@ from nba.decision import NO_ACTION, Request
 from nba.events import Event
 from nba.journey import ChurnRule, RewardRule
 from tests.house import FOLD, JOURNEY, NOON, SmallHouse, changed, event, failed_search
-from training.dataset import (
-    Decided,
-    History,
-    TrainingSet,
-    churn_set,
-    decided_set,
-    history_of,
-    read_history,
-)
+from training.dataset import Decided, TrainingSet, churn_set, decided_set
+from training.history import History, history_of, read_history
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)

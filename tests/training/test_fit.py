@@ -20,9 +20,9 @@ from nba.measurement.estimate import Estimate, Undecided
 from nba.stores.memory import MemoryLog
 from serving.importing import import_files
 from tests.house import FOLD, NOON
-from training.dataset import History, history_of, read_history
 from training.evaluate import evaluate
 from training.fit import Training, train
+from training.history import History, history_of, read_history
 from training.promote import promote
 from training.retrain import STEPS, register, retrain
 from training.world import WorldConfig

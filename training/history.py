@@ -1,0 +1,64 @@
+"""History: a log, read once and encoded for every training set that is drawn from it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from features.fold import Fold
+from features.frame import Rows, encode
+from nba.events import Event, micros
+from nba.stores.log import Log
+
+PAGE = 20_000  # events read at a time
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """A log, encoded once for every training set that is drawn from it."""
+
+    fold: Fold
+    events: Sequence[Event]
+    rows: Rows
+    end_s: float  # when the log ends, seconds since 1970 UTC
+    candidates: Mapping[str, tuple[str, ...]]  # of our own decisions, by decision id
+
+    def fingerprint(self) -> str:
+        """A hash over the ids and times of all events, in the order of the log."""
+        digest = hashlib.sha256(self.fold.schema.schema_hash.encode())
+        for event in self.events:
+            digest.update(f"{event.event_id}\t{micros(event.received_at)}\n".encode())
+        return "data-" + digest.hexdigest()[:16]
+
+
+def history_of(
+    fold: Fold, events: Sequence[Event], candidates: Mapping[str, tuple[str, ...]] | None = None
+) -> History:
+    """The history in these events, which are in the order of the log."""
+    end_s = max((micros(event.received_at) / 1e6 for event in events), default=0.0)
+    return History(fold, events, encode(fold, events), end_s, candidates or {})
+
+
+def read_history(
+    fold: Fold, log: Log, progress: Callable[[int], None] = lambda events: None
+) -> History:
+    """The whole log; `progress` is told how many events were read. Raises StoreUnavailable."""
+    events: list[Event] = []
+    while page := log.page_events(events[-1].seq if events else 0, PAGE):
+        events += page
+        progress(len(page))
+    candidates: dict[str, tuple[str, ...]] = {}
+    position = 0
+    while found := log.page_decisions(position, PAGE // 10):
+        for position, decision in found:  # noqa: B007 the last position opens the next page
+            candidates[decision.decision_id] = tuple(c.action_id for c in decision.candidates)
+    return history_of(fold, events, candidates)
+
+
+def number(event: Event, name: str, missing: float = float("nan")) -> float:
+    """A numeric property of an event, `missing` where it is absent or of another type."""
+    value = event.properties.get(name)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    return missing

@@ -1,0 +1,72 @@
+"""Rewards: what came of decisions, by the journey file's reward rule."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from nba.context import DAY_S
+from nba.events import ACTION_DECIDED, REWARD_GIVEN, Event, micros
+from nba.journey import RewardRule
+from training.history import History, number
+
+
+def rewards(history: History, decisions: Sequence[Event], rule: RewardRule) -> np.ndarray:
+    """(n,) what came of each decision within its window: a response from 0 to 1, or EUR."""
+    window_s = rule.window_days * DAY_S
+    if rule.target == "response":
+        return _responses(history, decisions, window_s)
+    return _values(history, decisions, rule, window_s)
+
+
+def _responses(history: History, decisions: Sequence[Event], window_s: float) -> np.ndarray:
+    """1 where a positive outcome names the decision within its window; a given reward as it is."""
+    outcome_of = {m.id: m.outcome for m in history.fold.schema.journey.events}
+    kind_of = history.fold.encoder.kind
+    due = {
+        event.properties.get("decision_id"): micros(event.occurred_at) / 1e6 for event in decisions
+    }
+    response: dict[str, float] = {}
+    for event in history.events:
+        decision_id = event.decision_id
+        if decision_id is None or event.name == ACTION_DECIDED or decision_id not in due:
+            continue
+        if micros(event.occurred_at) / 1e6 > due[decision_id] + window_s:
+            continue
+        if event.name == REWARD_GIVEN:
+            response[decision_id] = min(1.0, max(0.0, number(event, "reward", 0.0)))
+        elif outcome_of.get(kind_of(event) or "") == "positive":
+            response[decision_id] = 1.0
+    return np.array([response.get(str(e.properties.get("decision_id")), 0.0) for e in decisions])
+
+
+def _values(
+    history: History, decisions: Sequence[Event], rule: RewardRule, window_s: float
+) -> np.ndarray:
+    """The amounts of the rewarded kinds after the decision and within its window, in EUR."""
+    journey = history.fold.schema.journey
+    amount_of = {m.id: m.amount for m in journey.events}
+    sign = {kind: 1.0 for kind in rule.events} | {kind: -1.0 for kind in rule.minus}
+    kind_of = history.fold.encoder.kind
+    paid: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for event in history.events:
+        kind = kind_of(event)
+        if kind in sign:
+            amount = number(event, str(amount_of[kind]), 0.0)
+            paid[event.customer_id].append((micros(event.occurred_at) / 1e6, sign[kind] * amount))
+    sums = {}
+    for customer, entries in paid.items():
+        entries.sort()
+        times = np.array([at for at, _ in entries])
+        upto = np.concatenate([[0.0], np.cumsum([amount for _, amount in entries])])
+        sums[customer] = (times, upto)
+    values = np.zeros(len(decisions))
+    for n, event in enumerate(decisions):
+        if event.customer_id in sums:
+            times, upto = sums[event.customer_id]
+            at = micros(event.occurred_at) / 1e6
+            first, last = np.searchsorted(times, [at, at + window_s], side="right")
+            values[n] = upto[last] - upto[first]
+    return values
