@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from nba.context import DAY_S, Context
 from nba.decision import Refused, Stage
 from nba.events import micros
-from nba.journey import JourneyFile
+from nba.journey import CONTACTS_KEPT, JourneyFile
 
 
 class ContactPolicy:
@@ -38,6 +38,9 @@ class ContactPolicy:
             for contact in context.contacts
             if contact.at_s > since and contact.action not in self._exempt
         ]
+        # the contacts that the context keeps may not reach back to the window's beginning: then
+        # nothing more is allowed, rather than a count that is too low
+        full = len(context.contacts) == CONTACTS_KEPT and context.contacts[0].at_s > since
         by_action = Counter(contact.action for contact in counted)
         by_channel = Counter(contact.channel for contact in counted)
         kept: list[int] = []
@@ -49,10 +52,12 @@ class ContactPolicy:
                 made = by_channel[self._channel_of[code]]
             else:
                 made = len(counted)
-            if code in self._exempt or made < cap.times:
+            if code in self._exempt or (made < cap.times and not full):
                 kept.append(code)
                 continue
             detail = f"{made} contacts per {cap.per} in {cap.days:g} days, at most {cap.times}"
+            if made < cap.times:
+                detail = f"at least {CONTACTS_KEPT} contacts of all kinds in {cap.days:g} days"
             refused.append(
                 Refused(
                     action_id=self._actions[code].id,

@@ -187,8 +187,8 @@ class JourneyFile(_Part, frozen=True):
         return list(found.values())
 
     def channels(self) -> list[str]:
-        """The channels of the actions, in file order: those on which we contact."""
-        return list(dict.fromkeys(action.channel for action in self.actions))
+        """The channels of the actions, sorted: those on which we contact."""
+        return sorted({action.channel for action in self.actions})
 
     def catalogue_version(self) -> str:
         """A hash of the whole content: what every decision names."""

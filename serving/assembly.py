@@ -20,7 +20,7 @@ from models.scorer import BundleScorer
 from nba.arbitration import Scorer
 from nba.decider import Decider
 from nba.decision import Decision, Request
-from nba.errors import NbaError, StoreUnavailable
+from nba.errors import InvalidBundle, NbaError, StoreUnavailable
 from nba.journey import JourneyFile
 from nba.journey_file import load_journey
 from nba.pipeline import Pipeline
@@ -80,7 +80,10 @@ def _scorer(log: Log, champion: str | None, fold: Fold) -> tuple[Scorer | None, 
     if stored is None:
         return None, f"the champion {champion} is not in the store: promote it again"
     try:
-        return BundleScorer(load_bundle(stored.files), fold.schema), ""
+        bundle = load_bundle(stored.files)
+        if bundle.bundle_id != champion:
+            raise InvalidBundle(f"{champion}: its manifest was altered; promote it again")
+        return BundleScorer(bundle, fold.schema), ""
     except NbaError as error:
         return None, str(error)
 

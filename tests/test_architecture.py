@@ -38,10 +38,10 @@ HEAVY: dict[str, set[str]] = {
     "psycopg": {"nba.stores"},
     "mlflow": {"models.registry", "training"},
     "bentoml": {"serving.service"},
-    "starlette": {"serving.service", "serving.routes"},
+    "starlette": {"serving.service", "serving.routes", "serving.body", "serving.problems"},
     "pandas": {"features.frame", "models.registry", "training"},
     "numba": {"features.kernel"},
-    "lightgbm": {"models.trees"},
+    "lightgbm": {"models.trees", "serving.service"},
     "matplotlib": {"training"},
     "sklearn": {"training", "models"},
     "scipy": {"training", "models", "nba.measurement"},
@@ -57,10 +57,7 @@ ENVIRONMENT = {
     "nba.stores.system_user": "takes PG* out of the environment of PostgreSQL's programs",
 }
 # longer than 300 lines, and what wants out of it
-LONG: dict[str, str] = {
-    "serving.routes": "the errors and their problems",
-    "training.dataset": "the tables of the replayed log",
-}
+LONG: dict[str, str] = {}
 # in these, chance and the clock come in; everywhere else they are arguments
 CHANCE = {"serving"}
 

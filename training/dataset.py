@@ -50,7 +50,11 @@ class TrainingSet:
 
 
 def churn_set(history: History, rule: ChurnRule) -> TrainingSet:
-    """Every `every_days`, each customer who is still there: has she left `horizon_days` later?"""
+    """Every `every_days`, each customer who has not left: has she, `horizon_days` later?
+
+    Where leaving is silence, nobody has ever left for good: a customer is asked about from her
+    first activity on, however long she has been silent.
+    """
     horizon_s = rule.horizon_days * DAY_S
     active, left = _activity(history, rule)
     step = rule.every_days * DAY_S

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from features.fold import Fold
 from features.frame import Rows, encode
+from nba.decision import Mode
 from nba.events import Event, micros
 from nba.stores.log import Log
 
@@ -22,7 +23,8 @@ class History:
     events: Sequence[Event]
     rows: Rows
     end_s: float  # when the log ends, seconds since 1970 UTC
-    candidates: Mapping[str, tuple[str, ...]]  # of our own decisions, by decision id
+    # of our own decisions, by decision id; the fallback's are not here: it chose with certainty
+    candidates: Mapping[str, tuple[str, ...]]
 
     def fingerprint(self) -> str:
         """A hash over the ids and times of all events, in the order of the log."""
@@ -51,8 +53,12 @@ def read_history(
     candidates: dict[str, tuple[str, ...]] = {}
     position = 0
     while found := log.page_decisions(position, PAGE // 10):
-        for position, decision in found:  # noqa: B007 the last position opens the next page
-            candidates[decision.decision_id] = tuple(c.action_id for c in decision.candidates)
+        candidates |= {
+            decision.decision_id: tuple(one.action_id for one in decision.candidates)
+            for _, decision in found
+            if decision.mode is Mode.LIVE
+        }
+        position = found[-1][0]
     return history_of(fold, events, candidates)
 
 

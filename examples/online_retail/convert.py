@@ -36,6 +36,7 @@ def basket_events(lines: pd.DataFrame) -> Iterator[dict[str, Any]]:
     lines = lines[(lines["Quantity"] != 0) & (lines["UnitPrice"] > 0)]
     lines = lines.assign(
         customer=lines["CustomerID"].astype("int64").astype(str),
+        Description=lines["Description"].fillna(""),
         name=(lines["Quantity"] > 0).map({True: "Purchase", False: "Return"}),
         quantity=lines["Quantity"].abs(),
         amount=lines["Quantity"].abs() * lines["UnitPrice"],
@@ -57,7 +58,8 @@ def basket_events(lines: pd.DataFrame) -> Iterator[dict[str, Any]]:
         if name == "Purchase":
             state = running.setdefault(customer, _Running())
             state.add(at.date(), amount, items, basket["products"])
-            abroad = basket["country"] != HOME
+            country = basket["country"]
+            abroad = None if pd.isna(country) else country != HOME
             yield _event(customer, IDENTIFY, at, {"abroad": abroad, **state.traits()})
 
 
@@ -74,7 +76,7 @@ class _Running:
     def add(self, day: date, amount: float, items: int, products: tuple[str, ...]) -> None:
         if self._days[-1:] != [day]:
             self._days.append(day)
-        self._products.update(products)
+        self._products.update(product for product in products if product)
         self._items += items
         self._lines += len(products)
         self._last_lines = len(products)

@@ -32,9 +32,9 @@ from training.history import History
 
 JOURNEY = Path(__file__).with_name("journey.yaml")
 TEST_WAVE = 408
-# Chosen by cross-validation over the customers of the waves at hours 0 and 168. One order in a
-# thousand is some forty times the usual one and says nothing of the offer: what is learned from,
-# never what is reported, is capped at this quantile.
+# Chosen by cross-validation over the customers of the waves at hours 0 and 168. A few orders are
+# many times the usual one and say nothing of the offer: what is learned from, never what is
+# reported, is capped at this quantile.
 CAP_QUANTILE = 0.995
 PARAMETERS = {"num_leaves": 4}
 POLICIES = ("nothing", "uniform", "best_single", "learned")

@@ -16,7 +16,7 @@ MIN_ESS = 30.0
 class WeightedRewards(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over logged decisions, with w = pi(action | context) / propensity and reward r.
 
-    Days, segments and shards add up exactly: `a + b`.
+    Days, segments and shards add up: `a + b`, in any order up to rounding.
     """
 
     n: int = 0

@@ -14,7 +14,7 @@ from features import kernel
 from features.fold import CustomerState
 from nba.context import DAY_S, HALF_LIVES_DAYS, Context
 from nba.events import Event
-from tests.house import FOLD, NOON, event, failed_search
+from tests.house import FOLD, JOURNEY, NOON, event, failed_search
 
 SECONDS = st.floats(0, 90 * DAY_S)
 HOUR = timedelta(hours=1)
@@ -195,7 +195,8 @@ def test_days_since_offered_are_of_the_latest_contact_with_that_action() -> None
 def test_a_contact_with_an_action_that_left_the_journey_counts_for_its_channel_alone() -> None:
     seen = context(decided("old_offer", 0, channel="web"))
     assert column(seen, "contact.web.total") == 1.0
-    assert [(c.action, c.channel) for c in seen.contacts] == [(-1, 0)]
+    web = JOURNEY.channels().index("web")
+    assert [(c.action, c.channel) for c in seen.contacts] == [(-1, web)]
 
 
 @st.composite

@@ -11,7 +11,7 @@ import pytest
 from nba.contact_policy import ContactPolicy
 from nba.context import Contact, Context
 from nba.decision import Stage
-from nba.journey import ContactCap
+from nba.journey import CONTACTS_KEPT, ContactCap
 from tests.house import JOURNEY, NOON, changed
 
 CODES = [0, 1, 2, 3]
@@ -85,3 +85,13 @@ def test_an_exempt_action_neither_counts_nor_is_held_back() -> None:
 def test_a_contact_counts_for_the_days_of_the_cap(ago: timedelta, counts: bool) -> None:
     kept, _ = allowed(ContactCap(times=1, days=7), contact("help_popup", ago))
     assert ("help_popup" not in kept) is counts
+
+
+def test_where_the_contacts_kept_do_not_reach_back_nothing_more_is_allowed() -> None:
+    cap = ContactCap(times=2, days=7, exempt=["help_popup"])
+    crowded = [contact("help_popup")] * CONTACTS_KEPT
+    kept, refused = allowed(cap, *crowded)
+    assert kept == ["help_popup"]
+    assert {one.detail for one in refused} == {"at least 32 contacts of all kinds in 7 days"}
+    older = [contact("help_popup", ago=timedelta(days=8)), *crowded[1:]]
+    assert allowed(cap, *older)[0] == IDS

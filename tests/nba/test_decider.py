@@ -20,7 +20,7 @@ from nba.arbitration import draw
 from nba.decision import NO_ACTION, Decision, Mode, Request
 from nba.errors import InvalidInput, StoreUnavailable
 from nba.events import Event
-from nba.journey import ContactCap
+from nba.journey import CONTACTS_KEPT, ContactCap
 from nba.stores.memory import MemoryLog
 from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, changed, event, failed_search
 
@@ -408,3 +408,11 @@ def test_an_unknown_name_is_refused_with_a_suggestion(
 def test_a_fact_that_is_null_is_unknown_and_allowed() -> None:
     house = open_house()
     house.decider.pipeline.check(Request(customer_id="ada", facts={"page": None}))
+
+
+def test_other_actions_cannot_push_contacts_out_of_the_count() -> None:
+    house = open_house(journey=msgspec.structs.replace(OPEN, cap=ContactCap(times=10, days=7)))
+    decisions = [house.decide(Request(customer_id="ada"))[0] for _ in range(80)]
+    shown = Counter(d.action_id for d in decisions if d.action_id != NO_ACTION)
+    assert max(shown.values()) <= 10
+    assert sum(shown.values()) == CONTACTS_KEPT

@@ -39,7 +39,7 @@ def test_the_small_journey_loads() -> None:
     assert {touchpoint.kind for touchpoint in journey.touchpoints()} == {
         *("digital", "physical", "human", "spatial")
     }
-    assert journey.channels() == ["web", "app", "phone"]
+    assert journey.channels() == ["app", "phone", "web"]
     assert journey.events[0].when == "properties.results_count == 0"
     assert parse_journey(TEXT) == journey
 
