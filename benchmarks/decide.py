@@ -157,7 +157,7 @@ def fill(settings: Settings, journey) -> list[str]:  # type: ignore[no-untyped-d
 
 
 def make_bundle(fold, events):  # type: ignore[no-untyped-def]
-    """Models as large as trained ones: real contexts, and labels that depend on twenty columns."""
+    """Models about as large as the bank's own: real contexts, labels that depend on ten columns."""
     from features.frame import Moments, encode, replay
     from models.bundle import FORMAT, Bundle, Manifest, part
     from models.touchpoint import action_rows, touchpoint_columns, touchpoint_rows
@@ -176,9 +176,9 @@ def make_bundle(fold, events):  # type: ignore[no-untyped-def]
     trained = [action.id for action in journey.actions]
     features = list(journey.actions[0].features)
     table = touchpoint_rows(values, offered, action_rows(journey, trained, features)[codes])
-    used = rng.choice(values.shape[1], 20, replace=False)
+    used = rng.choice(values.shape[1], 10, replace=False)
     signal = np.nan_to_num(values[:, used])
-    signal = (signal - signal.mean(0)) / (signal.std(0) + 1e-9) @ rng.normal(0, 0.5, 20)
+    signal = (signal - signal.mean(0)) / (signal.std(0) + 1e-9) @ rng.normal(0, 0.25, 10)
 
     def fitted(x, shift, columns, categorical=()):  # type: ignore[no-untyped-def]
         y = (rng.random(n) < 1 / (1 + np.exp(1.5 - signal - shift))).astype(float)

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     import lightgbm
 
 PARAMETERS: dict[str, Any] = {
-    "learning_rate": 0.05,
-    "num_leaves": 15,
+    # small trees: as good here as large ones, and explained (TreeSHAP) in a fifth of the time
+    "learning_rate": 0.07,
+    "num_leaves": 8,
+    "max_depth": 4,
     "min_data_in_leaf": 40,
     "feature_fraction": 0.5,
     "bagging_fraction": 0.8,

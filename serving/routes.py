@@ -50,7 +50,7 @@ class Doors:
         self.metrics = Metrics()
         self._settings = settings
         self._decisions: Batcher[Request, Decision | StoreUnavailable] = Batcher(
-            house.decide_each, name="decide", lanes=2
+            house.decide_each, name="decide"
         )
         self._events: Batcher[Sequence[Event], list[int | None]] = Batcher(
             self._append, name="events"

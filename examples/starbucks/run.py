@@ -36,7 +36,7 @@ TEST_WAVE = 408
 # many times the usual one and say nothing of the offer: what is learned from, never what is
 # reported, is capped at this quantile.
 CAP_QUANTILE = 0.995
-PARAMETERS = {"num_leaves": 4}
+PARAMETERS = {"num_leaves": 4, "learning_rate": 0.05}
 POLICIES = ("nothing", "uniform", "best_single", "learned")
 
 
