@@ -15,8 +15,8 @@ Answer = TypeVar("Answer")
 class Batcher(Generic[Item, Answer]):
     """Runs a blocking `run(items) -> answers` in a thread, over all that waits at that moment.
 
-    Nothing waits for company: an item that finds a free lane runs with those of the same turn of
-    the event loop; items that come while every lane is busy share the next run. Where a shared run fails, each item runs by
+    Nothing waits for company: an item that finds a free lane runs at once, alone; items that come
+    while every lane is busy share the next run. Where a shared run fails, each item runs by
     itself, so that one item's error reaches its own caller only; `run` must therefore take
     effect as a whole or not at all.
     """
@@ -40,13 +40,12 @@ class Batcher(Generic[Item, Answer]):
         """The answer to `item`, or the error that its run raised."""
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        asyncio.get_running_loop().call_soon(self._start)
+        self._start()
         return await future
 
     async def close(self) -> None:
         """Finish what was accepted."""
-        while self._running or self._waiting:
-            self._start()
+        while self._running:
             await asyncio.gather(*self._running, return_exceptions=True)
         self._pool.shutdown(wait=True)
 
@@ -61,7 +60,7 @@ class Batcher(Generic[Item, Answer]):
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self._free += 1
-        asyncio.get_running_loop().call_soon(self._start)
+        self._start()
 
     async def _work(self, batch: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         loop = asyncio.get_running_loop()
