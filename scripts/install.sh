@@ -18,6 +18,10 @@ if command -v uv >/dev/null 2>&1; then
     uv=uv
 else
     if [ ! -x .uv/bin/uv ]; then
+        "$python" -m pip --version >/dev/null 2>&1 || {
+            echo "neither uv nor pip is here: install uv, or pip for $python" >&2
+            exit 1
+        }
         echo "fetching uv"
         "$python" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
             --target .uv uv
