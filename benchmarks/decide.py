@@ -136,8 +136,9 @@ def make_journey(actions: int, rules: int):  # type: ignore[no-untyped-def]
 def fill(settings: Settings, journey) -> list[str]:  # type: ignore[no-untyped-def]
     """Simulated customers and a champion of a usual size into the log; gives the customers."""
     from features.fold import Fold
+    from models.registry import CHAMPION
     from nba.events import parse_event
-    from serving.assembly import CHAMPION, opened_log
+    from serving.assembly import opened_log
     from training.world import World, WorldConfig
     from training.world_history import RandomPolicy
 

@@ -34,6 +34,7 @@ class Encoder:
         journey = schema.journey
         self._touchpoints = {t.id: code for code, t in enumerate(journey.touchpoints())}
         self._kinds = {kind: code for code, kind in enumerate(schema.kinds)}
+        self._names = schema.kinds
         self._actions = {action.id: code for code, action in enumerate(journey.actions)}
         self._channels = {channel: code for code, channel in enumerate(journey.channels())}
         self._action_channel = {action.id: action.channel for action in journey.actions}
@@ -52,7 +53,7 @@ class Encoder:
     def kind(self, event: Event) -> str | None:
         """The mapped kind of an event, None for an unmapped one."""
         target = self._match(event.name, event.properties)
-        return None if target is None else list(self._kinds)[target.kind]
+        return None if target is None else self._names[target.kind]
 
     def rows(self, event: Event) -> list[Row]:
         """The rows of one event, in the order in which they are folded."""

@@ -72,7 +72,7 @@ class Decider:
                 break
             try:
                 asked = [requests[position] for position in open_]
-                drawn = self.draw(asked, now, new_id=new_id, new_seed=new_seed)
+                drawn = self._drawn(asked, now, new_id, new_seed)
                 held = self._log.append_decisions(drawn)
             except StoreUnavailable:
                 if not answers:
@@ -98,6 +98,15 @@ class Decider:
         """
         for request in requests:
             self.pipeline.check(request)
+        return self._drawn(requests, now, new_id, new_seed)
+
+    def _drawn(
+        self,
+        requests: Sequence[Request],
+        now: datetime,
+        new_id: Callable[[], str],
+        new_seed: Callable[[], int],
+    ) -> list[Decision]:
         contexts = self._contexts.of([request.customer_id for request in requests], now)
         return self.pipeline.run(requests, contexts, new_id=new_id, new_seed=new_seed)
 

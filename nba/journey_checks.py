@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from keyword import iskeyword
 
 from nba.context import rule_names
+from nba.decision import NO_ACTION
 from nba.errors import InvalidInput, did_you_mean
 from nba.journey import Action, JourneyFile, Touchpoint
 from nba.rules import PROPERTIES, Names, parse_rule
 
-NO_ACTION = "no_action"  # the answer that leaves the customer in peace
 NAMESPACES = (
     *("action", "contact", "customer", "emotion", "journey", "offered", "properties", "request"),
     *("stage", "traits", "unmapped"),

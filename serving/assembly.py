@@ -16,6 +16,7 @@ from features.customers import Customers
 from features.fold import Fold
 from models.bundle import load_bundle
 from models.policy import EpsilonGreedy
+from models.registry import CHAMPION
 from models.scorer import BundleScorer
 from nba.arbitration import Scorer
 from nba.decider import Decider
@@ -26,8 +27,6 @@ from nba.journey_file import load_journey
 from nba.pipeline import Pipeline
 from nba.stores.log import Log
 from serving.settings import Settings
-
-CHAMPION = "champion"
 
 
 @dataclass(slots=True)

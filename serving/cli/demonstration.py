@@ -51,9 +51,10 @@ def demo(
 
 def _prepare_demo(settings: Settings, wanted: Made) -> None:
     """History, models and champion, each only where this home does not have them yet."""
+    from models.registry import CHAMPION
     from nba.context import ContextSchema
     from nba.journey_file import load_journey
-    from serving.assembly import CHAMPION, opened_log
+    from serving.assembly import opened_log
     from serving.demo import begin, finished
     from serving.importing import import_files
 

@@ -8,6 +8,7 @@ from itertools import count
 
 import numpy as np
 
+from models.registry import CHAMPION
 from nba.decision import Request
 from nba.errors import NotFound
 from nba.events import parse_event
@@ -46,7 +47,7 @@ def service_policy(settings: Settings) -> Callable[[int], Policy]:
     Raises NotFound where no champion is promoted.
     """
     with opened_log(settings) as log:
-        champion = log.alias("champion")
+        champion = log.alias(CHAMPION)
         stored = log.bundle(champion) if champion is not None else None
     if stored is None:
         raise NotFound("no champion is promoted; run nba train and nba promote first")
@@ -54,7 +55,7 @@ def service_policy(settings: Settings) -> Callable[[int], Policy]:
     def make(seed: int) -> Policy:
         memory = MemoryLog()
         memory.save_bundle(stored.bundle_id, stored.files)
-        memory.set_alias("champion", stored.bundle_id, datetime.now(UTC))
+        memory.set_alias(CHAMPION, stored.bundle_id, datetime.now(UTC))
         numbers, rng = count(), np.random.default_rng(seed)
         house = assemble(
             settings,
