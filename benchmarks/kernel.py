@@ -15,7 +15,8 @@ import time
 import numpy as np
 
 from features import kernel
-from features.fold import Fold
+from features.fold import Fold, untraced
+from features.plan import ROLE, ROW
 from nba.context import DAY_S
 from nba.journey import (
     Action,
@@ -27,6 +28,7 @@ from nba.journey import (
     Scene,
     Touchpoint,
 )
+from nba.signals import ROLES
 
 EVENTS = 3_000_000
 CUSTOMERS = 100_000
@@ -42,12 +44,16 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=EVENTS)
     given = parser.parse_args()
     fold = Fold(journey())
+    rows, customers = made_rows(fold, given.events)
     figures = {
-        "replay_events_per_s": replay_speed(fold, given.events),
-        "online_us_per_event": online_us(fold),
+        "fold_events_per_s": fold_speed(fold, rows, customers),
+        "replay_events_per_s": replay_speed(fold, rows, customers, 10),
+        "online_us_per_event": online_us(fold, rows),
+        "detectors": len(fold.schema.detectors),
         "state_bytes": fold.state_bytes(),
         "columns": len(fold.schema.columns),
     }
+    print(f"fold     {figures['fold_events_per_s'] / 1e6:8.2f} million events / CPU second")
     print(f"replay   {figures['replay_events_per_s'] / 1e6:8.2f} million events / CPU second")
     print(f"online   {figures['online_us_per_event']:8.2f} us / event, called from Python")
     print(f"state    {figures['state_bytes']:8.0f} bytes / customer")
@@ -56,21 +62,23 @@ def main() -> None:
 
 
 def journey() -> JourneyFile:
-    """20 kinds over 4 touchpoints in 2 stages, 5 actions."""
+    """20 kinds, one for each of the roles that detectors take and 2 more, over 4 touchpoints."""
     points = [
-        Touchpoint(id=f"point_{n}", kind="digital", channel="web", owner="Digital")
+        Touchpoint(id=f"point_{n}", kind="digital", channel=f"channel_{n % 2}", owner="Digital")
         for n in range(4)
     ]
     stages = [
         JourneyStage(id="use", touchpoints=points[:3]),
         JourneyStage(id="leave", leaving=True, touchpoints=points[3:]),
     ]
+    roles = [*(role for role in ROLES if role not in ("csat", "ces")), None, None, None]
     events = [
         EventMapping(
             id=f"kind_{n}",
             event=f"Kind {n}",
             touchpoint=f"point_{n % 4}",
             valence=0.1 * (n % 5 - 2),
+            role=roles[n],
             amount="amount" if n < 4 else None,
         )
         for n in range(KINDS)
@@ -81,24 +89,41 @@ def journey() -> JourneyFile:
         scenes=[Scene(id="scene", journeys=[Journey(id="journey", stages=stages)])],
         events=events,
         churn=ChurnRule(event="kind_19", horizon_days=30),
-        actions=[Action(id=f"action_{n}", channel="web", touchpoint="point_0") for n in range(5)],
+        actions=[
+            Action(id=f"action_{n}", channel="channel_0", touchpoint="point_0") for n in range(5)
+        ],
     )
 
 
-def replay_speed(fold: Fold, n: int) -> float:
-    """Events per CPU second, the best of the rounds; a first round compiles."""
+def made_rows(fold: Fold, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, customers), sorted by (customer, time): bursts of events, as visits have them."""
     rng = np.random.default_rng(SEED)
-    rows = np.zeros(n, dtype=kernel.ROW)
-    rows["a"] = rng.integers(0, KINDS, n)
-    rows["b"] = rows["a"] % 4
-    rows["time"] = 1.7e9 + rng.uniform(0, 90 * DAY_S, n)
+    rows = np.zeros(n, dtype=ROW)
+    kinds = rng.integers(0, KINDS, n)
+    mapped = fold.schema.journey.events
+    rows["a"] = kinds
+    rows["b"] = kinds % 4
+    rows["role"] = np.array([ROLE[m.role] if m.role else 0 for m in mapped])[kinds]
+    rows["flag"] = rng.integers(-1, 2, n)
     rows["amount"] = rng.random(n)
-    rows["valence"] = rng.uniform(-0.5, 0.5, n)
+    rows["valence"] = np.nan
+    rows["key"] = rng.integers(1, 4, n)
+    rows["sketch"] = rng.integers(0, 2**52, n)
+    rows["number"] = rng.integers(0, 3, n)
     customers = rng.integers(0, CUSTOMERS, n)
+    visits = rng.integers(0, 8, n)  # events of one visit fall within two minutes
+    rows["time"] = 1.7e9 + visits * 11 * DAY_S + customers % 97 + rng.uniform(0, 120, n)
     order = np.lexsort((rows["time"], customers))
-    rows, customers = rows[order], customers[order]
+    rows = rows[order]
+    rows["seq"] = np.arange(1, n + 1)
+    return rows, customers[order]
+
+
+def replay_speed(fold: Fold, rows: np.ndarray, customers: np.ndarray, every: int) -> float:
+    """Events per CPU second, the best of the rounds; a first round compiles."""
+    n = len(rows)
     starts = np.searchsorted(customers, np.arange(CUSTOMERS + 1))
-    asked = np.arange(0, n, 10)
+    asked = np.arange(0, n, every)
     query_starts = np.searchsorted(customers[asked], np.arange(CUSTOMERS + 1))
     m = len(asked)
     out = np.empty((m, len(fold.schema.columns)))
@@ -107,9 +132,9 @@ def replay_speed(fold: Fold, n: int) -> float:
     for round_ in range(ROUNDS + 1):
         begun = time.process_time()
         kernel.replay(
-            fold.layout, fold.stage_of, fold.has_amount, rows, np.arange(n), rows["time"].copy(),
-            starts, rows["time"][asked].copy(), np.full(m, n), np.full(m, np.inf),
-            np.full(m, -1), query_starts, fold.empty.values.copy(), out, offered,
+            fold.plan, rows, rows["time"].copy(), starts,
+            rows["time"][asked].copy(), np.full(m, n), np.full(m, np.inf), np.full(m, -1),
+            query_starts, np.empty((2, fold.size)), untraced(), out, offered,
         )  # fmt: skip
         seconds = time.process_time() - begun
         if round_:
@@ -117,17 +142,34 @@ def replay_speed(fold: Fold, n: int) -> float:
     return best
 
 
-def online_us(fold: Fold) -> float:
+def fold_speed(fold: Fold, rows: np.ndarray, customers: np.ndarray) -> float:
+    """Events per CPU second of the fold alone, the best of the rounds."""
+    starts = np.searchsorted(customers, np.arange(CUSTOMERS + 1))
+    best = 0.0
+    for round_ in range(ROUNDS + 1):
+        begun = time.process_time()
+        nobody = np.empty(0, dtype=np.int64)
+        kernel.trace_all(
+            *(np.empty(fold.size), fold.plan, rows, starts, np.inf), untraced(), nobody
+        )
+        seconds = time.process_time() - begun
+        if round_:
+            best = max(best, len(rows) / seconds)
+    return best
+
+
+def online_us(fold: Fold, rows: np.ndarray) -> float:
     """Microseconds of one update as the service calls it, the best of the rounds."""
-    rows = np.zeros(1, dtype=kernel.ROW)
-    rows["time"] = 1.7e9
     state = fold.empty.values.copy()
     calls = 100_000
     best = np.inf
+    nothing = untraced()
     for _ in range(ROUNDS + 1):
+        state[:] = fold.empty.values
+        singles = [rows[n : n + 1] for n in range(calls)]
         begun = time.process_time()
-        for _ in range(calls):
-            kernel.fold(state, fold.layout, fold.stage_of, rows)
+        for row in singles:
+            kernel.fold(state, fold.plan, row, nothing)
         best = min(best, (time.process_time() - begun) / calls * 1e6)
     return float(best)
 

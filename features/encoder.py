@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from features.kernel import CONTACT, EVENT, ROW, TRAIT
+from features.plan import CONTACT, EVENT, ROLE, ROW, TRAIT
 from nba.context import UNMAPPED, ContextSchema
 from nba.decision import NO_ACTION
-from nba.events import ACTION_DECIDED, IDENTIFY, Event, micros
-from nba.journey import EventMapping, JourneyFile, Trait
+from nba.events import ACTION_DECIDED, IDENTIFY, TEXT_SCORE, Event, micros
+from nba.feelings import Feeling, SurveyFeelings
+from nba.journey import EventMapping, Trait
 from nba.rule_facts import as_number
 from nba.rules import PROPERTIES, PropertyFacts, Rule, parse_rule
+from nba.signals import ROLES, SURVEYS
 
-Row = tuple[float, int, int, int, int, float, float]  # one record of dtype ROW
+NAN = math.nan
+# one record of dtype ROW
+Row = tuple[float, int, int, int, int, int, int, int, float, float, float, int, int, float]
+SKETCH_BITS = 52
 
 
 class _Target(NamedTuple):
     rule: Rule | None
     kind: int
     touchpoint: int
-    valence: float
-    amount: str | None
+    mapping: EventMapping
+    feeling: Feeling
+    role: int
+    reads: dict[str, str]
+    survey: SurveyFeelings | None
 
 
 class Encoder:
@@ -32,6 +42,7 @@ class Encoder:
 
     def __init__(self, schema: ContextSchema) -> None:
         journey = schema.journey
+        self._schema = schema
         self._touchpoints = {t.id: code for code, t in enumerate(journey.touchpoints())}
         self._kinds = {kind: code for code, kind in enumerate(schema.kinds)}
         self._names = schema.kinds
@@ -45,15 +56,28 @@ class Encoder:
             self._targets.setdefault(mapping.event, []).append(self._target(mapping))
 
     def _target(self, mapping: EventMapping) -> _Target:
-        touchpoint = self._touchpoints[mapping.touchpoint] if mapping.touchpoint else -1
-        rule = parse_rule(mapping.when, PROPERTIES) if mapping.when else None
-        kind = self._kinds[mapping.id]
-        return _Target(rule, kind, touchpoint, mapping.valence, mapping.amount)
+        role = mapping.role
+        scales = {scale.kind: scale for scale in self._schema.table.surveys}
+        return _Target(
+            rule=parse_rule(mapping.when, PROPERTIES) if mapping.when else None,
+            kind=self._kinds[mapping.id],
+            touchpoint=self._touchpoints[mapping.touchpoint] if mapping.touchpoint else -1,
+            mapping=mapping,
+            feeling=self._schema.feeling(mapping.id, mapping.touchpoint),
+            role=ROLE[role] if role else 0,
+            reads=(ROLES[role] | mapping.reads) if role else {},
+            survey=SurveyFeelings(role, scales.get(mapping.id)) if role in SURVEYS else None,
+        )
+
+    def mapping(self, event: Event) -> EventMapping | None:
+        """The mapping that an event falls under, None for an unmapped one."""
+        target = self._match(event.name, event.properties)
+        return None if target is None else target.mapping
 
     def kind(self, event: Event) -> str | None:
         """The mapped kind of an event, None for an unmapped one."""
-        target = self._match(event.name, event.properties)
-        return None if target is None else self._names[target.kind]
+        mapping = self.mapping(event)
+        return None if mapping is None else mapping.id
 
     def rows(self, event: Event) -> list[Row]:
         """The rows of one event, in the order in which they are folded."""
@@ -61,15 +85,14 @@ class Encoder:
         properties = event.properties
         rows: list[Row] = []
         if event.name == IDENTIFY:
-            rows += self._trait_rows(time, properties)
+            rows += self._trait_rows(time, event.seq, properties)
         elif event.name == ACTION_DECIDED:
-            rows += self._contact_rows(time, properties)
+            rows += self._contact_rows(time, event.seq, properties)
         target = self._match(event.name, properties)
         if target is not None:
-            amount = _number(properties.get(target.amount)) if target.amount else 0.0
-            rows.append((time, EVENT, target.kind, target.touchpoint, 0, amount, target.valence))
+            rows.append(self._event_row(time, event.seq, target, properties))
         elif event.name not in (IDENTIFY, ACTION_DECIDED):
-            rows.append((time, EVENT, self._unmapped, -1, 0, 0.0, 0.0))
+            rows.append(_row(time, event.seq, EVENT, self._unmapped, -1))
         return rows
 
     def array(self, events: Iterable[Event]) -> np.ndarray:
@@ -86,15 +109,60 @@ class Encoder:
                 return target
         return None
 
-    def _trait_rows(self, time: float, properties: Mapping[str, Any]) -> list[Row]:
+    def _event_row(
+        self, time: float, seq: int, target: _Target, properties: Mapping[str, Any]
+    ) -> Row:
+        amount = target.mapping.amount
+        reads = target.reads
+        key, sketch, flag, number = 0, 0, -1, NAN
+        if "query" in reads:
+            query = _words(properties.get(reads["query"]))
+            key, sketch = _key(query), _sketch(query)
+            number = _number(properties.get(reads["results"]), missing=NAN)
+        elif reads and target.survey is None:
+            key = _key(properties.get(next(iter(reads.values()))))
+        if "wait" in reads:
+            resolved = properties.get(reads["resolved"])
+            flag = int(resolved) if isinstance(resolved, bool) else -1
+            waited = _number(properties.get(reads["wait"]), missing=NAN)
+            announced = _number(properties.get(reads["announced"]), missing=NAN)
+            number = (waited - announced) / announced if announced > 0 else NAN
+        valence, confidence = self._said(target, properties)
+        return _row(
+            *(time, seq, EVENT, target.kind, target.touchpoint, 0, target.role, flag),
+            *(_number(properties.get(amount)) if amount else 0.0, valence, confidence),
+            *(key, sketch, number),
+        )
+
+    def _said(self, target: _Target, properties: Mapping[str, Any]) -> tuple[float, float]:
+        """What this very event says of how it felt, (NaN, 0) where it says nothing."""
+        valence, confidence = NAN, 0.0
+        if target.survey is not None:
+            score = _number(properties.get(target.reads["score"]), missing=NAN)
+            if not math.isnan(score):
+                valence, confidence = target.survey.valence(score), target.survey.confidence
+        scored = properties.get(TEXT_SCORE) if target.mapping.text else None
+        if not isinstance(scored, Mapping):
+            return valence, confidence
+        words = as_number(scored.get("valence"))
+        trust = as_number(scored.get("confidence"))
+        if not (-1.0 <= words <= 1.0 and 0.0 < trust <= 1.0):
+            return valence, confidence
+        if math.isnan(valence):
+            valence, confidence = target.feeling.valence, target.feeling.confidence
+        both = (valence * confidence + words * trust) / (confidence + trust)
+        return both, 1.0 - (1.0 - confidence) * (1.0 - trust)
+
+    def _trait_rows(self, time: float, seq: int, properties: Mapping[str, Any]) -> list[Row]:
         rows: list[Row] = []
         for name, value in properties.items():
             known = self._traits.get(name)
             if known is not None:
-                rows.append((time, TRAIT, known[0], -1, 0, _code(known[1], value), 0.0))
+                code = _code(known[1], value)
+                rows.append(_row(time, seq, TRAIT, known[0], -1, amount=code))
         return rows
 
-    def _contact_rows(self, time: float, properties: Mapping[str, Any]) -> list[Row]:
+    def _contact_rows(self, time: float, seq: int, properties: Mapping[str, Any]) -> list[Row]:
         action = properties.get("action_id")
         if not isinstance(action, str) or action == NO_ACTION:
             return []
@@ -103,16 +171,50 @@ class Encoder:
             channel = self._action_channel.get(action, "")
         kind = self._kinds.get(f"contact.{channel}", -1)
         code = self._actions.get(action, -1)
-        return [(time, CONTACT, code, kind, self._channels.get(channel, -1), 0.0, 0.0)]
+        return [_row(time, seq, CONTACT, code, kind, self._channels.get(channel, -1))]
 
 
-def stage_codes(journey: JourneyFile) -> np.ndarray:
-    """(n_touchpoints,) the stage of each touchpoint: the first in the file that holds it."""
-    first: dict[str, int] = {}
-    for code, (_, _, stage) in enumerate(journey.stages()):
-        for touchpoint in stage.touchpoints:
-            first.setdefault(touchpoint.id, code)
-    return np.array([first[t.id] for t in journey.touchpoints()], dtype=np.int64)
+def _row(
+    time: float,
+    seq: int,
+    op: int,
+    a: int,
+    b: int,
+    c: int = 0,
+    role: int = 0,
+    flag: int = -1,
+    amount: float = 0.0,
+    valence: float = NAN,
+    confidence: float = 0.0,
+    key: int = 0,
+    sketch: int = 0,
+    number: float = NAN,
+) -> Row:
+    return (
+        *(time, seq, op, a, b, c, role, flag),
+        *(amount, valence, confidence, key, sketch, number),
+    )
+
+
+def _key(value: Any) -> int:
+    """52 bits that stand for a text or number; 0 for nothing said."""
+    if value is None or value == "" or not isinstance(value, str | int | float):
+        return 0
+    digest = hashlib.blake2b(str(value).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") % (2**52 - 1) + 1
+
+
+def _words(value: Any) -> str:
+    return " ".join(value.casefold().split()) if isinstance(value, str) else ""
+
+
+def _sketch(query: str) -> int:
+    """A bit for each letter trigram of the query, with a space on both sides."""
+    padded = f" {query} "
+    bits = 0
+    for at in range(len(padded) - 2):
+        bits |= 1 << zlib.crc32(padded[at : at + 3].encode()) % SKETCH_BITS
+    return bits
 
 
 def _code(trait: Trait, value: Any) -> float:

@@ -13,10 +13,23 @@ import msgspec
 import numpy as np
 
 from features import kernel
-from features.encoder import Encoder, stage_codes
+from features.encoder import Encoder
+from features.plan import (
+    CHANNELS,
+    CONTACT_SIZE,
+    CONTACTS_AT,
+    EVENTS,
+    LAST,
+    N_CONTACTS,
+    ROW,
+    SIZE,
+    TRACE_COLUMNS,
+    plan_of,
+)
 from nba.context import Contact, Context, ContextSchema
 from nba.events import Event, from_micros, micros
-from nba.journey import CONTACTS_KEPT, NODES_KEPT, JourneyFile
+from nba.journey import CONTACTS_KEPT, JourneyFile
+from nba.valences import ValenceTable
 
 
 class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,29 +41,21 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def last_micros(self) -> int:
         """When the last folded event happened, in microseconds since 1970 UTC; -1 for none."""
-        if self.values[kernel.EVENTS] == 0.0:
+        if self.values[EVENTS] == 0.0:
             return -1
-        return round(float(self.values[kernel.LAST]) * 1e6)
+        return round(float(self.values[LAST]) * 1e6)
 
 
 class Fold:
-    """Everything that the kernel needs to know of a journey."""
+    """Everything that the kernel needs to know of a journey and of the valences in force."""
 
-    def __init__(self, journey: JourneyFile) -> None:
-        self.schema = ContextSchema(journey)
+    def __init__(self, journey: JourneyFile, table: ValenceTable | None = None) -> None:
+        self.schema = ContextSchema(journey, table)
         self.encoder = Encoder(self.schema)
-        n_kinds = len(self.schema.kinds)
-        nodes = kernel.HEAD + kernel.KIND * n_kinds
-        contacts = nodes + kernel.NODE * NODES_KEPT
-        traits = contacts + kernel.CONTACT_SIZE * CONTACTS_KEPT
-        n_traits = len(self.schema.traits)
-        self.layout = np.array([n_kinds, nodes, contacts, traits, n_traits], dtype=np.int64)
-        self.size = traits + n_traits
-        self.stage_of = stage_codes(journey)
-        amounts = {mapping.id for mapping in journey.events if mapping.amount}
-        self.has_amount = np.array([kind in amounts for kind in self.schema.kinds])
+        self.plan = plan_of(self.schema)
+        self.size = int(self.plan[SIZE])
         empty = np.empty(self.size)
-        kernel.clear(empty, self.layout)
+        kernel.clear(empty, self.plan)
         self.empty = CustomerState(seq=0, values=empty)
 
     def advance(self, state: CustomerState, events: Sequence[Event]) -> CustomerState | None:
@@ -67,7 +72,7 @@ class Fold:
         values = state.values.copy()
         rows = self.encoder.array(ordered)
         if len(rows):
-            kernel.fold(values, self.layout, self.stage_of, rows)
+            kernel.fold(values, self.plan, rows, untraced())
         return CustomerState(
             seq=max(state.seq, max(event.seq for event in events)),
             values=values,
@@ -79,7 +84,7 @@ class Fold:
         as_of = now if last < 0 else max(now, from_micros(last))
         out = np.empty(len(self.schema.columns))
         seconds = micros(as_of) / 1e6
-        kernel.emit(state.values, self.layout, self.has_amount, seconds, out)
+        kernel.emit(state.values, self.plan, seconds, np.empty(self.size), untraced(), out)
         return Context(
             customer_id=customer_id,
             as_of=as_of,
@@ -90,21 +95,29 @@ class Fold:
         )
 
     def _contacts(self, values: np.ndarray) -> tuple[Contact, ...]:
-        made = int(values[kernel.N_CONTACTS])
+        made = int(values[N_CONTACTS])
         contacts = []
         for number in range(max(0, made - CONTACTS_KEPT), made):
-            slot = int(self.layout[2]) + kernel.CONTACT_SIZE * (number % CONTACTS_KEPT)
-            at_s, action, channel = values[slot : slot + kernel.CONTACT_SIZE]
-            contacts.append(Contact(at_s=float(at_s), action=int(action), channel=int(channel)))
+            slot = int(self.plan[CONTACTS_AT]) + CONTACT_SIZE * (number % CONTACTS_KEPT)
+            action, channel = divmod(int(values[slot + 1]), CHANNELS)
+            at_s = float(values[slot])
+            contacts.append(Contact(at_s=at_s, action=action - 1, channel=channel - 1))
         return tuple(contacts)
 
     def warm(self) -> None:
         """Compile or load the kernel now, so that no request waits for it."""
         values = self.empty.values.copy()
-        kernel.fold(values, self.layout, self.stage_of, np.zeros(1, dtype=kernel.ROW))
+        row = np.zeros(1, dtype=ROW)
+        row["b"] = -1
+        kernel.fold(values, self.plan, row, untraced())
         out = np.empty(len(self.schema.columns))
-        kernel.emit(self.empty.values, self.layout, self.has_amount, 0.0, out)
+        kernel.emit(self.empty.values, self.plan, 0.0, values, untraced(), out)
 
     def state_bytes(self) -> int:
         """The size of one customer's state."""
         return self.size * 8
+
+
+def untraced() -> np.ndarray:
+    """A trace with room for nothing."""
+    return np.zeros((1, TRACE_COLUMNS))

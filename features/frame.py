@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 
 from features import kernel
-from features.fold import Fold
+from features.encoder import Row
+from features.fold import Fold, untraced
+from features.plan import ROW
 from nba.context import OFFERED
 from nba.events import Event, micros
 
@@ -22,31 +24,27 @@ class Rows:
 
     customers: np.ndarray  # (n_customers,) ids, sorted
     starts: np.ndarray  # (n_customers + 1,) int64
-    rows: np.ndarray  # (n_rows,) dtype kernel.ROW
-    seqs: np.ndarray  # (n_rows,) int64
+    rows: np.ndarray  # (n_rows,) dtype ROW
     received: np.ndarray  # (n_rows,) seconds since 1970 UTC
 
 
 def encode(fold: Fold, events: Iterable[Event]) -> Rows:
     """The kernel rows of a log. Each event_id may occur once, as the log holds it."""
-    encoded: list[tuple[float, int, int, int, int, float, float]] = []
+    encoded: list[Row] = []
     customers: list[str] = []
-    seqs: list[int] = []
     received: list[float] = []
     rows_of = fold.encoder.rows
     for event in events:
         rows = rows_of(event)
         encoded += rows
         customers += [event.customer_id] * len(rows)
-        seqs += [event.seq] * len(rows)
         received += [micros(event.received_at) / 1e6] * len(rows)
-    rows_array = np.array(encoded, dtype=kernel.ROW)
+    rows_array = np.array(encoded, dtype=ROW)
     names, codes = np.unique(np.array(customers, dtype=object).astype(str), return_inverse=True)
-    seq_array = np.array(seqs, dtype=np.int64)
     # lexsort is stable: the rows of one event keep their order
-    order = np.lexsort((seq_array, rows_array["time"], codes))
+    order = np.lexsort((rows_array["seq"], rows_array["time"], codes))
     starts = np.searchsorted(codes[order], np.arange(len(names) + 1)).astype(np.int64)
-    return Rows(names, starts, rows_array[order], seq_array[order], np.array(received)[order])
+    return Rows(names, starts, rows_array[order], np.array(received)[order])
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +87,8 @@ def replay(fold: Fold, rows: Rows, moments: Moments) -> tuple[np.ndarray, np.nda
     values = np.empty((n, len(fold.schema.columns)))
     offered = np.empty((n, len(OFFERED)))
     kernel.replay(
-        fold.layout,
-        fold.stage_of,
-        fold.has_amount,
+        fold.plan,
         rows.rows,
-        rows.seqs,
         rows.received,
         np.append(rows.starts, len(rows.rows)).astype(np.int64),
         moments.as_of[order],
@@ -101,7 +96,8 @@ def replay(fold: Fold, rows: Rows, moments: Moments) -> tuple[np.ndarray, np.nda
         moments.seen_received[order],
         moments.actions[order].astype(np.int64),
         query_starts,
-        fold.empty.values.copy(),
+        np.empty((2, fold.size)),
+        untraced(),
         values,
         offered,
     )

@@ -15,37 +15,54 @@ import msgspec
 import numpy as np
 
 from nba.events import micros
+from nba.feelings import Feeling, feelings_of
 from nba.journey import (
     CONTACTS_KEPT,
     NODE_MINUTES,
-    NODES_KEPT,
     JourneyFile,
     Trait,
 )
 from nba.rules import Boolean, Category, Names, NameType, Number
+from nba.signals import PRIOR_VERSION
+from nba.valences import ValenceTable
 
 HALF_LIVES_DAYS = {"1h": 1 / 24, "1d": 1.0, "7d": 7.0, "30d": 30.0}
-FOLD_VERSION = 1  # raised when the fold's meaning changes
+FOLD_VERSION = 2  # raised when the fold's meaning changes
 UNMAPPED = "unmapped"  # the kind of every event that the journey file does not map
-EMOTION = ("emotion.sum10", "emotion.last", "emotion.min10", "emotion.nodes")
 STAGE = "journey.stage"
+
+
+def emotion_columns(nodes: int) -> tuple[str, ...]:
+    """The columns of emotion over the last `nodes` nodes, in order; `docs/signals.md` has each."""
+    names = [f"sum{nodes}", f"sign{nodes}", f"mean{nodes}", f"min{nodes}", "last", "peak_end"]
+    names += ["ewma_70", "ewma_88", "ewma_95", "decayed_3d", f"slope{nodes}", "negative_streak"]
+    names += [f"negative{nodes}", f"arousal{nodes}", "same_issue_failures_30d"]
+    names += ["days_since_negative", "nodes", "coverage", "confidence"]
+    return tuple(f"emotion.{name}" for name in names)
 
 
 class ContextSchema:
     """The columns of a journey's contexts.
 
-    `columns`: names in order. `kinds`: event kinds in order: the mapped ones, `unmapped`, and
-    `contact.<channel>` per action channel. `schema_hash` names the columns and what they mean;
-    `kernel_hash` also the actions, whose codes the contact ring holds.
+    `columns`: names in order. `kinds`: event kinds in order: the mapped ones, `unmapped`,
+    `contact.<channel>` per action channel, and the signals that are detected. `schema_hash` names
+    the columns and what they mean, the valences of `table` among it; `kernel_hash` also the
+    actions, whose codes the contact ring holds.
     """
 
-    def __init__(self, journey: JourneyFile) -> None:
+    def __init__(self, journey: JourneyFile, table: ValenceTable | None = None) -> None:
         self.journey = journey
+        self.table = table or ValenceTable()
+        self.detectors = journey.detectors()
+        self.signals = [detector.signal for detector in self.detectors]
         self.kinds = [mapping.id for mapping in journey.events]
         self.kinds += [UNMAPPED, *(f"contact.{channel}" for channel in journey.channels())]
+        self.kinds += self.signals
+        self.with_amount = {mapping.id for mapping in journey.events if mapping.amount}
+        self.emotion = emotion_columns(journey.emotion.nodes)
         self.stages = [stage.id for _, _, stage in journey.stages()]
         self.traits = list(journey.traits)
-        self.columns = [*self._kind_columns(), *EMOTION, STAGE, "journey.days_in_stage"]
+        self.columns = [*self._kind_columns(), *self.emotion, STAGE, "journey.days_in_stage"]
         self.columns += ["customer.days_known", *(f"traits.{trait}" for trait in self.traits)]
         self.index = {name: position for position, name in enumerate(self.columns)}
         self.categories = {STAGE: self.stages} | {
@@ -58,24 +75,33 @@ class ContextSchema:
         }
 
     def _kind_columns(self) -> list[str]:
-        with_amount = {mapping.id for mapping in self.journey.events if mapping.amount}
         columns = []
         for kind in self.kinds:
             columns += [f"{kind}.count_{window}" for window in HALF_LIVES_DAYS]
             columns += [f"{kind}.total", f"{kind}.days_since"]
-            if kind in with_amount:
+            if kind in self.with_amount:
                 columns += [f"{kind}.sum_{window}" for window in HALF_LIVES_DAYS]
                 columns += [f"{kind}.sum_total"]
         return columns
 
     @cached_property
+    def _feelings(self) -> dict[tuple[str, str | None], Feeling]:
+        return feelings_of(self.journey, self.kinds, self.table)
+
+    def feeling(self, kind: str, touchpoint: str | None) -> Feeling:
+        """How an event or signal of this kind feels at this touchpoint."""
+        return self._feelings.get((kind, touchpoint)) or self._feelings[kind, None]
+
+    @cached_property
     def schema_hash(self) -> str:
         return _digest(
             "context",
-            [FOLD_VERSION, NODE_MINUTES, NODES_KEPT, HALF_LIVES_DAYS, self.columns],
+            [FOLD_VERSION, PRIOR_VERSION, NODE_MINUTES, HALF_LIVES_DAYS, self.columns],
             self.journey.scenes,
             self.journey.events,
+            self.journey.emotion,
             self.journey.traits,
+            self.table,
         )
 
     @cached_property

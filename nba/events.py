@@ -32,6 +32,7 @@ ACTION_SHOWN = "Action Shown"
 ACTION_CLICKED = "Action Clicked"
 ACTION_ACCEPTED = "Action Accepted"
 ACTION_DISMISSED = "Action Dismissed"
+TEXT_SCORE = "nba_text"  # the property under which the customer's words are scored on the way in
 REWARD_GIVEN = "Reward Given"  # an outcome that carries its own reward
 ACTION_OUTCOMES = (ACTION_SHOWN, ACTION_CLICKED, ACTION_ACCEPTED, ACTION_DISMISSED)
 

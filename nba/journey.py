@@ -15,10 +15,10 @@ import msgspec
 from msgspec import Meta
 
 from nba.errors import InvalidInput, did_you_mean
+from nba.signals import Agency, Detector, detectors_of
 
 FORMAT_VERSION = 1
 NODE_MINUTES = 30  # visits to one touchpoint within this time are one node
-NODES_KEPT = 10  # nodes in the emotion ring
 CONTACTS_KEPT = 32  # contacts in the contact ring: a cap cannot look further back
 
 Identifier = Annotated[
@@ -65,6 +65,7 @@ class Journey(_Part, frozen=True):
     id: Identifier
     stages: Annotated[list[JourneyStage], Meta(min_length=1)]
     name: Text | None = None
+    actor: Literal["customer", "employee", "partner"] = "customer"  # emotion: customers' alone
 
 
 class Scene(_Part, frozen=True):
@@ -82,7 +83,13 @@ class EventMapping(_Part, frozen=True):
     event: Text  # its name, as sent
     when: str | None = None  # a rule over `properties.*`
     touchpoint: Identifier | None = None
-    valence: Valence = 0.0  # prior: how it feels, from -1 to 1
+    signal: str | None = None  # the signal that it is, as sent; its prior valence holds
+    valence: Valence | None = None  # prior: how it feels, from -1 to 1; none: the signal's, or 0
+    arousal: Share | None = None  # how strongly; none: the signal's, or the size of the valence
+    agency: Agency | None = None  # whose doing: firm, self or none
+    role: str | None = None  # what it is to the detectors, such as search
+    reads: dict[str, Text] = {}  # the properties that the role reads, where named otherwise
+    text: Text | None = None  # the property with the customer's words
     amount: Identifier | None = None  # the numeric property that is summed, such as revenue
     outcome: Literal["positive", "negative"] | None = None  # its meaning for the decision it names
 
@@ -160,6 +167,26 @@ class ChurnRule(_Part, frozen=True):
     every_days: Positive = 7.0  # spacing of the moments at which training asks
 
 
+class SignalRule(_Part, frozen=True):
+    """What a deployment changes of a signal: thresholds of its detector, how it feels."""
+
+    use: bool = True
+    times: Annotated[int, Meta(ge=1, le=99)] | None = None
+    within_s: NonNegative | None = None
+    beyond: NonNegative | None = None
+    again: NonNegative | None = None
+    valence: Valence | None = None
+    arousal: Share | None = None
+    agency: Agency | None = None
+
+
+class EmotionRule(_Part, frozen=True):
+    """How emotion is read: the nodes that count, and changes of single signals."""
+
+    nodes: Annotated[int, Meta(ge=2, le=50)] = 10
+    signals: dict[str, SignalRule] = {}
+
+
 class JourneyFile(_Part, frozen=True):
     """The whole file."""
 
@@ -168,6 +195,7 @@ class JourneyFile(_Part, frozen=True):
     scenes: Annotated[list[Scene], Meta(min_length=1)]
     events: Annotated[list[EventMapping], Meta(min_length=1)]
     churn: ChurnRule
+    emotion: EmotionRule = EmotionRule()
     traits: dict[Identifier, Trait] = {}
     request: dict[Identifier, Trait] = {}  # facts that a channel may send in `context`
     actions: list[Action] = []
@@ -189,6 +217,21 @@ class JourneyFile(_Part, frozen=True):
     def channels(self) -> list[str]:
         """The channels of the actions, sorted: those on which we contact."""
         return sorted({action.channel for action in self.actions})
+
+    def detectors(self) -> list[Detector]:
+        """The detectors that run: those whose roles are mapped, with this file's thresholds."""
+        roles = {mapping.role for mapping in self.events if mapping.role is not None}
+        found = []
+        for detector in detectors_of(roles):
+            rule = self.emotion.signals.get(detector.signal, SignalRule())
+            changed = {
+                name: value
+                for name in ("times", "within_s", "beyond", "again")
+                if (value := getattr(rule, name)) is not None
+            }
+            if rule.use:
+                found.append(detector._replace(**changed))
+        return found
 
     def catalogue_version(self) -> str:
         """A hash of the whole content: what every decision names."""

@@ -7,6 +7,7 @@ from keyword import iskeyword
 
 from nba.context import rule_names
 from nba.decision import NO_ACTION
+from nba.emotion_checks import check_emotion
 from nba.errors import InvalidInput, did_you_mean
 from nba.journey import Action, JourneyFile, Touchpoint
 from nba.rules import PROPERTIES, Names, parse_rule
@@ -21,6 +22,7 @@ def check_journey(journey: JourneyFile) -> Iterator[InvalidInput]:
     """Every error of a journey file whose fields are right one by one, with its path."""
     yield from _map_errors(journey)
     yield from _event_errors(journey)
+    yield from check_emotion(journey)
     yield from _trait_errors(journey)
     yield from _action_errors(journey)
     yield from _reference_errors(journey)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nba.context import ContextSchema
 from nba.journey import JourneyFile
 
 
@@ -19,6 +20,7 @@ class Section:
 
 def summarise(journey: JourneyFile) -> list[Section]:
     """Counts, the map, events, actions, limits and warnings; sections without rows are left out."""
+    schema = ContextSchema(journey)
     sections = [
         Section("Overview", ("what", "number"), tuple(_counts(journey))),
         Section(
@@ -28,13 +30,25 @@ def summarise(journey: JourneyFile) -> list[Section]:
         ),
         Section(
             "Events",
-            ("kind", "event", "when", "touchpoint", "valence", "outcome", "amount"),
+            ("kind", "event", "when", "touchpoint", "valence", "role", "outcome", "amount"),
             tuple(
                 (
-                    *(m.id, m.event, m.when or "always", m.touchpoint or "-", f"{m.valence:+g}"),
-                    *(m.outcome or "-", m.amount or "-"),
+                    *(m.id, m.event, m.when or "always", m.touchpoint or "-"),
+                    f"{schema.feeling(m.id, None).valence:+g}",
+                    *(m.role or m.signal or "-", m.outcome or "-", m.amount or "-"),
                 )
                 for m in journey.events
+            ),
+        ),
+        Section(
+            "Signals detected",
+            ("signal", "times", "within s", "beyond", "valence", "rule"),
+            tuple(
+                (
+                    *(d.signal, str(d.times), f"{d.within_s:g}", f"{d.beyond:g}"),
+                    *(f"{schema.feeling(d.signal, None).valence:+g}", d.rule),
+                )
+                for d in schema.detectors
             ),
         ),
         Section(

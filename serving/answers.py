@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nba.context import EMOTION, STAGE, Context, ContextSchema
+from nba.context import STAGE, Context, ContextSchema
 from nba.decision import NO_ACTION, Candidate, Churn, Decision, Mode, Request
 from nba.errors import InvalidInput
 from nba.events import (
@@ -88,7 +88,7 @@ def decide_answer(
 
 def emotion(schema: ContextSchema, row: np.ndarray) -> dict[str, float | None]:
     """The emotion columns of a context row, without their prefix."""
-    named = {column: float(row[schema.index[column]]) for column in EMOTION}
+    named = {column: float(row[schema.index[column]]) for column in schema.emotion}
     return {name.split(".")[1]: None if value != value else value for name, value in named.items()}
 
 

@@ -40,7 +40,7 @@ HEAVY: dict[str, set[str]] = {
     "bentoml": {"serving.service"},
     "starlette": {"serving.service", "serving.routes", "serving.body", "serving.problems"},
     "pandas": {"features.frame", "models.registry", "training"},
-    "numba": {"features.kernel"},
+    "numba": {"features.plan"},
     "lightgbm": {"models.trees", "serving.service"},
     "matplotlib": {"training"},
     "sklearn": {"training", "models"},

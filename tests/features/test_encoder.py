@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features.kernel import CONTACT, EVENT, TRAIT
+from features.plan import CONTACT, EVENT, TRAIT
 from nba.events import micros
 from nba.journey import EventMapping
 from tests.house import FOLD, JOURNEY, NOON, SmallHouse, changed, event
@@ -26,11 +26,11 @@ def test_the_first_mapping_that_holds_counts() -> None:
     [failed] = rows("Products Searched", {"results_count": 0})
     [found] = rows("Products Searched", {"results_count": 3})
     [unsaid] = rows("Products Searched")
-    assert [KINDS[row[2]] for row in (failed, found, unsaid)] == [
+    assert [KINDS[row[3]] for row in (failed, found, unsaid)] == [
         *("search_failed", "search", "search"),
     ]
-    assert failed[1] == EVENT and TOUCHPOINTS[failed[3]] == "site_search"
-    assert (failed[6], found[6]) == (-0.4, 0.1)
+    assert failed[2] == EVENT and TOUCHPOINTS[failed[4]] == "site_search"
+    assert np.isnan(failed[9]) and np.isnan(found[9])  # as its kind feels
 
 
 def test_mappings_are_tried_in_the_order_of_the_file() -> None:
@@ -43,7 +43,7 @@ def test_mappings_are_tried_in_the_order_of_the_file() -> None:
 
 def test_an_unmapped_event_is_kept_as_such() -> None:
     [row] = rows("Never Heard Of", {"revenue": 5})
-    assert KINDS[row[2]] == "unmapped" and row[3] == -1 and row[5] == 0.0
+    assert KINDS[row[3]] == "unmapped" and row[4] == -1 and row[8] == 0.0
     assert ENCODER.kind(event("Never Heard Of")) is None
 
 
@@ -59,14 +59,14 @@ def test_the_time_is_in_seconds_to_the_microsecond() -> None:
 )
 def test_an_amount_is_a_number_or_nothing(revenue: object, amount: float) -> None:
     [row] = rows("Order Completed", {"revenue": revenue})
-    assert KINDS[row[2]] == "purchase" and row[5] == amount
+    assert KINDS[row[3]] == "purchase" and row[8] == amount
 
 
 def test_an_integer_too_large_for_a_float_is_no_amount_and_no_trait() -> None:
     [row] = rows("Order Completed", {"revenue": 10**400})
-    assert row[5] == 0.0
+    assert row[8] == 0.0
     [trait] = rows("identify", {"tenure_months": -(10**400)})
-    assert np.isnan(trait[5])
+    assert np.isnan(trait[8])
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_an_integer_too_large_for_a_float_is_no_amount_and_no_trait() -> None:
 )
 def test_a_trait_of_another_type_is_unknown(trait: str, value: object, code: float | None) -> None:
     [row] = rows("identify", {trait: value})
-    assert row[1] == TRAIT and row[2] == list(JOURNEY.traits).index(trait)
-    assert row[5] == code if code is not None else np.isnan(row[5])
+    assert row[2] == TRAIT and row[3] == list(JOURNEY.traits).index(trait)
+    assert row[8] == code if code is not None else np.isnan(row[8])
 
 
 def test_an_undeclared_trait_and_an_empty_identify_leave_no_row() -> None:
@@ -101,15 +101,15 @@ def test_an_undeclared_trait_and_an_empty_identify_leave_no_row() -> None:
 
 def test_an_imported_decision_is_a_contact_on_the_channel_that_it_names() -> None:
     [row] = rows("Action Decided", {"action_id": "help_popup", "channel": "app"})
-    assert row[1] == CONTACT and ACTIONS[row[2]] == "help_popup"
-    assert KINDS[row[3]] == "contact.app" and JOURNEY.channels()[row[4]] == "app"
+    assert row[2] == CONTACT and ACTIONS[row[3]] == "help_popup"
+    assert KINDS[row[4]] == "contact.app" and JOURNEY.channels()[row[5]] == "app"
     [row] = rows("Action Decided", {"action_id": "help_popup"})
-    assert KINDS[row[3]] == "contact.web" and JOURNEY.channels()[row[4]] == "web"
+    assert KINDS[row[4]] == "contact.web" and JOURNEY.channels()[row[5]] == "web"
 
 
 def test_a_contact_outside_the_journey_file_has_no_codes() -> None:
     [row] = rows("Action Decided", {"action_id": "gone", "channel": "pigeon"})
-    assert row[1] == CONTACT and row[2:5] == (-1, -1, -1)
+    assert row[2] == CONTACT and row[3:6] == (-1, -1, -1)
 
 
 @pytest.mark.parametrize("action_id", ["no_action", None, 7, ["help_popup"]])
@@ -121,4 +121,4 @@ def test_a_mapped_identify_sets_traits_before_it_counts() -> None:
     mapping = EventMapping(id="known", event="identify", touchpoint="website", valence=0.2)
     house = SmallHouse(changed(events=[mapping, *JOURNEY.events]))
     made = house.fold.encoder.rows(event("identify", NOON, {"segment": "mass"}))
-    assert [row[1] for row in made] == [TRAIT, EVENT]
+    assert [row[2] for row in made] == [TRAIT, EVENT]

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from features import kernel
-from features.fold import CustomerState
+from features.fold import CustomerState, untraced
+from features.plan import ROLE, ROW
 from nba.context import DAY_S, HALF_LIVES_DAYS, Context
 from nba.events import Event
 from tests.house import FOLD, JOURNEY, NOON, event, failed_search
+from tests.signal_house import FOLD_OF_SIGNALS
 
 SECONDS = st.floats(0, 90 * DAY_S)
 HOUR = timedelta(hours=1)
@@ -52,15 +54,15 @@ def test_decayed_counts_and_sums_are_what_their_definition_says(
     bought: list[tuple[float, float]], wait_s: float
 ) -> None:
     """sum of amount x 2^(-age / half-life), to 1e-9 of the undecayed sum of magnitudes."""
-    rows = np.zeros(len(bought), dtype=kernel.ROW)
+    rows = np.zeros(len(bought), dtype=ROW)
     rows["time"], rows["amount"] = zip(*sorted(bought), strict=True)
     rows["a"] = FOLD.schema.kinds.index("purchase")
     rows["b"] = -1
     state = FOLD.empty.values.copy()
-    kernel.fold(state, FOLD.layout, FOLD.stage_of, rows)
+    kernel.fold(state, FOLD.plan, rows, untraced())
     as_of = rows["time"][-1] + wait_s
     out = np.empty(len(FOLD.schema.columns))
-    kernel.emit(state, FOLD.layout, FOLD.has_amount, as_of, out)
+    kernel.emit(state, FOLD.plan, as_of, np.empty(FOLD.size), untraced(), out)
     found = dict(zip(FOLD.schema.columns, out.tolist(), strict=True))
     magnitude = sum(abs(amount) for _, amount in bought)
     for window, days in HALF_LIVES_DAYS.items():
@@ -93,7 +95,8 @@ def test_a_kind_that_never_happened_has_count_0_and_no_recency() -> None:
 def test_of_a_customer_without_events_nothing_is_known() -> None:
     seen = FOLD.context("nobody", FOLD.empty, NOON)
     zero = {c for c in FOLD.schema.columns if ".count_" in c or ".sum_" in c or ".total" in c}
-    zero |= {"emotion.sum10", "emotion.nodes"}
+    unknown = ("mean10", "min10", "last", "peak_end", "slope10", "days_since_negative")
+    zero |= set(FOLD.schema.emotion) - {f"emotion.{name}" for name in unknown}
     assert not seen.known and seen.seq == 0 and seen.as_of == NOON and seen.contacts == ()
     for name, value in zip(FOLD.schema.columns, seen.values.tolist(), strict=True):
         assert value == 0.0 if name in zero else math.isnan(value), name
@@ -186,9 +189,9 @@ def test_days_since_offered_are_of_the_latest_contact_with_that_action() -> None
     state = folded(decided("help_popup", 0), decided("help_popup", 60), decided("card_offer", 90))
     out = np.empty(2)
     as_of = NOON.timestamp() + 3600 * 13
-    kernel.offered(state.values, FOLD.layout[2], as_of, 0, out)
+    kernel.offered(state.values, FOLD.plan, as_of, 0, out)
     assert out.tolist() == [0.5, 2.0]
-    kernel.offered(state.values, FOLD.layout[2], as_of, 2, out)
+    kernel.offered(state.values, FOLD.plan, as_of, 2, out)
     assert math.isnan(out[0]) and out[1] == 0.0
 
 
@@ -203,7 +206,7 @@ def test_a_contact_with_an_action_that_left_the_journey_counts_for_its_channel_a
 def replays(draw: st.DrawFn) -> tuple[np.ndarray, ...]:
     """Rows of two customers with late arrivals and ties, and queries about them."""
     n = draw(st.integers(1, 25))
-    rows = np.zeros(n, dtype=kernel.ROW)
+    rows = np.zeros(n, dtype=ROW)
     times = draw(st.lists(st.integers(0, 12), min_size=n, max_size=n))
     customers = np.array(draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)))
     rows["time"] = np.array(times) * 600.0
@@ -212,7 +215,10 @@ def replays(draw: st.DrawFn) -> tuple[np.ndarray, ...]:
     rows["b"] = draw(st.lists(st.integers(-1, 3), min_size=n, max_size=n))
     rows["amount"] = draw(st.lists(st.integers(-5, 5), min_size=n, max_size=n))
     rows["valence"] = np.array(draw(st.lists(st.integers(-10, 10), min_size=n, max_size=n))) / 10
-    seqs = np.array(draw(st.permutations(range(1, n + 1))))
+    rows["role"] = draw(st.lists(st.integers(0, len(ROLE)), min_size=n, max_size=n))
+    rows["key"] = draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
+    rows["number"] = draw(st.lists(st.integers(0, 1), min_size=n, max_size=n))
+    seqs = rows["seq"] = np.array(draw(st.permutations(range(1, n + 1))))
     delays = np.array(draw(st.lists(st.integers(0, 5), min_size=n, max_size=n)))
     received = rows["time"] + delays * 600.0
     m = draw(st.integers(1, 10))
@@ -222,7 +228,7 @@ def replays(draw: st.DrawFn) -> tuple[np.ndarray, ...]:
     seen_received = as_of + np.array(draw(st.lists(st.integers(0, 3), min_size=m, max_size=m)))
     order, queries = np.lexsort((seqs, rows["time"], customers)), np.lexsort((as_of, asked))
     return (
-        *(rows[order], seqs[order], received[order], customers[order]),
+        *(rows[order], received[order], customers[order]),
         *(asked[queries], as_of[queries], seen_seq[queries], seen_received[queries]),
     )
 
@@ -230,28 +236,34 @@ def replays(draw: st.DrawFn) -> tuple[np.ndarray, ...]:
 @given(replays())
 @settings(max_examples=150, deadline=None)
 def test_replay_equals_folding_every_query_from_nothing(case: tuple[np.ndarray, ...]) -> None:
-    rows, seqs, received, customers, asked, as_of, seen_seq, seen_received = case
-    n, width = len(as_of), len(FOLD.schema.columns)
+    rows, received, customers, asked, as_of, seen_seq, seen_received = case
+    n, width = len(as_of), len(FOLD_OF_SIGNALS.schema.columns)
     actions = np.arange(n) % 4
     found, offered = np.empty((n, width)), np.empty((n, 2))
     kernel.replay(
-        *(FOLD.layout, FOLD.stage_of, FOLD.has_amount, rows, seqs, received),
-        np.searchsorted(customers, [0, 1, 2]),
+        *(FOLD_OF_SIGNALS.plan, rows, received, np.searchsorted(customers, [0, 1, 2])),
         *(as_of, seen_seq, seen_received, actions),
         np.searchsorted(asked, [0, 1, 2]),
-        *(FOLD.empty.values.copy(), found, offered),
+        *(np.empty((2, FOLD_OF_SIGNALS.size)), untraced(), found, offered),
     )
     for query in range(n):
         seen = (
             (customers == asked[query])
             & (rows["time"] <= as_of[query])
-            & (seqs <= seen_seq[query])
+            & (rows["seq"] <= seen_seq[query])
             & (received <= seen_received[query])
         )
-        state = FOLD.empty.values.copy()
-        kernel.fold(state, FOLD.layout, FOLD.stage_of, rows[seen])
+        state = FOLD_OF_SIGNALS.empty.values.copy()
+        kernel.fold(state, FOLD_OF_SIGNALS.plan, rows[seen], untraced())
         row, past = np.empty(width), np.empty(2)
-        kernel.emit(state, FOLD.layout, FOLD.has_amount, as_of[query], row)
-        kernel.offered(state, FOLD.layout[2], as_of[query], actions[query], past)
+        kernel.emit(
+            state,
+            FOLD_OF_SIGNALS.plan,
+            as_of[query],
+            np.empty(FOLD_OF_SIGNALS.size),
+            untraced(),
+            row,
+        )
+        kernel.offered(state, FOLD_OF_SIGNALS.plan, as_of[query], actions[query], past)
         assert found[query].tobytes() == row.tobytes()
         assert offered[query].tobytes() == past.tobytes()

@@ -1,0 +1,185 @@
+"""Detectors of clicks, pages, views and searches, compiled. `nba.signals` states each rule."""
+
+from __future__ import annotations
+
+from features.dealings import abandon, schedule
+from features.memory import AGAIN, BEYOND, TIMES, WITHIN, again, fire, push, spend
+from features.plan import (
+    CLICK,
+    CLICKS,
+    DWELL,
+    FORM,
+    PAGE,
+    PAGES,
+    SEARCH,
+    SIGNAL,
+    SIGNALS,
+    VIEW,
+    VIEWS,
+    channel_of,
+    compiled,
+)
+
+_RAGE_CLICK, _ERROR_CLICK = SIGNAL["rage_click"], SIGNAL["error_click"]
+_QUICK_BACK, _PAGE_LOOP = SIGNAL["quick_back"], SIGNAL["page_loop"]
+_ZERO_RESULT, _REPEATED_SEARCH = SIGNAL["zero_result"], SIGNAL["repeated_search"]
+_REFORMULATION, _DWELL = SIGNAL["reformulation"], SIGNAL["dwell"]
+_REPEATED_VIEW = SIGNAL["repeated_view"]
+
+
+@compiled
+def click(state, plan, row, target, trace):  # type: ignore[no-untyped-def]
+    time = row["time"]
+    times = int(plan[SIGNALS + 5 * _RAGE_CLICK + TIMES])
+    within = plan[SIGNALS + 5 * _RAGE_CLICK + WITHIN]
+    clicks = int(state[CLICK + 1])
+    before = CLICK + 4 + 2 * ((clicks - 1) % CLICKS)
+    if clicks == 0 or state[CLICK] != target or time - state[before] > within:
+        clicks = 0
+        state[CLICK] = target
+        state[CLICK + 2] = 0.0
+    slot = CLICK + 4 + 2 * (clicks % CLICKS)
+    state[slot] = time
+    state[slot + 1] = row["seq"]
+    clicks += 1
+    state[CLICK + 1] = clicks
+    state[CLICK + 3] = 0.0
+    if state[CLICK + 2] == 0.0 and clicks >= times > 0:
+        first = CLICK + 4 + 2 * ((clicks - times) % CLICKS)
+        if time - state[first] <= within:
+            state[CLICK + 2] = 1.0
+            seqs = (
+                _click_seq(state, clicks - times, clicks),
+                _click_seq(state, clicks - times + 1, clicks),
+                _click_seq(state, clicks - times + 2, clicks),
+                _click_seq(state, clicks - times + 3, clicks),
+            )
+            fire(state, plan, _RAGE_CLICK, row["b"], time, time, 1.0, seqs, trace)
+
+
+@compiled
+def _click_seq(state, number, clicks):  # type: ignore[no-untyped-def]
+    return state[CLICK + 5 + 2 * (number % CLICKS)] if number < clicks else 0.0
+
+
+@compiled
+def error(state, plan, row, trace):  # type: ignore[no-untyped-def]
+    clicks = int(state[CLICK + 1])
+    slot = CLICK + 4 + 2 * ((clicks - 1) % CLICKS)
+    time = row["time"]
+    if clicks == 0 or state[CLICK + 3] > 0.0:
+        return
+    if time - state[slot] <= plan[SIGNALS + 5 * _ERROR_CLICK + WITHIN]:
+        state[CLICK + 3] = 1.0
+        seqs = (state[slot + 1], float(row["seq"]), 0.0, 0.0)
+        fire(state, plan, _ERROR_CLICK, row["b"], time, time, 1.0, seqs, trace)
+
+
+@compiled
+def page_viewed(state, plan, row, page, trace):  # type: ignore[no-untyped-def]
+    time = row["time"]
+    seq = float(row["seq"])
+    if state[FORM] != 0.0 and state[FORM + 6] != page:
+        abandon(state, plan, time, trace)
+        schedule(state, plan)
+    pages = int(state[PAGE])
+    if pages > 1:
+        last = PAGE + 1 + 3 * ((pages - 1) % PAGES)
+        before = PAGE + 1 + 3 * ((pages - 2) % PAGES)
+        returned = abs(state[before]) == page and abs(state[last]) != page
+        if returned and time - state[last + 1] < plan[SIGNALS + 5 * _QUICK_BACK + WITHIN]:
+            seqs = (state[before + 2], state[last + 2], seq, 0.0)
+            fire(state, plan, _QUICK_BACK, row["b"], time, time, 1.0, seqs, trace)
+    times = int(plan[SIGNALS + 5 * _PAGE_LOOP + TIMES])
+    within = plan[SIGNALS + 5 * _PAGE_LOOP + WITHIN]
+    found, a, b, c = again(state, PAGE, PAGES, page, time, within, times)
+    push(state, PAGE, PAGES, page, time, seq)
+    if found + 1 >= times > 0:
+        spend(state, PAGE, PAGES, page)
+        seqs = (a, b, c, seq)
+        fire(state, plan, _PAGE_LOOP, row["b"], time, time, 1.0, seqs, trace)
+
+
+@compiled
+def item_viewed(state, plan, row, item, trace):  # type: ignore[no-untyped-def]
+    time = row["time"]
+    seq = float(row["seq"])
+    state[DWELL] = 1.0
+    state[DWELL + 1] = row["b"]
+    state[DWELL + 2] = time
+    state[DWELL + 3] = seq
+    times = int(plan[SIGNALS + 5 * _REPEATED_VIEW + TIMES])
+    within = plan[SIGNALS + 5 * _REPEATED_VIEW + WITHIN]
+    found, a, b, c = again(state, VIEW, VIEWS, item, time, within, times)
+    push(state, VIEW, VIEWS, item, time, seq)
+    if found + 1 >= times > 0:
+        spend(state, VIEW, VIEWS, item)
+        seqs = (a, b, c, seq)
+        fire(state, plan, _REPEATED_VIEW, row["b"], time, time, 1.0, seqs, trace)
+
+
+@compiled
+def dwell(state, plan, row, trace):  # type: ignore[no-untyped-def]
+    """The view lasted until the next event on its channel."""
+    viewed = int(state[DWELL + 1])
+    here = row["b"]
+    if viewed < 0 or here < 0 or channel_of(plan, here) != channel_of(plan, viewed):
+        return
+    state[DWELL] = 0.0
+    time = row["time"]
+    stayed = time - state[DWELL + 2]
+    if plan[SIGNALS + 5 * _DWELL + BEYOND] < stayed <= plan[SIGNALS + 5 * _DWELL + WITHIN]:
+        seqs = (state[DWELL + 3], float(row["seq"]), 0.0, 0.0)
+        fire(state, plan, _DWELL, viewed, time, state[DWELL + 2], 1.0, seqs, trace)
+
+
+@compiled
+def search(state, plan, row, trace):  # type: ignore[no-untyped-def]
+    time = row["time"]
+    seq = float(row["seq"])
+    key = float(row["key"])
+    touchpoint = row["b"]
+    if key != 0.0 and state[SEARCH] != 0.0:
+        seqs = (state[SEARCH + 3], seq, 0.0, 0.0)
+        passed = time - state[SEARCH + 2]
+        if state[SEARCH] == key:
+            if passed <= plan[SIGNALS + 5 * _REPEATED_SEARCH + WITHIN]:
+                fire(
+                    *(state, plan, _REPEATED_SEARCH, touchpoint, time, time, 1.0, seqs),
+                    trace,
+                )
+        elif passed <= plan[SIGNALS + 5 * _REFORMULATION + WITHIN]:
+            alike = _similarity(int(state[SEARCH + 1]), row["sketch"])
+            if alike > plan[SIGNALS + 5 * _REFORMULATION + BEYOND]:
+                fire(
+                    *(state, plan, _REFORMULATION, touchpoint, time, time, 1.0, seqs),
+                    trace,
+                )
+    state[SEARCH] = key
+    state[SEARCH + 1] = row["sketch"]
+    state[SEARCH + 2] = time
+    state[SEARCH + 3] = seq
+    if row["number"] == 0.0:
+        repeated = state[SEARCH + 5] != 0.0
+        repeated = (
+            repeated and time - state[SEARCH + 4] <= plan[SIGNALS + 5 * _ZERO_RESULT + WITHIN]
+        )
+        factor = plan[SIGNALS + 5 * _ZERO_RESULT + AGAIN] if repeated else 1.0
+        seqs = (state[SEARCH + 5], seq, 0.0, 0.0) if repeated else (seq, 0.0, 0.0, 0.0)
+        state[SEARCH + 4] = time
+        state[SEARCH + 5] = seq
+        fire(state, plan, _ZERO_RESULT, touchpoint, time, time, factor, seqs, trace)
+
+
+@compiled
+def _similarity(one, other):  # type: ignore[no-untyped-def]
+    """Jaccard similarity of two sets of bits."""
+    both = one & other
+    either = one | other
+    common = union = 0
+    while either != 0:
+        union += 1
+        low = either & -either
+        common += (both & low) != 0
+        either ^= low
+    return common / union if union > 0 else 0.0

@@ -1,0 +1,59 @@
+"""Valences as learned from a deployment's own log: what replaces the priors, and why.
+
+A table is made by `nba train emotion`, travels in the bundle, and changes the kernel's hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+FORMAT = 1
+HALF_WEIGHT = 100.0  # occurrences at which what was learned weighs as much as the prior
+ENOUGH_ANSWERS = 200  # answers to a survey before its ranks count
+
+
+class LearnedValence(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of event or signal at one touchpoint."""
+
+    kind: str  # the id of a mapped event, or of a signal
+    touchpoint: str
+    valence: float  # blended with the prior by the number of occurrences, -1 to 1
+    low: float  # 95 % interval, bootstrap by customer
+    high: float
+    prior: float
+    occurrences: int
+    flipped: bool  # the interval lies wholly on the other side of 0 than the prior
+
+    @property
+    def weight(self) -> float:
+        """The share of the data in `valence`, the rest is the prior's."""
+        return self.occurrences / (self.occurrences + HALF_WEIGHT)
+
+
+class SurveyScale(msgspec.Struct, frozen=True, kw_only=True):
+    """The answers seen to one kind of survey: their ranks give the valences."""
+
+    kind: str  # the id of the mapped event
+    scores: tuple[float, ...]  # ascending
+    counts: tuple[int, ...]  # answers of each score
+
+
+class ValenceTable(msgspec.Struct, frozen=True, kw_only=True):
+    """What was learned, on what evidence."""
+
+    format: int = FORMAT
+    losses: int = 0  # customers lost in the data that it was learned from
+    low_surveys: int = 0  # low answers in that data
+    dataset: str = ""  # fingerprint of the data
+    valences: tuple[LearnedValence, ...] = ()
+    surveys: tuple[SurveyScale, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """A hash of the content; `prior` for the empty table."""
+        if not self.valences and not self.surveys:
+            return "prior"
+        content = msgspec.json.encode(self, order="deterministic")
+        return "valences-" + hashlib.sha256(content).hexdigest()[:16]
