@@ -13,6 +13,7 @@ from features.fold import CustomerState, Fold
 from nba.context import Context
 from nba.stores.log import Log, Snapshot
 
+REBUILT_AT_ONCE = 500  # customers
 SNAPSHOT_AFTER = 64  # events folded in one go that make a stored snapshot worth its row
 
 
@@ -35,6 +36,16 @@ class Customers:
         """The context of each customer at `now`. Raises StoreUnavailable."""
         states = self.states(list(dict.fromkeys(customer_ids)))
         return [self._fold.context(one, states[one], now) for one in customer_ids]
+
+    def known(self) -> list[str]:
+        """The customers in the cache, the longest unused first."""
+        with self._lock:
+            return list(self._states)
+
+    def rebuild(self, customer_ids: Sequence[str]) -> None:
+        """Fold these customers' logs and keep the states. Raises StoreUnavailable."""
+        for begin in range(0, len(customer_ids), REBUILT_AT_ONCE):
+            self.states(customer_ids[begin : begin + REBUILT_AT_ONCE])
 
     def states(self, customer_ids: Sequence[str]) -> dict[str, CustomerState]:
         """The folded state of each customer, up to the log's last event of hers."""

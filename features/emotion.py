@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from features.plan import (
+    BECAUSE,
     DECAYED,
     DECAYED_TIME,
     EWMA,
@@ -45,7 +46,7 @@ def feel(  # type: ignore[no-untyped-def]
         kept = int(plan[KEPT])
         visits = int(state[N_NODES])
         slot = int(state[LAST_NODE])
-        same = visits > 0 and int(state[slot]) >> 2 == touchpoint
+        same = visits > 0 and (int(state[slot]) % BECAUSE) >> 2 == touchpoint
         if not (same and visited - state[slot + 2] <= _NODE_S):
             if visits > 0:
                 _close(state, slot)
@@ -64,7 +65,8 @@ def feel(  # type: ignore[no-untyped-def]
         if valence != 0.0:
             state[slot + 4] = 1.0 - (1.0 - state[slot + 4]) * (1.0 - confidence)
             if abs(valence) > abs(state[slot + 5]):
-                state[slot] = touchpoint * 4.0 + plan[KIND_TABLE + 4 * kind + 3]
+                because = (kind + 1) * BECAUSE + touchpoint * 4
+                state[slot] = because + plan[KIND_TABLE + 4 * kind + 3]
                 state[slot + 5] = valence
     if valence < 0.0:
         state[LAST_NEGATIVE] = max(time, state[LAST_NEGATIVE])

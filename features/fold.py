@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -15,12 +16,19 @@ import numpy as np
 from features import kernel
 from features.encoder import Encoder
 from features.plan import (
+    BECAUSE,
     CHANNELS,
     CONTACT_SIZE,
     CONTACTS_AT,
     EVENTS,
+    KEPT,
     LAST,
+    LAST_NODE,
     N_CONTACTS,
+    N_NODES,
+    NEXT_DUE,
+    NODE,
+    NODES_AT,
     ROW,
     SIZE,
     TRACE_COLUMNS,
@@ -28,7 +36,9 @@ from features.plan import (
 )
 from nba.context import Contact, Context, ContextSchema
 from nba.events import Event, from_micros, micros
+from nba.feelings import FeltNode
 from nba.journey import CONTACTS_KEPT, JourneyFile
+from nba.signals import AGENCIES, SURVEYS
 from nba.valences import ValenceTable
 
 
@@ -54,6 +64,8 @@ class Fold:
         self.encoder = Encoder(self.schema)
         self.plan = plan_of(self.schema)
         self.size = int(self.plan[SIZE])
+        self._touchpoints = [touchpoint.id for touchpoint in journey.touchpoints()]
+        self._saying = {m.id for m in journey.events if m.text or m.role in SURVEYS}
         empty = np.empty(self.size)
         kernel.clear(empty, self.plan)
         self.empty = CustomerState(seq=0, values=empty)
@@ -84,7 +96,9 @@ class Fold:
         as_of = now if last < 0 else max(now, from_micros(last))
         out = np.empty(len(self.schema.columns))
         seconds = micros(as_of) / 1e6
-        kernel.emit(state.values, self.plan, seconds, np.empty(self.size), untraced(), out)
+        settled = np.empty(self.size)
+        kernel.emit(state.values, self.plan, seconds, settled, untraced(), out)
+        silent = state.values[NEXT_DUE] <= seconds
         return Context(
             customer_id=customer_id,
             as_of=as_of,
@@ -92,6 +106,7 @@ class Fold:
             known=state.seq > 0,
             values=out,
             contacts=self._contacts(state.values),
+            nodes=self._nodes(settled if silent else state.values),
         )
 
     def _contacts(self, values: np.ndarray) -> tuple[Contact, ...]:
@@ -103,6 +118,40 @@ class Fold:
             at_s = float(values[slot])
             contacts.append(Contact(at_s=at_s, action=action - 1, channel=channel - 1))
         return tuple(contacts)
+
+    def _nodes(self, values: np.ndarray) -> tuple[FeltNode, ...]:
+        held, kept = int(values[N_NODES]), int(self.plan[KEPT])
+        first, last = int(self.plan[NODES_AT]), int(values[LAST_NODE])
+        nodes = []
+        for back in range(min(held, kept) - 1, -1, -1):
+            at = first + (last - first - NODE * back) % (NODE * kept)
+            code, valence, time, arousal, confidence, strongest = values[at : at + NODE].tolist()
+            because, place = divmod(int(code), BECAUSE)
+            kind = self.schema.kinds[because - 1] if because else None
+            touchpoint = self._touchpoints[place >> 2]
+            nodes.append(
+                FeltNode(
+                    touchpoint=touchpoint,
+                    at=from_micros(round(time * 1e6)),
+                    valence=valence,
+                    arousal=arousal,
+                    confidence=confidence,
+                    agency=AGENCIES[place & 3],
+                    because=kind,
+                    source=self._source(kind, touchpoint, strongest),
+                )
+            )
+        return tuple(nodes)
+
+    def _source(
+        self, kind: str | None, touchpoint: str, valence: float
+    ) -> Literal["prior", "learned", "said"]:
+        if kind is None:
+            return "prior"
+        feeling = self.schema.feeling(kind, touchpoint)
+        if kind in self._saying and valence != feeling.valence:
+            return "said"
+        return "learned" if feeling.learned else "prior"
 
     def warm(self) -> None:
         """Compile or load the kernel now, so that no request waits for it."""

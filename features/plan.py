@@ -66,7 +66,8 @@ VIEW = DWELL + 4  # count, then (key, time, seq) each
 INVITATION = VIEW + 1 + 3 * VIEWS  # due, seq, touchpoint
 KINDS = INVITATION + 3
 
-NODE = 6  # touchpoint * 4 + agency, valence, time, arousal, confidence, strongest contribution
+NODE = 6  # code, valence, time, arousal, confidence, strongest contribution
+BECAUSE = 2**20  # a node's code: (kind of the strongest + 1) * BECAUSE + touchpoint * 4 + agency
 CONTACT_SIZE = 2  # time, action + 1 and channel + 1 packed
 CHANNELS = 4_096  # packs a contact's action and channel
 

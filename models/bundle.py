@@ -1,6 +1,7 @@
 """Bundle: all that is promoted as one, as text and JSON with a checked manifest.
 
-Files: `manifest.json`, `churn.txt`, `touchpoint.txt` (LightGBM text). The bundle's id is the hash
+Files: `manifest.json`, `churn.txt`, `touchpoint.txt` (LightGBM text), and `valences.json` where
+valences were learned. The bundle's id is the hash
 of its manifest, which holds the hash of every other file; loading checks them and runs no code of
 the bundle's. A part that could not be trained is absent, and the manifest says why.
 """
@@ -16,6 +17,7 @@ import msgspec
 from models.calibration import Calibration
 from models.trees import Trees, trees_from_text
 from nba.errors import InvalidBundle
+from nba.valences import FILE as VALENCES, ValenceTable, table_from, table_json
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -45,6 +47,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     churn: Part | None
     touchpoint: Part | None
+    valences: str | None = None  # sha256 of valences.json; None: the priors
     missing: dict[str, str] = {}  # part -> why it is not there
 
 
@@ -55,6 +58,7 @@ class Bundle:
     manifest: Manifest
     churn: Trees | None
     touchpoint: Trees | None
+    table: ValenceTable = ValenceTable()
 
     @property
     def bundle_id(self) -> str:
@@ -67,6 +71,8 @@ class Bundle:
                             (self.manifest.touchpoint, self.touchpoint)):  # fmt: skip
             if part is not None and trees is not None:
                 files[part.file] = trees.to_text().encode()
+        if self.manifest.valences is not None:
+            files[VALENCES] = table_json(self.table)
         return files
 
 
@@ -79,6 +85,11 @@ def part(name: str, trees: Trees, metrics: dict[str, float]) -> Part:
         calibration=trees.calibration,
         metrics=metrics,
     )
+
+
+def valences_hash(table: ValenceTable) -> str | None:
+    """The manifest's entry of a table, None for the priors."""
+    return None if table.is_prior else hashlib.sha256(table_json(table)).hexdigest()
 
 
 def load_bundle(files: Mapping[str, bytes]) -> Bundle:
@@ -98,6 +109,7 @@ def load_bundle(files: Mapping[str, bytes]) -> Bundle:
         manifest=manifest,
         churn=_load(files, manifest.churn),
         touchpoint=_load(files, manifest.touchpoint),
+        table=_table(files, manifest.valences),
     )
 
 
@@ -109,12 +121,21 @@ def bundle_id(manifest: bytes) -> str:
 def _load(files: Mapping[str, bytes], part: Part | None) -> Trees | None:
     if part is None:
         return None
-    content = files.get(part.file)
-    if content is None:
-        raise InvalidBundle(f"{part.file}: absent; promote the bundle again")
-    if hashlib.sha256(content).hexdigest() != part.sha256:
-        raise InvalidBundle(f"{part.file}: altered since training; promote the bundle again")
+    content = _checked(files, part.file, part.sha256)
     return trees_from_text(content.decode(), part.columns, part.calibration)
+
+
+def _table(files: Mapping[str, bytes], sha256: str | None) -> ValenceTable:
+    return ValenceTable() if sha256 is None else table_from(_checked(files, VALENCES, sha256))
+
+
+def _checked(files: Mapping[str, bytes], name: str, sha256: str) -> bytes:
+    content = files.get(name)
+    if content is None:
+        raise InvalidBundle(f"{name}: absent; promote the bundle again")
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise InvalidBundle(f"{name}: altered since training; promote the bundle again")
+    return content
 
 
 def _encoded(manifest: Manifest) -> bytes:

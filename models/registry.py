@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MODEL = "nba"
 EXPERIMENT = "nba"
 CHAMPION, CHALLENGER = "champion", "challenger"
+EMOTION, TEXT = "emotion", "text"  # aliases in the store, and models nba-emotion, nba-text
 
 
 class Registry:
@@ -80,15 +81,50 @@ class Registry:
                 _write(Path(folder), bundle, example, pictures, journey)
                 mlflow.log_artifacts(folder)
             source = f"{run.info.artifact_uri}/bundle"
+        return self._version(
+            MODEL,
+            "Bundles of the nba service",
+            source,
+            run.info.run_id,
+            bundle.bundle_id,
+            registered_as,
+        )
+
+    def save_files(
+        self,
+        kind: str,
+        name: str,
+        files: Mapping[str, bytes],
+        *,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+    ) -> str:
+        """Log a run with these files and register it as `nba-<kind>`; gives the version."""
+        import mlflow
+
+        with mlflow.start_run(experiment_id=self._experiment, run_name=name) as run:
+            mlflow.log_params(dict(params))
+            mlflow.log_metrics(dict(metrics))
+            with TemporaryDirectory() as folder:
+                for file, content in files.items():
+                    (Path(folder) / file).write_bytes(content)
+                mlflow.log_artifacts(folder, kind)
+            source = f"{run.info.artifact_uri}/{kind}"
+        what = f"What nba train {kind} learned"
+        return self._version(f"{MODEL}-{kind}", what, source, run.info.run_id, name, CHAMPION)
+
+    def _version(
+        self, model: str, what: str, source: str, run_id: str, bundle_id: str, alias: str
+    ) -> str:
         client = self._client()
         try:
-            client.get_registered_model(MODEL)
+            client.get_registered_model(model)
         except self._error:
-            client.create_registered_model(MODEL, description="Bundles of the nba service")
+            client.create_registered_model(model, description=what)
         version = client.create_model_version(
-            MODEL, source=source, run_id=run.info.run_id, tags={"bundle_id": bundle.bundle_id}
+            model, source=source, run_id=run_id, tags={"bundle_id": bundle_id}
         )
-        client.set_registered_model_alias(MODEL, registered_as, version.version)
+        client.set_registered_model_alias(model, alias, version.version)
         return str(version.version)
 
     def load(self, which: str) -> tuple[str, Bundle]:

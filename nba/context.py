@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from nba.events import micros
-from nba.feelings import Feeling, feelings_of
+from nba.feelings import Feeling, FeltNode, feelings_of
 from nba.journey import (
     CONTACTS_KEPT,
     NODE_MINUTES,
@@ -157,6 +157,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     known: bool  # False where the log holds nothing of this customer
     values: np.ndarray  # (n_columns,) float64, NaN where unknown
     contacts: tuple[Contact, ...] = ()  # the last CONTACTS_KEPT, oldest first
+    nodes: tuple[FeltNode, ...] = ()  # those that the emotion is made of, oldest first
 
 
 OFFERED = ("offered.days_since", "offered.times")

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from nba.events import ACTION_DECIDED, DECISION_PREFIX, Event
+from nba.feelings import FeltNode
 
 NO_ACTION = "no_action"
 
@@ -104,6 +105,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     context: bytes  # float64 little-endian, in the column order of context_schema
     context_schema: str  # hash of the column names and the kernel's layout
     context_seq: int  # the log position up to which the context was folded
+    nodes: tuple[FeltNode, ...] = ()  # what the emotion was made of, oldest first
+    valences: str = "prior"  # version of the valences
     bundle_id: str | None
     catalogue_version: str  # hash of the journey file
     policy: str

@@ -135,6 +135,9 @@ def parse_event(payload: object, received_at: datetime, *, trusted: bool = False
         digest = hashlib.sha256(msgspec.json.encode(content, order="deterministic"))
         event_id = "content-" + digest.hexdigest()[:32]
     event_id = checked_id("event_id", event_id)
+    if not trusted and TEXT_SCORE in properties:
+        remedy = "reserved: the service reads the words itself; remove it"
+        raise InvalidInput(f"properties.{TEXT_SCORE}", properties[TEXT_SCORE], remedy)
     if not trusted and event_id.startswith(DECISION_PREFIX):
         remedy = f"ids that begin with {DECISION_PREFIX!r} are the log's own"
         raise InvalidInput("event_id", event_id, remedy)

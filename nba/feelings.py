@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -22,6 +24,19 @@ class Feeling(msgspec.Struct, frozen=True, kw_only=True):
     arousal: float  # 0 to 1
     agency: Agency
     learned: bool
+
+
+class FeltNode(msgspec.Struct, frozen=True, kw_only=True):
+    """One visit as it counts in the emotion of a context."""
+
+    touchpoint: str
+    at: datetime  # UTC, its first event
+    valence: float  # what it contributes to the sum, -1 to 1
+    arousal: float  # 0 to 1
+    confidence: float  # 0 to 1; 0 without evidence
+    agency: Agency
+    because: str | None  # the kind that weighed most, None without evidence
+    source: Literal["prior", "learned", "said"]  # said: a survey answer or words
 
 
 def feelings_of(

@@ -229,6 +229,8 @@ class Pipeline:
             context=context.values.astype("<f8").tobytes(),
             context_schema=self._schema.schema_hash,
             context_seq=context.seq,
+            nodes=context.nodes,
+            valences=self._schema.table.version,
             bundle_id=bundle_id,
             catalogue_version=self._version,
             policy=policy,

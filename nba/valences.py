@@ -9,8 +9,11 @@ import hashlib
 
 import msgspec
 
+from nba.errors import InvalidBundle
+
 FORMAT = 1
-HALF_WEIGHT = 100.0  # occurrences at which what was learned weighs as much as the prior
+FILE = "valences.json"
+HALF_WEIGHT = 30.0  # occurrences at which what was learned weighs as much as the prior
 ENOUGH_ANSWERS = 200  # answers to a survey before its ranks count
 
 
@@ -53,7 +56,27 @@ class ValenceTable(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def version(self) -> str:
         """A hash of the content; `prior` for the empty table."""
-        if not self.valences and not self.surveys:
+        if self.is_prior:
             return "prior"
-        content = msgspec.json.encode(self, order="deterministic")
-        return "valences-" + hashlib.sha256(content).hexdigest()[:16]
+        return "valences-" + hashlib.sha256(table_json(self)).hexdigest()[:16]
+
+    @property
+    def is_prior(self) -> bool:
+        """Whether nothing was learned."""
+        return not self.valences and not self.surveys
+
+
+def table_json(table: ValenceTable) -> bytes:
+    """Canonical JSON; the same table gives the same bytes."""
+    return msgspec.json.encode(table, order="deterministic")
+
+
+def table_from(content: bytes) -> ValenceTable:
+    """The inverse of `table_json`. Raises InvalidBundle."""
+    try:
+        table = msgspec.json.decode(content, type=ValenceTable)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidBundle(f"{FILE}: {error}; run nba train emotion again") from None
+    if table.format != FORMAT:
+        raise InvalidBundle(f"{FILE}: format {table.format}; this program reads {FORMAT}")
+    return table

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from features.nodes import StoryNode
 from nba.context import STAGE, Context, ContextSchema
 from nba.decision import NO_ACTION, Candidate, Churn, Decision, Mode, Request
 from nba.errors import InvalidInput
@@ -20,11 +21,14 @@ from nba.events import (
     Event,
     checked_id,
 )
+from nba.feelings import FeltNode
 from serving.wire import (
     ChosenAction,
     CustomerAnswer,
     DecideAnswer,
     DecideRequest,
+    EmotionCurve,
+    EmotionParts,
     Factors,
     FeedbackRequest,
 )
@@ -35,6 +39,9 @@ OUTCOME_EVENTS = {
     "accepted": ACTION_ACCEPTED,
     "dismissed": ACTION_DISMISSED,
 }
+
+
+CURVE_NODES = 200  # in one answer
 
 
 def to_request(body: DecideRequest) -> Request:
@@ -54,9 +61,9 @@ def to_request(body: DecideRequest) -> Request:
 
 
 def decide_answer(
-    decision: Decision, schema: ContextSchema, *, logged: bool = True
+    decision: Decision, schema: ContextSchema, *, words: str, logged: bool = True
 ) -> DecideAnswer:
-    """The answer to a channel."""
+    """The answer to a channel. `words`: which model reads texts."""
     row = np.frombuffer(decision.context, dtype="<f8")
     chosen = [
         _chosen(decision, candidate, rank, schema)
@@ -77,7 +84,8 @@ def decide_answer(
         candidates=decision.candidates,
         filtered=decision.refused,
         churn=decision.churn,
-        emotion=emotion(schema, row) if decision.context_schema == schema.schema_hash else {},
+        emotion=emotion(schema, row) if len(row) == len(schema.columns) else {},
+        emotion_parts=_parts(decision.nodes, decision.valences, words, decision.decided_at),
         policy=decision.policy,
         model_version=decision.bundle_id,
         config_version=decision.catalogue_version,
@@ -97,6 +105,8 @@ def customer_answer(
     context: Context,
     churn: Churn | None,
     decisions: Sequence[Decision],
+    *,
+    words: str,
 ) -> CustomerAnswer:
     """What we know of a customer."""
     named = {
@@ -110,10 +120,30 @@ def customer_answer(
         traits={name: named[f"traits.{name}"] for name in schema.traits},
         stage=stage if isinstance(stage, str) else None,
         emotion=emotion(schema, context.values),
+        emotion_parts=_parts(context.nodes, schema.table.version, words, context.as_of),
         churn=churn,
         context={name: value for name, value in named.items() if value is not None and value != 0},
         decisions=[decision.decision_id for decision in decisions],
     )
+
+
+def emotion_curve(
+    customer_id: str, nodes: Sequence[StoryNode], as_of: datetime, *, valences: str, words: str
+) -> EmotionCurve:
+    """The last nodes of a customer's story."""
+    return EmotionCurve(
+        customer_id=customer_id,
+        as_of=as_of,
+        valences=valences,
+        words=words,
+        nodes_in_all=len(nodes),
+        nodes=tuple(nodes[-CURVE_NODES:]),
+    )
+
+
+def _parts(nodes: tuple[FeltNode, ...], valences: str, words: str, as_of: datetime) -> EmotionParts:
+    age_s = (as_of - nodes[-1].at).total_seconds() if nodes else None
+    return EmotionParts(valences=valences, words=words, age_s=age_s, nodes=nodes)
 
 
 def feedback_event(body: FeedbackRequest, decision: Decision, now: datetime) -> Event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -14,19 +15,35 @@ import numpy as np
 
 from features.customers import Customers
 from features.fold import Fold
-from models.bundle import load_bundle
+from features.nodes import StoryNode, story
+from features.text import TextModel, load_text_model
+from features.words import read_words
+from models.bundle import Bundle, load_bundle
 from models.policy import EpsilonGreedy
-from models.registry import CHAMPION
+from models.registry import CHAMPION, TEXT
 from models.scorer import BundleScorer
 from nba.arbitration import Scorer
 from nba.decider import Decider
 from nba.decision import Decision, Request
-from nba.errors import InvalidBundle, NbaError, StoreUnavailable
+from nba.errors import InvalidBundle, NbaError, NotFound, StoreUnavailable
+from nba.events import Event
 from nba.journey import JourneyFile
 from nba.journey_file import load_journey
 from nba.pipeline import Pipeline
 from nba.stores.log import Log
+from nba.valences import ValenceTable
 from serving.settings import Settings
+
+logger = logging.getLogger("nba.serving")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """From events to a decision, on one set of valences; replaced as a whole."""
+
+    fold: Fold
+    customers: Customers
+    decider: Decider
 
 
 @dataclass(slots=True)
@@ -34,15 +51,29 @@ class House:
     """The parts of one replica; `champion` is the bundle id that was last taken up."""
 
     journey: JourneyFile
-    fold: Fold
     log: Log
-    customers: Customers
-    decider: Decider
+    engine: Engine
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     new_seed: Callable[[], int]
     close: Callable[[], None]
     champion: str | None = None
+    words: TextModel | None = None  # reads texts on the way in
+
+    @property
+    def fold(self) -> Fold:
+        """The fold that serves now."""
+        return self.engine.fold
+
+    @property
+    def customers(self) -> Customers:
+        """The contexts that are served now."""
+        return self.engine.customers
+
+    @property
+    def decider(self) -> Decider:
+        """The decider that serves now."""
+        return self.engine.decider
 
     def decide(self, requests: Sequence[Request]) -> list[Decision]:
         """Decide and log. Raises InvalidInput, StoreUnavailable."""
@@ -61,30 +92,86 @@ class House:
         """Take up the champion where another was promoted; True where something changed.
 
         A champion that cannot be used leaves the decider without a scorer: decisions come from
-        the owner's fallback and say why. Raises StoreUnavailable.
+        the owner's fallback and say why. A champion with other valences gets an engine of its
+        own, whose contexts are rebuilt from the log while the old one still answers. Raises
+        StoreUnavailable.
         """
+        self._reload_words()
         champion = self.log.alias(CHAMPION)
         if champion == self.champion and champion is not None:
             return False
-        scorer, why = _scorer(self.log, champion, self.fold)
-        self.decider.pipeline.take(scorer, why)
+        engine = self.engine
+        scorer: Scorer | None = None
+        try:
+            bundle = _bundle(self.log, champion)
+            if bundle.table != engine.fold.schema.table:
+                engine = make_engine(self.journey, self.log, bundle.table)
+            scorer, why = BundleScorer(bundle, engine.fold.schema), ""
+        except StoreUnavailable:
+            raise
+        except NbaError as error:
+            engine, why = self.engine, str(error)
+        if engine is not self.engine:
+            engine.customers.rebuild(self.engine.customers.known())
+        engine.decider.pipeline.take(scorer, why)
+        self.engine = engine
         self.champion = champion
         return True
 
+    @property
+    def words_read_by(self) -> str:
+        """The id of the text model, `untrained`, or `none` where no event has a text."""
+        if not any(mapping.text for mapping in self.journey.events):
+            return "none"
+        return self.words.model_id if self.words is not None else "untrained"
 
-def _scorer(log: Log, champion: str | None, fold: Fold) -> tuple[Scorer | None, str]:
+    def read_words(self, events: Sequence[Event]) -> list[Event]:
+        """The events, those with a text scored by the text model in force."""
+        return read_words(events, self.fold.encoder, self.words)
+
+    def story(self, customer_id: str) -> tuple[datetime, list[StoryNode]]:
+        """(as_of, every node) of a customer. Raises NotFound, StoreUnavailable."""
+        events = self.log.events_since({customer_id: 0}).get(customer_id)
+        if not events:
+            raise NotFound(f"customer_id: {customer_id!r}: no event of this customer is in the log")
+        as_of = max(self.now(), max(event.occurred_at for event in events))
+        return as_of, story(self.fold, events, as_of)
+
+    def _reload_words(self) -> None:
+        name = self.log.alias(TEXT)
+        if name is not None and (self.words is None or self.words.model_id != name):
+            try:
+                self.words = text_model(self.log)
+            except InvalidBundle as error:
+                logger.warning("texts are read as before: %s", error)
+
+
+def text_model(log: Log) -> TextModel | None:
+    """The text model in force. Raises InvalidBundle, StoreUnavailable."""
+    name = log.alias(TEXT)
+    stored = log.bundle(name) if name is not None else None
+    return load_text_model(stored.files) if stored is not None else None
+
+
+def _bundle(log: Log, champion: str | None) -> Bundle:
     if champion is None:
-        return None, "no bundle is promoted: run nba train, then nba promote"
+        raise NotFound("no bundle is promoted: run nba train, then nba promote")
     stored = log.bundle(champion)
     if stored is None:
-        return None, f"the champion {champion} is not in the store: promote it again"
-    try:
-        bundle = load_bundle(stored.files)
-        if bundle.bundle_id != champion:
-            raise InvalidBundle(f"{champion}: its manifest was altered; promote it again")
-        return BundleScorer(bundle, fold.schema), ""
-    except NbaError as error:
-        return None, str(error)
+        raise NotFound(f"the champion {champion} is not in the store: promote it again")
+    bundle = load_bundle(stored.files)
+    if bundle.bundle_id != champion:
+        raise InvalidBundle(f"{champion}: its manifest was altered; promote it again")
+    return bundle
+
+
+def make_engine(journey: JourneyFile, log: Log, table: ValenceTable) -> Engine:
+    """An engine on these valences, its kernel compiled, its contexts not yet read."""
+    fold = Fold(journey, table)
+    fold.warm()
+    customers = Customers(log, fold)
+    pipeline = Pipeline(fold.schema, EpsilonGreedy(journey.exploration.epsilon))
+    return Engine(fold, customers, Decider(pipeline=pipeline, contexts=customers, log=log))
 
 
 def utc_now() -> datetime:
@@ -173,17 +260,10 @@ def assemble(
         journey = load_journey(settings.journey)
     ours = log is None
     log = open_log(settings) if log is None else log
-    fold = Fold(journey)
-    fold.warm()
-    customers = Customers(log, fold)
-    pipeline = Pipeline(fold.schema, EpsilonGreedy(journey.exploration.epsilon))
-    decider = Decider(pipeline=pipeline, contexts=customers, log=log)
     house = House(
         journey=journey,
-        fold=fold,
         log=log,
-        customers=customers,
-        decider=decider,
+        engine=make_engine(journey, log, ValenceTable()),
         now=now,
         new_id=new_id,
         new_seed=new_seed or seeds(settings),

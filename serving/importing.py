@@ -11,6 +11,8 @@ from pathlib import Path
 import msgspec
 
 from features.encoder import Encoder
+from features.text import TextModel
+from features.words import read_words
 from nba.context import ContextSchema
 from nba.errors import InvalidFile, InvalidInput
 from nba.events import ACTION_DECIDED, IDENTIFY, Event, parse_event
@@ -43,10 +45,13 @@ def import_files(
     schema: ContextSchema,
     files: Sequence[Path],
     progress: Callable[[int], None] = lambda lines: None,
+    *,
+    words: TextModel | None = None,
 ) -> Imported:
-    """Append every event of the files; a line that cannot be taken is counted and named.
+    """Append every event of the files, their texts read by `words`.
 
-    Raises InvalidFile for a file that cannot be read, StoreUnavailable.
+    A line that cannot be taken is counted and named. Raises InvalidFile for a file that cannot be
+    read, StoreUnavailable.
     """
     result = Imported()
     encoder = Encoder(schema)
@@ -58,10 +63,10 @@ def import_files(
             if event is not None:
                 batch.append(event)
             if len(batch) == BATCH:
-                _append(log, encoder, batch, result, unmapped)
+                _append(log, encoder, read_words(batch, encoder, words), result, unmapped)
                 progress(BATCH)
                 batch = []
-        _append(log, encoder, batch, result, unmapped)
+        _append(log, encoder, read_words(batch, encoder, words), result, unmapped)
         progress(len(batch))
     result.unmapped = dict(unmapped)
     return result

@@ -11,6 +11,7 @@ from serving.wire import (
     CustomerAnswer,
     DecideAnswer,
     DecideRequest,
+    EmotionCurve,
     EventsAnswer,
     FeedbackAnswer,
     FeedbackRequest,
@@ -37,6 +38,7 @@ def openapi() -> dict[str, Any]:
         CustomerAnswer,
         DecideAnswer,
         DecideRequest,
+        EmotionCurve,
         EventsAnswer,
         FeedbackAnswer,
         FeedbackRequest,
@@ -74,6 +76,9 @@ def openapi() -> dict[str, Any]:
             },
             "/customers/{customer_id}": {
                 "get": _get("customer", "A customer as of now", customer_id, "CustomerAnswer")
+            },
+            "/customers/{customer_id}/emotion": {
+                "get": _get("emotion", "How it came about", customer_id, "EmotionCurve")
             },
         },
         "components": {"schemas": schemas},

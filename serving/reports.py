@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from nba.decision import NO_ACTION
 from nba.measurement.estimate import Estimate, Undecided, as_json
 from serving.console import console, pretty_json, print_table
 from serving.importing import Imported
 from serving.wire import DecideAnswer
+
+if TYPE_CHECKING:
+    from nba.measurement.friction import Friction
+    from nba.measurement.signs import LossRate
 
 Metrics = dict[str, float] | Undecided
 
@@ -91,3 +98,62 @@ def print_answer(answer: DecideAnswer) -> None:
 def print_document(answer: DecideAnswer) -> None:
     """One decision as JSON, indented, on stdout."""
     print(pretty_json(answer))
+
+
+def print_friction(found: Friction, rates: Sequence[LossRate], stages: Sequence[str]) -> None:
+    """The verdict in a sentence, what it rests on, and loss by the sign of emotion."""
+    verdict = found.verdict
+    named = f"undecided: {verdict.reason}" if isinstance(verdict, Undecided) else verdict
+    console.print(f"[bold]{named}[/]", highlight=False)
+    console.print(found.sentence, highlight=False)
+    size = f"{found.losses:,} losses after {found.visits:,} visits of {found.customers:,} customers"
+    console.print(size, highlight=False)
+    if found.figures is not None:
+        rows: list[tuple[object, ...]] = []
+        for name, value in structs.asdict(found.figures).items():
+            if isinstance(value, Estimate):
+                rows.append((name, value.value, value.low, value.high))
+            elif isinstance(value, Undecided):
+                rows.append((name, f"undecided: {value.reason}", None, None))
+            else:
+                rows.append((name, value, None, None))
+        print_table(
+            "What it rests on: log-odds of leaving per unit of valence, and tests",
+            ("figure", "value", "low", "high"),
+            rows,
+        )
+    print_table(
+        "Loss per visit by the sign of emotion: of the last 10 visits, and of the last alone",
+        ("stage", "by", "sign", "visits", "losses", "rate", "low", "high", ""),
+        [
+            (
+                _stage(one, stages),
+                *(one.by, one.sign, one.n, one.losses, one.rate, one.low, one.high),
+                "few" if one.small else "",
+            )
+            for one in rates
+        ],
+    )
+
+
+def friction_json(
+    found: Friction, rates: Sequence[LossRate], stages: Sequence[str]
+) -> dict[str, object]:
+    """The same for scripts."""
+    figures = structs.asdict(found.figures) if found.figures is not None else {}
+    return {
+        "verdict": _plain(found.verdict),
+        **{name: getattr(found, name) for name in ("sentence", "visits", "customers", "losses")},
+        "figures": {name: _plain(value) for name, value in figures.items()},
+        "loss_by_sign": [{**structs.asdict(one), "stage": _stage(one, stages)} for one in rates],
+    }
+
+
+def _plain(value: object) -> object:
+    return as_json(value) if isinstance(value, Estimate | Undecided) else value
+
+
+def _stage(rate: LossRate, stages: Sequence[str]) -> str:
+    if rate.stage is None:
+        return "all"
+    return stages[rate.stage] if rate.stage >= 0 else "-"

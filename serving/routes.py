@@ -18,7 +18,13 @@ from nba.decision import Decision, Request
 from nba.errors import InvalidInput, NotFound, StoreUnavailable
 from nba.events import ACTION_DECIDED, Event, checked_id, parse_event
 from serving import metrics as prometheus
-from serving.answers import customer_answer, decide_answer, feedback_event, to_request
+from serving.answers import (
+    customer_answer,
+    decide_answer,
+    emotion_curve,
+    feedback_event,
+    to_request,
+)
 from serving.assembly import House
 from serving.batching import Batcher
 from serving.body import read_body
@@ -30,6 +36,7 @@ from serving.wire import (
     CustomerAnswer,
     DecideAnswer,
     DecideRequest,
+    EmotionCurve,
     EventsAnswer,
     FeedbackAnswer,
     FeedbackRequest,
@@ -64,6 +71,7 @@ class Doors:
                 self._route("/feedback", self._feedback, "POST"),
                 # an id may hold a slash
                 self._route("/decisions/{decision_id:path}", self._decision, "GET"),
+                self._route("/customers/{customer_id:path}/emotion", self._emotion, "GET"),
                 self._route("/customers/{customer_id:path}", self._customer, "GET"),
                 self._route("/metrics", self._metrics, "GET"),
                 self._route("/openapi.json", self._openapi, "GET"),
@@ -87,16 +95,16 @@ class Doors:
         """One decision. Raises InvalidInput, StoreUnavailable."""
         request = to_request(body)
         self.house.decider.pipeline.check(request)
-        schema = self.house.fold.schema
+        schema, words = self.house.fold.schema, self.house.words_read_by
         if body.dry_run:
             (decision,) = await asyncio.to_thread(self.house.rehearse, [request])
-            return decide_answer(decision, schema, logged=False)
+            return decide_answer(decision, schema, words=words, logged=False)
         answer = await self._decisions.submit(request)
         if isinstance(answer, StoreUnavailable):
             raise answer
         if answer.request is request:  # not an earlier answer to the same decision_request_id
             self._count(answer)
-        return decide_answer(answer, schema)
+        return decide_answer(answer, schema, words=words)
 
     async def feedback(self, body: FeedbackRequest) -> FeedbackAnswer:
         """Append an outcome. Raises InvalidInput, NotFound, StoreUnavailable."""
@@ -147,14 +155,24 @@ class Doors:
 
     def customer(self, customer_id: str) -> CustomerAnswer:
         """What we know of a customer now. Raises NotFound, StoreUnavailable."""
-        house = self.house
-        (context,) = house.customers.of([customer_id], house.now())
+        house, engine = self.house, self.house.engine
+        (context,) = engine.customers.of([customer_id], house.now())
         if not context.known:
             raise NotFound(f"customer_id: {customer_id!r}: no event of this customer is in the log")
-        scorer = house.decider.pipeline.scorer
+        scorer = engine.decider.pipeline.scorer
         (churn,) = scorer.churn([context]) if scorer is not None else (None,)
         decisions = house.log.customer_decisions(customer_id, HISTORY)
-        return customer_answer(house.fold.schema, context, churn, decisions)
+        words = house.words_read_by
+        return customer_answer(engine.fold.schema, context, churn, decisions, words=words)
+
+    def emotion(self, customer_id: str) -> EmotionCurve:
+        """How her emotion came about. Raises NotFound, StoreUnavailable."""
+        house = self.house
+        as_of, nodes = house.story(customer_id)
+        valences = house.fold.schema.table.version
+        return emotion_curve(
+            customer_id, nodes, as_of, valences=valences, words=house.words_read_by
+        )
 
     async def ready(self) -> tuple[int, dict[str, object]]:
         """(status, body): 503 while the log is out of reach, else 200, degraded or not."""
@@ -173,7 +191,8 @@ class Doors:
         }
 
     def _append(self, batches: Sequence[Sequence[Event]]) -> list[list[int | None]]:
-        seqs = iter(self.house.log.append_events([event for batch in batches for event in batch]))
+        events = self.house.read_words([event for batch in batches for event in batch])
+        seqs = iter(self.house.log.append_events(events))
         return [[next(seqs) for _ in batch] for batch in batches]
 
     def _count(self, decision: Decision) -> None:
@@ -220,11 +239,16 @@ class Doors:
         decision = await asyncio.to_thread(self.house.log.decision, decision_id)
         if decision is None:
             raise NotFound(f"decision_id: {decision_id!r}: not in the log")
-        return _json(decide_answer(decision, self.house.fold.schema))
+        house = self.house
+        return _json(decide_answer(decision, house.fold.schema, words=house.words_read_by))
 
     async def _customer(self, request: HttpRequest) -> Response:
         customer_id = checked_id("customer_id", request.path_params["customer_id"])
         return _json(await asyncio.to_thread(self.customer, customer_id))
+
+    async def _emotion(self, request: HttpRequest) -> Response:
+        customer_id = checked_id("customer_id", request.path_params["customer_id"])
+        return _json(await asyncio.to_thread(self.emotion, customer_id))
 
     async def _metrics(self, request: HttpRequest) -> Response:
         return Response(self.metrics.text(), media_type=prometheus.CONTENT_TYPE)

@@ -15,9 +15,11 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from features.nodes import StoryNode
 from nba.decision import Candidate, Churn, Reason, Refused
 from nba.errors import InvalidInput, did_you_mean
 from nba.events import checked_tree
+from nba.feelings import FeltNode
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
@@ -129,6 +131,15 @@ class ChosenAction(msgspec.Struct, frozen=True, kw_only=True):
     reasons: tuple[Reason, ...]
 
 
+class EmotionParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the emotion is made of: the sum of the nodes' valences is its `sum` column."""
+
+    valences: str  # `prior`, or the version of the learned table
+    words: str  # the model that reads texts; `untrained`: they count as neutral; `none` are mapped
+    age_s: float | None  # from the last node to this answer, in seconds
+    nodes: tuple[FeltNode, ...]  # oldest first
+
+
 class DecideAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """One decision."""
 
@@ -146,6 +157,7 @@ class DecideAnswer(msgspec.Struct, frozen=True, kw_only=True):
     filtered: tuple[Refused, ...]
     churn: Churn | None
     emotion: dict[str, float | None]
+    emotion_parts: EmotionParts
     policy: str
     model_version: str | None
     config_version: str
@@ -161,9 +173,21 @@ class CustomerAnswer(msgspec.Struct, frozen=True, kw_only=True):
     traits: dict[str, float | str | bool | None]
     stage: str | None
     emotion: dict[str, float | None]
+    emotion_parts: EmotionParts
     churn: Churn | None
     context: dict[str, float | str | bool]
     decisions: list[str]
+
+
+class EmotionCurve(msgspec.Struct, frozen=True, kw_only=True):
+    """How a customer's emotion came about, visit by visit; computed from her whole log."""
+
+    customer_id: str
+    as_of: datetime
+    valences: str  # `prior`, or the version of the learned table
+    words: str  # as in EmotionParts
+    nodes_in_all: int
+    nodes: tuple[StoryNode, ...]  # the last 200, oldest first, with their events and signals
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,7 +56,7 @@ def churn_set(history: History, rule: ChurnRule) -> TrainingSet:
     first activity on, however long she has been silent.
     """
     horizon_s = rule.horizon_days * DAY_S
-    active, left = _activity(history, rule)
+    active, left = activity(history, rule)
     step = rule.every_days * DAY_S
     last = history.end_s - horizon_s
     customers: list[str] = []
@@ -88,7 +88,7 @@ def churn_set(history: History, rule: ChurnRule) -> TrainingSet:
     )
 
 
-def _activity(history: History, rule: ChurnRule) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+def activity(history: History, rule: ChurnRule) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Per customer: the sorted times of her activity, and when she left."""
     kind_of = history.fold.encoder.kind
     times: dict[str, list[float]] = defaultdict(list)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from models.bundle import FORMAT, Bundle, Manifest, Part, part
+from models.bundle import FORMAT, Bundle, Manifest, Part, part, valences_hash
 from models.calibration import expected_calibration_error
 from models.touchpoint import ACTION
 from models.trees import Trees, fit_trees
@@ -90,9 +90,10 @@ def train(
         seed=seed,
         churn=_part("churn", churn),
         touchpoint=_part("touchpoint", touchpoint),
+        valences=valences_hash(history.fold.schema.table),
         missing=missing,
     )
-    bundle = Bundle(manifest, _trees(churn), _trees(touchpoint))
+    bundle = Bundle(manifest, _trees(churn), _trees(touchpoint), history.fold.schema.table)
     return Training(bundle, churn, touchpoint, decided, history)
 
 

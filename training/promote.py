@@ -7,13 +7,14 @@ from datetime import datetime
 from models.registry import Registry
 from models.scorer import BundleScorer
 from nba.context import ContextSchema
+from nba.journey import JourneyFile
 from nba.stores.log import Log
 
 
 def promote(
     registry: Registry,
     log: Log,
-    schema: ContextSchema,
+    journey: JourneyFile,
     *,
     which: str,
     alias: str,
@@ -26,7 +27,7 @@ def promote(
     Raises NotFound, InvalidBundle for a bundle that this journey cannot use, StoreUnavailable.
     """
     version, bundle = registry.load(which)
-    BundleScorer(bundle, schema)
+    BundleScorer(bundle, ContextSchema(journey, bundle.table))
     log.save_bundle(bundle.bundle_id, bundle.files())
     registry.point(alias, version)
     log.set_alias(alias, bundle.bundle_id, now)

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-Mechanism = Literal["accumulation", "blocking", "confounded", "null"]
+Mechanism = Literal["accumulation", "blocking", "peak_end", "confounded", "null"]
 EventJson = dict[str, Any]  # one event as an SDK would send it
 
 NO_ACTION = "no_action"
@@ -25,8 +25,8 @@ class WorldConfig:
     """One simulated bank. Every effect can be switched off.
 
     `mechanism` says why customers leave: `accumulation` of emotion over visits, the last visit
-    alone (`blocking`), the hidden trait that brings bad visits (`confounded`), or none of them
-    (`null`).
+    alone (`blocking`), the worst and the last of the last ten visits (`peak_end`), the hidden
+    trait that brings bad visits (`confounded`), or none of them (`null`).
     """
 
     customers: int = 3_000

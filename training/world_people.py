@@ -8,6 +8,7 @@ purpose its own place in it, so that two policies meet the same customers on the
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -21,6 +22,7 @@ SEGMENTS = (("mass", 0.65), ("affluent", 0.25), ("business", 0.10))
 GOALS = (("everyday", 0.50), ("explore", 0.28), ("borrow", 0.22))
 LOSS_AVERSION = 2.0  # a loss weighs twice a gain of the same size
 EMOTION_FLOOR, EMOTION_CEILING = -5.0, 3.0
+PEAK_VISITS = 10  # the worst of so many visits is remembered
 
 _PURPOSES = {  # how many uniforms each purpose may use in one visit
     **{"gap": 1, "clock": 1, "goal": 1, "kind": 1, "noise": 1, "topic": 1, "product": 1},
@@ -136,6 +138,7 @@ class Mind:
     expectation: float
     emotion: float = 0.0
     last_gap: float = 0.0  # the last visit's valence less the expectation, losses doubled
+    gaps: deque[float] = field(default_factory=lambda: deque(maxlen=PEAK_VISITS))  # the last ones
     fatigue: float = 0.0  # decayed count of contacts, as of `fatigue_at_s`
     fatigue_at_s: float = 0.0
     issue: str | None = None  # what she still wants solved
@@ -145,6 +148,7 @@ class Mind:
         """Live through a visit: E <- memory E + sensitivity gap + noise, losses doubled."""
         gap = valence - self.expectation
         self.last_gap = person.sensitivity * (LOSS_AVERSION * gap if gap < 0 else gap)
+        self.gaps.append(self.last_gap)
         self.expectation += 0.05 * gap
         self._set(person.memory * self.emotion + self.last_gap + noise)
 
@@ -152,10 +156,16 @@ class Mind:
         """The effect of an action: a lift of the emotion, downwards doubled."""
         felt = LOSS_AVERSION * lift if lift < 0 else lift
         self.last_gap += person.sensitivity * felt
+        if self.gaps:
+            self.gaps[-1] = self.last_gap
         self._set(self.emotion + person.sensitivity * felt)
 
     def _set(self, emotion: float) -> None:
         self.emotion = min(max(emotion, EMOTION_FLOOR), EMOTION_CEILING)
+
+    def peak_end(self) -> float:
+        """The mean of the worst and the last gap (Kahneman et al., Psychological Science 1993)."""
+        return 0.5 * (min([self.last_gap, *self.gaps]) + self.last_gap)
 
     def tire(self, now_s: float, half_life_days: float) -> None:
         """Count a contact."""
@@ -179,9 +189,9 @@ def closing_probability(
     logit = base + frailty - b emotion + k strain; in the confounded world + c trouble
     """
     felt, effect = 0.0, 0.0
-    if config.mechanism in ("accumulation", "blocking"):
+    if config.mechanism in ("accumulation", "blocking", "peak_end"):
         effect = config.emotion_effect
-        felt = mind.emotion if config.mechanism == "accumulation" else 1.6 * mind.last_gap
+        felt = _felt(mind, config)
     logit = nature.closing_base + person.frailty
     if config.mechanism == "confounded":
         logit += 1.6 * person.trouble
@@ -189,6 +199,13 @@ def closing_probability(
     logit -= nature.closing_emotion * effect * min(felt, 1.0)
     logit += nature.closing_strain * config.fatigue_effect * strain
     return sigmoid(logit)
+
+
+def _felt(mind: Mind, config: WorldConfig) -> float:
+    """What moves her to leave; scaled so that about as many leave under each mechanism."""
+    if config.mechanism == "peak_end":
+        return 2.0 * mind.peak_end() + 0.9
+    return mind.emotion if config.mechanism == "accumulation" else 1.6 * mind.last_gap
 
 
 def sigmoid(logit: float) -> float:

@@ -9,7 +9,12 @@ import typer
 
 from serving.cli.app import Json, Seed, Which, app, ready
 from serving.console import console, print_json, print_table, progress_bar, steps
-from serving.reports import models_json, print_models, print_values, values_json
+from serving.reports import (
+    models_json,
+    print_models,
+    print_values,
+    values_json,
+)
 from serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,12 +22,19 @@ if TYPE_CHECKING:
     from training.world import WorldConfig
 
 
-@app.command()
-def train(seed: Seed = 1, json: Json = False) -> None:
+train_app = typer.Typer(rich_markup_mode="markdown")
+app.add_typer(train_app, name="train")
+
+
+@train_app.callback(invoke_without_command=True)
+def train(context: typer.Context, seed: Seed = 1, json: Json = False) -> None:
     """Fit churn and touchpoint models on the log and register them as challenger in MLflow.
 
-    Example: `nba train --seed 7`
+    `nba train emotion` and `nba train text` learn what these models see. Example:
+    `nba train --seed 7`
     """
+    if context.invoked_subcommand is not None:
+        return
     settings = ready()
     version, result = trained(settings, seed)
     if json:
@@ -49,8 +61,8 @@ def evaluate(
     from training.evaluate import evaluate_on
 
     settings = ready()
-    fold = Fold(load_journey(settings.journey))
     version, bundle = Registry(settings.tracking_url, settings.artifacts).load(which)
+    fold = Fold(load_journey(settings.journey), bundle.table)
     with opened_log(settings) as log, steps("evaluating", 2) as step:
         result = evaluate_on(fold, log, bundle, step)
     models = {"churn": result.churn, "touchpoint": result.touchpoint}
@@ -137,26 +149,27 @@ def trained(settings: Settings, seed: int) -> tuple[str, Training]:
     from models.registry import Registry
     from nba.journey_file import load_journey
     from serving.assembly import opened_log
+    from training.learned import learned_table
     from training.retrain import STEPS, retrain
 
-    fold = Fold(load_journey(settings.journey))
+    journey = load_journey(settings.journey)
     with opened_log(settings) as log, steps("training", STEPS) as step:
+        fold = Fold(journey, learned_table(log))
         registry = Registry(settings.tracking_url, settings.artifacts)
         return retrain(fold, log, registry, seed=seed, progress=step)
 
 
 def promoted(settings: Settings, which: str) -> tuple[str, str]:
     from models.registry import CHAMPION, Registry
-    from nba.context import ContextSchema
     from nba.journey_file import load_journey
     from serving.assembly import opened_log, utc_now
     from training.promote import promote as put_in_force
 
-    schema = ContextSchema(load_journey(settings.journey))
+    journey = load_journey(settings.journey)
     registry = Registry(settings.tracking_url, settings.artifacts)
     with opened_log(settings) as log:
         now = utc_now()
-        return put_in_force(registry, log, schema, which=which, alias=CHAMPION, now=now)
+        return put_in_force(registry, log, journey, which=which, alias=CHAMPION, now=now)
 
 
 def simulate_history(config: WorldConfig, path: Path, *, json: bool = False) -> None:

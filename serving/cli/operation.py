@@ -62,14 +62,15 @@ def ingest(
     """
     from nba.context import ContextSchema
     from nba.journey_file import load_journey
-    from serving.assembly import opened_log
+    from serving.assembly import opened_log, text_model
     from serving.importing import check_files, import_files
 
     check_files(files)
     settings = ready()
     journey = load_journey(settings.journey)
     with opened_log(settings) as log, progress_bar("ingesting") as advance:
-        result = import_files(log, ContextSchema(journey), files, advance)
+        words = text_model(log)
+        result = import_files(log, ContextSchema(journey), files, advance, words=words)
     if json:
         print_json(result)
     else:
@@ -101,7 +102,8 @@ def decide(
         (decision,) = (house.rehearse if dry_run else house.decide)([request])
     finally:
         house.close()
-    answer = decide_answer(decision, house.fold.schema, logged=not dry_run)
+    words = house.words_read_by
+    answer = decide_answer(decision, house.fold.schema, words=words, logged=not dry_run)
     if json:
         print_json(answer)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import sys
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -318,6 +319,7 @@ def test_the_world_knows_nothing_of_the_service() -> None:
     [
         ("accumulation", {"emotion"}),
         ("blocking", {"last_gap"}),
+        ("peak_end", {"last_gap", "worst_gap"}),
         ("confounded", {"trouble"}),
         ("null", set()),
     ],
@@ -331,6 +333,7 @@ def test_customers_leave_for_the_reason_that_the_mechanism_says(
     worse = {
         "emotion": (person, Mind(expectation=0.0, emotion=-2.0)),
         "last_gap": (person, Mind(expectation=0.0, last_gap=-2.0)),
+        "worst_gap": (person, Mind(expectation=0.0, gaps=deque([-2.0, 0.0]))),
         "trouble": (replace(person, trouble=2.0), Mind(expectation=0.0)),
     }
     usual = closing_probability(person, Mind(expectation=0.0), 0.0, nature, config)
