@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/friction_verdict.py --json [--seeds N] [--customers N]
 
 Each seed is a bank under a random policy in each of five mechanisms. The visits are read by the
-fold from the events alone, with prior valences; `--truth` takes them as the customers felt them.
+fold from the events alone; `--truth` takes them as the customers felt them.
 `--first-seed` 1001 and up were used to design the tests; the figures are for seeds from 1.
 """
 
@@ -17,16 +17,14 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from features.fold import Fold
-from nba.events import parse_event
 from nba.journey_file import load_journey
 from nba.measurement.estimate import Undecided
-from nba.measurement.friction import Visits, friction
-from training.history import history_of
-from training.visits import visits_of
+from nba.measurement.friction import Friction, Visits, friction
+from training.friction import report_friction
+from training.history import events_from, history_of
 from training.world import World, WorldConfig
 from training.world_config import Mechanism
 from training.world_history import RandomPolicy
@@ -74,20 +72,16 @@ def verdict_of(case: tuple[Mechanism, int], *, customers: int, days: float, trut
     """The verdict on one bank, `undecided` where there is none."""
     mechanism, seed = case
     config = WorldConfig(customers=customers, days=days, seed=seed, mechanism=mechanism)
-    verdict = friction((felt_visits if truth else read_visits)(config)).verdict
+    found = friction(felt_visits(config)) if truth else read_friction(config)
+    verdict = found.verdict
     return "undecided" if isinstance(verdict, Undecided) else verdict
 
 
-def read_visits(config: WorldConfig) -> Visits:
-    """The visits of a bank as its log tells them."""
+def read_friction(config: WorldConfig) -> Friction:
+    """The friction of a bank as its log tells it."""
     fold = Fold(load_journey(BANK))
-    played = World(config).play(RandomPolicy(config.seed))
-    now = config.start
-    events = [
-        msgspec.structs.replace(parse_event(event, now, trusted=True), seq=seq)
-        for seq, event in enumerate(played, start=1)
-    ]
-    return visits_of(history_of(fold, events))
+    events = events_from(World(config).play(RandomPolicy(config.seed)))
+    return report_friction(history_of(fold, events), seed=config.seed).friction
 
 
 def felt_visits(config: WorldConfig) -> Visits:

@@ -5,26 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from features.fold import Fold
 from models.trees import Trees
-from nba.events import parse_event
 from nba.journey_file import load_journey
 from nba.measurement.estimate import Undecided
 from training.dataset import TrainingSet
 from training.fit import fit_model
-from training.history import History, history_of
+from training.history import History, events_from, history_of
 from training.split import Split
 
 FOLDS = 5
 ONE_THREAD = {"num_threads": 1}  # on so few rows a second thread waits more than it works
-_NEVER = datetime(2100, 1, 1, tzinfo=UTC)  # converted events all say when they occurred
 
 
 def read_events(journey: Path, events: Iterable[Mapping[str, Any]]) -> History:
@@ -32,11 +28,7 @@ def read_events(journey: Path, events: Iterable[Mapping[str, Any]]) -> History:
 
     Raises InvalidInput for an event that the log would refuse, InvalidJourney for the file.
     """
-    log = [
-        msgspec.structs.replace(parse_event(event, _NEVER, trusted=True), seq=seq)
-        for seq, event in enumerate(events, start=1)
-    ]
-    return history_of(Fold(load_journey(journey)), log)
+    return history_of(Fold(load_journey(journey)), events_from(events))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -110,30 +110,33 @@ class StoryNode(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[NodePart, ...]
 
 
-def story(fold: Fold, events: Sequence[Event], as_of: datetime) -> list[StoryNode]:
-    """The nodes of one customer up to `as_of`, oldest first, from her whole log."""
-    upto_s = micros(as_of) / 1e6
+class Story(msgspec.Struct, frozen=True, kw_only=True):
+    """How one customer's emotion came about."""
+
+    nodes_in_all: int
+    nodes: tuple[StoryNode, ...]  # the last, oldest first
+
+
+def story(fold: Fold, events: Sequence[Event], as_of: datetime, *, last: int = 200) -> Story:
+    """The last nodes of one customer up to `as_of`, from her whole log."""
     ordered = sorted(events, key=lambda event: (event.occurred_at, event.seq))
     ids = {event.seq: event.event_id for event in ordered}
     array = fold.encoder.array(ordered)
-    starts = np.array([0, len(array)])
-    table = read_nodes(fold, Rows(np.array(["one"]), starts, array, np.zeros(len(array))), upto_s)
-    said = {
-        event.seq
-        for event, row in ((e, r) for e in ordered for r in fold.encoder.rows(e))
-        if not np.isnan(row[9])
-    }
+    said = set(array["seq"][~np.isnan(array["valence"])].tolist())
+    rows = Rows(np.array(["one"]), np.array([0, len(array)]), array, np.zeros(len(array)))
+    table = read_nodes(fold, rows, micros(as_of) / 1e6)
+    n = len(table.nodes)
+    inside = np.flatnonzero(table.node_of >= 0)
+    cuts = inside[np.searchsorted(table.node_of[inside], np.arange(n))]
+    cuts = np.append(cuts, len(table.parts))
     kept = fold.schema.journey.emotion.nodes
     valences = table.nodes["valence"]
     made = []
-    for at, node in enumerate(table.nodes):
-        inside = table.parts[table.node_of == at]
-        made.append(
-            _node(
-                fold, node, inside, ids, said, float(valences[max(0, at + 1 - kept) : at + 1].sum())
-            )
-        )
-    return made
+    for at in range(max(0, n - last), n):
+        parts = table.parts[cuts[at] : cuts[at + 1]]
+        cumulative = float(valences[max(0, at + 1 - kept) : at + 1].sum())
+        made.append(_node(fold, table.nodes[at], parts[parts["node"] >= 0], ids, said, cumulative))
+    return Story(nodes_in_all=n, nodes=tuple(made))
 
 
 def _node(

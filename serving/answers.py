@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from features.nodes import StoryNode
+from features.nodes import Story
 from nba.context import STAGE, Context, ContextSchema
 from nba.decision import NO_ACTION, Candidate, Churn, Decision, Mode, Request
 from nba.errors import InvalidInput
@@ -39,9 +39,6 @@ OUTCOME_EVENTS = {
     "accepted": ACTION_ACCEPTED,
     "dismissed": ACTION_DISMISSED,
 }
-
-
-CURVE_NODES = 200  # in one answer
 
 
 def to_request(body: DecideRequest) -> Request:
@@ -128,16 +125,16 @@ def customer_answer(
 
 
 def emotion_curve(
-    customer_id: str, nodes: Sequence[StoryNode], as_of: datetime, *, valences: str, words: str
+    customer_id: str, story: Story, as_of: datetime, *, valences: str, words: str
 ) -> EmotionCurve:
-    """The last nodes of a customer's story."""
+    """A customer's story as an answer."""
     return EmotionCurve(
         customer_id=customer_id,
         as_of=as_of,
         valences=valences,
         words=words,
-        nodes_in_all=len(nodes),
-        nodes=tuple(nodes[-CURVE_NODES:]),
+        nodes_in_all=story.nodes_in_all,
+        nodes=story.nodes,
     )
 
 

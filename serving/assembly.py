@@ -15,7 +15,7 @@ import numpy as np
 
 from features.customers import Customers
 from features.fold import Fold
-from features.nodes import StoryNode, story
+from features.nodes import Story, story
 from features.text import TextModel, load_text_model
 from features.words import read_words
 from models.bundle import Bundle, load_bundle
@@ -129,8 +129,8 @@ class House:
         """The events, those with a text scored by the text model in force."""
         return read_words(events, self.fold.encoder, self.words)
 
-    def story(self, customer_id: str) -> tuple[datetime, list[StoryNode]]:
-        """(as_of, every node) of a customer. Raises NotFound, StoreUnavailable."""
+    def story(self, customer_id: str) -> tuple[datetime, Story]:
+        """(as_of, the last nodes) of a customer. Raises NotFound, StoreUnavailable."""
         events = self.log.events_since({customer_id: 0}).get(customer_id)
         if not events:
             raise NotFound(f"customer_id: {customer_id!r}: no event of this customer is in the log")

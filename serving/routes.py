@@ -168,11 +168,9 @@ class Doors:
     def emotion(self, customer_id: str) -> EmotionCurve:
         """How her emotion came about. Raises NotFound, StoreUnavailable."""
         house = self.house
-        as_of, nodes = house.story(customer_id)
+        as_of, told = house.story(customer_id)
         valences = house.fold.schema.table.version
-        return emotion_curve(
-            customer_id, nodes, as_of, valences=valences, words=house.words_read_by
-        )
+        return emotion_curve(customer_id, told, as_of, valences=valences, words=house.words_read_by)
 
     async def ready(self) -> tuple[int, dict[str, object]]:
         """(status, body): 503 while the log is out of reach, else 200, degraded or not."""

@@ -57,7 +57,7 @@ class Told:
 
     def nodes(self, after_s: float = 0.0) -> list[StoryNode]:
         last = max(event.occurred_at for event in self.events)
-        return story(self.fold, self.events, last + timedelta(seconds=after_s))
+        return list(story(self.fold, self.events, last + timedelta(seconds=after_s)).nodes)
 
     def parts(self, after_s: float = 0.0) -> list[NodePart]:
         return [part for node in self.nodes(after_s) for part in node.parts]

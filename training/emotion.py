@@ -93,8 +93,10 @@ def learn_valences(
         return np.asarray(trust * learned + (1.0 - trust) * np.clip(assumed, -1.0, 1.0))
 
     valences = read(posterior.weights, priors)
-    draws, shifts = _resample(posterior, evidence, seed, bootstraps)
-    low, high = np.quantile(read(draws, priors + shifts), (0.025, 0.975), axis=0)
+    low = high = valences  # without resamples no interval
+    if bootstraps:
+        draws, shifts = _resample(posterior, evidence, seed, bootstraps)
+        low, high = np.quantile(read(draws, priors + shifts), (0.025, 0.975), axis=0)
     return tuple(
         LearnedValence(
             kind=unit.kind,

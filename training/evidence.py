@@ -12,22 +12,23 @@ from training.emotion import NODES, Evidence, Unit
 from training.history import History, number
 from training.visits import Followed, follow
 
+_APART_S = 1e11  # between the clocks of two customers, more than any time
 
-def evidence_of(history: History) -> Evidence:
+
+def evidence_of(history: History, followed: Followed | None = None) -> Evidence:
     """One moment after each visit: what the last ten were made of, and what came next.
 
     The label is the loss of the customer, or a survey answer below the middle before her next
     visit. Controls: traits, days known, contacts, stage.
     """
-    followed = follow(history)
-    units, unit_of = _units(history, followed)
-    counts = _counts(followed, unit_of, len(units))
+    followed = followed or follow(history)
+    units, unit_of = units_of(history, followed)
     low = _low_answer(history, followed)
     return Evidence(
-        counts=counts,
+        counts=_counts(followed, unit_of, len(units)),
         units=units,
         controls=_controls(history, followed),
-        customers=followed.table.nodes["customer"][followed.kept].astype(np.int64),
+        customers=followed.customers,
         labels=followed.lost | low,
         losses=int(followed.lost.sum()),
         low_surveys=int(low.sum()),
@@ -54,7 +55,7 @@ def survey_scales(history: History) -> tuple[SurveyScale, ...]:
     )
 
 
-def _units(history: History, followed: Followed) -> tuple[tuple[Unit, ...], np.ndarray]:
+def units_of(history: History, followed: Followed) -> tuple[tuple[Unit, ...], np.ndarray]:
     """The units, and (n_parts,) the unit of each part, -1 for none."""
     schema = history.fold.schema
     mapped = {mapping.id: mapping for mapping in schema.journey.events}
@@ -84,14 +85,10 @@ def _units(history: History, followed: Followed) -> tuple[tuple[Unit, ...], np.n
 
 def _counts(followed: Followed, unit_of: np.ndarray, n_units: int) -> np.ndarray:
     """(n, n_units) occurrences in the last ten visits of the same episode."""
-    n = len(followed.kept)
-    position = np.full(len(followed.table.nodes), -1)
-    position[followed.kept] = np.arange(n)
-    node_of = followed.table.node_of
-    at = np.where(node_of >= 0, position[node_of], -1)
-    inside = (at >= 0) & (unit_of >= 0)
+    n = len(followed.times)
+    inside = (followed.visit_of >= 0) & (unit_of >= 0)
     own = np.zeros((n, n_units))
-    np.add.at(own, (at[inside], unit_of[inside]), 1.0)
+    np.add.at(own, (followed.visit_of[inside], unit_of[inside]), 1.0)
     summed = np.vstack([np.zeros(n_units), np.cumsum(own, axis=0)])
     first = np.searchsorted(followed.episodes, followed.episodes)  # of the episode
     begin = np.maximum(first, np.arange(n) + 1 - NODES)
@@ -105,13 +102,12 @@ def _low_answer(history: History, followed: Followed) -> np.ndarray:
     answers = np.array([roles.get(kind) in SURVEYS for kind in schema.kinds])
     table = followed.table
     low = answers[table.parts["kind"]] & (table.parts["valence"] < 0.0)
-    nodes = table.nodes[followed.kept]
     # both are sorted by customer, then time
-    keys = nodes["customer"] * 1e11 + nodes["time"]
-    asked = table.part_customers[low] * 1e11 + table.parts["time"][low]
+    keys = followed.customers * _APART_S + followed.times
+    asked = table.part_customers[low] * _APART_S + table.parts["time"][low]
     before = np.searchsorted(keys, asked, side="right") - 1
-    same = (before >= 0) & (nodes["customer"][before] == table.part_customers[low])
-    found = np.zeros(len(nodes), dtype=bool)
+    same = (before >= 0) & (followed.customers[before] == table.part_customers[low])
+    found = np.zeros(len(keys), dtype=bool)
     found[before[same]] = True
     return found
 
@@ -119,8 +115,7 @@ def _low_answer(history: History, followed: Followed) -> np.ndarray:
 def _controls(history: History, followed: Followed) -> np.ndarray:
     """(n, k) traits, days known, contacts and stage at each visit; what is missing is flagged."""
     schema = history.fold.schema
-    nodes = followed.table.nodes[followed.kept]
-    moments = Moments.at(history.rows.customers[nodes["customer"]], nodes["time"])
+    moments = Moments.at(history.rows.customers[followed.customers], followed.times)
     values, _ = replay(history.fold, history.rows, moments)
     columns: list[np.ndarray] = []
     for name in schema.columns:
@@ -134,4 +129,4 @@ def _controls(history: History, followed: Followed) -> np.ndarray:
             columns += [np.where(known, column, mean), (~known).astype(float)]
         elif name.startswith("contact.") and name.endswith(".count_30d"):
             columns.append(column)
-    return np.column_stack(columns) if columns else np.empty((len(nodes), 0))
+    return np.column_stack(columns) if columns else np.empty((len(followed.times), 0))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
 
 from features.fold import Fold
 from features.frame import Rows, encode
 from nba.decision import Mode
-from nba.events import Event, micros
+from nba.events import Event, micros, parse_event
 from nba.stores.log import Log
 
 PAGE = 20_000  # events read at a time
+_NEVER = datetime(2100, 1, 1, tzinfo=UTC)  # when payloads that do not say it were received
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +45,17 @@ def history_of(
     """The history in these events, which are in the order of the log."""
     end_s = max((micros(event.received_at) / 1e6 for event in events), default=0.0)
     return History(fold, events, encode(fold, events), end_s, candidates or {})
+
+
+def events_from(payloads: Iterable[Mapping[str, Any]]) -> list[Event]:
+    """Canonical event payloads as a log would hold them, in the given order.
+
+    Raises InvalidInput for one that the log would refuse.
+    """
+    return [
+        msgspec.structs.replace(parse_event(payload, _NEVER, trusted=True), seq=seq)
+        for seq, payload in enumerate(payloads, start=1)
+    ]
 
 
 def read_history(

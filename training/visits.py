@@ -1,106 +1,154 @@
-"""Visits: the nodes of a log with what came of each, read from the events alone."""
+"""Visits: the nodes of a log put together, with what came of each, read from the events alone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from features.nodes import NodeTable, read_nodes
 from features.plan import stage_codes
 from nba.context import DAY_S
-from nba.journey import JourneyFile
+from nba.journey import NODE_MINUTES
 from nba.measurement.friction import Visits
 from nba.signals import SURVEYS
 from training.dataset import activity
 from training.history import History
 
+PAUSE_S = NODE_MINUTES * 60.0  # nodes that follow within it are one visit
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Followed:
-    """The nodes whose outcome is known, with it.
+    """n visits whose outcome is known, sorted by (customer, time).
 
-    `table`: every node. `kept`: (n,) positions in it, sorted by (customer, time). `episodes`:
-    (n,) codes; a customer who came back after she was lost is another episode. `lost`: (n,)
-    whether she left after this node and before any other.
+    `visit_of`: (n_parts,) the visit of each part of `table`, -1 for none. `customers`: (n,)
+    positions in `Rows.customers`. `times`: (n,) their starts, seconds since 1970 UTC. `stages`:
+    (n,) codes of the first node's. `valences`: (n,) -1 to 1. `episodes`: (n,) codes; a customer
+    who came back after she was lost is another episode. `lost`: (n,) whether she left after this
+    visit and before any other.
     """
 
     table: NodeTable
-    kept: np.ndarray
+    visit_of: np.ndarray
+    customers: np.ndarray
+    times: np.ndarray
+    stages: np.ndarray
+    valences: np.ndarray
     episodes: np.ndarray
     lost: np.ndarray
 
-    def visits(self, journey: JourneyFile) -> Visits:
+    def visits(self) -> Visits:
         """As the friction report takes them."""
-        nodes = self.table.nodes[self.kept]
         return Visits(
             customers=self.episodes,
-            valences=nodes["valence"],
-            stages=stage_codes(journey)[nodes["touchpoint"]],
+            valences=self.valences,
+            stages=self.stages,
             lost=self.lost,
         )
+
+    def felt_as(self, part_valences: np.ndarray) -> Followed:
+        """The same visits with other valences (n_parts,) of their parts."""
+        inside = self.visit_of >= 0
+        summed = np.bincount(
+            self.visit_of[inside], part_valences[inside], minlength=len(self.valences)
+        )
+        return replace(self, valences=np.clip(summed, -1.0, 1.0))
 
 
 def visits_of(history: History) -> Visits:
     """Every visit of the log, and after which of them customers left."""
-    return follow(history).visits(history.fold.schema.journey)
+    return follow(history).visits()
 
 
 def follow(history: History) -> Followed:
-    """The nodes of the log and their outcomes.
+    """The visits of the log and their outcomes.
 
-    Left out are nodes at the touchpoints of stages in which the relationship ends, survey answers
-    (they measure, they are no visit), and a last node whose outcome lies beyond the log's end.
+    A visit is a chain of nodes with pauses of at most 30 minutes. No visits are: what happens at
+    the touchpoints of stages in which the relationship ends, what is sent to a customer at a
+    physical touchpoint, survey answers (they measure), and a last visit whose outcome lies beyond
+    the log's end.
     """
-    journey = history.fold.schema.journey
     table = read_nodes(history.fold, history.rows, history.end_s)
-    times, left = activity(history, journey.churn)
-    horizon_s = journey.churn.horizon_days * DAY_S
     usual = np.flatnonzero(_is_visit(history, table))
     nodes = table.nodes[usual]
+    same = nodes["customer"][1:] == nodes["customer"][:-1]
+    starts = np.append(True, ~(same & (np.diff(nodes["time"]) <= PAUSE_S)))[: len(nodes)]
+    visit = np.cumsum(starts) - 1
+    first = np.flatnonzero(starts)
+    customers, times = nodes["customer"][first].astype(np.int64), nodes["time"][first]
+    lost, known = _outcomes(history, customers, times, _ends(nodes["time"], first))
+    begun = np.append(True, (customers[1:] != customers[:-1]) | lost[:-1])[: len(first)]
+    episodes = np.cumsum(begun) - 1
+
+    numbers = np.where(known, np.cumsum(known) - 1, -1)
+    of_node = np.full(len(table.nodes) + 1, -1)  # the last: parts without a node
+    of_node[usual] = numbers[visit]
+    followed = Followed(
+        table=table,
+        visit_of=of_node[table.node_of],
+        customers=customers[known],
+        times=times[known],
+        stages=stage_codes(history.fold.schema.journey)[nodes["touchpoint"][first]][known],
+        valences=np.zeros(int(known.sum())),
+        episodes=episodes[known].astype(np.int64),
+        lost=lost[known],
+    )
+    return followed.felt_as(table.parts["valence"])
+
+
+def _ends(times: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """(n_visits,) the start of each visit's last node."""
+    last = np.append(first[1:], len(times)) - 1
+    return np.asarray(times[last])
+
+
+def _outcomes(
+    history: History, customers: np.ndarray, times: np.ndarray, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(lost, known) of each visit, by the journey's churn rule."""
+    rule = history.fold.schema.journey.churn
+    active, left = activity(history, rule)
+    horizon_s = rule.horizon_days * DAY_S
     names = history.rows.customers
-    last = np.append(nodes["customer"][1:] != nodes["customer"][:-1], True)
-    following = np.where(last, np.inf, np.append(nodes["time"][1:], np.inf))
-    lost = np.zeros(len(nodes), dtype=bool)
-    known = np.ones(len(nodes), dtype=bool)
-    for at in range(len(nodes)):
-        customer, time = str(names[nodes["customer"][at]]), nodes["time"][at]
-        if journey.churn.event is not None:
+    lost, known = np.zeros(len(times), dtype=bool), np.ones(len(times), dtype=bool)
+    for at in range(len(times)):
+        another = at + 1 < len(times) and customers[at + 1] == customers[at]
+        following = times[at + 1] if another else np.inf
+        customer = str(names[customers[at]])
+        if rule.event is not None:
             gone = left.get(customer, np.inf)
-            known[at] = time < gone
-            nothing_between = following[at] >= gone
-            lost[at] = nothing_between and gone <= time + horizon_s
-            if last[at] and not lost[at]:
-                known[at] &= time + horizon_s <= history.end_s
+            known[at] = times[at] < gone and (
+                another or gone < np.inf or ends[at] + horizon_s <= history.end_s
+            )
+            lost[at] = following >= gone and gone <= ends[at] + horizon_s
         else:
-            own = times.get(customer, np.empty(0))
-            after = int(np.searchsorted(own, time, side="right"))
+            own = active.get(customer, np.empty(0))
+            after = int(np.searchsorted(own, ends[at], side="right"))
             back = own[after] if after < len(own) else np.inf
-            lost[at] = min(back, following[at]) > time + horizon_s
-            known[at] = time + horizon_s <= history.end_s or following[at] < np.inf
-    codes = nodes["customer"].astype(np.int64)
-    started = np.append(True, (codes[1:] != codes[:-1]) | lost[:-1])
-    episodes = np.cumsum(started) - 1
-    return Followed(table, usual[known], episodes[known].astype(np.int64), lost[known])
+            known[at] = another or ends[at] + horizon_s <= history.end_s
+            lost[at] = known[at] and min(back, following) > ends[at] + horizon_s
+    return lost, known
 
 
 def _is_visit(history: History, table: NodeTable) -> np.ndarray:
-    """(n_nodes,) neither where the relationship ends nor made of survey answers alone."""
+    """(n_nodes,) whether a node is (part of) a visit."""
     schema = history.fold.schema
-    ends = {
+    leaving = {
         touchpoint.id
         for _, _, stage in schema.journey.stages()
         if stage.leaving
         for touchpoint in stage.touchpoints
     }
-    touchpoints = schema.journey.touchpoints()
-    leaving = np.array([touchpoint.id in ends for touchpoint in touchpoints])
+    place = np.array(
+        [t.kind != "physical" and t.id not in leaving for t in schema.journey.touchpoints()]
+    )
     roles = {mapping.id: mapping.role for mapping in schema.journey.events}
-    answers = np.array([roles.get(kind) in SURVEYS for kind in schema.kinds])
-    silence = np.array([kind == "survey_unanswered" for kind in schema.kinds])
-    invitation = np.array([roles.get(kind) == "survey_sent" for kind in schema.kinds])
-    measured = (answers | silence | invitation)[table.parts["kind"]]
+    measuring = {"survey_sent", *SURVEYS}
+    measured = np.array([roles.get(kind) in measuring or kind == "survey_unanswered"
+                         for kind in schema.kinds])  # fmt: skip
     other = np.zeros(len(table.nodes), dtype=bool)
     inside = table.node_of >= 0
-    np.logical_or.at(other, table.node_of[inside], ~measured[inside])
-    return np.asarray(other & ~leaving[table.nodes["touchpoint"]])
+    own = ~measured[table.parts["kind"]]
+    other[table.node_of[inside & own]] = True
+    return np.asarray(other & place[table.nodes["touchpoint"]])

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from nba.journey import JourneyFile
 from nba.stores.log import Log
 from nba.stores.memory import MemoryLog
 from serving.assembly import House, assemble
@@ -50,13 +51,13 @@ class InProcess(TestClient):
 
 
 @contextmanager
-def opened_doors(**fields: Any) -> Iterator[InProcess]:
+def opened_doors(journey: JourneyFile = JOURNEY, **fields: Any) -> Iterator[InProcess]:
     clock, seeds, numbers = Clock(), count(1), count(1)
     settings = Settings(**fields)
     house = assemble(
         settings,
         log=MemoryLog(),
-        journey=JOURNEY,
+        journey=journey,
         now=clock,
         new_id=lambda: f"dec-{next(numbers)}",
         new_seed=lambda: next(seeds),

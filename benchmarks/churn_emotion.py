@@ -1,0 +1,120 @@
+"""What does emotion add to churn? The same model on three sets of columns, judged on later time.
+
+    .venv/bin/python benchmarks/churn_emotion.py --json [--worlds N] [--data DIR]
+
+`profile`: traits and days known. `counts`: and what happened, how often and when. `emotion`: and
+signals, nodes and their aggregates. On simulated banks where customers leave over accumulated
+emotion, on the same banks with emotion switched off, where the gain must vanish, and on public data
+where churn is silence (a shop and a coffee chain, which have no friction events to speak of).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from features.fold import Fold
+from nba.journey_file import load_journey
+from nba.measurement.estimate import Undecided
+from training.dataset import TrainingSet, churn_set
+from training.fit import fit_model
+from training.history import History, events_from, history_of
+from training.split import split_by_time
+from training.world import World, WorldConfig
+from training.world_history import RandomPolicy
+
+ROOT = Path(__file__).parents[1]
+SETS = ("profile", "counts", "emotion")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="the figures as JSON on the last line")
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--worlds", type=int, default=3)
+    parser.add_argument("--customers", type=int, default=3_000)
+    parser.add_argument("--days", type=float, default=240.0)
+    given = parser.parse_args()
+    size = {"customers": given.customers, "days": given.days}
+    seeds = range(1, given.worlds + 1)
+    figures: dict[str, Any] = mean_of([aucs(bank(seed, 1.0, **size)) for seed in seeds])
+    figures["emotion_off"] = mean_of([aucs(bank(seed, 0.0, **size)) for seed in seeds])
+    for name in ("online_retail", "starbucks"):
+        figures[name] = public(name, given.data)
+    for name, found in {"bank": figures, **figures}.items():
+        if isinstance(found, dict):
+            shown = {key: value for key, value in found.items() if key in SETS}
+            print(f"{name:14}", shown or found)
+    if given.json:
+        print(json.dumps(figures))
+
+
+def bank(seed: int, emotion_effect: float, customers: int, days: float) -> History:
+    """A simulated bank's log under a random policy."""
+    config = WorldConfig(customers=customers, days=days, seed=seed, emotion_effect=emotion_effect)
+    fold = Fold(load_journey(ROOT / "examples" / "bank" / "journey.yaml"))
+    return history_of(fold, events_from(World(config).play(RandomPolicy(seed))))
+
+
+def public(name: str, data: Path) -> dict[str, float | str]:
+    """The same on a public set, or why not."""
+    folder = data / name
+    if not folder.is_dir():
+        return {"skipped": f"no folder {name} in the data folder: give it with --data"}
+    sys.path.insert(0, str(ROOT))
+    read_events = import_module("examples.learning").read_events
+    convert = import_module(f"examples.{name}.convert")
+    journey = ROOT / "examples" / name / "journey.yaml"
+    return aucs(read_events(journey, convert.events(folder)))
+
+
+def aucs(history: History) -> dict[str, float | str]:
+    """AUC on the latest part of the log by set of columns."""
+    data = churn_set(history, history.fold.schema.journey.churn)
+    split = split_by_time(data)
+    found: dict[str, float | str] = {}
+    for name in SETS:
+        fitted = fit_model(columns_of(data, history, name), split, seed=1, classes=True)
+        found[name] = (
+            f"undecided: {fitted.reason}"
+            if isinstance(fitted, Undecided)
+            else round(fitted.metrics["auc"], 4)
+        )
+    return found
+
+
+def columns_of(data: TrainingSet, history: History, name: str) -> TrainingSet:
+    """The training set with the columns of one of the sets."""
+    signals = set(history.fold.schema.signals)
+
+    def belongs(column: str) -> str:
+        space = column.split(".")[0]
+        if space in ("traits", "customer"):
+            return "profile"
+        return "emotion" if space == "emotion" or space in signals else "counts"
+
+    wanted = SETS[: SETS.index(name) + 1]
+    chosen = [at for at, column in enumerate(data.columns) if belongs(column) in wanted]
+    return TrainingSet(
+        columns=tuple(data.columns[at] for at in chosen),
+        rows=data.rows[:, chosen],
+        labels=data.labels,
+        at_s=data.at_s,
+        horizon_s=data.horizon_s,
+        customers=data.customers,
+    )
+
+
+def mean_of(found: list[dict[str, float | str]]) -> dict[str, Any]:
+    """The mean over worlds, by set of columns."""
+    return {name: round(float(np.mean([float(one[name]) for one in found])), 4) for name in SETS}
+
+
+if __name__ == "__main__":
+    main()
