@@ -8,7 +8,7 @@ export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test test-data lint types bench clean
+.PHONY: help install spark demo serve test test-data lint types bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -18,6 +18,10 @@ install: $(VENV)/.installed ## make .venv with everything pinned in requirements
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@sh scripts/install.sh $(PYTHON) $(VENV)
 	@touch $@
+
+spark: install ## PySpark into .venv, for nba replay --engine spark: 400 MB, needs Java 17
+	@uv=$$(command -v uv || echo .uv/bin/uv); UV_SYSTEM_CERTS=true UV_NATIVE_TLS=true \
+		$$uv pip install --quiet --python $(BIN)/python --requirement requirements-spark.txt
 
 demo: install ## simulated bank -> models -> service -> live customers -> one decision
 	$(BIN)/nba demo

@@ -17,6 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from features.fold import Fold
@@ -25,6 +26,7 @@ from nba.measurement.estimate import Undecided
 from training.dataset import TrainingSet, churn_set
 from training.fit import fit_model
 from training.history import History, events_from, history_of
+from training.learned import learn_emotion
 from training.split import split_by_time
 from training.world import World, WorldConfig
 from training.world_history import RandomPolicy
@@ -68,16 +70,26 @@ def public(name: str, data: Path) -> dict[str, float | str]:
     if not folder.is_dir():
         return {"skipped": f"no folder {name} in the data folder: give it with --data"}
     sys.path.insert(0, str(ROOT))
-    read_events = import_module("examples.learning").read_events
     convert = import_module(f"examples.{name}.convert")
-    journey = ROOT / "examples" / name / "journey.yaml"
-    return aucs(read_events(journey, convert.events(folder)))
+    journey = load_journey(ROOT / "examples" / name / "journey.yaml")
+    daily = msgspec.structs.replace(journey.churn, every_days=1.0)  # a month is little to split
+    journey = msgspec.structs.replace(journey, churn=daily) if name == "starbucks" else journey
+    return aucs(history_of(Fold(journey), events_from(convert.events(folder))))
 
 
 def aucs(history: History) -> dict[str, float | str]:
-    """AUC on the latest part of the log by set of columns."""
+    """AUC on the latest part of the log by set of columns.
+
+    Valences are learned from what lies before the part that is held out, where it has the losses.
+    """
     data = churn_set(history, history.fold.schema.journey.churn)
     split = split_by_time(data)
+    known = data.at_s[split.fit].max(initial=-np.inf) + data.horizon_s
+    before = [event for event in history.events if event.received_at.timestamp() <= known]
+    learned = learn_emotion(history_of(history.fold, before), seed=1)
+    if learned.table.valences:
+        history = history_of(Fold(history.fold.schema.journey, learned.table), list(history.events))
+        data = churn_set(history, history.fold.schema.journey.churn)
     found: dict[str, float | str] = {}
     for name in SETS:
         fitted = fit_model(columns_of(data, history, name), split, seed=1, classes=True)

@@ -39,6 +39,8 @@ HEAVY: dict[str, set[str]] = {
     "mlflow": {"models.registry", "training"},
     "bentoml": {"serving.service"},
     "starlette": {"serving.service", "serving.routes", "serving.body", "serving.problems"},
+    "pyarrow": {"nba.stores.parquet", "features.batch"},
+    "pyspark": {"features.spark"},
     "pandas": {"features.frame", "models.registry", "training"},
     "numba": {"features.plan"},
     "lightgbm": {"models.trees", "serving.service"},
@@ -54,6 +56,7 @@ ENVIRONMENT = {
     "serving.settings": "reads the settings, once",
     "serving.metrics": "PROMETHEUS_MULTIPROC_DIR is set by BentoML for its workers",
     "serving.server": "hands its own environment to the server process",
+    "features.spark": "hands this Python on to Spark's workers, and looks for Java",
     "nba.stores.system_user": "takes PG* out of the environment of PostgreSQL's programs",
 }
 # longer than 300 lines, and what wants out of it
@@ -296,10 +299,12 @@ def test_every_package_ships() -> None:
 def test_every_package_that_is_imported_is_declared() -> None:
     distributions = packages_distributions()
     declared = {_plain(text) for text in PROJECT["project"]["dependencies"]}
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    optional = {_plain(text) for texts in extras for text in texts}
     missing = {}
     for module in SOURCES:
         for name in {top(one) for one in imports(module)}:
-            if name in PACKAGES or name in sys.stdlib_module_names:
+            if name in PACKAGES or name in sys.stdlib_module_names or name in optional:
                 continue
             if not declared & {_plain(one) for one in distributions.get(name, [])}:
                 missing[name] = module

@@ -9,7 +9,11 @@ from serving.console import console, print_json, steps
 from serving.reports import friction_json, print_friction
 
 report_app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True)
-app.add_typer(report_app, name="report", help="What the log says, with intervals.")
+app.add_typer(
+    report_app,
+    name="report",
+    help="What the log says, with intervals. Example: `nba report friction`",
+)
 
 
 @report_app.command()

@@ -21,6 +21,7 @@ OPERATIONS = [
     ("POST", "/feedback"),
     ("GET", "/decisions/{decision_id}"),
     ("GET", "/customers/{customer_id}"),
+    ("GET", "/customers/{customer_id}/emotion"),
 ]
 
 
