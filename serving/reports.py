@@ -37,11 +37,11 @@ def print_unmapped(unmapped: Mapping[str, int]) -> None:
         print_table(title, ("event", "count"), rows)
 
 
-def print_models(models: Mapping[str, Metrics]) -> None:
+def print_models(models: Mapping[str, Metrics], judged_on: str = "later time") -> None:
     """Each model's metrics, or why it has none."""
     for name, found in models.items():
         rows = [("undecided", found.reason)] if isinstance(found, Undecided) else found.items()
-        print_table(f"{name} model, on later time", ("metric", "value"), rows)
+        print_table(f"{name} model, on {judged_on}", ("metric", "value"), rows)
 
 
 def models_json(models: Mapping[str, Metrics]) -> dict[str, object]:

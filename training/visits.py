@@ -99,7 +99,7 @@ def follow(history: History) -> Followed:
 
 def _ends(times: np.ndarray, first: np.ndarray) -> np.ndarray:
     """(n_visits,) the start of each visit's last node."""
-    last = np.append(first[1:], len(times)) - 1
+    last = np.append(first[1:], len(times))[: len(first)] - 1
     return np.asarray(times[last])
 
 

@@ -76,7 +76,7 @@ def train_text(seed: Seed = 1, json: Json = False) -> None:
     if json:
         print_json({"version": version, **models_json(figures)})
         return
-    print_models(figures)
+    print_models(figures, judged_on="a held-out fifth")
     if version is not None:
         console.print(f"version {version} reads the words of events from now on")
 

@@ -99,6 +99,12 @@ def test_silence_is_a_loss_and_who_comes_back_starts_anew() -> None:
     assert len(set(found.episodes[own].tolist())) == 2
 
 
+def test_a_log_without_visits_has_none() -> None:
+    found = follow(history(("ada", 0, "Order Completed")))
+    assert len(found.valences) == len(found.lost) == 0
+    assert evidence_of(history(("ada", 0, "unheard of"))).losses == 0
+
+
 def test_other_valences_of_parts_give_other_visits() -> None:
     found = followed(("ada", 0, "search", {"results_count": 0}), ("ada", 20, "Branch Visited"))
     turned = found.felt_as(-found.table.parts["valence"])
