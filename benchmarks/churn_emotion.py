@@ -1,11 +1,14 @@
-"""What does emotion add to churn? The same model on three sets of columns, judged on later time.
+"""What does emotion add to churn? The same model on sets of columns, judged on later time.
 
     .venv/bin/python benchmarks/churn_emotion.py --json [--worlds N] [--data DIR]
 
 `profile`: traits and days known. `counts`: and what happened, how often and when. `emotion`: and
-signals, nodes and their aggregates. On simulated banks where customers leave over accumulated
-emotion, on the same banks with emotion switched off, where the gain must vanish, and on public data
-where churn is silence (a shop and a coffee chain, which have no friction events to speak of).
+signals, nodes and their aggregates. `emotion_without_counts`: these beside the profile. Whatever
+happens where the relationship ends is left out: it tells that she is leaving already.
+
+On simulated banks where customers leave over accumulated emotion, on the same banks with emotion
+switched off, where the gain must vanish, and on public data where churn is silence (a shop and a
+coffee chain, which have no friction events to speak of).
 """
 
 from __future__ import annotations
@@ -32,7 +35,12 @@ from training.world import World, WorldConfig
 from training.world_history import RandomPolicy
 
 ROOT = Path(__file__).parents[1]
-SETS = ("profile", "counts", "emotion")
+SETS = {
+    "profile": ("profile",),
+    "counts": ("profile", "counts"),
+    "emotion": ("profile", "counts", "emotion"),
+    "emotion_without_counts": ("profile", "emotion"),
+}
 
 
 def main() -> None:
@@ -72,8 +80,9 @@ def public(name: str, data: Path) -> dict[str, float | str]:
     sys.path.insert(0, str(ROOT))
     convert = import_module(f"examples.{name}.convert")
     journey = load_journey(ROOT / "examples" / name / "journey.yaml")
-    daily = msgspec.structs.replace(journey.churn, every_days=1.0)  # a month is little to split
-    journey = msgspec.structs.replace(journey, churn=daily) if name == "starbucks" else journey
+    if name == "starbucks":  # three weeks hold no two horizons of a week
+        short = msgspec.structs.replace(journey.churn, horizon_days=3.0, every_days=1.0)
+        journey = msgspec.structs.replace(journey, churn=short)
     return aucs(history_of(Fold(journey), events_from(convert.events(folder))))
 
 
@@ -103,16 +112,25 @@ def aucs(history: History) -> dict[str, float | str]:
 
 def columns_of(data: TrainingSet, history: History, name: str) -> TrainingSet:
     """The training set with the columns of one of the sets."""
-    signals = set(history.fold.schema.signals)
+    schema = history.fold.schema
+    signals = set(schema.signals)
+    ends = {
+        touchpoint.id
+        for _, _, stage in schema.journey.stages()
+        if stage.leaving
+        for touchpoint in stage.touchpoints
+    }
+    leaving = {mapping.id for mapping in schema.journey.events if mapping.touchpoint in ends}
 
     def belongs(column: str) -> str:
         space = column.split(".")[0]
+        if space in leaving or space == "journey":
+            return "left out"
         if space in ("traits", "customer"):
             return "profile"
         return "emotion" if space == "emotion" or space in signals else "counts"
 
-    wanted = SETS[: SETS.index(name) + 1]
-    chosen = [at for at, column in enumerate(data.columns) if belongs(column) in wanted]
+    chosen = [at for at, column in enumerate(data.columns) if belongs(column) in SETS[name]]
     return TrainingSet(
         columns=tuple(data.columns[at] for at in chosen),
         rows=data.rows[:, chosen],
