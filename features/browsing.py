@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from features.dealings import abandon, schedule
+import numpy as np
+
 from features.memory import AGAIN, BEYOND, TIMES, WITHIN, again, fire, push, spend
 from features.plan import (
     CLICK,
     CLICKS,
     DWELL,
-    FORM,
     PAGE,
     PAGES,
     SEARCH,
     SIGNAL,
     SIGNALS,
+    SKETCH_BITS,
     VIEW,
     VIEWS,
     channel_of,
@@ -79,9 +80,6 @@ def error(state, plan, row, trace):  # type: ignore[no-untyped-def]
 def page_viewed(state, plan, row, page, trace):  # type: ignore[no-untyped-def]
     time = row["time"]
     seq = float(row["seq"])
-    if state[FORM] != 0.0 and state[FORM + 6] != page:
-        abandon(state, plan, time, trace)
-        schedule(state, plan)
     pages = int(state[PAGE])
     if pages > 1:
         last = PAGE + 1 + 3 * ((pages - 1) % PAGES)
@@ -173,13 +171,21 @@ def search(state, plan, row, trace):  # type: ignore[no-untyped-def]
 
 @compiled
 def _similarity(one, other):  # type: ignore[no-untyped-def]
-    """Jaccard similarity of two sets of bits."""
-    both = one & other
-    either = one | other
-    common = union = 0
-    while either != 0:
-        union += 1
-        low = either & -either
-        common += (both & low) != 0
-        either ^= low
-    return common / union if union > 0 else 0.0
+    """Jaccard similarity of two sets, from a bit for each element among SKETCH_BITS.
+
+    Sizes are estimated by the bits that are left (linear counting: Whang, Vander-Zanden and
+    Taylor, ACM TODS 1990, section 3), so that long queries are not alike by chance. Where hardly
+    any is left, nothing can be said, and the answer is 0.
+    """
+    either = _size(one | other)
+    return (_size(one) + _size(other) - either) / either if 0.0 < either < np.inf else 0.0
+
+
+@compiled
+def _size(bits):  # type: ignore[no-untyped-def]
+    held = 0
+    while bits != 0:
+        bits &= bits - 1
+        held += 1
+    free = SKETCH_BITS - held
+    return -SKETCH_BITS * np.log(free / SKETCH_BITS) if free > 1 else np.inf

@@ -39,8 +39,6 @@ _WORST_WAIT, _WAIT_STEP = -0.9, 0.1
 def form_touched(state, plan, row, form, trace):  # type: ignore[no-untyped-def]
     time = row["time"]
     seq = float(row["seq"])
-    if state[FORM] != 0.0 and state[FORM] != form:
-        abandon(state, plan, time, trace)
     if state[FORM] == 0.0:
         state[FORM] = form
         state[FORM + 2] = seq
@@ -50,13 +48,16 @@ def form_touched(state, plan, row, form, trace):  # type: ignore[no-untyped-def]
         state[FORM + 6] = abs(state[PAGE + 1 + 3 * ((pages - 1) % PAGES)]) if pages > 0 else 0.0
         state[FORM + 7] = 0.0
     if row["role"] == _FIELD_ERROR:
-        if time - state[FORM + 1] > plan[SIGNALS + 5 * _FORM_ERRORS + WITHIN]:
+        apart = time - state[FORM + 8]
+        if state[FORM + 4] > 0.0 and apart > plan[SIGNALS + 5 * _FORM_ERRORS + WITHIN]:
             state[FORM + 4] = 0.0
         state[FORM + 4] += 1.0
         if state[FORM + 4] == plan[SIGNALS + 5 * _FORM_ERRORS + TIMES]:
+            state[FORM + 4] = -np.inf  # once a form
             seqs = (state[FORM + 7], seq, 0.0, 0.0)
             fire(state, plan, _FORM_ERRORS, row["b"], time, time, 1.0, seqs, trace)
         state[FORM + 7] = seq
+        state[FORM + 8] = time
     state[FORM + 1] = time
     state[FORM + 3] = seq
     schedule(state, plan)
@@ -140,12 +141,13 @@ def success(state, plan, row, issue, trace):  # type: ignore[no-untyped-def]
     last = -1
     for step in range(min(int(state[FAILURE]), FAILURES)):
         slot = FAILURE + 1 + 4 * step
-        if state[slot] != issue or time - state[slot + 1] > within:
+        if state[slot] != issue:
             continue
-        failures += 1
+        fresh = time - state[slot + 1] <= within
+        failures += fresh
         if state[slot + 3] > 0.0:
             state[slot + 3] = -state[slot + 3]
-            if last < 0 or state[slot + 1] > state[last + 1]:
+            if fresh and (last < 0 or state[slot + 1] > state[last + 1]):
                 last = slot
     if last >= 0:
         factor = plan[SIGNALS + 5 * _RECOVERY + AGAIN] if failures > 1 else 1.0
@@ -158,10 +160,10 @@ def refund(state, plan, row, refund):  # type: ignore[no-untyped-def]
     """Await a refund; with no room left, in the place of the one that is due last."""
     chosen = REFUND
     for slot in range(REFUND, REFUND + 4 * REFUNDS, 4):
-        if state[slot] == 0.0:
-            chosen = slot
-            break
-        if state[slot + 1] > state[chosen + 1]:
+        if state[slot] == refund:  # asked for again
+            return
+        free = state[slot] == 0.0
+        if free or (state[chosen] != 0.0 and state[slot + 1] > state[chosen + 1]):
             chosen = slot
     state[chosen] = refund
     state[chosen + 1] = row["time"] + plan[SIGNALS + 5 * _REFUND_DELAYED + WITHIN]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from features.plan import CONTACT, EVENT, ROLE, ROW, TRAIT
+from features.plan import CONTACT, EVENT, ROLE, ROW, SKETCH_BITS, TRAIT
 from nba.context import UNMAPPED, ContextSchema
 from nba.decision import NO_ACTION
 from nba.events import ACTION_DECIDED, IDENTIFY, TEXT_SCORE, Event, micros
@@ -23,7 +23,7 @@ from nba.signals import ROLES, SURVEYS
 NAN = math.nan
 # one record of dtype ROW
 Row = tuple[float, int, int, int, int, int, int, int, float, float, float, int, int, float]
-SKETCH_BITS = 52
+QUERY_CHARS = 200  # of a query, the rest says nothing new
 
 
 class _Target(NamedTuple):
@@ -205,7 +205,7 @@ def _key(value: Any) -> int:
 
 
 def _words(value: Any) -> str:
-    return " ".join(value.casefold().split()) if isinstance(value, str) else ""
+    return " ".join(value[:QUERY_CHARS].casefold().split()) if isinstance(value, str) else ""
 
 
 def _sketch(query: str) -> int:

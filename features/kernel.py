@@ -31,7 +31,7 @@ from features.plan import (
     confidence_of,
     valence_of,
 )
-from features.signals import detect, settle
+from features.signals import conclude, detect, settle
 from nba.context import DAY_S
 from nba.journey import CONTACTS_KEPT
 
@@ -60,20 +60,18 @@ def update(state, plan, row, trace):  # type: ignore[no-untyped-def]
         if row["b"] >= 0:
             count(state, plan, row["b"], time, 0.0)
         return
+    conclude(state, plan, row, trace)
     kind = row["a"]
     count(state, plan, kind, time, row["amount"])
     touchpoint = row["b"]
+    valence = row["valence"]
+    confidence = row["confidence"]
+    if np.isnan(valence):
+        valence = valence_of(plan, kind, touchpoint)
+        confidence = confidence_of(plan, kind, touchpoint)
+    seqs = (float(row["seq"]), 0.0, 0.0, 0.0)
+    feel(state, plan, kind, touchpoint, time, time, valence, confidence, 0, seqs, trace)
     if touchpoint >= 0:
-        valence = row["valence"]
-        confidence = row["confidence"]
-        if np.isnan(valence):
-            valence = valence_of(plan, kind, touchpoint)
-            confidence = confidence_of(plan, kind, touchpoint)
-        seqs = (float(row["seq"]), 0.0, 0.0, 0.0)
-        feel(
-            *(state, plan, kind, touchpoint, time, time, valence, confidence),
-            *(0, seqs, trace),
-        )
         stage = plan[int(plan[TOUCHPOINTS_AT]) + 2 * touchpoint]
         if stage != state[STAGE]:
             state[STAGE] = stage

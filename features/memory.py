@@ -5,6 +5,7 @@ from __future__ import annotations
 from features.counters import count
 from features.emotion import feel
 from features.plan import SIGNALS, compiled, confidence_of, valence_of
+from nba.signals import PRIOR_CONFIDENCE
 
 TIMES, WITHIN, BEYOND, AGAIN = 1, 2, 3, 4  # columns of Plan.signals
 
@@ -25,6 +26,8 @@ def fire_at(  # type: ignore[no-untyped-def]
 ):
     count(state, plan, kind, time, 0.0)
     confidence = confidence_of(plan, kind, touchpoint)
+    if confidence == 0.0 and valence != 0.0:
+        confidence = PRIOR_CONFIDENCE
     feel(
         *(state, plan, kind, touchpoint, time, visited, valence, confidence),
         *(1, seqs, trace),

@@ -42,6 +42,7 @@ ROW = np.dtype(
     ]
 )
 
+SKETCH_BITS = 52  # of a query
 FROM = 4  # events that a signal names as its origin, at most
 # a row of a trace: node's number or -1, time, kind, touchpoint, valence, confidence, 1 for a
 # signal, and the log positions of the events that it comes from (0: none)
@@ -57,8 +58,8 @@ CLICKS, PAGES, ISSUES, FAILURES, REFUNDS, VIEWS = 4, 5, 3, 6, 2, 4  # ring sizes
 CLICK = HEAD  # target, clicks in the burst, fired, error seen, then (time, seq) each
 PAGE = CLICK + 4 + 2 * CLICKS  # count, then (key, time, seq) each
 SEARCH = PAGE + 1 + 3 * PAGES  # key, sketch, time, seq, time and seq of the last empty one
-FORM = SEARCH + 6  # key, last time, first seq, last seq, errors, touchpoint, page, error's seq
-ISSUE = FORM + 8  # count, then (key, time, seq) each
+FORM = SEARCH + 6  # key, last time, first and last seq, errors, touchpoint, page, error's seq, time
+ISSUE = FORM + 9  # count, then (key, time, seq) each
 FAILURE = ISSUE + 1 + 3 * ISSUES  # count, then (key, time, seq, mark) each
 REFUND = FAILURE + 1 + 4 * FAILURES  # (key, due, seq, touchpoint) each; key 0: free
 DWELL = REFUND + 4 * REFUNDS  # awaited, touchpoint, time and seq of the view

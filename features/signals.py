@@ -50,14 +50,33 @@ _NAMELESS = 2.0**52  # keys of events that do not say what they are about: their
 
 
 @compiled
-def detect(state, plan, row, trace):  # type: ignore[no-untyped-def]
-    """Let every detector see one event, whose own node is already there."""
+def conclude(state, plan, row, trace):  # type: ignore[no-untyped-def]
+    """Fire what one event says of the visit before it, before it has a node of its own."""
     role = row["role"]
     if state[DWELL] > 0.0:
         dwell(state, plan, row, trace)
+    if state[FORM] == 0.0:
+        return
+    about = _about(row)
+    other_page = role == _PAGE and state[FORM + 6] != about
+    other_form = (role == _FIELD or role == _FIELD_ERROR) and state[FORM] != about
+    if other_page or other_form:
+        abandon(state, plan, row["time"], trace)
+        schedule(state, plan)
+
+
+@compiled
+def _about(row):  # type: ignore[no-untyped-def]
+    return float(row["key"]) if row["key"] != 0 else _NAMELESS + row["b"]
+
+
+@compiled
+def detect(state, plan, row, trace):  # type: ignore[no-untyped-def]
+    """Let every detector see one event, whose own node is already there."""
+    role = row["role"]
     if role == 0:
         return
-    about = float(row["key"]) if row["key"] != 0 else _NAMELESS + row["b"]
+    about = _about(row)
     if role == _CLICK:
         click(state, plan, row, about, trace)
     elif role == _ERROR:

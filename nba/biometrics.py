@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 
 _ALONE = {
-    *("biometric", "biometrics", "facial", "gaze", "keystroke", "keystrokes", "pupil", "iris"),
-    *("prosody", "heartrate", "pulse", "microexpression", "voiceprint", "eyetracking"),
+    *("biometric", "biometrics", "facial", "gaze", "keystroke", "keystrokes", "heartrate"),
+    *("heartbeat", "prosody", "microexpression", "microexpressions", "voiceprint", "eyetracking"),
 }
 _TOGETHER = (
     *({"voice", word} for word in ("tone", "pitch", "stress", "emotion", "volume", "sentiment")),
@@ -20,6 +20,10 @@ _TOGETHER = (
     *({"cursor", word} for word in ("speed", "dynamics", "trajectory", "velocity")),
     *({"mouse", word} for word in ("speed", "dynamics", "trajectory", "velocity")),
     {"heart", "rate"},
+    *({"pulse", word} for word in ("rate", "bpm")),
+    *({"pupil", word} for word in ("size", "dilation")),
+    {"iris", "scan"},
+    *({"faces", word} for word in ("emotion", "expression", "expressions")),
     {"skin", "conductance"},
     {"eye", "tracking"},
     {"speech", "emotion"},

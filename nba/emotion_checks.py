@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from nba.biometrics import biometric
 from nba.errors import InvalidInput, did_you_mean
 from nba.journey import EventMapping, JourneyFile, SignalRule
-from nba.signals import DETECTED, PRIORS, ROLES, detectors_of
+from nba.signals import DETECTED, PRIORS, ROLES, SETTABLE, SURVEYS, detectors_of
 
 _BODY = "emotion is never read from the body (docs/signals.md); remove it"
 _EMPLOYEE = "emotion is never read of employees or partners (docs/signals.md); remove it"
@@ -35,7 +35,9 @@ def _mapping_errors(path: str, mapping: EventMapping) -> Iterator[InvalidInput]:
         if name not in known:
             listed = did_you_mean(name, known) if known else "give the event a role that reads it"
             yield InvalidInput(f"{path}.reads.{name}", mapping.reads[name], listed)
-    for field, value in (("arousal", mapping.arousal), ("agency", mapping.agency)):
+    survey = mapping.role if mapping.role in SURVEYS else None
+    felt = {"arousal": mapping.arousal, "agency": mapping.agency}
+    for field, value in (felt | {"text": mapping.text, "role": survey}).items():
         if value is not None and mapping.touchpoint is None:
             remedy = "what is felt belongs to a touchpoint; give the event one"
             yield InvalidInput(f"{path}.{field}", value, remedy)
@@ -73,6 +75,12 @@ def _threshold_errors(path: str, signal: str, rule: SignalRule) -> Iterator[Inva
         if value is not None and detector is None:
             remedy = "this signal is taken as sent and has no threshold; remove it"
             yield InvalidInput(f"{path}.{field}", value, remedy)
+        elif value is not None and field not in SETTABLE[signal]:
+            remedy = f"{signal} does not read it; it reads {', '.join(SETTABLE[signal])}"
+            yield InvalidInput(f"{path}.{field}", value, remedy)
+    if detector is None and not rule.use:
+        remedy = "taken as sent; remove `signal` from its event, or give it a valence of 0"
+        yield InvalidInput(f"{path}.use", rule.use, remedy)
     if detector is not None and rule.times is not None and rule.times > detector.most_times:
         remedy = f"at most {detector.most_times} are remembered"
         yield InvalidInput(f"{path}.times", rule.times, remedy)

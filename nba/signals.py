@@ -122,7 +122,7 @@ DETECTORS: tuple[Detector, ...] = (
     ),
     Detector(
         *("page_loop", ("page",), 3, 15.0, 0.0, 1.0, 5),
-        "`times` views of one page within `within_s`; then counted anew",
+        "`times` views of one page within `within_s`, among the last 5 of any; then counted anew",
         "Conviva: 3 in 15 s",
     ),
     Detector(
@@ -169,17 +169,18 @@ DETECTORS: tuple[Detector, ...] = (
     ),
     Detector(
         *("refund_delayed", ("refund_request",), 1, 14 * _DAY, 0.0, 1.0, 1),
-        "a refund asked for and not paid after `within_s`",
+        "a refund asked for and not paid after `within_s`; two at a time are watched",
         "Directive 2011/83/EU, art. 13: 14 days",
     ),
     Detector(
         *("dwell", ("view",), 1, 1_800.0, 30.0, 1.0, 1),
-        "more than `beyond` seconds, at most `within_s`, from a view to the next event",
+        "more than `beyond` seconds, at most `within_s`, from a view to the next event on its "
+        "channel",
         "ours",
     ),
     Detector(
         *("repeated_view", ("view",), 3, 7 * _DAY, 0.0, 1.0, 4),
-        "`times` views of one item within `within_s`; then counted anew",
+        "`times` views of one item within `within_s`, among the last 4 of any; then counted anew",
         "ours",
     ),
     Detector(
@@ -190,10 +191,21 @@ DETECTORS: tuple[Detector, ...] = (
     ),
     Detector(
         *("survey_unanswered", ("survey_sent",), 1, 7 * _DAY, 0.0, 1.0, 1),
-        "no answer `within_s` after the invitation",
+        "no answer `within_s` after the last invitation",
         "ours",
     ),
 )
+SETTABLE: dict[str, tuple[str, ...]] = {  # the thresholds that each detector reads
+    **{"rage_click": ("times", "within_s"), "error_click": ("within_s",)},
+    **{"quick_back": ("within_s",), "page_loop": ("times", "within_s")},
+    **{"zero_result": ("within_s", "again"), "repeated_search": ("within_s",)},
+    **{"reformulation": ("within_s", "beyond"), "form_abandoned": ("within_s",)},
+    **{"form_errors": ("times", "within_s"), "repeat_contact": ("times", "within_s")},
+    **{"wait_over": ("beyond",), "channel_switch": ("within_s",)},
+    **{"refund_delayed": ("within_s",), "dwell": ("within_s", "beyond")},
+    **{"repeated_view": ("times", "within_s"), "recovery": ("within_s", "again")},
+    "survey_unanswered": ("within_s",),
+}
 DETECTED = {detector.signal: detector for detector in DETECTORS}
 
 

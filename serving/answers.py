@@ -58,9 +58,9 @@ def to_request(body: DecideRequest) -> Request:
 
 
 def decide_answer(
-    decision: Decision, schema: ContextSchema, *, words: str, logged: bool = True
+    decision: Decision, schema: ContextSchema, *, words: str | None, logged: bool = True
 ) -> DecideAnswer:
-    """The answer to a channel. `words`: which model reads texts."""
+    """The answer to a channel. `words`: what reads texts, None where it is not known."""
     row = np.frombuffer(decision.context, dtype="<f8")
     chosen = [
         _chosen(decision, candidate, rank, schema)
@@ -81,7 +81,7 @@ def decide_answer(
         candidates=decision.candidates,
         filtered=decision.refused,
         churn=decision.churn,
-        emotion=emotion(schema, row) if len(row) == len(schema.columns) else {},
+        emotion=emotion(schema, row) if decision.context_schema == schema.schema_hash else {},
         emotion_parts=_parts(decision.nodes, decision.valences, words, decision.decided_at),
         policy=decision.policy,
         model_version=decision.bundle_id,
@@ -138,7 +138,9 @@ def emotion_curve(
     )
 
 
-def _parts(nodes: tuple[FeltNode, ...], valences: str, words: str, as_of: datetime) -> EmotionParts:
+def _parts(
+    nodes: tuple[FeltNode, ...], valences: str, words: str | None, as_of: datetime
+) -> EmotionParts:
     age_s = (as_of - nodes[-1].at).total_seconds() if nodes else None
     return EmotionParts(valences=valences, words=words, age_s=age_s, nodes=nodes)
 

@@ -59,6 +59,7 @@ class House:
     close: Callable[[], None]
     champion: str | None = None
     words: TextModel | None = None  # reads texts on the way in
+    words_alias: str | None = None  # the text model that was last looked at
 
     @property
     def fold(self) -> Fold:
@@ -129,28 +130,35 @@ class House:
         """The events, those with a text scored by the text model in force."""
         return read_words(events, self.fold.encoder, self.words)
 
-    def story(self, customer_id: str) -> tuple[datetime, Story]:
+    def story(self, customer_id: str, fold: Fold) -> tuple[datetime, Story]:
         """(as_of, the last nodes) of a customer. Raises NotFound, StoreUnavailable."""
         events = self.log.events_since({customer_id: 0}).get(customer_id)
         if not events:
             raise NotFound(f"customer_id: {customer_id!r}: no event of this customer is in the log")
         as_of = max(self.now(), max(event.occurred_at for event in events))
-        return as_of, story(self.fold, events, as_of)
+        return as_of, story(fold, events, as_of)
 
     def _reload_words(self) -> None:
         name = self.log.alias(TEXT)
-        if name is not None and (self.words is None or self.words.model_id != name):
-            try:
-                self.words = text_model(self.log)
-            except InvalidBundle as error:
-                logger.warning("texts are read as before: %s", error)
+        if name is None or name == self.words_alias:
+            return
+        self.words_alias = name
+        try:
+            self.words = text_model(self.log)
+        except InvalidBundle as error:
+            logger.warning("texts are read as before: %s", error)
 
 
 def text_model(log: Log) -> TextModel | None:
-    """The text model in force. Raises InvalidBundle, StoreUnavailable."""
+    """The text model in force, None before the first. Raises InvalidBundle, StoreUnavailable."""
     name = log.alias(TEXT)
-    stored = log.bundle(name) if name is not None else None
-    return load_text_model(stored.files) if stored is not None else None
+    if name is None:
+        return None
+    stored = log.bundle(name)
+    model = load_text_model(stored.files if stored is not None else {})
+    if model.model_id != name:
+        raise InvalidBundle(f"{name}: altered since training; run nba train text again")
+    return model
 
 
 def _bundle(log: Log, champion: str | None) -> Bundle:

@@ -168,8 +168,9 @@ class Doors:
     def emotion(self, customer_id: str) -> EmotionCurve:
         """How her emotion came about. Raises NotFound, StoreUnavailable."""
         house = self.house
-        as_of, told = house.story(customer_id)
-        valences = house.fold.schema.table.version
+        fold = house.fold
+        as_of, told = house.story(customer_id, fold)
+        valences = fold.schema.table.version
         return emotion_curve(customer_id, told, as_of, valences=valences, words=house.words_read_by)
 
     async def ready(self) -> tuple[int, dict[str, object]]:
@@ -237,8 +238,7 @@ class Doors:
         decision = await asyncio.to_thread(self.house.log.decision, decision_id)
         if decision is None:
             raise NotFound(f"decision_id: {decision_id!r}: not in the log")
-        house = self.house
-        return _json(decide_answer(decision, house.fold.schema, words=house.words_read_by))
+        return _json(decide_answer(decision, self.house.fold.schema, words=None))
 
     async def _customer(self, request: HttpRequest) -> Response:
         customer_id = checked_id("customer_id", request.path_params["customer_id"])

@@ -12,8 +12,6 @@ from training.emotion import NODES, Evidence, Unit
 from training.history import History, number
 from training.visits import Followed, follow
 
-_APART_S = 1e11  # between the clocks of two customers, more than any time
-
 
 def evidence_of(history: History, followed: Followed | None = None) -> Evidence:
     """One moment after each visit: what the last ten were made of, and what came next.
@@ -103,8 +101,11 @@ def _low_answer(history: History, followed: Followed) -> np.ndarray:
     table = followed.table
     low = answers[table.parts["kind"]] & (table.parts["valence"] < 0.0)
     # both are sorted by customer, then time
-    keys = followed.customers * _APART_S + followed.times
-    asked = table.part_customers[low] * _APART_S + table.parts["time"][low]
+    times = table.parts["time"]
+    first = times.min(initial=np.inf)
+    apart = times.max(initial=-np.inf) - first + 1.0  # between the clocks of two customers
+    keys = followed.customers * apart + followed.times - first
+    asked = table.part_customers[low] * apart + times[low] - first
     before = np.searchsorted(keys, asked, side="right") - 1
     same = (before >= 0) & (followed.customers[before] == table.part_customers[low])
     found = np.zeros(len(keys), dtype=bool)

@@ -33,10 +33,10 @@ class FrictionReport:
 def report_friction(history: History, *, seed: int) -> FrictionReport:
     """Test the visits of a log. The same history and seed give the same report."""
     followed = follow(history)
-    rates = loss_by_sign(followed.visits())
     felt = _cross_fitted(history, followed, seed)
     valences = history.fold.schema.table.version if felt is None else "learned, cross-fitted"
-    return FrictionReport(friction((felt or followed).visits()), rates, valences)
+    visits = (felt or followed).visits()
+    return FrictionReport(friction(visits), loss_by_sign(visits), valences)
 
 
 def _cross_fitted(history: History, followed: Followed, seed: int) -> Followed | None:
@@ -45,27 +45,33 @@ def _cross_fitted(history: History, followed: Followed, seed: int) -> Followed |
     units, unit_of = units_of(history, followed)
     sides = np.random.default_rng(seed).integers(0, 2, len(history.rows.customers))
     part_valences = followed.table.parts["valence"].astype(float).copy()
+    schema = history.fold.schema
+    in_force = np.array([schema.feeling(u.kind, u.touchpoint).valence for u in units])
+    worded = {mapping.id for mapping in schema.journey.events if mapping.text}
+    says = np.array([u.kind in worded for u in units])
     for side in (0, 1):
-        taught = _of(evidence, sides[evidence.customers] == side)
+        taught = _of(evidence, followed.lost, sides[evidence.customers] == side)
         found = learn_valences(taught, seed=seed, bootstraps=0)
         if isinstance(found, Undecided):
             return None
         learned = {(one.kind, one.touchpoint): one.valence for one in found}
         table = np.array([learned.get((u.kind, u.touchpoint), u.prior) for u in units])
         other = (unit_of >= 0) & (sides[followed.table.part_customers] != side)
-        part_valences[other] = table[unit_of[other]]
+        unit = unit_of[other]
+        own = part_valences[other] - in_force[unit]  # what this very event was worse or better by
+        moved = np.clip(table[unit] + own, -1.0, 1.0)
+        part_valences[other] = np.where(says[unit] & (own != 0.0), part_valences[other], moved)
     return followed.felt_as(part_valences)
 
 
-def _of(evidence: Evidence, chosen: np.ndarray) -> Evidence:
+def _of(evidence: Evidence, lost: np.ndarray, chosen: np.ndarray) -> Evidence:
     labels = evidence.labels[chosen]
-    share = chosen.mean() if len(chosen) else 0.0
     return Evidence(
         counts=evidence.counts[chosen],
         units=evidence.units,
         controls=evidence.controls[chosen],
         customers=evidence.customers[chosen],
         labels=labels,
-        losses=round(evidence.losses * share),
-        low_surveys=round(evidence.low_surveys * share),
+        losses=int(lost[chosen].sum()),
+        low_surveys=int((labels & ~lost[chosen]).sum()),
     )

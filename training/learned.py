@@ -42,15 +42,20 @@ class LearnedEmotion:
     low_surveys: int
 
 
-def learn_emotion(history: History, *, seed: int) -> LearnedEmotion:
-    """Valences and survey scales from a history that was folded with the priors."""
+def learn_emotion(
+    history: History, *, seed: int, before: ValenceTable | None = None
+) -> LearnedEmotion:
+    """Valences and survey scales from a history that was folded with the priors.
+
+    Where the valences are undecided, those of the table `before` are kept.
+    """
     evidence = evidence_of(history)
     found = learn_valences(evidence, seed=seed)
     table = ValenceTable(
         losses=evidence.losses,
         low_surveys=evidence.low_surveys,
         dataset=history.fingerprint(),
-        valences=() if isinstance(found, Undecided) else found,
+        valences=found if not isinstance(found, Undecided) else before.valences if before else (),
         surveys=survey_scales(history),
     )
     return LearnedEmotion(table, found, evidence.losses, evidence.low_surveys)
@@ -110,7 +115,7 @@ def linked_texts(history: History) -> LinkedTexts:
             said.append((event.customer_id, at, text, own))
     texts, labels, customers = [], [], []
     for customer, at, text, own in said:
-        later = [v for t, v in answers.get(customer, []) if at <= t <= at + LINKED_S]
+        later = [v for t, v in sorted(answers.get(customer, [])) if at <= t <= at + LINKED_S]
         valence = own if not np.isnan(own) else later[0] if later else 0.0
         if valence != 0.0:
             texts.append(text)

@@ -27,14 +27,14 @@ def train_emotion(seed: Seed = 1, json: Json = False) -> None:
     from nba.journey_file import load_journey
     from serving.assembly import opened_log, utc_now
     from training.history import read_history
-    from training.learned import learn_emotion, save_emotion
+    from training.learned import learn_emotion, learned_table, save_emotion
 
     settings = ready()
     with opened_log(settings) as log, steps("learning valences", 3) as step:
         step("reading the log")
         history = read_history(Fold(load_journey(settings.journey)), log)
         step("fitting")
-        learned = learn_emotion(history, seed=seed)
+        learned = learn_emotion(history, seed=seed, before=learned_table(log))
         version = None
         if not learned.table.is_prior:
             step("registering in MLflow")
@@ -85,7 +85,7 @@ def print_emotion(learned: LearnedEmotion) -> None:
     """Each learned valence beside its prior, or why none was learned."""
     found = learned.valences
     if isinstance(found, Undecided):
-        console.print(f"valences undecided: {found.reason}; the priors stay")
+        console.print(f"valences undecided: {found.reason}; those in force stay")
     else:
         print_table(
             f"Valences, learned from {learned.losses} losses and {learned.low_surveys} low answers",

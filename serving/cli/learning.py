@@ -34,6 +34,8 @@ def train(context: typer.Context, seed: Seed = 1, json: Json = False) -> None:
     `nba train --seed 7`
     """
     if context.invoked_subcommand is not None:
+        if json or seed != 1:
+            raise typer.BadParameter(f"put options after nba train {context.invoked_subcommand}")
         return
     settings = ready()
     version, result = trained(settings, seed)

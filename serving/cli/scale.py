@@ -80,6 +80,8 @@ def replay(
     asked = None if at is None else _moment(at)
     settings = ready()
     parquet.check_free(out)
+    if engine is Engine.LOCAL and out.exists():
+        raise InvalidInput("out", str(out), "it exists; name a file that does not")
     fold = Fold(load_journey(settings.journey), parquet.read_valences(folder))
     extent = parquet.extent(folder)
     end = asked or extent.end or datetime(1970, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ import pytest
 from features.fold import Fold
 from features.plan import SIGNALS
 from nba.journey import SignalRule
-from nba.signals import DETECTORS, PRIORS
+from nba.signals import DETECTORS, PRIORS, SETTABLE
 from tests.house import NOON
 from tests.signal_house import FOLD_OF_SIGNALS, Told, signal_journey, told
 
@@ -371,11 +371,53 @@ def test_a_silence_happens_at_its_deadline_whenever_it_is_noticed() -> None:
 @pytest.mark.parametrize("signal", IDS)
 def test_thresholds_can_be_set(signal: str) -> None:
     detector = next(d for d in DETECTORS if d.signal == signal)
-    changes = {"within_s": 5.0, "times": detector.most_times, "beyond": 0.25, "valence": -0.33}
-    fold = Fold(signal_journey(**{signal: SignalRule(**changes)}))
+    wanted = {"times": detector.most_times, "within_s": 5.0, "beyond": 0.25, "again": 0.5}
+    changes = {field: wanted[field] for field in SETTABLE[signal]}
+    fold = Fold(signal_journey(**{signal: SignalRule(**changes, valence=-0.33)}))
     at = SIGNALS + 5 * [d.signal for d in DETECTORS].index(signal)
-    assert fold.plan[at + 1 : at + 4].tolist() == [detector.most_times, 5.0, 0.25]
+    for field, value in zip(wanted, fold.plan[at + 1 : at + 5].tolist(), strict=True):
+        assert value == changes.get(field, getattr(detector, field))
     assert fold.schema.feeling(signal, None).valence == -0.33
+
+
+def test_a_visit_that_the_next_event_concludes_stays_one_node() -> None:
+    steps = [(0, "loan_page", {"url": "/loan"}), form(5), *pages((60, "/home"))]
+    form_visit, home = told(*steps).nodes()
+    assert (form_visit.valence, home.valence) == (-0.4, 0.0)
+    viewed, searched = told(*views(0), search(60, "loan", 0)).nodes()
+    assert (viewed.valence, searched.valence) == (0.1, -0.4)
+
+
+def test_long_queries_about_different_things_are_not_alike() -> None:
+    one = "how do i change the delivery address of an order that has already shipped"
+    other = "why was my credit card charged twice for the same monthly subscription"
+    assert told(search(0, one), search(5, other)).fired("reformulation") == []
+    assert len(told(search(0, one), search(5, one + " to me")).fired("reformulation")) == 1
+
+
+def test_a_refund_that_is_asked_for_twice_is_late_once() -> None:
+    twice = [(0, "refund_request", {"refund_id": "a"}), (9, "refund_request", {"refund_id": "a"})]
+    assert len(told(*twice).fired("refund_delayed", 30 * DAY)) == 1
+
+
+def test_errors_far_apart_do_not_add_up_and_one_form_has_one_signal() -> None:
+    fold = Fold(signal_journey(form_errors=SignalRule(within_s=60)))
+    errors = [form(at, "field_error") for at in (0, 10, 200, 210)]
+    assert len(told(*errors, fold=fold).fired("form_errors")) == 1
+    apart = [form(0, "field_error"), form(50), form(100), form(150, "field_error")]
+    assert told(*apart, fold=fold).fired("form_errors") == []
+
+
+def test_a_settled_failure_is_switched_from_by_nobody_whatever_recovery_says() -> None:
+    fold = Fold(signal_journey(recovery=SignalRule(use=False)))
+    steps = [issue(0, "failure"), issue(60, "success"), issue(90, "contact")]
+    assert told(*steps, fold=fold).fired("channel_switch") == []
+
+
+def test_what_makes_a_neutral_signal_worse_is_evidence() -> None:
+    fold = Fold(signal_journey(wait_over=SignalRule(valence=0.0)))
+    [node] = told(ended(0, wait_s=300, announced_wait_s=60), fold=fold).nodes()
+    assert (node.valence, node.confidence) == (pytest.approx(-0.4), 0.5)
 
 
 def test_a_longer_window_finds_what_the_default_does_not() -> None:

@@ -91,13 +91,13 @@ def test_a_mistake_in_an_event_is_named(fields: dict[str, object], message: str)
     [
         ({"rage": SignalRule()}, "emotion.signals.rage: unknown signal"),
         ({"dwell": SignalRule()}, "no event brings it; map an event with role: view"),
-        ({"complaint": SignalRule(times=2)}, "this signal is taken as sent and has no threshold"),
-        ({"zero_result": SignalRule(times=2)}, "at most 1 are remembered"),
+        ({"zero_result": SignalRule(times=2)}, "zero_result does not read it; it reads within_s"),
+        ({"repeated_view": SignalRule(times=5)}, "at most 4 are remembered"),
     ],
 )
 def test_a_mistake_in_a_signal_is_named(signals: dict[str, SignalRule], message: str) -> None:
     journey = changed(
-        with_event(role="search"),
+        with_event(role="search", event="Extra"),
         emotion=EmotionRule(signals=signals),
     )
     assert any(message in error for error in errors(journey)), errors(journey)
