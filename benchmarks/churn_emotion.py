@@ -24,6 +24,7 @@ import msgspec
 import numpy as np
 
 from features.fold import Fold
+from nba.journey import JourneyFile
 from nba.journey_file import load_journey
 from nba.measurement.estimate import Undecided
 from training.dataset import TrainingSet, churn_set
@@ -35,6 +36,7 @@ from training.world import World, WorldConfig
 from training.world_history import RandomPolicy
 
 ROOT = Path(__file__).parents[1]
+LEFT_OUT = ("closing_viewed", "account_closed")  # of the bank: kinds that say she is leaving
 SETS = {
     "profile": ("profile",),
     "counts": ("profile", "counts"),
@@ -68,8 +70,30 @@ def main() -> None:
 def bank(seed: int, emotion_effect: float, customers: int, days: float) -> History:
     """A simulated bank's log under a random policy."""
     config = WorldConfig(customers=customers, days=days, seed=seed, emotion_effect=emotion_effect)
-    fold = Fold(load_journey(ROOT / "examples" / "bank" / "journey.yaml"))
+    fold = Fold(without_the_end(load_journey(ROOT / "examples" / "bank" / "journey.yaml")))
     return history_of(fold, events_from(World(config).play(RandomPolicy(seed))))
+
+
+def without_the_end(journey: JourneyFile) -> JourneyFile:
+    """The journey in which nothing is felt at touchpoints where the relationship ends."""
+    ends = ending(journey)
+    events = [
+        msgspec.structs.replace(mapping, touchpoint=None, valence=None)
+        if mapping.touchpoint in ends
+        else mapping
+        for mapping in journey.events
+    ]
+    return msgspec.structs.replace(journey, events=events)
+
+
+def ending(journey: JourneyFile) -> set[str]:
+    """The touchpoints of the stages in which the relationship ends."""
+    return {
+        touchpoint.id
+        for _, _, stage in journey.stages()
+        if stage.leaving
+        for touchpoint in stage.touchpoints
+    }
 
 
 def public(name: str, data: Path) -> dict[str, float | str]:
@@ -114,17 +138,10 @@ def columns_of(data: TrainingSet, history: History, name: str) -> TrainingSet:
     """The training set with the columns of one of the sets."""
     schema = history.fold.schema
     signals = set(schema.signals)
-    ends = {
-        touchpoint.id
-        for _, _, stage in schema.journey.stages()
-        if stage.leaving
-        for touchpoint in stage.touchpoints
-    }
-    leaving = {mapping.id for mapping in schema.journey.events if mapping.touchpoint in ends}
 
     def belongs(column: str) -> str:
         space = column.split(".")[0]
-        if space in leaving or space == "journey":
+        if space in LEFT_OUT or space == "journey":
             return "left out"
         if space in ("traits", "customer"):
             return "profile"

@@ -33,6 +33,7 @@ from nba.journey import NODE_MINUTES
 _NODE_S = NODE_MINUTES * 60.0
 _RETAINED = (0.70, 0.88, 0.95)  # of each EWMA, per node
 _DECAY = -1.0 / (3.0 * DAY_S)  # the decayed sum halves in 3 days
+_NOTHING = 1e-9  # a sum of decimals this small is 0
 _MONTH_S = 30.0 * DAY_S
 
 
@@ -128,6 +129,8 @@ def emit_emotion(state, plan, as_of, out, at):  # type: ignore[no-untyped-def]
         evidenced += state[slot + 4] > 0.0
         position_sum += (step - centre) * last
     some = held > 0
+    if abs(total) < _NOTHING:
+        total = 0.0
     out[at] = total
     out[at + 1] = np.sign(total)
     out[at + 2] = total / held if some else np.nan
