@@ -13,24 +13,20 @@ from features.plan import KIND_TABLE, N_KINDS, compiled
 from nba.context import DAY_S, HALF_LIVES_DAYS
 
 WINDOWS = len(HALF_LIVES_DAYS)
-_MONTH, _WEEK = -1.0 / (30.0 * DAY_S), -1.0 / (7.0 * DAY_S)
-assert list(HALF_LIVES_DAYS.values()) == [1 / 24, 1.0, 7.0, 30.0]
+_HOUR, _, _WEEK, _MONTH = (-1.0 / (days * DAY_S) for days in HALF_LIVES_DAYS.values())
+assert HALF_LIVES_DAYS["7d"] == 7 * HALF_LIVES_DAYS["1d"]
 
 
 @compiled
 def decays(age):  # type: ignore[no-untyped-def]
     """What is left after `age` seconds, by half-life: an hour, a day, 7 days, 30 days.
 
-    A day's is the seventh power of a week's, an hour's the 24th of a day's: a few
-    multiplications for an exponential, exact to 2e-14.
+    A day's is the seventh power of a week's: four multiplications for an exponential.
     """
     week = np.exp2(age * _WEEK)
     squared = week * week
     day = squared * squared * squared * week
-    third = day * day * day
-    sixth = third * third
-    twelfth = sixth * sixth
-    return twelfth * twelfth, day, week, np.exp2(age * _MONTH)
+    return np.exp2(age * _HOUR), day, week, np.exp2(age * _MONTH)
 
 
 @compiled

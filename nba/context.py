@@ -92,6 +92,15 @@ class ContextSchema:
         """How an event or signal of this kind feels at this touchpoint."""
         return self._feelings.get((kind, touchpoint)) or self._feelings[kind, None]
 
+    def emotion_of(self, values: np.ndarray) -> dict[str, float | None]:
+        """The emotion columns of a row without their prefix, None where unknown."""
+        first = self.index[self.emotion[0]]
+        row = values[first : first + len(self.emotion)].tolist()
+        return {
+            name.split(".")[1]: None if value != value else value
+            for name, value in zip(self.emotion, row, strict=True)
+        }
+
     @cached_property
     def schema_hash(self) -> str:
         return _digest(

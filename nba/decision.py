@@ -106,7 +106,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     context_schema: str  # hash of the column names and the kernel's layout
     context_seq: int  # the log position up to which the context was folded
     nodes: tuple[FeltNode, ...] = ()  # what the emotion was made of, oldest first
+    emotion: dict[str, float | None] = {}  # its columns by name, None where unknown
     valences: str = "prior"  # version of the valences
+    words: str = "none"  # what read texts then: a model, untrained, or none where none is mapped
     bundle_id: str | None
     catalogue_version: str  # hash of the journey file
     policy: str

@@ -64,6 +64,7 @@ class Pipeline:
             for place in (action.touchpoint, *action.also_at)
         }
         self._version = self._journey.catalogue_version()
+        self.words = "none"  # what reads texts on the way in, for the record
         self._engagement = Engagement(self._journey)
         self._contact_policy = ContactPolicy(self._journey)
         self._arbitration = Arbitration(self._journey)
@@ -230,7 +231,9 @@ class Pipeline:
             context_schema=self._schema.schema_hash,
             context_seq=context.seq,
             nodes=context.nodes,
+            emotion=self._schema.emotion_of(context.values),
             valences=self._schema.table.version,
+            words=self.words,
             bundle_id=bundle_id,
             catalogue_version=self._version,
             policy=policy,

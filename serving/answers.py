@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-
 from features.nodes import Story
 from nba.context import STAGE, Context, ContextSchema
 from nba.decision import NO_ACTION, Candidate, Churn, Decision, Mode, Request
@@ -58,10 +56,9 @@ def to_request(body: DecideRequest) -> Request:
 
 
 def decide_answer(
-    decision: Decision, schema: ContextSchema, *, words: str | None, logged: bool = True
+    decision: Decision, schema: ContextSchema, *, logged: bool = True
 ) -> DecideAnswer:
-    """The answer to a channel. `words`: what reads texts, None where it is not known."""
-    row = np.frombuffer(decision.context, dtype="<f8")
+    """The answer to a channel."""
     chosen = [
         _chosen(decision, candidate, rank, schema)
         for rank, candidate in enumerate(decision.candidates, start=1)
@@ -81,20 +78,16 @@ def decide_answer(
         candidates=decision.candidates,
         filtered=decision.refused,
         churn=decision.churn,
-        emotion=emotion(schema, row) if decision.context_schema == schema.schema_hash else {},
-        emotion_parts=_parts(decision.nodes, decision.valences, words, decision.decided_at),
+        emotion=decision.emotion,
+        emotion_parts=_parts(
+            decision.nodes, decision.valences, decision.words, decision.decided_at
+        ),
         policy=decision.policy,
         model_version=decision.bundle_id,
         config_version=decision.catalogue_version,
         seed=decision.seed,
         logged=logged,
     )
-
-
-def emotion(schema: ContextSchema, row: np.ndarray) -> dict[str, float | None]:
-    """The emotion columns of a context row, without their prefix."""
-    named = {column: float(row[schema.index[column]]) for column in schema.emotion}
-    return {name.split(".")[1]: None if value != value else value for name, value in named.items()}
 
 
 def customer_answer(
@@ -116,7 +109,7 @@ def customer_answer(
         as_of=context.as_of,
         traits={name: named[f"traits.{name}"] for name in schema.traits},
         stage=stage if isinstance(stage, str) else None,
-        emotion=emotion(schema, context.values),
+        emotion=schema.emotion_of(context.values),
         emotion_parts=_parts(context.nodes, schema.table.version, words, context.as_of),
         churn=churn,
         context={name: value for name, value in named.items() if value is not None and value != 0},
@@ -138,9 +131,7 @@ def emotion_curve(
     )
 
 
-def _parts(
-    nodes: tuple[FeltNode, ...], valences: str, words: str | None, as_of: datetime
-) -> EmotionParts:
+def _parts(nodes: tuple[FeltNode, ...], valences: str, words: str, as_of: datetime) -> EmotionParts:
     age_s = (as_of - nodes[-1].at).total_seconds() if nodes else None
     return EmotionParts(valences=valences, words=words, age_s=age_s, nodes=nodes)
 

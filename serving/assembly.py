@@ -98,6 +98,7 @@ class House:
         StoreUnavailable.
         """
         self._reload_words()
+        self.decider.pipeline.words = self.words_read_by
         champion = self.log.alias(CHAMPION)
         if champion == self.champion and champion is not None:
             return False
@@ -114,6 +115,7 @@ class House:
             engine, why = self.engine, str(error)
         if engine is not self.engine:
             engine.customers.rebuild(self.engine.customers.known())
+        engine.decider.pipeline.words = self.words_read_by
         engine.decider.pipeline.take(scorer, why)
         self.engine = engine
         self.champion = champion

@@ -95,16 +95,16 @@ class Doors:
         """One decision. Raises InvalidInput, StoreUnavailable."""
         request = to_request(body)
         self.house.decider.pipeline.check(request)
-        schema, words = self.house.fold.schema, self.house.words_read_by
+        schema = self.house.fold.schema
         if body.dry_run:
             (decision,) = await asyncio.to_thread(self.house.rehearse, [request])
-            return decide_answer(decision, schema, words=words, logged=False)
+            return decide_answer(decision, schema, logged=False)
         answer = await self._decisions.submit(request)
         if isinstance(answer, StoreUnavailable):
             raise answer
         if answer.request is request:  # not an earlier answer to the same decision_request_id
             self._count(answer)
-        return decide_answer(answer, schema, words=words)
+        return decide_answer(answer, schema)
 
     async def feedback(self, body: FeedbackRequest) -> FeedbackAnswer:
         """Append an outcome. Raises InvalidInput, NotFound, StoreUnavailable."""
@@ -238,7 +238,7 @@ class Doors:
         decision = await asyncio.to_thread(self.house.log.decision, decision_id)
         if decision is None:
             raise NotFound(f"decision_id: {decision_id!r}: not in the log")
-        return _json(decide_answer(decision, self.house.fold.schema, words=None))
+        return _json(decide_answer(decision, self.house.fold.schema))
 
     async def _customer(self, request: HttpRequest) -> Response:
         customer_id = checked_id("customer_id", request.path_params["customer_id"])

@@ -135,9 +135,7 @@ class EmotionParts(msgspec.Struct, frozen=True, kw_only=True):
     """What the emotion is made of: the sum of the nodes' valences is its `sum` column."""
 
     valences: str  # `prior`, or the version of the learned table
-    words: (
-        str | None
-    )  # what reads texts: a model, `untrained` (they count as neutral), `none` mapped
+    words: str  # what reads texts: a model; `untrained`: they are neutral; `none` mapped
     age_s: float | None  # from the last node to this answer, in seconds
     nodes: tuple[FeltNode, ...]  # oldest first
 

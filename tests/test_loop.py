@@ -105,7 +105,7 @@ def test_the_loop_closes(tmp_path: Path) -> None:
     )
     [second] = house.decide([question])
     assert (second.mode, second.bundle_id) == (Mode.LIVE, bundle.bundle_id)
-    answer = decide_answer(second, house.fold.schema, words="none")
+    answer = decide_answer(second, house.fold.schema)
     assert not answer.fallback_used and answer.model_version == bundle.bundle_id
     assert {one.action_id for one in answer.candidates} == {"help_popup", NO_ACTION}
     assert sum(one.propensity for one in answer.candidates) == pytest.approx(1.0, abs=1e-12)

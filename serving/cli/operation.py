@@ -102,8 +102,7 @@ def decide(
         (decision,) = (house.rehearse if dry_run else house.decide)([request])
     finally:
         house.close()
-    words = house.words_read_by
-    answer = decide_answer(decision, house.fold.schema, words=words, logged=not dry_run)
+    answer = decide_answer(decision, house.fold.schema, logged=not dry_run)
     if json:
         print_json(answer)
         return

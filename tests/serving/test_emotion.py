@@ -93,7 +93,7 @@ def test_an_answer_says_what_its_emotion_is_made_of(worded: InProcess) -> None:
     assert parts["age_s"] == 3540.0
     assert worded.get("/customers/ada").json()["emotion_parts"] == parts
     stored = worded.get(f"/decisions/{answer['decision_id']}").json()
-    assert stored["emotion_parts"] == {**parts, "words": None}
+    assert stored == answer
 
 
 def test_the_curve_tells_each_signal_and_where_it_comes_from(worded: InProcess) -> None:
@@ -192,11 +192,13 @@ def test_learned_valences_come_with_the_bundle_and_contexts_are_those_of_the_log
         assert client.house.customers.known() == ["ada"]  # rebuilt before the first answer
         after = client.decide(dry_run=True)
         assert (after["emotion"]["last"], after["model_version"]) == (0.6, bundle_id)
+        told = client.decide(decision_request_id="r")
         [node] = after["emotion_parts"]["nodes"]
         assert node["source"] == "learned" and node["confidence"] == pytest.approx(0.875)
         assert after["emotion_parts"]["valences"] == learned().version
         assert client.house.fold.schema.kernel_hash != old.fold.schema.kernel_hash
         again = promote(client, bundle_with(ValenceTable()))
+        assert client.get(f"/decisions/{told['decision_id']}").json() == told
         assert client.house.reload() and client.decide(dry_run=True)["model_version"] == again
         assert client.decide(dry_run=True)["emotion"]["last"] == -0.8
 

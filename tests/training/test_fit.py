@@ -171,7 +171,7 @@ def test_a_bundle_of_another_journey_cannot_be_evaluated(bank: Bank) -> None:
 
 def test_a_promoted_bundle_is_in_the_store_under_its_alias(bank: Bank, registry: Registry) -> None:
     log = MemoryLog()
-    promoted = promote(registry, log, BANK.schema, which="1", alias=CHAMPION, now=NOON)
+    promoted = promote(registry, log, BANK.schema.journey, which="1", alias=CHAMPION, now=NOON)
     bundle_id = bank.training.bundle.bundle_id
     assert promoted == ("1", bundle_id)
     assert log.alias(CHAMPION) == bundle_id
@@ -187,10 +187,10 @@ def test_a_promoted_bundle_is_in_the_store_under_its_alias(bank: Bank, registry:
 )
 def test_an_incomplete_bundle_is_not_promoted(registry: Registry, which: str, refusal: str) -> None:
     log = MemoryLog()
-    promote(registry, log, BANK.schema, which="1", alias=CHAMPION, now=NOON)
+    promote(registry, log, BANK.schema.journey, which="1", alias=CHAMPION, now=NOON)
     before = log.alias(CHAMPION)
     with pytest.raises(InvalidBundle, match=refusal):
-        promote(registry, log, BANK.schema, which=which, alias=CHAMPION, now=NOON)
+        promote(registry, log, BANK.schema.journey, which=which, alias=CHAMPION, now=NOON)
     assert log.alias(CHAMPION) == before
     assert registry.load(CHAMPION)[0] == "1"
 
@@ -198,13 +198,13 @@ def test_an_incomplete_bundle_is_not_promoted(registry: Registry, which: str, re
 def test_a_bundle_of_another_journey_is_not_promoted(registry: Registry) -> None:
     log = MemoryLog()
     with pytest.raises(InvalidBundle, match="train and promote again"):
-        promote(registry, log, FOLD.schema, which="1", alias=CHAMPION, now=NOON)
+        promote(registry, log, FOLD.schema.journey, which="1", alias=CHAMPION, now=NOON)
     assert log.alias(CHAMPION) is None
 
 
 def test_an_unknown_version_is_not_promoted(registry: Registry) -> None:
     with pytest.raises(NotFound, match="run nba train first"):
-        promote(registry, MemoryLog(), BANK.schema, which="99", alias=CHAMPION, now=NOON)
+        promote(registry, MemoryLog(), BANK.schema.journey, which="99", alias=CHAMPION, now=NOON)
 
 
 def test_retraining_registers_a_challenger_with_its_pictures(
