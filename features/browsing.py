@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.memory import AGAIN, BEYOND, TIMES, WITHIN, again, fire, push, spend
+from features.memory import AGAIN, BEYOND, TIMES, WITHIN, fire, recur
 from features.plan import (
     CLICK,
     CLICKS,
@@ -88,32 +88,16 @@ def page_viewed(state, plan, row, page, trace):  # type: ignore[no-untyped-def]
         if returned and time - state[last + 1] < plan[SIGNALS + 5 * _QUICK_BACK + WITHIN]:
             seqs = (state[before + 2], state[last + 2], seq, 0.0)
             fire(state, plan, _QUICK_BACK, row["b"], time, time, 1.0, seqs, trace)
-    times = int(plan[SIGNALS + 5 * _PAGE_LOOP + TIMES])
-    within = plan[SIGNALS + 5 * _PAGE_LOOP + WITHIN]
-    found, a, b, c = again(state, PAGE, PAGES, page, time, within, times)
-    push(state, PAGE, PAGES, page, time, seq)
-    if found + 1 >= times > 0:
-        spend(state, PAGE, PAGES, page)
-        seqs = (a, b, c, seq)
-        fire(state, plan, _PAGE_LOOP, row["b"], time, time, 1.0, seqs, trace)
+    recur(state, plan, _PAGE_LOOP, PAGE, PAGES, page, row, trace)
 
 
 @compiled
 def item_viewed(state, plan, row, item, trace):  # type: ignore[no-untyped-def]
-    time = row["time"]
-    seq = float(row["seq"])
     state[DWELL] = 1.0
     state[DWELL + 1] = row["b"]
-    state[DWELL + 2] = time
-    state[DWELL + 3] = seq
-    times = int(plan[SIGNALS + 5 * _REPEATED_VIEW + TIMES])
-    within = plan[SIGNALS + 5 * _REPEATED_VIEW + WITHIN]
-    found, a, b, c = again(state, VIEW, VIEWS, item, time, within, times)
-    push(state, VIEW, VIEWS, item, time, seq)
-    if found + 1 >= times > 0:
-        spend(state, VIEW, VIEWS, item)
-        seqs = (a, b, c, seq)
-        fire(state, plan, _REPEATED_VIEW, row["b"], time, time, 1.0, seqs, trace)
+    state[DWELL + 2] = row["time"]
+    state[DWELL + 3] = row["seq"]
+    recur(state, plan, _REPEATED_VIEW, VIEW, VIEWS, item, row, trace)
 
 
 @compiled

@@ -69,3 +69,17 @@ def push(state, ring, size, key, time, seq):  # type: ignore[no-untyped-def]
     state[slot + 1] = time
     state[slot + 2] = seq
     state[ring] += 1.0
+
+
+@compiled
+def recur(state, plan, signal, ring, size, key, row, trace):  # type: ignore[no-untyped-def]
+    """Remember an event about `key`; where it makes `times` of them, fire and count anew."""
+    time = row["time"]
+    seq = float(row["seq"])
+    times = int(plan[SIGNALS + 5 * signal + TIMES])
+    within = plan[SIGNALS + 5 * signal + WITHIN]
+    found, a, b, c = again(state, ring, size, key, time, within, times)
+    push(state, ring, size, key, time, seq)
+    if found + 1 >= times > 0:
+        spend(state, ring, size, key)
+        fire(state, plan, signal, row["b"], time, time, 1.0, (a, b, c, seq), trace)

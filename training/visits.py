@@ -56,11 +56,6 @@ class Followed:
         return replace(self, valences=np.clip(summed, -1.0, 1.0))
 
 
-def visits_of(history: History) -> Visits:
-    """Every visit of the log, and after which of them customers left."""
-    return follow(history).visits()
-
-
 def follow(history: History) -> Followed:
     """The visits of the log and their outcomes.
 
