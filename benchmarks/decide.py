@@ -105,7 +105,7 @@ def measure(folder: Path, actions: int, rules: int, requests: int) -> dict[str, 
 
 def make_journey(actions: int, rules: int):  # type: ignore[no-untyped-def]
     """The bank's journey; with `actions`, as many on the web, under this many distinct rules."""
-    from nba.journey import Action
+    from nba.catalogue import Action
     from nba.journey_file import load_journey
 
     journey = load_journey(HERE.parent / "examples" / "bank" / "journey.yaml")

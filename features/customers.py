@@ -7,10 +7,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
 import numpy as np
 
 from features.fold import CustomerState, Fold
 from nba.context import Context
+from nba.ledger import Ledger
 from nba.stores.log import Log, Snapshot
 
 REBUILT_AT_ONCE = 500  # customers
@@ -77,18 +79,24 @@ class Customers:
         return states
 
     def _restored(self, customer_ids: Sequence[str]) -> dict[str, CustomerState]:
-        kernel = self._fold.schema.kernel_hash
+        kernel = self._fold.snapshot_hash
         return {
-            one: CustomerState(seq=s.seq, values=np.frombuffer(s.state, dtype="<f8").copy())
+            one: CustomerState(
+                seq=s.seq,
+                values=np.frombuffer(s.state, dtype="<f8").copy(),
+                ledger=msgspec.json.decode(s.ledger, type=Ledger),
+            )
             for one, s in self._log.snapshots(customer_ids, kernel).items()
+            if s.ledger
         }
 
     def _snapshot(self, customer_id: str, state: CustomerState) -> Snapshot:
         return Snapshot(
             customer_id=customer_id,
-            kernel=self._fold.schema.kernel_hash,
+            kernel=self._fold.snapshot_hash,
             seq=state.seq,
             state=state.values.astype("<f8").tobytes(),
+            ledger=msgspec.json.encode(state.ledger),
         )
 
     def _keep(self, states: dict[str, CustomerState]) -> None:

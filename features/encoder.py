@@ -12,8 +12,16 @@ import numpy as np
 
 from features.plan import CONTACT, EVENT, ROLE, ROW, SKETCH_BITS, TRAIT
 from nba.context import UNMAPPED, ContextSchema
-from nba.decision import NO_ACTION
-from nba.events import ACTION_DECIDED, IDENTIFY, TEXT_SCORE, Event, micros
+from nba.events import (
+    ACTION_ACTIVATED,
+    ACTION_DECIDED,
+    GOVERNING,
+    IDENTIFY,
+    NO_ACTION,
+    TEXT_SCORE,
+    Event,
+    micros,
+)
 from nba.feelings import Feeling, SurveyFeelings
 from nba.journey import EventMapping, Trait
 from nba.rule_facts import as_number
@@ -86,12 +94,12 @@ class Encoder:
         rows: list[Row] = []
         if event.name == IDENTIFY:
             rows += self._trait_rows(time, event.seq, properties)
-        elif event.name == ACTION_DECIDED:
+        elif event.name in (ACTION_DECIDED, ACTION_ACTIVATED):
             rows += self._contact_rows(time, event.seq, properties)
         target = self._match(event.name, properties)
         if target is not None:
             rows.append(self._event_row(time, event.seq, target, properties))
-        elif event.name not in (IDENTIFY, ACTION_DECIDED):
+        elif event.name not in (IDENTIFY, *GOVERNING):
             rows.append(_row(time, event.seq, EVENT, self._unmapped, -1))
         return rows
 
@@ -164,7 +172,7 @@ class Encoder:
 
     def _contact_rows(self, time: float, seq: int, properties: Mapping[str, Any]) -> list[Row]:
         action = properties.get("action_id")
-        if not isinstance(action, str) or action == NO_ACTION:
+        if not isinstance(action, str) or action == NO_ACTION or properties.get("deferred") is True:
             return []
         channel = properties.get("channel")
         if not isinstance(channel, str):

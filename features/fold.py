@@ -6,8 +6,10 @@ bit for bit.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -34,10 +36,14 @@ from features.plan import (
     TRACE_COLUMNS,
     plan_of,
 )
+from nba.catalogue import SubJourney
+from nba.contact_policy import ledger_rules
 from nba.context import Contact, Context, ContextSchema
 from nba.events import Event, from_micros, micros
 from nba.feelings import FeltNode
 from nba.journey import CONTACTS_KEPT, JourneyFile
+from nba.ledger import Ledger
+from nba.ledger_fold import LEDGER_VERSION, advance
 from nba.signals import AGENCIES, SURVEYS
 from nba.valences import ValenceTable
 
@@ -47,6 +53,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
 
     seq: int
     values: np.ndarray  # (Fold.size,) float64, never changed once it is here
+    ledger: Ledger = Ledger()
 
     @property
     def last_micros(self) -> int:
@@ -59,16 +66,31 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
 class Fold:
     """Everything that the kernel needs to know of a journey and of the valences in force."""
 
-    def __init__(self, journey: JourneyFile, table: ValenceTable | None = None) -> None:
+    def __init__(
+        self,
+        journey: JourneyFile,
+        table: ValenceTable | None = None,
+        earlier: Sequence[SubJourney] = (),
+    ) -> None:
+        """`earlier`: definitions of sub-journeys that customers may still be on."""
         self.schema = ContextSchema(journey, table)
         self.encoder = Encoder(self.schema)
         self.plan = plan_of(self.schema)
         self.size = int(self.plan[SIZE])
+        self.ledger_rules = ledger_rules(journey, earlier)
         self._touchpoints = [touchpoint.id for touchpoint in journey.touchpoints()]
         self._saying = {m.id for m in journey.events if m.text or m.role in SURVEYS}
         empty = np.empty(self.size)
         kernel.clear(empty, self.plan)
         self.empty = CustomerState(seq=0, values=empty)
+
+    @cached_property
+    def snapshot_hash(self) -> str:
+        """What a stored snapshot must have been made with."""
+        rules = msgspec.json.encode(
+            [LEDGER_VERSION, self.ledger_rules.horizon_s, sorted(self.ledger_rules.kinds)]
+        )
+        return f"{self.schema.kernel_hash}-{hashlib.sha256(rules).hexdigest()[:8]}"
 
     def advance(self, state: CustomerState, events: Sequence[Event]) -> CustomerState | None:
         """The state after `events`, all later in the log than the state.
@@ -79,20 +101,27 @@ class Fold:
         if not events:
             return state
         ordered = sorted(events, key=lambda event: (event.occurred_at, event.seq))
-        if micros(ordered[0].occurred_at) < state.last_micros:
+        if micros(ordered[0].occurred_at) < max(state.last_micros, state.ledger.at_micros):
             return None
         values = state.values.copy()
         rows = self.encoder.array(ordered)
         if len(rows):
             kernel.fold(values, self.plan, rows, untraced())
+        ledger = state.ledger
+        named = self.ledger_rules.kinds
+        for event in ordered:
+            kind = self.encoder.kind(event) if named else None
+            ledger = advance(ledger, event, kind, self.ledger_rules)
+        ledger = msgspec.structs.replace(ledger, at_micros=micros(ordered[-1].occurred_at))
         return CustomerState(
             seq=max(state.seq, max(event.seq for event in events)),
             values=values,
+            ledger=ledger,
         )
 
     def context(self, customer_id: str, state: CustomerState, now: datetime) -> Context:
         """The context at `now`, or at the last event where the log's clock is ahead."""
-        last = state.last_micros
+        last = max(state.last_micros, state.ledger.at_micros)
         as_of = now if last < 0 else max(now, from_micros(last))
         out = np.empty(len(self.schema.columns))
         seconds = micros(as_of) / 1e6
@@ -107,6 +136,7 @@ class Fold:
             values=out,
             contacts=self._contacts(state.values),
             nodes=self._nodes(settled if silent else state.values),
+            ledger=state.ledger,
         )
 
     def _contacts(self, values: np.ndarray) -> tuple[Contact, ...]:

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.bundle import Bundle
-from models.touchpoint import ACTION, action_rows, touchpoint_rows
+from models.touchpoint import ACTION, action_rows
 from models.trees import Trees
 from nba.arbitration import NO_ACTION_CODE
-from nba.context import Context, ContextSchema, offered_columns
-from nba.decision import NO_ACTION, Churn, Reason
+from nba.context import OFFERED, Context, ContextSchema, offered_columns
+from nba.decision import Churn, Reason
 from nba.errors import InvalidBundle
+from nba.events import NO_ACTION
 
 REASONS = 3  # contributions named in an answer
+ROWS = 8_192  # touchpoint rows in memory at a time, about
 
 
 class BundleScorer:
@@ -23,7 +25,8 @@ class BundleScorer:
     Raises InvalidBundle where the bundle was trained on other columns, or misses a model.
     """
 
-    def __init__(self, bundle: Bundle, schema: ContextSchema) -> None:
+    def __init__(self, bundle: Bundle, schema: ContextSchema, *, reasons: bool = True) -> None:
+        """Without `reasons` it scores alone, for simulations that nobody reads."""
         manifest = bundle.manifest
         if manifest.schema_hash != schema.schema_hash:
             raise InvalidBundle(
@@ -36,6 +39,7 @@ class BundleScorer:
         self.bundle_id = bundle.bundle_id
         self.learns_value = manifest.target == "value"
         self._horizon_days = manifest.horizon_days
+        self._explains = reasons
         self._churn: Trees = bundle.churn
         self._touchpoint: Trees = bundle.touchpoint
         self._schema = schema
@@ -49,15 +53,20 @@ class BundleScorer:
         self._actions = action_rows(schema.journey, manifest.actions, manifest.action_features)
 
     def touchpoint(self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]) -> np.ndarray:
-        blocks = [
-            self._rows(context, np.asarray(chosen, dtype=int))
-            for context, chosen in zip(contexts, codes, strict=True)
-            if len(chosen)
-        ]
-        return self._touchpoint.predict(np.vstack(blocks)) if blocks else np.empty(0)
+        found, begin, waiting = [], 0, 0
+        for n, chosen in enumerate(codes):
+            waiting += len(chosen)
+            if waiting >= ROWS:
+                found.append(self._predicted(contexts[begin : n + 1], codes[begin : n + 1]))
+                begin, waiting = n + 1, 0
+        found.append(self._predicted(contexts[begin:], codes[begin:]))
+        return np.concatenate(found)
 
     def churn(self, contexts: Sequence[Context]) -> list[Churn]:
         rows = _stack(contexts)
+        if not self._explains:
+            risks = self._churn.predict(rows).tolist()
+            return [Churn(risk=risk, horizon_days=self._horizon_days) for risk in risks]
         risks, shares = self._churn.explained(rows)
         codes = [NO_ACTION_CODE] * len(rows)
         whys = self._reasons(self._churn, rows, shares, codes, "the risk")
@@ -69,20 +78,34 @@ class BundleScorer:
     def touchpoint_reasons(
         self, contexts: Sequence[Context], codes: Sequence[int]
     ) -> list[tuple[Reason, ...]]:
-        rows = np.vstack(
-            [self._rows(c, np.array([code])) for c, code in zip(contexts, codes, strict=True)]
-        )
+        if not self._explains:
+            return [()] * len(codes)
+        rows = self._rows(contexts, [[code] for code in codes])
         shares = self._touchpoint.contributions(rows)[:, :-1]
         shares[:, self._action] = shares[:, self._own].sum(axis=1)
         shares[:, self._features] = 0.0
         score = "the value" if self.learns_value else "p_accept"
         return self._reasons(self._touchpoint, rows, shares, codes, score)
 
-    def _rows(self, context: Context, codes: np.ndarray) -> np.ndarray:
-        offered = offered_columns(context, self._n_actions)
-        offered = np.vstack([offered, [np.nan, 0.0]])[codes]
-        repeated = np.broadcast_to(context.values, (len(codes), len(context.values)))
-        return touchpoint_rows(repeated, offered, self._actions[codes])
+    def _predicted(self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]) -> np.ndarray:
+        return self._touchpoint.predict(self._rows(contexts, codes))
+
+    def _rows(self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]) -> np.ndarray:
+        """(n, n_columns) as `touchpoint_rows`, each row written once."""
+        rows = np.empty((sum(map(len, codes)), len(self._touchpoint.columns)))
+        own = rows.shape[1] - self._actions.shape[1]
+        offered_at = own - len(OFFERED)
+        end = 0
+        for context, chosen in zip(contexts, codes, strict=True):
+            if len(chosen) == 0:
+                continue
+            at = np.asarray(chosen, dtype=np.int64)
+            begin, end = end, end + len(at)
+            offered = np.vstack([offered_columns(context, self._n_actions), [np.nan, 0.0]])
+            rows[begin:end, :offered_at] = context.values
+            rows[begin:end, offered_at:own] = offered[at]
+            rows[begin:end, own:] = self._actions[at]
+        return rows
 
     def _reasons(
         self,

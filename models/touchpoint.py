@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nba.context import OFFERED
-from nba.decision import NO_ACTION
+from nba.events import NO_ACTION
 from nba.journey import JourneyFile
 
 ACTION = "action"

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nba.context import Context
-from nba.decision import Churn, Reason
+from nba.context import Context, ContextSchema
+from nba.decision import Candidate, Churn, Reason
+from nba.engagement import day, in_force
+from nba.facts import Population
 from nba.journey import JourneyFile
+from nba.rules import Names, parse_rule
+from nba.slate import Variants
+from nba.sub_journeys import Call
 
 NO_ACTION_CODE = -1  # stands for "leave the customer in peace" among action codes
+Floats = NDArray[np.float64]
 
 
 class Scorer(Protocol):
@@ -51,46 +59,191 @@ class Policy(Protocol):
 class Priorities(NamedTuple):
     """Candidates with their factors, arrays (n,); `no_action` is the last."""
 
-    codes: np.ndarray  # action codes, NO_ACTION_CODE last
-    p_accept: np.ndarray  # NaN where the value is learned, and for no_action
-    value_eur: np.ndarray
-    lever: np.ndarray
-    cost_eur: np.ndarray
-    priority: np.ndarray  # EUR
+    codes: NDArray[np.int64]  # action codes, NO_ACTION_CODE last
+    p_accept: Floats  # NaN where the value is learned, and for no_action
+    context_weight: Floats
+    value_eur: Floats
+    retention_eur: Floats
+    lever: Floats
+    cost_eur: Floats
+    annoyance_eur: Floats
+    priority: Floats  # EUR
+    because: tuple[tuple[str, ...], ...]  # ids of the weights, levers and steps in the factors
+
+
+class Moment(NamedTuple):
+    """What the factors of one customer's candidates depend on, beside the scores."""
+
+    weight: Floats  # (n_actions + 1,) product of the context weights that hold
+    because: Mapping[int, tuple[str, ...]]  # by action code
+    contacts: float  # of the last 7 days, decayed
+    churn_risk: float | None
+    today: date
 
 
 class Arbitration:
-    """priority = p_accept x context weight x value x lever - cost; the context weight is 1 so far.
+    """priority = p_accept x context weight x (value + retention) x lever - cost - annoyance.
 
-    `no_action` competes with its own declared value, or with its learned one.
+    retention = churn risk x what the action keeps of it x worth of a customer. The owner may switch
+    factors off. `no_action` competes with its own declared value, or with its learned one.
     """
 
-    def __init__(self, journey: JourneyFile) -> None:
-        self._value = np.array([*(a.value_eur for a in journey.actions), 0.0])
-        self._lever = np.array([*(a.lever for a in journey.actions), 1.0])
-        self._cost = np.array([*(a.cost_eur for a in journey.actions), 0.0])
+    def __init__(
+        self, journey: JourneyFile, schema: ContextSchema, variants: Variants, names: Names
+    ) -> None:
+        actions = journey.actions
+        self._value = np.array([*(a.value_eur for a in actions), 0.0])
+        self._cost = np.array([*(a.cost_eur for a in actions), 0.0])
+        self._keeps = np.array([*(a.keeps for a in actions), 0.0])
+        self._tiring = np.array([*(float(a.type != "transactional") for a in actions), 0.0])
         self._no_action_value = journey.no_action_value_eur
+        self._rules = journey.arbitration
+        self._off = frozenset(journey.arbitration.without)
+        self._contacts = [schema.index[f"contact.{c}.count_7d"] for c in journey.channels()]
+        self._codes = {action.id: code for code, action in enumerate(actions)}
+        first = np.unique(variants.code, return_index=True)[1]
+        self._weights = [
+            (one, parse_rule(one.when, names), np.flatnonzero(variants.mask(one)[first]))
+            for one in journey.weights
+        ]
+        self._levers = [
+            (one, day(one.begins), day(one.ends), np.flatnonzero(variants.mask(one)[first]))
+            for one in journey.levers
+        ]
+
+    def moments(
+        self,
+        population: Population,
+        contexts: Sequence[Context],
+        churns: Sequence[Churn | None],
+        *,
+        calls: Sequence[Mapping[str, Call]],
+        today: Sequence[date],
+    ) -> list[Moment]:
+        """Context weights and the like of each customer."""
+        held = [population.holds(rule) for _, rule, _ in self._weights]
+        moments = []
+        for n, context in enumerate(contexts):
+            weight = np.ones(len(self._value))
+            because: dict[int, tuple[str, ...]] = {}
+            for (one, _, codes), holds in zip(self._weights, held, strict=True):
+                if holds[n]:
+                    weight[codes] *= one.factor
+                    _note(because, codes, one.id)
+            for action, call in calls[n].items():
+                if action in self._codes:
+                    code = self._codes[action]
+                    weight[code] *= call.step.weight
+                    _note(because, [code], f"{call.sub_journey}.{call.step.id}")
+            contacts = float(sum(context.values[at] for at in self._contacts))
+            churn = churns[n]
+            risk = None if churn is None else churn.risk
+            moments.append(Moment(weight, because, contacts, risk, today[n]))
+        return moments
 
     def priorities(
-        self, codes: Sequence[int], scores: np.ndarray, *, learned_value: bool
+        self, codes: Sequence[int], scores: np.ndarray, moment: Moment, *, learned_value: bool
     ) -> Priorities:
         """Worth of each action code and of `no_action`.
 
         `scores`: p_accept per code, or with `learned_value` EUR per code and for no_action.
         """
-        every = np.array([*codes, NO_ACTION_CODE])
+        every = np.array([*codes, NO_ACTION_CODE], dtype=np.int64)
+        ones = np.ones(len(every))
         p_accept = np.full(len(every), np.nan)
-        value, lever, cost = self._value[every], self._lever[every], self._cost[every]
+        value = ones if "value" in self._off else self._value[every]
+        retention = self._retention(moment)[every]
+        weight = ones if "context_weight" in self._off else moment.weight[every]
+        lever, because = self._lever(every, moment)
+        cost = self._cost[every] * ("cost" not in self._off)
+        annoyance = self._tiring[every] * moment.contacts * self._rules.annoyance_eur
+        annoyance = annoyance * ("annoyance" not in self._off)
         if learned_value:
             value = np.asarray(scores, dtype=float).copy()
-            priority = value * lever - cost
+            retention = np.zeros(len(every))
+            priority = value * weight * lever - cost - annoyance
+            value[-1] += self._no_action_value
+            priority[-1] = value[-1]
         else:
-            p_accept[:-1] = scores
+            p_accept[:-1] = 1.0 if "p_accept" in self._off else scores
             priority = np.zeros(len(every))
-            priority[:-1] = (p_accept * value * lever - cost)[:-1]
-        value[-1] += self._no_action_value
-        priority[-1] += self._no_action_value
-        return Priorities(every, p_accept, value, lever, cost, priority)
+            worth = p_accept * weight * (value + retention) * lever - cost - annoyance
+            priority[:-1] = worth[:-1]
+            value = value.copy()
+            value[-1] = priority[-1] = self._no_action_value
+        return Priorities(
+            *(every, p_accept, weight, value, retention, lever, cost, annoyance, priority, because)
+        )
+
+    def unscored(self, every: NDArray[np.int64]) -> Priorities:
+        """The candidates where nothing scores them: their declared factors, no priority."""
+        unknown, ones = np.full(len(every), np.nan), np.ones(len(every))
+        value = self._value[every]
+        value[-1] = self._no_action_value
+        none = np.zeros(len(every))
+        because = ((),) * len(every)
+        return Priorities(
+            *(every, unknown, ones, value, none, ones, self._cost[every], none, unknown, because)
+        )
+
+    def _retention(self, moment: Moment) -> Floats:
+        worth = self._rules.customer_value_eur
+        if "retention" in self._off or moment.churn_risk is None or worth == 0.0:
+            return np.zeros(len(self._keeps))
+        return moment.churn_risk * worth * self._keeps
+
+    def _lever(
+        self, every: NDArray[np.int64], moment: Moment
+    ) -> tuple[Floats, tuple[tuple[str, ...], ...]]:
+        lever = np.ones(len(self._value))
+        because = dict(moment.because)
+        for one, begins, ends, codes in self._levers:
+            if "lever" not in self._off and in_force(begins, ends, moment.today):
+                lever[codes] *= one.factor
+                _note(because, codes, one.id)
+        return lever[every], tuple(because.get(code, ()) for code in every.tolist())
+
+
+def _note(because: dict[int, tuple[str, ...]], codes: Any, name: str) -> None:
+    for code in codes:
+        because[int(code)] = (*because.get(int(code), ()), name)
+
+
+def candidates(
+    priorities: Priorities, probabilities: np.ndarray, names: Sequence[str]
+) -> tuple[Candidate, ...]:
+    """The candidates as a decision logs them, best first; `names` by code, no_action last."""
+    order = np.argsort(-priorities.priority, kind="stable")
+    columns = [column[order].tolist() for column in (*priorities[:-1], probabilities)]
+    because = [priorities.because[n] for n in order.tolist()]
+    return tuple(
+        Candidate(
+            action_id=names[code],
+            p_accept=None if p_accept != p_accept else p_accept,
+            context_weight=weight,
+            value_eur=value_eur,
+            retention_eur=retention_eur,
+            lever=lever,
+            cost_eur=cost_eur,
+            annoyance_eur=annoyance_eur,
+            priority=None if priority != priority else priority,
+            propensity=propensity,
+            because=why,
+        )
+        for (  # fmt: skip
+            code,
+            p_accept,
+            weight,
+            value_eur,
+            retention_eur,
+            lever,
+            cost_eur,
+            annoyance_eur,
+            priority,
+            propensity,
+            why,
+        ) in zip(*columns, because, strict=True)
+    )
 
 
 def draw(probabilities: np.ndarray, rng: np.random.Generator) -> int:

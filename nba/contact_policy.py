@@ -1,69 +1,290 @@
-"""ContactPolicy: what we must not do, however good the offer. Reason code: `contact_cap`."""
+"""Contact policy: what we must not do, however good the offer. Everything is read from the ledger.
+
+Caps hold under concurrent requests because the log takes a decision only on the ledger that it was
+made on, and only where the capacities that it uses have room (`Log.append_decisions`).
+
+Reason codes: `contact_cap`, `cool_down`, `paused`, `quiet_hours`, `no_capacity`.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
 
-from nba.context import DAY_S, Context
-from nba.decision import Refused, Stage
-from nba.events import micros
-from nba.journey import CONTACTS_KEPT, JourneyFile
+import numpy as np
+
+from nba.assignment import among
+from nba.catalogue import Capacity, Pause, Per, SubJourney
+from nba.context import DAY_S
+from nba.course import HOUR_S, SIGNS
+from nba.decision import Lifted, Stage, Use
+from nba.journey import JourneyFile
+from nba.ledger import Ledger, LedgerRules, Touch
+from nba.quiet import Quiet, QuietPolicy, period
+from nba.slate import Mask, Scope, Slate, Variants
+
+GONE = "-"  # what an action that has left the journey file is counted under
+ON_ITS_WAY_S = 900.0  # a contact counts as shown so long, until it is known whether it was
+
+
+class Limit(NamedTuple):
+    """A cap, or a cool-down: at most `times` within `window_s`."""
+
+    id: str
+    code: str
+    times: int
+    window_s: float
+    per: Per
+    on: str
+    mask: Mask  # the variants that it concerns
+    counts: Callable[[Touch], bool]  # whose contacts it counts
+    lifted_share: float
+
+
+class Limited(NamedTuple):
+    """What the policy leaves open for a drawn action."""
+
+    lifted: list[Lifted]
+    not_before: dict[int, datetime]  # by action code
+
+
+def ledger_rules(journey: JourneyFile, earlier: Iterable[SubJourney] = ()) -> LedgerRules:
+    """How far the ledger has to look back, and at which kinds of event.
+
+    `earlier`: definitions of sub-journeys that customers may still be on.
+    """
+    policy, sub_journeys = journey.contact_policy, [*journey.sub_journeys, *earlier]
+    spans = [DAY_S]
+    spans += [cap.days * DAY_S for cap in policy.caps]
+    spans += [one.hours * HOUR_S for one in policy.cool_downs]
+    spans += [(pause.days + pause.pause_days) * DAY_S for pause in policy.pauses]
+    spans += [one.time_out_days * DAY_S for one in sub_journeys]
+    named = {cap.on for cap in policy.caps} | {one.after for one in policy.cool_downs}
+    for one in sub_journeys:
+        named |= {step.done for step in one.steps} | ({one.goal} if one.goal else set())
+    return LedgerRules(max(spans), frozenset(named - set(SIGNS)))
 
 
 class ContactPolicy:
-    """The owner's cap on contacts, read from the contacts that the context keeps.
+    """The owner's caps, cool-downs, pauses, quiet hours and capacities."""
 
-    Every decision that draws an action is a contact. The cap holds under concurrent requests
-    because the log takes a decision only on the context that it was made on
-    (`Log.append_decisions`).
-    """
-
-    def __init__(self, journey: JourneyFile) -> None:
-        self._cap = journey.cap
-        self._actions = journey.actions
-        channels = journey.channels()
-        self._channel_of = [channels.index(action.channel) for action in journey.actions]
-        exempt = set(journey.cap.exempt) if journey.cap else set()
-        self._exempt = {code for code, a in enumerate(journey.actions) if a.id in exempt}
-
-    def allowed(self, codes: Sequence[int], context: Context) -> tuple[list[int], list[Refused]]:
-        """The actions for which one more contact stays within the cap."""
-        cap = self._cap
-        if cap is None:
-            return list(codes), []
-        since = micros(context.as_of) / 1e6 - cap.days * DAY_S
-        counted = [
-            contact
-            for contact in context.contacts
-            if contact.at_s > since and contact.action not in self._exempt
-        ]
-        # the contacts that the context keeps may not reach back to the window's beginning: then
-        # nothing more is allowed, rather than a count that is too low
-        full = len(context.contacts) == CONTACTS_KEPT and context.contacts[0].at_s > since
-        by_action = Counter(contact.action for contact in counted)
-        by_channel = Counter(contact.channel for contact in counted)
-        kept: list[int] = []
-        refused: list[Refused] = []
-        for code in codes:
-            if cap.per == "action":
-                made = by_action[code]
-            elif cap.per == "channel":
-                made = by_channel[self._channel_of[code]]
-            else:
-                made = len(counted)
-            if code in self._exempt or (made < cap.times and not full):
-                kept.append(code)
-                continue
-            detail = f"{made} contacts per {cap.per} in {cap.days:g} days, at most {cap.times}"
-            if made < cap.times:
-                detail = f"at least {CONTACTS_KEPT} contacts of all kinds in {cap.days:g} days"
-            refused.append(
-                Refused(
-                    action_id=self._actions[code].id,
-                    stage=Stage.CONTACT_POLICY,
-                    rule="contact_cap",
-                    detail=detail,
-                )
+    def __init__(self, journey: JourneyFile, variants: Variants) -> None:
+        self._variants = variants
+        self._actions = {action.id: action for action in journey.actions}
+        policy = journey.contact_policy
+        self._exempt = variants.where(lambda action: action.type == "transactional")
+        self._counting = frozenset(a.id for a in journey.actions if a.type != "transactional")
+        self._limits = [
+            Limit(
+                *(cap.id, "contact_cap", cap.times, cap.days * DAY_S, cap.per, cap.on),
+                *(self._bound(cap), self._counts(cap), cap.lifted_share),
             )
-        return kept, refused
+            for cap in policy.caps
+        ] + [
+            Limit(
+                *(one.id, "cool_down", 1, one.hours * HOUR_S, one.per, one.after),
+                *(self._bound(one), self._counts(one), one.lifted_share),
+            )
+            for one in policy.cool_downs
+        ]
+        self._pauses = [(one, self._bound(one), self._counts(one)) for one in policy.pauses]
+        quiet = [(Quiet(one), self._bound(one)) for one in policy.quiet_hours]
+        self._quiet = QuietPolicy(quiet, variants)
+        self._capacities = [(one, variants.mask(one)) for one in policy.capacities]
+        cost = np.array([action.cost_eur for action in journey.actions])
+        self._cost_eur = cost[variants.code] if len(cost) else cost
+        self._places: dict[Per, dict[str, list[int]]] = {
+            "customer": {}, "channel": {}, "group": {}, "action": {}
+        }  # fmt: skip
+        for at, code in enumerate(variants.code.tolist()):  # the variants that are counted as one
+            for per, places in self._places.items():
+                places.setdefault(self._key(per, variants.ids[code]), []).append(at)
+
+    def concerned(self) -> Mask:
+        """What any cap, pause, quiet hour or capacity concerns."""
+        masks = [limit.mask for limit in self._limits] + [mask for _, mask, _ in self._pauses]
+        masks += [mask for _, mask in self._quiet.rules] + [mask for _, mask in self._capacities]
+        found = ~self._variants.everything
+        for mask in masks:
+            found = found | mask
+        return found
+
+    def limit(
+        self,
+        slate: Slate,
+        ledger: Ledger,
+        customer_id: str,
+        now_s: float,
+        local: datetime,
+        used: Mapping[str, float],
+    ) -> Limited:
+        """Strike what caps, pauses, quiet hours and capacities do not leave room for.
+
+        `local`: now on the customer's own clock. `used`: of each capacity in its present period.
+        """
+        lifted: list[Lifted] = []
+        for limit in self._limits:
+            self._hold(slate, limit, ledger, customer_id, now_s, lifted)
+        for pause, mask, counts in self._pauses:
+            self._pause(slate, pause, mask, counts, ledger, now_s, customer_id, lifted)
+        not_before = self._quiet.keep_still(slate, local)
+        for capacity, mask in self._capacities:
+            self._ration(slate, capacity, mask, used)
+        return Limited(lifted, not_before)
+
+    def uses(self, action_id: str, owners_clock: datetime) -> tuple[Use, ...]:
+        """What drawing this action takes of the capacities."""
+        code = self._variants.ids.index(action_id)
+        at = int(np.flatnonzero(self._variants.code == code)[0])
+        cost_eur = self._actions[action_id].cost_eur
+        return tuple(
+            Use(
+                capacity=capacity.id,
+                period=period(capacity.every, owners_clock),
+                amount=1.0 if capacity.unit == "contacts" else cost_eur,
+                most=capacity.most,
+            )
+            for capacity, mask in self._capacities
+            if mask[at]
+        )
+
+    def periods(self, owners_clock: datetime) -> list[tuple[str, str]]:
+        """The (capacity, period) that a decision has to know of."""
+        return [(one.id, period(one.every, owners_clock)) for one, _ in self._capacities]
+
+    def _bound(self, scope: Scope) -> Mask:
+        return self._variants.mask(scope) & ~self._exempt
+
+    def _counts(self, scope: Scope) -> Callable[[Touch], bool]:
+        codes = np.unique(self._variants.code[self._variants.mask(scope)]).tolist()
+        counted = frozenset(self._variants.ids[code] for code in codes) & self._counting
+        all_actions = scope.group is None and not scope.actions
+
+        def counts(touch: Touch) -> bool:
+            if touch.action in self._actions:
+                return touch.action in counted
+            # of an action that has left the journey file, she was contacted all the same
+            return all_actions and scope.channel in (None, touch.channel)
+
+        return counts
+
+    def _key(self, per: str, action_id: str) -> str:
+        if per == "customer":
+            return ""
+        action = self._actions.get(action_id)
+        if action is None:
+            return GONE
+        return {"channel": action.channel, "group": action.group or "", "action": action_id}[per]
+
+    def _touch_key(self, per: Per, touch: Touch) -> str:
+        return touch.channel if per == "channel" and touch.channel else self._key(per, touch.action)
+
+    def _made(self, limit: Limit, ledger: Ledger, since_s: float, now_s: float) -> Counter[str]:
+        if limit.on not in SIGNS:
+            times = sum(mark.kind == limit.on and mark.at_s > since_s for mark in ledger.marks)
+            return Counter(dict.fromkeys(self._places[limit.per], times))
+        made: Counter[str] = Counter()
+        for touch in ledger.touches:
+            at_s = touch.sign_s(limit.on)
+            if limit.on == "shown" and at_s is None and touch.counted:
+                at_s = touch.at_s if now_s - touch.at_s < ON_ITS_WAY_S else None
+            if at_s is not None and at_s > since_s and limit.counts(touch):
+                made[self._touch_key(limit.per, touch)] += 1
+        return made
+
+    def _hold(
+        self,
+        slate: Slate,
+        limit: Limit,
+        ledger: Ledger,
+        customer_id: str,
+        now_s: float,
+        lifted: list[Lifted],
+    ) -> None:
+        since_s = now_s - limit.window_s
+        # what was left out for lack of room may have been in the window: then nothing more is
+        # allowed, rather than a count that is too low
+        cut = ledger.cut_s is not None and ledger.cut_s > since_s
+        made = self._made(limit, ledger, since_s, now_s)
+        if not cut and max(made.values(), default=0) < limit.times:
+            return
+        places = self._places[limit.per]
+        for key in places if cut else [key for key in places if made[key] >= limit.times]:
+            times = made[key]
+            struck = [at for at in slate.among(places[key]) if limit.mask[at]]
+            if not struck:
+                continue
+            if among(f"lifted:{limit.id}", limit.lifted_share, customer_id):
+                codes = np.unique(self._variants.code[struck]).tolist()
+                ids = tuple(self._variants.ids[code] for code in codes)
+                lifted.append(Lifted(rule=limit.id, action_ids=ids))
+                continue
+            of = f" of {key}" if key else ""
+            detail = (
+                f"{times} times {limit.on}{of} in {_span(limit.window_s)}, at most {limit.times}"
+            )
+            if times < limit.times:
+                detail = f"more contacts in {_span(limit.window_s)} than the ledger holds"
+            slate.take_out(struck, Stage.CONTACT_POLICY, limit.code, limit.id, detail)
+
+    def _pause(
+        self,
+        slate: Slate,
+        pause: Pause,
+        mask: Mask,
+        counts: Callable[[Touch], bool],
+        ledger: Ledger,
+        now_s: float,
+        customer_id: str,
+        lifted: list[Lifted],
+    ) -> None:
+        times: defaultdict[str, list[float]] = defaultdict(list)
+        for touch in ledger.touches:
+            at_s = touch.sign_s(pause.after)
+            if at_s is not None and counts(touch):
+                times[self._touch_key(pause.per, touch)].append(at_s)
+        until_s = {key: end_s for key, at in times.items() if (end_s := _paused(pause, at)) > now_s}
+        for key, end_s in until_s.items():
+            places = self._places[pause.per].get(key, [])
+            at = [one for one in slate.among(places) if mask[one]]
+            if not at:
+                continue
+            if among(f"lifted:{pause.id}", pause.lifted_share, customer_id):
+                codes = np.unique(self._variants.code[at]).tolist()
+                ids = tuple(self._variants.ids[code] for code in codes)
+                lifted.append(Lifted(rule=pause.id, action_ids=ids))
+                continue
+            days = (end_s - now_s) / DAY_S
+            detail = (
+                f"{pause.after} {pause.times} times in {pause.days:g} days; "
+                f"paused for {days:.3g} more days"
+            )
+            slate.take_out(at, Stage.CONTACT_POLICY, "paused", pause.id, detail)
+
+    def _ration(
+        self, slate: Slate, capacity: Capacity, mask: Mask, used: Mapping[str, float]
+    ) -> None:
+        taken = used.get(capacity.id, 0.0)
+        amounts = 1.0 if capacity.unit == "contacts" else self._cost_eur
+        over = taken + amounts > capacity.most
+        unit = "contacts" if capacity.unit == "contacts" else "EUR"
+        detail = f"{taken:g} of {capacity.most:g} {unit} are taken this {capacity.every}"
+        slate.strike(mask & over, Stage.CONTACT_POLICY, "no_capacity", capacity.id, detail)
+
+
+def _paused(pause: Pause, at: list[float]) -> float:
+    """When the last pause that these outcomes bring is over, -inf without one."""
+    at.sort()
+    last = pause.times - 1
+    ends = [
+        at[n] + pause.pause_days * DAY_S
+        for n in range(last, len(at))
+        if at[n] - at[n - last] <= pause.days * DAY_S
+    ]
+    return max(ends, default=-np.inf)
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / DAY_S:g} days" if seconds >= DAY_S else f"{seconds / HOUR_S:g} hours"

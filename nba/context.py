@@ -6,28 +6,21 @@ The column order and its hash follow from the journey file alone; `features.fold
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from nba.events import micros
 from nba.feelings import Feeling, FeltNode, feelings_of
-from nba.journey import (
-    CONTACTS_KEPT,
-    NODE_MINUTES,
-    JourneyFile,
-    Trait,
-)
-from nba.rules import Boolean, Category, Names, NameType, Number
+from nba.journey import CONTACTS_KEPT, NODE_MINUTES, JourneyFile
+from nba.ledger import Ledger
 from nba.signals import PRIOR_VERSION
 from nba.valences import ValenceTable
 
 HALF_LIVES_DAYS = {"1h": 1 / 24, "1d": 1.0, "7d": 7.0, "30d": 30.0}
-FOLD_VERSION = 2  # raised when the fold's meaning changes
+FOLD_VERSION = 3  # raised when the fold's meaning changes
 UNMAPPED = "unmapped"  # the kind of every event that the journey file does not map
 STAGE = "journey.stage"
 
@@ -127,23 +120,6 @@ class ContextSchema:
         return bool(number) if column in self.booleans else float(number)
 
 
-def rule_names(journey: JourneyFile) -> Names:
-    """What a rule of an action may name: the context's columns and the request's facts."""
-    schema = ContextSchema(journey)
-    names: dict[str, NameType] = {column: Number() for column in schema.columns}
-    names[STAGE] = Category(tuple(schema.stages))
-    for prefix, declared in (("traits", journey.traits), ("request", journey.request)):
-        for name, trait in declared.items():
-            names[f"{prefix}.{name}"] = _name_type(trait)
-    return names
-
-
-def _name_type(trait: Trait) -> NameType:
-    if trait.type == "category":
-        return Category(tuple(trait.values or ()))
-    return Boolean() if trait.type == "boolean" else Number()
-
-
 def _digest(prefix: str, *parts: object) -> str:
     content = msgspec.json.encode(parts, order="deterministic")
     return f"{prefix}-{hashlib.sha256(content).hexdigest()[:16]}"
@@ -167,6 +143,18 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     values: np.ndarray  # (n_columns,) float64, NaN where unknown
     contacts: tuple[Contact, ...] = ()  # the last CONTACTS_KEPT, oldest first
     nodes: tuple[FeltNode, ...] = ()  # those that the emotion is made of, oldest first
+    ledger: Ledger = Ledger()
+
+    def contact_bytes(self) -> bytes:
+        """(n, 3) float64 little-endian: time, action and channel of each contact."""
+        rows = [(one.at_s, one.action, one.channel) for one in self.contacts]
+        return np.array(rows, dtype="<f8").tobytes()
+
+
+def contacts_from(data: bytes) -> tuple[Contact, ...]:
+    """What `Context.contact_bytes` wrote."""
+    rows = np.frombuffer(data, dtype="<f8").reshape(-1, 3).tolist()
+    return tuple(Contact(at_s=at, action=int(a), channel=int(c)) for at, a, c in rows)
 
 
 OFFERED = ("offered.days_since", "offered.times")
@@ -183,34 +171,3 @@ def offered_columns(context: Context, n_actions: int) -> np.ndarray:
             offered[contact.action, 0] = (as_of_s - contact.at_s) / DAY_S
             offered[contact.action, 1] += 1.0
     return offered
-
-
-class Facts(Mapping[str, Any]):
-    """What rules see of one customer and one request, by name; None where unknown."""
-
-    def __init__(
-        self, schema: ContextSchema, values: np.ndarray, request: Mapping[str, Any]
-    ) -> None:
-        self._schema = schema
-        self._values = values
-        self._request = request
-        self._seen: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._seen:
-            self._seen[name] = self._look_up(name)
-        return self._seen[name]
-
-    def _look_up(self, name: str) -> Any:
-        position = self._schema.index.get(name)
-        if position is not None:
-            return self._schema.value(name, self._values[position])
-        if name.startswith("request."):
-            return self._request.get(name[8:])
-        raise KeyError(name)
-
-    def __iter__(self) -> Any:
-        return iter(self._schema.columns)
-
-    def __len__(self) -> int:
-        return len(self._schema.columns)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+from msgspec.structs import replace
 
 from nba.context import Context
-from nba.decision import Decision, Request
+from nba.decision import Decision, Refused, Request
 from nba.errors import StoreUnavailable
+from nba.events import ACTION_ACTIVATED, ACTIVATION_PREFIX, NO_ACTION, Event
 from nba.pipeline import Pipeline
-from nba.stores.log import Log
+from nba.stores.log import Guarded, Log
 
 ATTEMPTS = 5  # in a row that may come to nothing because the customers' log moved meanwhile
 
@@ -22,6 +25,13 @@ class Contexts(Protocol):
         """The current context of each customer."""
 
 
+class Chance(NamedTuple):
+    """Where ids and seeds come from."""
+
+    new_id: Callable[[], str]
+    new_seed: Callable[[], int]
+
+
 class Decider:
     """Decisions on the log as it is now."""
 
@@ -30,21 +40,14 @@ class Decider:
         self._contexts = contexts
         self._log = log
 
-    def decide(
-        self,
-        requests: Sequence[Request],
-        now: datetime,
-        *,
-        new_id: Callable[[], str],
-        new_seed: Callable[[], int],
-    ) -> list[Decision]:
+    def decide(self, requests: Sequence[Request], now: datetime, chance: Chance) -> list[Decision]:
         """Decide and log each request; every answer is in the log when it is returned.
 
         A repeated request_id is answered with its first decision. Raises InvalidInput,
         StoreUnavailable.
         """
         decisions = []
-        for answer in self.decide_each(requests, now, new_id=new_id, new_seed=new_seed):
+        for answer in self.decide_each(requests, now, chance):
             if isinstance(answer, StoreUnavailable):
                 raise answer
             decisions.append(answer)
@@ -54,13 +57,14 @@ class Decider:
         self,
         requests: Sequence[Request],
         now: datetime,
-        *,
-        new_id: Callable[[], str],
-        new_seed: Callable[[], int],
+        chance: Chance,
+        wanted: Callable[[Request], bool] = lambda request: True,
     ) -> list[Decision | StoreUnavailable]:
         """`decide` for requests of several callers: what could be logged stays answered.
 
-        Raises InvalidInput before anything is logged, StoreUnavailable where nothing was.
+        Just before anything is logged, `wanted` says for whom it still matters; the others get a
+        StoreUnavailable. Raises InvalidInput before anything is logged, StoreUnavailable where
+        nothing was.
         """
         for request in requests:
             self.pipeline.check(request)
@@ -68,47 +72,132 @@ class Decider:
         fruitless = 0
         while fruitless < ATTEMPTS:
             open_ = [position for position in range(len(requests)) if position not in answers]
+            open_ = [position for position in open_ if wanted(requests[position])]
             if not open_:
                 break
             try:
-                asked = [requests[position] for position in open_]
-                drawn = self._drawn(asked, now, new_id, new_seed)
-                held = self._log.append_decisions(drawn)
+                drawn = self._drawn([requests[position] for position in open_], now, chance)
+                kept = [n for n, position in enumerate(open_) if wanted(requests[position])]
+                held = self._log.append_decisions([drawn[n] for n in kept])
             except StoreUnavailable:
                 if not answers:
                     raise
                 break
-            settled = {p: d for p, d in zip(open_, held, strict=True) if d is not None}
+            settled = {
+                open_[n]: decision
+                for n, decision in zip(kept, held, strict=True)
+                if decision is not None
+            }
             answers |= settled
             fruitless = 0 if settled else fruitless + 1
         unsettled = StoreUnavailable("the customer's log kept moving, or was lost; send it again")
         return [answers.get(position, unsettled) for position in range(len(requests))]
 
-    def draw(
-        self,
-        requests: Sequence[Request],
-        now: datetime,
-        *,
-        new_id: Callable[[], str],
-        new_seed: Callable[[], int],
-    ) -> list[Decision]:
+    def draw(self, requests: Sequence[Request], now: datetime, chance: Chance) -> list[Decision]:
         """Decide without logging: what `decide` appends, and what a dry run answers.
 
         Raises InvalidInput, StoreUnavailable.
         """
         for request in requests:
             self.pipeline.check(request)
-        return self._drawn(requests, now, new_id, new_seed)
+        return self._drawn(requests, now, chance)
 
-    def _drawn(
-        self,
-        requests: Sequence[Request],
-        now: datetime,
-        new_id: Callable[[], str],
-        new_seed: Callable[[], int],
+    def decide_places(
+        self, request: Request, placements: Sequence[str], now: datetime, chance: Chance
     ) -> list[Decision]:
+        """One decision a placement, in order, no action twice; each propensity is given those
+        before it. A `request_id` gets the placement's name appended.
+
+        Raises InvalidInput, StoreUnavailable.
+        """
+        decisions: list[Decision] = []
+        for placement in placements:
+            taken = tuple(one.action_id for one in decisions)
+            decisions += self.decide([at_place(request, placement, taken)], now, chance)
+        return decisions
+
+    def attend(self, customer_ids: Sequence[str], now: datetime, chance: Chance) -> list[Decision]:
+        """Bring these customers' sub-journeys up to `now`, and decide where a step addresses them.
+
+        What moved is in the log when this returns. A decision of this call may end a step: a call
+        after it goes on from there, until one finds nothing left to do. Raises StoreUnavailable.
+        """
+        sub_journeys = self.pipeline.governor.sub_journeys
+        if not sub_journeys:
+            return []
+        waiting = list(dict.fromkeys(customer_ids))
+        for _ in range(ATTEMPTS):
+            if not waiting:
+                break
+            requests = [Request(customer_id=one) for one in waiting]
+            contexts = self._contexts.of(waiting, now)
+            guarded = [
+                Guarded(
+                    customer_id=context.customer_id,
+                    seen_seq=context.seq,
+                    events=tuple(m.as_event(context.customer_id, context.as_of) for m in moves),
+                    timers=tuple(t for m in moves for t in m.timers(context.customer_id)),
+                )
+                for context, moves in self.pipeline.moves(requests, contexts)
+            ]
+            held = self._log.append_guarded(guarded) if guarded else []
+            waiting = [g.customer_id for g, ok in zip(guarded, held, strict=True) if not ok]
+        asked = []
+        for context in self._contexts.of(list(dict.fromkeys(customer_ids)), now):
+            for call, channel in sub_journeys.outbound(context.ledger, context.as_of)[:1]:
+                asked.append(
+                    Request(
+                        customer_id=context.customer_id,
+                        channel=channel,
+                        outbound=True,
+                        asked_for=call.step_key,
+                    )
+                )
+        answers = self.decide_each(asked, now, chance) if asked else []
+        return [answer for answer in answers if isinstance(answer, Decision)]
+
+    def activate(self, decision: Decision, now: datetime) -> tuple[Refused, ...]:
+        """Let a deferred decision count from now on; refused where a cap, a consent or a capacity
+        does not leave room any more. A second activation changes nothing.
+
+        Raises StoreUnavailable.
+        """
+        customer_id, action_id = decision.request.customer_id, decision.action_id
+        for _ in range(ATTEMPTS):
+            (context,) = self._contexts.of([customer_id], now)
+            touch = next(
+                (t for t in context.ledger.touches if t.decision_id == decision.decision_id), None
+            )
+            if touch is not None and touch.counted:
+                return ()
+            governor, used = self.pipeline.governor, self._used(context.as_of)
+            refused = governor.still_allowed(action_id, context, customer_id, used)
+            if refused:
+                return refused
+            uses = governor.uses(action_id, context.as_of)
+            event = activation(decision, context.as_of)
+            guarded = Guarded(
+                customer_id=customer_id, seen_seq=context.seq, events=(event,), uses=uses
+            )
+            if self._log.append_guarded([guarded])[0]:
+                return ()
+        raise StoreUnavailable("the customer's log kept moving; send the activation again")
+
+    def _drawn(self, requests: Sequence[Request], now: datetime, chance: Chance) -> list[Decision]:
         contexts = self._contexts.of([request.customer_id for request in requests], now)
-        return self.pipeline.run(requests, contexts, new_id=new_id, new_seed=new_seed)
+        return self.pipeline.run(
+            requests,
+            contexts,
+            new_id=chance.new_id,
+            new_seed=chance.new_seed,
+            used=self._used(now),
+        )
+
+    def _used(self, now: datetime) -> Mapping[str, float]:
+        """Of each capacity, what was taken of it in its present period."""
+        periods = self.pipeline.governor.periods(now)
+        found = self._log.used(periods) if periods else {}
+        return {capacity: found.get((capacity, period), 0.0) for capacity, period in periods}
 
     def _answered(self, requests: Sequence[Request]) -> dict[int, Decision]:
         """Positions of the requests whose request_id was answered before."""
@@ -118,3 +207,32 @@ class Decider:
             n: earlier.get((r.customer_id, r.request_id or "")) for n, r in enumerate(requests)
         }
         return {position: decision for position, decision in found.items() if decision is not None}
+
+
+def at_place(request: Request, placement: str, taken: tuple[str, ...]) -> Request:
+    """The part of a question about several placements that is about this one."""
+    key = request.request_id
+    return replace(
+        request,
+        placement=placement,
+        request_id=None if key is None else f"{key}/{placement}",
+        without=tuple(one for one in taken if one != NO_ACTION),
+    )
+
+
+def activation(decision: Decision, at: datetime) -> Event:
+    """The event from which on a deferred decision counts."""
+    properties = {"decision_id": decision.decision_id, "action_id": decision.action_id}
+    channel = decision.request.channel
+    if channel is not None:
+        properties["channel"] = channel
+    if decision.step:
+        properties["step"] = decision.step
+    return Event(
+        event_id=ACTIVATION_PREFIX + decision.decision_id,
+        customer_id=decision.request.customer_id,
+        name=ACTION_ACTIVATED,
+        occurred_at=at,
+        received_at=at,
+        properties=properties,
+    )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from nba.events import ACTION_DECIDED, DECISION_PREFIX, Event
+from nba.events import ACTION_DECIDED, DECISION_PREFIX, MOVE_PREFIX, NO_ACTION, Event
 from nba.feelings import FeltNode
+from nba.ledger import Ledger
 
-NO_ACTION = "no_action"
+ASK_AGAIN_S = 6 * 3_600.0  # an outbound step that came to nothing is tried again after that
 
 
 class Stage(StrEnum):
@@ -32,6 +34,7 @@ class Mode(StrEnum):
     LIVE = "live"  # scored by a bundle and drawn by the policy
     FALLBACK = "fallback"  # the owner's declared fallback, because a part was missing
     IMPORTED = "imported"  # taken by another system and read from its log
+    SHADOW = "shadow"  # decided beside another system, whose action the customer got
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,29 +46,101 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
+class Refused(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An action that a rule removed."""
 
     action_id: str
     stage: Stage
-    rule: str  # the reason code, listed in docs/reasons.md
+    code: str  # the reason code, listed in docs/reasons.md
+    rule: str  # the owner's rule that removed it: its id, or where it stands
     detail: str  # the fact that failed
 
 
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+class Use(msgspec.Struct, frozen=True, kw_only=True):
+    """What a decision takes of a capacity that all customers share."""
+
+    capacity: str
+    period: str  # the day, week or month, such as 2026-03-01, 2026-W09, 2026-03
+    amount: float  # contacts or EUR
+    most: float  # at the time of the decision
+
+
+class Timer(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment at which a customer's sub-journey is looked at again, whatever happens."""
+
+    timer_id: str  # names the step: the same step sets it once
+    customer_id: str
+    due_at: datetime
+
+
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer enters a sub-journey, comes to another step, or leaves it."""
+
+    name: str  # of the event
+    sub_journey: str
+    definition: str  # hash of the version that she is on
+    episode_id: str  # of this passage
+    number: int  # of the move within the passage, from 1
+    step: str = ""
+    exit: str = ""  # where she leaves: success, time_out, opt_out, overtaken, left, budget, done
+    held_out: bool = False
+    why: str = ""  # the fact that moved her
+    due: tuple[datetime, ...] = ()  # when the step is looked at again
+
+    def as_event(self, customer_id: str, at: datetime) -> Event:
+        """The event that the log appends."""
+        properties: dict[str, Any] = {
+            "sub_journey": self.sub_journey,
+            "definition": self.definition,
+            "episode_id": self.episode_id,
+            "step": self.step,
+            "why": self.why,
+        }
+        if self.exit:
+            properties["exit"] = self.exit
+        if self.held_out:
+            properties["held_out"] = True
+        return Event(
+            event_id=f"{MOVE_PREFIX}{self.episode_id}:{self.number}",
+            customer_id=customer_id,
+            name=self.name,
+            occurred_at=at,
+            received_at=at,
+            properties=properties,
+        )
+
+    def timers(self, customer_id: str) -> Iterator[Timer]:
+        """What wakes the step up."""
+        for nth, due_at in enumerate(self.due):
+            timer_id = f"{self.episode_id}:{self.number}:{nth}"
+            yield Timer(timer_id=timer_id, customer_id=customer_id, due_at=due_at)
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """An action that passed every rule, with its factors; `no_action` is one of them.
 
-    priority = p_accept x context_weight x value_eur x lever - cost_eur
+    priority = p_accept x context_weight x (value_eur + retention_eur) x lever
+               - cost_eur - annoyance_eur
     """
 
     action_id: str
     p_accept: float | None  # P(responds well | context, action); None: value_eur is learned
     context_weight: float
     value_eur: float
+    retention_eur: float = 0.0  # worth of the risk of leaving that a good response takes away
     lever: float
     cost_eur: float
+    annoyance_eur: float = 0.0  # price of one more contact on top of the recent ones
     priority: float | None  # EUR; None where nothing was scored
     propensity: float  # P(drawn | context, candidates), in [0, 1]; they sum to 1
+    because: tuple[str, ...] = ()  # ids of the weights, levers and steps that are in the factors
+
+
+class Lifted(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule that would have removed actions, and was lifted for this customer to be priced."""
+
+    rule: str
+    action_ids: tuple[str, ...]
 
 
 class Churn(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +160,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str | None = None  # the caller's key: the same key answers with the same decision
     candidates: tuple[str, ...] | None = None  # action ids to choose from; None: the catalogue
     facts: dict[str, Any] = {}
+    without: tuple[str, ...] = ()  # action ids drawn for other placements of the same question
+    deferred: bool = False  # it counts from its activation on, and not before
+    outbound: bool = False  # nobody asks: we address her
+    asked_for: str = ""  # the open step of a sub-journey for which we address her
+    baseline: str | None = None  # shadow mode: the action that the other system takes
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,22 +194,62 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     seed: int
     note: str | None = None  # why there is no action, or why the fallback was used
+    treatment_propensity: float = 1.0  # P(this treatment | the action was drawn)
+    not_before: datetime | None = None  # quiet hours: to be shown from then on
+    step: str = ""  # episode and step of the sub-journey that called for the action
+    moves: tuple[Move, ...] = ()  # in sub-journeys, before the draw
+    uses: tuple[Use, ...] = ()  # of shared capacities
+    used: dict[str, float] = {}  # what was taken of them before, as far as it was known
+    lifted: tuple[Lifted, ...] = ()
+    ledger: Ledger = Ledger()  # what the policies read
+    contacts: bytes = b""  # (n, 3) float64 little-endian: Context.contacts, which a model reads
+
+    @property
+    def delivered_by_us(self) -> bool:
+        """Whether the action goes out as a message of ours."""
+        return (
+            self.request.outbound and self.action_id != NO_ACTION and self.mode is not Mode.SHADOW
+        )
+
+    @property
+    def timers(self) -> tuple[Timer, ...]:
+        """What wakes up the steps that she has come to, and one that came to nothing."""
+        customer_id = self.request.customer_id
+        timers = [timer for move in self.moves for timer in move.timers(customer_id)]
+        if self.request.asked_for and self.action_id == NO_ACTION:
+            again_at = self.decided_at + timedelta(seconds=ASK_AGAIN_S)
+            timer_id = f"{self.request.asked_for}:{self.decision_id}"
+            timers.append(Timer(timer_id=timer_id, customer_id=customer_id, due_at=again_at))
+        return tuple(timers)
 
     def to_json(self) -> bytes:
         """Canonical JSON, the bytes that are logged and replayed."""
         return msgspec.json.encode(self, order="deterministic")
 
-    def as_event(self) -> Event:
-        """The event that the log appends beside the decision."""
+    def as_events(self) -> tuple[Event, ...]:
+        """The events that the log appends beside the decision; `Action Decided` is the last.
+
+        In shadow mode its action is the other system's: that is what the customer got.
+        """
+        shadow = self.mode is Mode.SHADOW
         properties: dict[str, Any] = {
             "decision_id": self.decision_id,
-            "action_id": self.action_id,
-            "propensity": self.propensity,
+            "action_id": (self.request.baseline or NO_ACTION) if shadow else self.action_id,
             "context_seq": self.context_seq,
         }
+        if shadow:
+            properties["shadow_action_id"] = self.action_id
+        else:
+            properties["propensity"] = self.propensity
         if self.request.channel is not None:
             properties["channel"] = self.request.channel
-        return Event(
+        if self.request.deferred:
+            properties["deferred"] = True
+        if self.step and not shadow:
+            properties["step"] = self.step
+        if self.request.asked_for:
+            properties["asked_for"] = self.request.asked_for
+        decided = Event(
             event_id=DECISION_PREFIX + self.decision_id,
             customer_id=self.request.customer_id,
             name=ACTION_DECIDED,
@@ -137,6 +257,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
             received_at=self.decided_at,
             properties=properties,
         )
+        customer_id = self.request.customer_id
+        return (*(move.as_event(customer_id, self.decided_at) for move in self.moves), decided)
 
 
 def decision_from_json(data: bytes | str) -> Decision:

@@ -25,15 +25,47 @@ EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-DECISION_PREFIX = "decision:"  # of the ids of the events that the log appends with decisions
+NO_ACTION = "no_action"  # the action id of leaving the customer in peace
+# of the ids of the events that the log itself appends
+DECISION_PREFIX = "decision:"
+MOVE_PREFIX = "sub-journey:"
+TIMER_PREFIX = "timer:"
+ACTIVATION_PREFIX = "activation:"
+EXPIRY_PREFIX = "expiry:"
+DELIVERY_PREFIX = "delivery:"
+OWN_PREFIXES = (
+    *(DECISION_PREFIX, MOVE_PREFIX, TIMER_PREFIX),
+    *(ACTIVATION_PREFIX, EXPIRY_PREFIX, DELIVERY_PREFIX),
+)
 IDENTIFY = "identify"  # an event whose properties are the customer's traits
 ACTION_DECIDED = "Action Decided"  # appended by the log with every decision
 ACTION_SHOWN = "Action Shown"
 ACTION_CLICKED = "Action Clicked"
 ACTION_ACCEPTED = "Action Accepted"
 ACTION_DISMISSED = "Action Dismissed"
+ACTION_ACTIVATED = "Action Activated"  # a deferred decision counts from here on
+ACTION_EXPIRED = "Action Expired"  # a decision that never reached her does not count
+ACTION_DELIVERED = "Action Delivered"  # the receipt of a message that we sent
+CONSENT_GIVEN = "Consent Given"  # properties: purpose, channel; without one: every
+CONSENT_WITHDRAWN = "Consent Withdrawn"
+CONTACT_SUPPRESSED = "Contact Suppressed"  # properties: channel, until
+CONTACT_RESUMED = "Contact Resumed"
+SUB_JOURNEY_ENTERED = "Sub-journey Entered"
+SUB_JOURNEY_MOVED = "Sub-journey Moved"
+SUB_JOURNEY_LEFT = "Sub-journey Left"
+TIMER_FIRED = "Timer Fired"
 TEXT_SCORE = "nba_text"  # the property under which the customer's words are scored on the way in
 REWARD_GIVEN = "Reward Given"  # an outcome that carries its own reward
+# events that only the log itself appends
+RESERVED = (
+    *(ACTION_DECIDED, ACTION_ACTIVATED, ACTION_EXPIRED, ACTION_DELIVERED),
+    *(SUB_JOURNEY_ENTERED, SUB_JOURNEY_MOVED, SUB_JOURNEY_LEFT, TIMER_FIRED),
+)
+# events about contacts and consent, and not about what she lived through
+GOVERNING = (
+    *RESERVED,
+    *(CONSENT_GIVEN, CONSENT_WITHDRAWN, CONTACT_SUPPRESSED, CONTACT_RESUMED),
+)
 ACTION_OUTCOMES = (ACTION_SHOWN, ACTION_CLICKED, ACTION_ACCEPTED, ACTION_DISMISSED)
 
 _CANONICAL = ("event_id", "customer_id", "name", "occurred_at", "received_at", "properties")
@@ -138,8 +170,8 @@ def parse_event(payload: object, received_at: datetime, *, trusted: bool = False
     if not trusted and TEXT_SCORE in properties:
         remedy = "reserved: the service reads the words itself; remove it"
         raise InvalidInput(f"properties.{TEXT_SCORE}", properties[TEXT_SCORE], remedy)
-    if not trusted and event_id.startswith(DECISION_PREFIX):
-        remedy = f"ids that begin with {DECISION_PREFIX!r} are the log's own"
+    if not trusted and event_id.startswith(OWN_PREFIXES):
+        remedy = f"ids that begin with {event_id.split(':')[0] + ':'!r} are the log's own"
         raise InvalidInput("event_id", event_id, remedy)
     return Event(
         event_id=event_id,

@@ -2,7 +2,8 @@
 
 It holds the map (scenes, journeys, stages, touchpoints), the mapping of events to touchpoints,
 the traits and request facts that rules may name, the actions with their rules, costs and values,
-the contact cap, how reward and churn are defined, and how the draw explores. `docs/journey.md`
+the policies that govern them (`nba.catalogue`), how reward and churn are defined, and how the draw
+explores. `docs/journey.md`
 explains each field; `docs/journey.schema.json` lets editors complete it.
 """
 
@@ -14,32 +15,27 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from nba.catalogue import (
+    Action,
+    ArbitrationRules,
+    Consent,
+    ContactRules,
+    EngagementRule,
+    Lever,
+    SubJourney,
+    TimeZoneRule,
+    Weight,
+)
 from nba.errors import InvalidInput, did_you_mean
+from nba.journey_fields import Identifier, NonNegative, Part, Positive, Share, Text, Valence
 from nba.signals import Agency, Detector, detectors_of
 
 FORMAT_VERSION = 1
 NODE_MINUTES = 30  # visits to one touchpoint within this time are one node
-CONTACTS_KEPT = 32  # contacts in the contact ring: a cap cannot look further back
-
-Identifier = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z][a-z0-9_]{0,62}$",
-        description="lower case, digits and underscores, starting with a letter",
-    ),
-]
-Text = Annotated[str, Meta(min_length=1, max_length=500)]
-Positive = Annotated[float, Meta(gt=0)]
-NonNegative = Annotated[float, Meta(ge=0)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-Valence = Annotated[float, Meta(ge=-1, le=1)]
+CONTACTS_KEPT = 32  # contacts in the contact ring, from which a model knows what was offered
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A mapping of the journey file; an unknown key is an error."""
-
-
-class Touchpoint(_Part, frozen=True):
+class Touchpoint(Part, frozen=True):
     """A place where customer and company meet."""
 
     id: Identifier
@@ -50,7 +46,7 @@ class Touchpoint(_Part, frozen=True):
     importance: Annotated[int, Meta(ge=1, le=4)] = 2  # 4 is a moment of truth
 
 
-class JourneyStage(_Part, frozen=True):
+class JourneyStage(Part, frozen=True):
     """A step of the customer's journey, in order."""
 
     id: Identifier
@@ -59,7 +55,7 @@ class JourneyStage(_Part, frozen=True):
     leaving: bool = False  # the stage in which the relationship ends; one is needed
 
 
-class Journey(_Part, frozen=True):
+class Journey(Part, frozen=True):
     """The bridge between a scene and its touchpoints."""
 
     id: Identifier
@@ -68,7 +64,7 @@ class Journey(_Part, frozen=True):
     actor: Literal["customer", "employee", "partner"] = "customer"  # emotion: customers' alone
 
 
-class Scene(_Part, frozen=True):
+class Scene(Part, frozen=True):
     """A situation in the customer's life."""
 
     id: Identifier
@@ -76,7 +72,7 @@ class Scene(_Part, frozen=True):
     name: Text | None = None
 
 
-class EventMapping(_Part, frozen=True):
+class EventMapping(Part, frozen=True):
     """An event by name, and by a condition on its properties; the first that holds counts."""
 
     id: Identifier  # the kind of event that the kernel counts
@@ -94,7 +90,7 @@ class EventMapping(_Part, frozen=True):
     outcome: Literal["positive", "negative"] | None = None  # its meaning for the decision it names
 
 
-class Trait(_Part, frozen=True):
+class Trait(Part, frozen=True):
     """A property of the customer, set by `identify` events, or a fact of the request."""
 
     type: Literal["number", "boolean", "category"]
@@ -114,38 +110,13 @@ class Trait(_Part, frozen=True):
             raise InvalidInput(field, value, "send a number or null")
 
 
-class Action(_Part, frozen=True):
-    """Something that we may do at a touchpoint, on a channel."""
-
-    id: Identifier
-    channel: Identifier
-    touchpoint: Identifier  # where it belongs
-    also_at: list[Identifier] = []  # further touchpoints of the same channel that can show it
-    name: Text | None = None
-    treatment: Text | None = None  # how it is rendered; passed on to the channel
-    value_eur: float = 0.0  # worth of one good response
-    cost_eur: NonNegative = 0.0  # of offering it once
-    lever: NonNegative = 1.0  # the owner's weight
-    eligible: str | None = None  # a rule over context, traits and request; none: everybody
-    features: dict[Identifier, float] = {}  # what the model may know of it
-
-
-class ContactCap(_Part, frozen=True):
-    """At most `times` contacts within `days`, counted as `per` says."""
-
-    times: Annotated[int, Meta(ge=1, le=CONTACTS_KEPT)]
-    days: Positive
-    per: Literal["action", "channel", "customer"] = "action"
-    exempt: list[Identifier] = []  # action ids that neither count nor are held back
-
-
-class Exploration(_Part, frozen=True):
+class Exploration(Part, frozen=True):
     """How the draw explores: epsilon of it is uniform over the candidates."""
 
     epsilon: Share = 0.1
 
 
-class RewardRule(_Part, frozen=True):
+class RewardRule(Part, frozen=True):
     """What is learned from: the outcomes of a decision within `window_days`.
 
     `response`: 1 where an event whose mapping says `outcome: positive` names the decision.
@@ -158,7 +129,7 @@ class RewardRule(_Part, frozen=True):
     minus: list[Identifier] = []  # for `value`: the kinds whose amounts are subtracted
 
 
-class ChurnRule(_Part, frozen=True):
+class ChurnRule(Part, frozen=True):
     """When a customer has left: at `event`, or after `horizon_days` without any of `inactive`."""
 
     horizon_days: Positive
@@ -167,7 +138,7 @@ class ChurnRule(_Part, frozen=True):
     every_days: Positive = 7.0  # spacing of the moments at which training asks
 
 
-class SignalRule(_Part, frozen=True):
+class SignalRule(Part, frozen=True):
     """What a deployment changes of a signal: thresholds of its detector, how it feels."""
 
     use: bool = True
@@ -180,14 +151,14 @@ class SignalRule(_Part, frozen=True):
     agency: Agency | None = None
 
 
-class EmotionRule(_Part, frozen=True):
+class EmotionRule(Part, frozen=True):
     """How emotion is read: the nodes that count, and changes of single signals."""
 
     nodes: Annotated[int, Meta(ge=2, le=50)] = 10
     signals: dict[str, SignalRule] = {}
 
 
-class JourneyFile(_Part, frozen=True):
+class JourneyFile(Part, frozen=True):
     """The whole file."""
 
     version: Literal[1]
@@ -198,10 +169,18 @@ class JourneyFile(_Part, frozen=True):
     emotion: EmotionRule = EmotionRule()
     traits: dict[Identifier, Trait] = {}
     request: dict[Identifier, Trait] = {}  # facts that a channel may send in `context`
+    segments: dict[Identifier, str] = {}  # rules by name: `segment.<name>` in other rules
     actions: list[Action] = []
+    engagement: list[EngagementRule] = []  # beside the actions' own rules
+    consents: dict[Identifier, Consent] = {}
+    contact_policy: ContactRules = ContactRules()
+    time_zone: TimeZoneRule = TimeZoneRule()
+    weights: list[Weight] = []
+    levers: list[Lever] = []
+    arbitration: ArbitrationRules = ArbitrationRules()
+    sub_journeys: list[SubJourney] = []
     no_action_value_eur: float = 0.0  # worth of leaving the customer in peace
     fallback: list[Identifier] = []  # action ids, tried in order when a part is missing
-    cap: ContactCap | None = None
     exploration: Exploration = Exploration()
     reward: RewardRule = RewardRule()
 
@@ -234,6 +213,6 @@ class JourneyFile(_Part, frozen=True):
         return found
 
     def catalogue_version(self) -> str:
-        """A hash of the whole content: what every decision names."""
-        content = msgspec.json.encode(self, order="deterministic")
+        """A hash of the whole content, the order of traits among it: what every decision names."""
+        content = msgspec.json.encode(self)
         return "catalogue-" + hashlib.sha256(content).hexdigest()[:16]

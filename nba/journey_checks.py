@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from keyword import iskeyword
 
-from nba.context import rule_names
-from nba.decision import NO_ACTION
+from nba.catalogue import Action
+from nba.catalogue_checks import check_catalogue, rule_error
+from nba.course import SIGNS
 from nba.emotion_checks import check_emotion
 from nba.errors import InvalidInput, did_you_mean
-from nba.journey import Action, JourneyFile, Touchpoint
-from nba.rules import PROPERTIES, Names, parse_rule
+from nba.events import NO_ACTION
+from nba.journey import JourneyFile, Touchpoint
+from nba.rules import PROPERTIES
 
 NAMESPACES = (
-    *("action", "contact", "customer", "emotion", "journey", "offered", "properties", "request"),
-    *("stage", "traits", "unmapped"),
+    *("action", "churn", "contact", "customer", "emotion", "journey", "offered", "properties"),
+    *("request", "segment", "stage", "sub_journey", "traits", "unmapped", "asked", *SIGNS),
 )
 
 
@@ -28,26 +30,7 @@ def check_journey(journey: JourneyFile) -> Iterator[InvalidInput]:
     yield from _reference_errors(journey)
     yield from _churn_errors(journey)
     yield from _reward_errors(journey)
-    yield from check_rules(journey, rule_names(journey))
-
-
-def check_rules(journey: JourneyFile, names: Names) -> Iterator[InvalidInput]:
-    """The rules of events over `properties.*`, those of actions over `names`."""
-    for i, mapping in enumerate(journey.events):
-        if mapping.when is not None:
-            yield from _rule_error(f"events[{i}].when", mapping.when, PROPERTIES)
-    for i, action in enumerate(journey.actions):
-        if action.eligible is not None:
-            yield from _rule_error(f"actions[{i}].eligible", action.eligible, names)
-
-
-def _rule_error(path: str, text: str, names: Names) -> Iterator[InvalidInput]:
-    try:
-        parse_rule(text, names)
-    except InvalidInput as error:
-        error.field = path
-        error.args = (f"{path}: {error.value}: {error.remedy}",)
-        yield error
+    yield from check_catalogue(journey)
 
 
 def _map_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
@@ -88,6 +71,9 @@ def _duplicates(ids: Iterable[tuple[str, str]]) -> Iterator[InvalidInput]:
 def _event_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     touchpoints = [touchpoint.id for touchpoint in journey.touchpoints()]
     yield from _duplicates((m.id, f"events[{i}]") for i, m in enumerate(journey.events))
+    for i, mapping in enumerate(journey.events):
+        if mapping.when is not None:
+            yield from rule_error(f"events[{i}].when", mapping.when, PROPERTIES)
     taken: dict[str, str] = {}  # event name -> the mapping without `when` that takes all of it
     rules: set[tuple[str, str]] = set()
     for i, mapping in enumerate(journey.events):
@@ -176,8 +162,6 @@ def _all_known(path: str, names: list[str], known: Iterable[str]) -> Iterator[In
 def _reference_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     actions = [action.id for action in journey.actions]
     yield from _all_known("fallback", journey.fallback, actions)
-    if journey.cap is not None:
-        yield from _all_known("cap.exempt", journey.cap.exempt, actions)
 
 
 def _churn_errors(journey: JourneyFile) -> Iterator[InvalidInput]:

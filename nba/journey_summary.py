@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from nba import catalogue_summary
 from nba.context import ContextSchema
 from nba.journey import JourneyFile
 
@@ -53,16 +54,28 @@ def summarise(journey: JourneyFile) -> list[Section]:
         ),
         Section(
             "Actions",
-            ("action", "channel", "touchpoint", "value_eur", "cost_eur", "lever", "for whom"),
+            ("action", "group", "type", "channel", "touchpoint", "value_eur", "cost_eur"),
             tuple(
                 (
-                    *(a.id, a.channel, a.touchpoint, f"{a.value_eur:g}", f"{a.cost_eur:g}"),
-                    *(f"{a.lever:g}", " ".join((a.eligible or "everybody").split())),
+                    *(a.id, a.group or "-", a.type, a.channel, a.touchpoint),
+                    *(f"{a.value_eur:g}", f"{a.cost_eur:g}"),
                 )
                 for a in journey.actions
             ),
         ),
-        Section("Limits", ("what", "rule"), tuple(_limits(journey))),
+        Section("Rules", catalogue_summary.RULES, tuple(catalogue_summary.rule_rows(journey))),
+        Section("Limits", catalogue_summary.LIMITS, tuple(catalogue_summary.limit_rows(journey))),
+        Section(
+            "Weights and levers",
+            catalogue_summary.WEIGHTS,
+            tuple(catalogue_summary.weight_rows(journey)),
+        ),
+        Section(
+            "Sub-journeys",
+            catalogue_summary.SUB_JOURNEYS,
+            tuple(catalogue_summary.sub_journey_rows(journey)),
+        ),
+        Section("Measures", ("what", "how"), tuple(_measures(journey))),
         Section("Warnings", ("where", "what"), tuple(_warnings(journey))),
     ]
     return [section for section in sections if section.rows]
@@ -99,11 +112,8 @@ def _map_rows(journey: JourneyFile) -> Iterator[tuple[str, ...]]:
             yield (*place, t.id, t.kind, t.channel, t.owner, str(t.importance))
 
 
-def _limits(journey: JourneyFile) -> Iterator[tuple[str, str]]:
-    cap, churn, reward = journey.cap, journey.churn, journey.reward
-    if cap is not None:
-        exempt = f", except {', '.join(cap.exempt)}" if cap.exempt else ""
-        yield "cap", f"at most {cap.times} within {cap.days:g} days per {cap.per}{exempt}"
+def _measures(journey: JourneyFile) -> Iterator[tuple[str, str]]:
+    churn, reward = journey.churn, journey.reward
     sign = churn.event or f"none of {', '.join(churn.inactive)}"
     yield "churn", f"{sign} within {churn.horizon_days:g} days, asked every {churn.every_days:g}"
     learned = "a positive outcome"
@@ -124,15 +134,11 @@ def _warnings(journey: JourneyFile) -> Iterator[tuple[str, str]]:
     for _, _, stage in journey.stages():
         if not mapped & {touchpoint.id for touchpoint in stage.touchpoints}:
             yield f"stage {stage.id}", "no event maps to its touchpoints: nobody is seen in it"
-    for action in journey.actions:
-        if action.eligible is None:
-            yield f"action {action.id}", "has no rule: everybody may get it"
     if not journey.actions:
         yield "actions", "none: every decision is no action"
     elif not any(mapping.outcome == "positive" for mapping in journey.events):
         yield "events", "none has outcome: positive, so nothing counts as a response"
-    if journey.actions and journey.cap is None:
-        yield "cap", "none: contacts are not limited"
+    yield from catalogue_summary.warnings(journey)
     if journey.actions and journey.exploration.epsilon == 0:
         yield "exploration", "epsilon is 0: what is never tried is never learned"
     if journey.reward.target == "response" and (journey.reward.events or journey.reward.minus):

@@ -1,42 +1,34 @@
 """The stages of a decision, in order, from a request and its context to the record.
 
-available -> eligibility -> applicability -> suitability -> consent -> contact policy -> score ->
-arbitrate -> draw. Applicability, suitability and consent have no rules of their own yet; their
-place is between eligibility and the contact policy. Nothing is read or written here: the same
-requests, contexts, ids and seeds give the same decisions, byte for byte.
+sub-journeys -> available -> eligibility -> applicability -> suitability -> consent -> contact
+policy -> score -> arbitrate -> draw. Nothing is read or written here: the same requests, contexts,
+readings, ids and seeds give the same decisions, byte for byte.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from nba.arbitration import Arbitration, Policy, Priorities, Scorer, draw
-from nba.contact_policy import ContactPolicy
-from nba.context import Context, ContextSchema, Facts
+from nba.arbitration import Arbitration, Policy, Priorities, Scorer, candidates, draw
+from nba.catalogue import SubJourney
+from nba.context import Context, ContextSchema
 from nba.decision import (
-    NO_ACTION,
-    Candidate,
     Churn,
     Decision,
     Mode,
+    Move,
     Reason,
-    Refused,
     Request,
 )
-from nba.engagement import Engagement
 from nba.errors import InvalidInput, did_you_mean
+from nba.events import NO_ACTION
+from nba.governor import Governed, Governor
 
-
-class Governed(NamedTuple):
-    """One request after the rules."""
-
-    request: Request
-    context: Context
-    codes: list[int]
-    refused: tuple[Refused, ...]
+BLIND = "blind"  # the policy of decisions that had to be taken without the customer's context
+NOTHING_USED: Mapping[str, float] = {}
 
 
 class Scored(NamedTuple):
@@ -48,10 +40,22 @@ class Scored(NamedTuple):
     churn: Churn | None
 
 
+class Drawn(NamedTuple):
+    """What came out of the draw."""
+
+    at: int  # among the candidates
+    seed: int
+    treatment: str | None
+    treatment_propensity: float
+
+
 class Pipeline:
     """One journey, one policy, and the scorer that was promoted last."""
 
-    def __init__(self, schema: ContextSchema, policy: Policy) -> None:
+    def __init__(
+        self, schema: ContextSchema, policy: Policy, earlier: Iterable[SubJourney] = ()
+    ) -> None:
+        """`earlier`: definitions of sub-journeys that customers may still be on."""
         self._scoring: tuple[Scorer | None, str] = (None, "no bundle is promoted")
         self._schema = schema
         self._policy = policy
@@ -65,9 +69,10 @@ class Pipeline:
         }
         self._version = self._journey.catalogue_version()
         self.words = "none"  # what reads texts on the way in, for the record
-        self._engagement = Engagement(self._journey)
-        self._contact_policy = ContactPolicy(self._journey)
-        self._arbitration = Arbitration(self._journey)
+        self.governor = Governor(schema, earlier)
+        self._arbitration = Arbitration(
+            self._journey, schema, self.governor.variants, self.governor.names
+        )
 
     def take(self, scorer: Scorer | None, why_none: str = "") -> None:
         """Score with this from now on; without a scorer, `why_none` goes into every answer."""
@@ -88,6 +93,9 @@ class Pipeline:
         for candidate in request.candidates or ():
             if candidate not in self._codes:
                 raise InvalidInput("candidates", candidate, did_you_mean(candidate, self._codes))
+        baseline = request.baseline
+        if baseline is not None and baseline not in self._names:
+            raise InvalidInput("shadow_of", baseline, did_you_mean(baseline, self._names))
         channels = self._journey.channels()
         if request.channel is not None and request.channel not in channels:
             raise InvalidInput("channel", request.channel, did_you_mean(request.channel, channels))
@@ -109,61 +117,91 @@ class Pipeline:
         *,
         new_id: Callable[[], str],
         new_seed: Callable[[], int],
+        used: Mapping[str, float] = NOTHING_USED,
     ) -> list[Decision]:
-        """Decide each request on its context."""
-        governed = [self._govern(r, c) for r, c in zip(requests, contexts, strict=True)]
+        """Decide each request on its context.
+
+        `used`: what was taken of each capacity in its present period.
+        """
         scorer, why_none = self._scoring
+        churns = [None] * len(requests) if scorer is None else scorer.churn(contexts)
+        governed, population = self.governor.govern(requests, contexts, churns, used)
         if scorer is None:
             return [self._fall_back(g, new_id(), new_seed(), why_none) for g in governed]
-        scored = self._score(scorer, governed)
-        chosen, seeds = [], []
-        for one in scored:
-            seeds.append(new_seed())
-            chosen.append(draw(one.probabilities, np.random.default_rng(seeds[-1])))
-        reasons = self._reasons(scorer, scored, chosen)
-        return [
-            self._decision(
-                one,
-                index,
-                why,
-                decision_id=new_id(),
-                seed=seed,
-                mode=Mode.LIVE,
-                policy=self._policy.name,
-                bundle_id=scorer.bundle_id,
-                note=self._why_no_action(one, index),
-            )
-            for one, index, why, seed in zip(scored, chosen, reasons, seeds, strict=True)
-        ]
-
-    def _govern(self, request: Request, context: Context) -> Governed:
-        codes, unavailable = self._engagement.available(request)
-        facts = Facts(self._schema, context.values, request.facts)
-        codes, not_eligible = self._engagement.eligible(codes, facts)
-        codes, capped = self._contact_policy.allowed(codes, context)
-        return Governed(request, context, codes, (*unavailable, *not_eligible, *capped))
-
-    def _score(self, scorer: Scorer, governed: Sequence[Governed]) -> list[Scored]:
-        contexts = [g.context for g in governed]
+        moments = self._arbitration.moments(
+            population,
+            contexts,
+            churns,
+            calls=[one.calls for one in governed],
+            today=[one.today for one in governed],
+        )
         codes = [[*g.codes, -1] if scorer.learns_value else g.codes for g in governed]
         flat = scorer.touchpoint(contexts, codes)
         ends = np.cumsum([len(chosen) for chosen in codes])
-        scored = []
-        for one, scores, churn in zip(
-            governed, np.split(flat, ends[:-1]), scorer.churn(contexts), strict=True
+        scored, drawn = [], []
+        for one, scores, moment, churn in zip(
+            governed, np.split(flat, ends[:-1]), moments, churns, strict=True
         ):
             priorities = self._arbitration.priorities(
-                one.codes, scores, learned_value=scorer.learns_value
+                one.codes, scores, moment, learned_value=scorer.learns_value
             )
             probabilities = self._policy.probabilities(priorities.priority)
             scored.append(Scored(one, priorities, probabilities, churn))
-        return scored
+            drawn.append(self._draw(scored[-1], new_seed()))
+        reasons = self._reasons(scorer, scored, drawn)
+        return [
+            self._decision(
+                one,
+                chosen,
+                why,
+                decision_id=new_id(),
+                mode=Mode.LIVE,
+                policy=self._policy.name,
+                bundle_id=scorer.bundle_id,
+                note=self._why_no_action(one, chosen.at),
+            )
+            for one, chosen, why in zip(scored, drawn, reasons, strict=True)
+        ]
+
+    def blind(
+        self, request: Request, context: Context, decision_id: str, seed: int, note: str
+    ) -> Decision:
+        """The owner's fallback where nothing can be known of the customer in time.
+
+        `context`: an empty one. Only what no rule, consent or limit concerns is left; else it is
+        no_action.
+        """
+        governed = self.governor.blind(request, context)
+        return self._fall_back(governed, decision_id, seed, note, policy=BLIND)
+
+    def moves(
+        self, requests: Sequence[Request], contexts: Sequence[Context]
+    ) -> list[tuple[Context, tuple[Move, ...]]]:
+        """Of these customers, those whose sub-journeys move now, with their moves in order."""
+        scorer, _ = self._scoring
+        churns = [None] * len(requests) if scorer is None else scorer.churn(contexts)
+        found = zip(contexts, self.governor.moves(requests, contexts, churns), strict=True)
+        return [(context, moves) for context, moves in found if moves]
+
+    def _draw(self, scored: Scored, seed: int) -> Drawn:
+        rng = np.random.default_rng(seed)
+        index = draw(scored.probabilities, rng)
+        code = int(scored.priorities.codes[index])
+        if code < 0:
+            return Drawn(index, seed, None, 1.0)
+        left = scored.governed.slate.treatments(code)
+        nth = int(rng.integers(len(left))) if len(left) > 1 else 0
+        return Drawn(index, seed, self._treatment(code, left[nth]), 1.0 / len(left))
+
+    def _treatment(self, code: int, variant: int) -> str | None:
+        treatment = self.governor.variants.treatments[variant]
+        return self._journey.actions[code].treatment if treatment is None else treatment.id
 
     def _reasons(
-        self, scorer: Scorer, scored: Sequence[Scored], chosen: Sequence[int]
+        self, scorer: Scorer, scored: Sequence[Scored], drawn: Sequence[Drawn]
     ) -> list[tuple[Reason, ...]]:
         """Of the drawn action; `no_action` has none, unless its value was learned."""
-        codes = [int(one.priorities.codes[i]) for one, i in zip(scored, chosen, strict=True)]
+        codes = [int(o.priorities.codes[d.at]) for o, d in zip(scored, drawn, strict=True)]
         explained = [n for n, code in enumerate(codes) if code >= 0 or scorer.learns_value]
         reasons: list[tuple[Reason, ...]] = [()] * len(scored)
         if explained:
@@ -173,26 +211,25 @@ class Pipeline:
                 reasons[n] = why
         return reasons
 
-    def _fall_back(self, governed: Governed, decision_id: str, seed: int, note: str) -> Decision:
+    def _fall_back(
+        self, governed: Governed, decision_id: str, seed: int, note: str, policy: str = "fallback"
+    ) -> Decision:
         """The owner's first fallback action that the rules allow, with propensity 1."""
-        codes = np.array([*governed.codes, -1])
+        codes = np.array([*governed.codes, -1], dtype=np.int64)
         allowed = [self._codes[name] for name in self._journey.fallback]
         allowed = [code for code in allowed if code in governed.codes]
         index = governed.codes.index(allowed[0]) if allowed else len(codes) - 1
-        unknown = np.full(len(codes), np.nan)
         probabilities = np.zeros(len(codes))
         probabilities[index] = 1.0
-        priorities = self._arbitration.priorities(
-            governed.codes, unknown[:-1], learned_value=False
-        )._replace(priority=unknown)
+        left = governed.slate.treatments(allowed[0]) if allowed else []
+        treatment = self._treatment(allowed[0], left[0]) if allowed else None
         return self._decision(
-            Scored(governed, priorities, probabilities, None),
-            index,
+            Scored(governed, self._arbitration.unscored(codes), probabilities, None),
+            Drawn(index, seed, treatment, 1.0),
             (),
             decision_id=decision_id,
-            seed=seed,
             mode=Mode.FALLBACK,
-            policy="fallback",
+            policy=policy,
             bundle_id=None,
             note=note,
         )
@@ -200,29 +237,30 @@ class Pipeline:
     def _decision(
         self,
         scored: Scored,
-        index: int,
+        drawn: Drawn,
         reasons: tuple[Reason, ...],
         *,
         decision_id: str,
-        seed: int,
         mode: Mode,
         policy: str,
         bundle_id: str | None,
         note: str | None,
     ) -> Decision:
         governed, priorities = scored.governed, scored.priorities
-        context = governed.context
-        code = int(priorities.codes[index])
-        action = None if code < 0 else self._journey.actions[code]
+        context, request = governed.context, governed.request
+        code = int(priorities.codes[drawn.at])
+        action_id = self._names[code]
+        call = governed.calls.get(action_id)
+        counts = code >= 0 and not request.deferred and request.baseline is None
         return Decision(
             decision_id=decision_id,
-            request=governed.request,
+            request=request,
             decided_at=context.as_of,
-            mode=mode,
-            action_id=NO_ACTION if action is None else action.id,
-            treatment=None if action is None else action.treatment,
-            propensity=float(scored.probabilities[index]),
-            candidates=self._candidates(priorities, scored.probabilities),
+            mode=mode if request.baseline is None else Mode.SHADOW,
+            action_id=action_id,
+            treatment=drawn.treatment,
+            propensity=float(scored.probabilities[drawn.at]),
+            candidates=candidates(priorities, scored.probabilities, self._names),
             refused=governed.refused,
             reasons=reasons,
             churn=scored.churn,
@@ -237,37 +275,17 @@ class Pipeline:
             bundle_id=bundle_id,
             catalogue_version=self._version,
             policy=policy,
-            seed=seed,
+            seed=drawn.seed,
             note=note,
-        )
-
-    def _candidates(
-        self, priorities: Priorities, probabilities: np.ndarray
-    ) -> tuple[Candidate, ...]:
-        order = np.argsort(-priorities.priority, kind="stable")
-        columns = (
-            priorities.codes,
-            priorities.p_accept,
-            priorities.value_eur,
-            priorities.lever,
-            priorities.cost_eur,
-            priorities.priority,
-            probabilities,
-        )
-        return tuple(
-            Candidate(
-                action_id=self._names[code],
-                p_accept=None if p_accept != p_accept else p_accept,
-                context_weight=1.0,
-                value_eur=value_eur,
-                lever=lever,
-                cost_eur=cost_eur,
-                priority=None if priority != priority else priority,
-                propensity=propensity,
-            )
-            for code, p_accept, value_eur, lever, cost_eur, priority, propensity in zip(
-                *(column[order].tolist() for column in columns), strict=True
-            )
+            treatment_propensity=drawn.treatment_propensity,
+            not_before=governed.not_before.get(code),
+            step="" if call is None else call.step_key,
+            moves=governed.moves,
+            uses=self.governor.uses(action_id, context.as_of) if counts else (),
+            used=dict(governed.used),
+            lifted=governed.lifted,
+            ledger=context.ledger,
+            contacts=context.contact_bytes(),
         )
 
     def _why_no_action(self, scored: Scored, index: int) -> str | None:

@@ -68,6 +68,8 @@ class Facts(Protocol):
 
 def as_number(value: object) -> float:
     """A finite or infinite float; NaN for what is not a number (booleans are not)."""
+    if type(value) is float:  # nearly always, and the abstract type is slow to ask
+        return value
     if isinstance(value, Real) and not isinstance(value, bool):
         try:
             return float(value)
@@ -120,4 +122,4 @@ def in_words(value: object, kind: Kind) -> str:
         return value if value.isidentifier() and value.isascii() else shown(value)
     if isinstance(value, bool) or kind == "boolean":
         return "true" if value else "false"
-    return f"{value:.6g}" if isinstance(value, Real) else shown(value)
+    return f"{value:.6g}" if isinstance(value, float | Real) else shown(value)

@@ -10,16 +10,17 @@ from typing import Any
 
 from nba.errors import InvalidInput, did_you_mean
 from nba.rule_facts import Boolean, Category, Kind, Names, Number, type_of
+from nba.rule_logic import is_contradiction, is_tautology
 from nba.rule_tree import (
     Arithmetic,
     Comparison,
     Condition,
     Constant,
     Fact,
+    Known,
     Not,
     Operand,
     Several,
-    is_contradiction,
 )
 
 MAX_CHARS = 2000
@@ -100,8 +101,8 @@ class _Parser:
         for part in parts:
             alike = isinstance(part, Several) and part.every is every
             flat += part.parts if alike and isinstance(part, Several) else [part]
-        if every and is_contradiction([part for part in flat if isinstance(part, Comparison)]):
-            raise self._constant(node, False)
+        if (is_contradiction if every else is_tautology)(flat):
+            raise self._constant(node, not every)
         return flat[0] if len(flat) == 1 else Several(every, tuple(flat))
 
     def _comparison(
@@ -114,7 +115,7 @@ class _Parser:
     ) -> Condition:
         op = _COMPARE.get(type(op_node))
         if op is None:
-            raise self._error(left_node, "compare with == or !=, not with is")
+            return self._known(left_node, op_node, right_node, depth)
         left = self._operand(left_node, depth)
         right = self._operand(right_node, depth, listed=op in ("in", "not in"))
         if op in ("in", "not in"):
@@ -132,6 +133,16 @@ class _Parser:
         if isinstance(left, Constant):
             left, op, right = right, _MIRROR[op], left
         return Comparison(left, op, right, kind)
+
+    def _known(
+        self, left_node: ast.expr, op_node: ast.cmpop, right_node: ast.expr, depth: int
+    ) -> Known:
+        if not (isinstance(right_node, ast.Constant) and right_node.value is None):
+            raise self._error(left_node, "compare with == or !=, not with is")
+        left = self._operand(left_node, depth)
+        if not isinstance(left, Fact):
+            raise self._error(left_node, "is None asks of a name whether it is unknown")
+        return Known(left, isinstance(op_node, ast.IsNot))
 
     def _common_kind(
         self, left_node: ast.expr, left: Operand, op: str, right_node: ast.expr, right: Operand
@@ -213,7 +224,7 @@ class _Parser:
         if isinstance(value, int | float):
             return self._finite(node, value)
         if value is None:
-            raise self._error(node, "leave None out: a missing fact makes its comparison false")
+            raise self._error(node, "ask with is None, or is not None, whether a fact is unknown")
         raise self._error(node, "write a number, a text, True or False")
 
     def _finite(self, node: ast.expr, value: float) -> Constant:

@@ -1,7 +1,8 @@
 """The parsed form of a rule, and its three readings: one customer, columns, words.
 
-Every comparison with a missing side is false, `!=` and `not in` included; `not`, `and` and `or`
-are two-valued on top. `holds` and `mask` must agree row by row: `tests/nba/test_rules.py`.
+Every comparison with a missing side is false, `!=` and `not in` included; whether a fact is missing
+is asked by `is None` alone. `not`, `and` and `or` are two-valued on top. `holds` and `mask` must
+agree row by row: `tests/nba/test_rules.py`.
 """
 
 from __future__ import annotations
@@ -189,6 +190,32 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """`fact is not None` where `known`, else `fact is None`."""
+
+    fact: Fact
+    known: bool
+
+    def holds(self, facts: Facts) -> bool:
+        return bool(is_known(self.fact.read(facts)) is self.known)
+
+    def compiled(self) -> Callable[[Facts], bool]:
+        return self.holds
+
+    def mask(self, columns: Columns, n: int) -> Mask:
+        return np.asarray(_all_known(self.fact.column(columns, n)) == self.known, dtype=np.bool_)
+
+    def why(self, facts: Facts, wanted: bool) -> str:
+        """Why this is not `wanted`; "" where it is."""
+        if self.holds(facts) is wanted:
+            return ""
+        return f"{self.fact} is {'unknown' if self.known is wanted else 'known'}"
+
+    def facts(self) -> Iterator[Fact]:
+        yield self.fact
+
+
+@dataclass(frozen=True, slots=True)
 class Not:
     """True where `part` is false, be it because a fact is missing."""
 
@@ -241,39 +268,9 @@ class Several:
             yield from part.facts()
 
 
-Condition: TypeAlias = Comparison | Not | Several
+Condition: TypeAlias = Comparison | Known | Not | Several
 
 
 def _all_known(values: Any) -> Any:
     """Where `values`, a column or a constant, is neither None nor NaN."""
     return operator.eq(values, values) & operator.ne(values, None)
-
-
-def is_contradiction(parts: list[Comparison]) -> bool:
-    """Whether no value of one operand passes all its comparisons with constants."""
-    by_operand: dict[Operand, list[tuple[str, Any]]] = {}
-    for part in parts:
-        if isinstance(part.right, Constant):
-            tests = by_operand.setdefault(part.left, [])
-            tests.append((part.op, part.right.value))
-            if part.kind == "boolean":
-                tests.append(("in", (0.0, 1.0)))
-    return any(_excludes_all(tests) for tests in by_operand.values())
-
-
-def _excludes_all(tests: list[tuple[str, Any]]) -> bool:
-    lows = [(value, op == ">") for op, value in tests if op in (">", ">=")]
-    highs = [(value, op == "<") for op, value in tests if op in ("<", "<=")]
-    allowed = [{value} for op, value in tests if op == "=="]
-    allowed += [set(value) for op, value in tests if op == "in"]
-    if allowed:
-        left = set.intersection(*allowed)
-        left = {v for v in left if all(v > low if strict else v >= low for low, strict in lows)}
-        left = {v for v in left if all(v < high if strict else v <= high for high, strict in highs)}
-        left -= {value for op, value in tests if op == "!="}
-        left -= {item for op, value in tests if op == "not in" for item in value}
-        return not left
-    if not lows or not highs:
-        return False
-    (low, low_strict), (high, high_strict) = max(lows), min(highs, key=lambda h: (h[0], not h[1]))
-    return bool(low > high or (low == high and (low_strict or high_strict)))

@@ -4,7 +4,8 @@
 
 A rule has comparisons (`< <= > >= == !=`, chains, `in` and `not in` a list of constants) joined
 by `and`, `or`, `not`; numbers may be added, subtracted, multiplied and divided; the name of a
-boolean is a condition by itself. Python's parser reads the text and nothing evaluates it.
+boolean is a condition by itself, and `x is None`, `x is not None` ask whether it is unknown.
+Python's parser reads the text and nothing evaluates it.
 
 A comparison with a missing fact is false, whatever its sign: `x == 1` and `x != 1` are both false
 where `x` is unknown, and so `not x == 1` is true there. Division by zero is missing. A value of

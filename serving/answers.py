@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from msgspec import structs
+
 from features.nodes import Story
 from nba.context import STAGE, Context, ContextSchema
-from nba.decision import NO_ACTION, Candidate, Churn, Decision, Mode, Request
+from nba.decision import Candidate, Churn, Decision, Mode, Refused, Request
 from nba.errors import InvalidInput
 from nba.events import (
     ACTION_ACCEPTED,
     ACTION_CLICKED,
     ACTION_DISMISSED,
     ACTION_SHOWN,
+    NO_ACTION,
     REWARD_GIVEN,
     Event,
     checked_id,
+    from_micros,
 )
 from nba.feelings import FeltNode
+from serving.replay import differences
 from serving.wire import (
     ChosenAction,
     CustomerAnswer,
@@ -29,6 +35,10 @@ from serving.wire import (
     EmotionParts,
     Factors,
     FeedbackRequest,
+    Filtered,
+    Option,
+    ReplayAnswer,
+    Standing,
 )
 
 OUTCOME_EVENTS = {
@@ -41,7 +51,7 @@ OUTCOME_EVENTS = {
 
 def to_request(body: DecideRequest) -> Request:
     """The domain's request. Raises InvalidInput."""
-    for name in ("customer_id", "channel", "placement", "decision_request_id"):
+    for name in ("customer_id", "channel", "placement", "decision_request_id", "shadow_of"):
         value = getattr(body, name)
         if value is not None:
             checked_id(name, value)
@@ -52,13 +62,18 @@ def to_request(body: DecideRequest) -> Request:
         request_id=body.decision_request_id,
         candidates=None if body.candidates is None else tuple(body.candidates),
         facts=body.context,
+        deferred=body.defer_activation,
+        baseline=body.shadow_of,
     )
 
 
 def decide_answer(
-    decision: Decision, schema: ContextSchema, *, logged: bool = True
+    decision: Decision, schema: ContextSchema, *, logged: bool = True, explain: bool = True
 ) -> DecideAnswer:
     """The answer to a channel."""
+    churn = decision.churn
+    if churn is not None and not explain:
+        churn = structs.replace(churn, reasons=())
     chosen = [
         _chosen(decision, candidate, rank, schema)
         for rank, candidate in enumerate(decision.candidates, start=1)
@@ -75,19 +90,47 @@ def decide_answer(
         known_customer=decision.known_customer,
         propensity=decision.propensity,
         note=decision.note,
-        candidates=decision.candidates,
-        filtered=decision.refused,
-        churn=decision.churn,
-        emotion=decision.emotion,
+        candidates=[option(one) for one in decision.candidates] if explain else [],
+        filtered=filtered(decision.refused) if explain else [],
+        churn=churn,
+        emotion=decision.emotion if explain else {},
         emotion_parts=_parts(
-            decision.nodes, decision.valences, decision.words, decision.decided_at
+            *(decision.nodes if explain else (), decision.valences, decision.words),
+            decision.decided_at,
         ),
         policy=decision.policy,
         model_version=decision.bundle_id,
         config_version=decision.catalogue_version,
         seed=decision.seed,
         logged=logged,
+        placement=decision.request.placement,
+        deferred=decision.request.deferred,
+        shadow_of=decision.request.baseline,
+        lifted=decision.lifted if explain else (),
+        sub_journeys=decision.moves,
     )
+
+
+def option(one: Candidate) -> Option:
+    """A candidate with its factors."""
+    return Option(
+        action_id=one.action_id,
+        p_accept=one.p_accept,
+        context_weight=one.context_weight,
+        value_eur=one.value_eur,
+        retention_eur=one.retention_eur,
+        lever=one.lever,
+        cost_eur=one.cost_eur,
+        annoyance_eur=one.annoyance_eur,
+        priority=one.priority,
+        propensity=one.propensity,
+        because=one.because,
+    )
+
+
+def filtered(refused: Sequence[Refused]) -> list[Filtered]:
+    """Actions that rules removed."""
+    return [Filtered(one.action_id, one.stage, one.code, one.rule, one.detail) for one in refused]
 
 
 def customer_answer(
@@ -114,6 +157,18 @@ def customer_answer(
         churn=churn,
         context={name: value for name, value in named.items() if value is not None and value != 0},
         decisions=[decision.decision_id for decision in decisions],
+        sub_journeys=[
+            Standing(
+                sub_journey=one.sub_journey,
+                step=one.step,
+                entered_at=from_micros(round(one.entered_s * 1e6)),
+                since=from_micros(round(one.since_s * 1e6)),
+                held_out=one.held_out,
+            )
+            for one in context.ledger.positions
+        ],
+        consents=list(context.ledger.said),
+        contacts=list(context.ledger.touches),
     )
 
 
@@ -131,6 +186,20 @@ def emotion_curve(
     )
 
 
+def replay_answer(logged: Decision, again: Decision) -> ReplayAnswer:
+    """Whether a decision came out the same again."""
+    one, other = logged.to_json(), again.to_json()
+    return ReplayAnswer(
+        decision_id=logged.decision_id,
+        equal=one == other,
+        logged_sha256=hashlib.sha256(one).hexdigest(),
+        replayed_sha256=hashlib.sha256(other).hexdigest(),
+        differs=[] if one == other else differences(logged, again),
+        model_version=logged.bundle_id,
+        config_version=logged.catalogue_version,
+    )
+
+
 def _parts(nodes: tuple[FeltNode, ...], valences: str, words: str, as_of: datetime) -> EmotionParts:
     age_s = (as_of - nodes[-1].at).total_seconds() if nodes else None
     return EmotionParts(valences=valences, words=words, age_s=age_s, nodes=nodes)
@@ -140,8 +209,11 @@ def feedback_event(body: FeedbackRequest, decision: Decision, now: datetime) -> 
     """The event that a feedback stands for. Raises InvalidInput."""
     if (body.outcome is None) == (body.reward is None):
         raise InvalidInput("outcome", body.outcome, "send either an outcome or a reward")
-    if body.action_id is not None and body.action_id != decision.action_id:
-        remedy = f"the decision drew {decision.action_id!r}"
+    # in shadow mode she got the other system's action
+    action_id = decision.request.baseline or decision.action_id
+    if body.action_id is not None and body.action_id != action_id:
+        who = "decision drew" if decision.request.baseline is None else "customer got"
+        remedy = f"the {who} {action_id!r}"
         raise InvalidInput("action_id", body.action_id, remedy)
     occurred_at = body.occurred_at or now
     if occurred_at.tzinfo is None:
@@ -149,7 +221,7 @@ def feedback_event(body: FeedbackRequest, decision: Decision, now: datetime) -> 
         raise InvalidInput("occurred_at", occurred_at.isoformat(), remedy)
     properties: dict[str, Any] = {
         "decision_id": decision.decision_id,
-        "action_id": decision.action_id,
+        "action_id": action_id,
     }
     if body.reward is not None:
         properties["reward"] = body.reward
@@ -174,6 +246,8 @@ def _chosen(
         treatment=decision.treatment,
         channel=action.channel if action else decision.request.channel or "",
         placement=decision.request.placement or (action.touchpoint if action else ""),
+        not_before=decision.not_before,
+        sub_journey=_step(decision.step),
         rank=rank,
         priority=candidate.priority,
         p_accept=candidate.p_accept,
@@ -183,11 +257,19 @@ def _chosen(
     )
 
 
+def _step(key: str) -> str | None:
+    """Sub-journey and step of a step's key, which also names the customer's passage."""
+    return f"{key.split(':', 1)[0]}.{key.rsplit('/', 1)[1]}" if key else None
+
+
 def _factors(candidate: Candidate) -> Factors:
     return Factors(
         p_accept=candidate.p_accept,
         context_weight=candidate.context_weight,
         value_eur=candidate.value_eur,
+        retention_eur=candidate.retention_eur,
         lever=candidate.lever,
         cost_eur=candidate.cost_eur,
+        annoyance_eur=candidate.annoyance_eur,
+        because=candidate.because,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,13 +12,14 @@ from typing import Any
 import httpx
 import msgspec
 
-from nba.errors import InvalidInput
+from nba.errors import InvalidInput, StoreUnavailable
 from serving.console import print_table
 from serving.server import free_port, is_free
 from serving.settings import Settings
-from serving.wire import DecideAnswer
+from serving.wire import DecideAnswer, DecisionsAnswer, ReplayAnswer
 
 EventJson = dict[str, Any]
+CONDUCTED_S = 20.0  # for the service to address a customer by itself
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +39,7 @@ def demo_settings(given: Settings, seed: int) -> Settings:
         remedy = "unset it: the demo plays on a private PostgreSQL in NBA_HOME"
         raise InvalidInput("NBA_DATABASE_URL", "set", remedy)
     port = given.port if is_free(given.host, given.port) else free_port(given.host)
-    return msgspec.structs.replace(given, port=port, seed=seed, workers=1)
+    return msgspec.structs.replace(given, port=port, seed=seed, workers=1, webhook_dry_run=True)
 
 
 def begin(home: Path, wanted: Made, position: int) -> str | None:
@@ -74,7 +76,7 @@ class Visitor:
     story: str
     customer_id: str
     events: Sequence[EventJson]
-    channel: str
+    channel: str | None  # None: nobody asks, and we address her
     placement: str
 
 
@@ -119,6 +121,10 @@ def visitors(now: datetime, run: str, frustrated: Sequence[EventJson]) -> list[V
             now, f"{run}-ivr", "got a bill, dials the telephone menu", "ivr", "ivr_menu", mass,
             ("Payment Notice Sent", {}), ("IVR Started", {}),
         ),
+        _visitor(
+            now, f"{run}-owes", "a payment is missing, nobody asks", None, "outbound_ivr", mass,
+            ("Payment Notice Sent", {}), ("Payment Overdue", {}),
+        ),
         Visitor(
             story="nobody has seen her before",
             customer_id=f"{run}-unknown",
@@ -133,7 +139,7 @@ def _visitor(
     now: datetime,
     customer_id: str,
     story: str,
-    channel: str,
+    channel: str | None,
     placement: str,
     traits: EventJson,
     *did: tuple[str, EventJson],
@@ -145,7 +151,9 @@ def _visitor(
             "customer_id": customer_id,
             "name": name,
             "occurred_at": (now - timedelta(seconds=45 * (len(steps) - number))).isoformat(),
-            "properties": {"channel": channel, **properties} if name != "identify" else properties,
+            "properties": properties
+            if channel is None or name == "identify"
+            else {"channel": channel, **properties},
         }
         for number, (name, properties) in enumerate(steps)
     ]
@@ -167,6 +175,9 @@ def play(url: str, guests: Sequence[Visitor]) -> list[tuple[Visitor, DecideAnswe
                 fields = ("event_id", "customer_id", "name", "occurred_at", "properties")
                 sent = [{name: event[name] for name in fields} for event in guest.events]
                 client.post("/events", json={"events": sent}).raise_for_status()
+            if guest.channel is None:
+                answers.append((guest, _addressed(client, guest.customer_id)))
+                continue
             asked = {
                 "customer_id": guest.customer_id,
                 "channel": guest.channel,
@@ -180,6 +191,28 @@ def play(url: str, guests: Sequence[Visitor]) -> list[tuple[Visitor, DecideAnswe
                 client.post("/feedback", json=outcome).raise_for_status()
             answers.append((guest, answer))
     return answers
+
+
+def _addressed(client: httpx.Client, customer_id: str) -> DecideAnswer:
+    """The decision that the service takes by itself, once the conductor has looked.
+
+    Raises StoreUnavailable where it takes none.
+    """
+    until = time.monotonic() + CONDUCTED_S
+    while time.monotonic() < until:
+        response = client.get("/decisions", params={"customer_id": customer_id}).raise_for_status()
+        found = msgspec.json.decode(response.content, type=DecisionsAnswer).decisions
+        if found:
+            return found[0]
+        time.sleep(0.2)
+    raise StoreUnavailable(f"{customer_id}: the service did not address her in {CONDUCTED_S:g} s")
+
+
+def replay(url: str, answer: DecideAnswer) -> ReplayAnswer:
+    """The decision computed again from what it logged."""
+    path = f"{url}/decisions/{answer.decision_id}/replay"
+    response = httpx.post(path, timeout=10).raise_for_status()
+    return msgspec.json.decode(response.content, type=ReplayAnswer)
 
 
 def print_decisions(played: Sequence[tuple[Visitor, DecideAnswer]]) -> None:
@@ -196,9 +229,7 @@ def print_decisions(played: Sequence[tuple[Visitor, DecideAnswer]]) -> None:
                 answer.actions[0].action_id if answer.actions else f"none: {answer.note}",
                 answer.actions[0].p_accept if answer.actions else None,
                 answer.propensity,
-                ", ".join(
-                    one.action_id for one in answer.filtered if one.stage.value != "available"
-                ),
+                ", ".join(one.action_id for one in answer.filtered if one.stage != "available"),
             )
             for guest, answer in played
         ],
@@ -213,5 +244,6 @@ def next_steps(settings: Settings) -> str:
         f"  .venv/bin/nba evaluate champion              what the champion is worth on this log\n"
         f"  .venv/bin/mlflow ui --backend-store-uri {settings.tracking_url}\n"
         f"  .venv/bin/nba check {settings.journey}   the journey that was played\n"
+        f"  .venv/bin/nba report rules                   what each rule costs\n"
         f"  .venv/bin/nba simulate                       policies compared with known truth"
     )

@@ -15,11 +15,12 @@ from features.text import TextModel
 from features.words import read_words
 from nba.context import ContextSchema
 from nba.errors import InvalidFile, InvalidInput
-from nba.events import ACTION_DECIDED, IDENTIFY, Event, parse_event
+from nba.events import ACTION_OUTCOMES, GOVERNING, IDENTIFY, Event, parse_event
 from nba.stores.log import Log
-from serving.wire import MalformedBody, parse_json
+from serving.reading import MalformedBody, parse_json
 
 BATCH = 10_000
+KNOWN = (IDENTIFY, *GOVERNING, *ACTION_OUTCOMES)  # read without a mapping
 LISTED = 20  # rejected lines that are named
 
 
@@ -90,7 +91,7 @@ def unmapped_events(
 
 
 def _is_unmapped(encoder: Encoder, event: Event) -> bool:
-    return event.name not in (IDENTIFY, ACTION_DECIDED) and encoder.kind(event) is None
+    return event.name not in KNOWN and encoder.kind(event) is None
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:

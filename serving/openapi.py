@@ -7,18 +7,7 @@ from typing import Any
 
 import msgspec
 
-from serving.wire import (
-    CustomerAnswer,
-    DecideAnswer,
-    DecideRequest,
-    EmotionCurve,
-    EventsAnswer,
-    FeedbackAnswer,
-    FeedbackRequest,
-    IncomingEvent,
-    IncomingEvents,
-    Problem,
-)
+from serving import wire
 
 _ERRORS = {
     "400": "The body is not valid JSON",
@@ -28,32 +17,42 @@ _ERRORS = {
     "422": "A field is wrong; the problem names it, its value and the remedy",
     "503": "The log is out of reach; nothing was stored; send the same again",
 }
+_TYPES = [
+    *(wire.ActivateAnswer, wire.ActivateRequest, wire.CustomerAnswer, wire.DecideAnswer),
+    *(wire.DecideRequest, wire.DecisionsAnswer, wire.EmotionCurve, wire.EventsAnswer),
+    *(wire.FeedbackAnswer, wire.FeedbackRequest, wire.IncomingEvent, wire.IncomingEvents),
+    *(wire.PlacementsAnswer, wire.Problem, wire.ReplayAnswer),
+]
 _BODY_ERRORS = ("400", "413", "415", "422", "503")
 
 
 @cache
 def openapi() -> dict[str, Any]:
     """The document that GET /openapi.json answers with."""
-    types = [
-        CustomerAnswer,
-        DecideAnswer,
-        DecideRequest,
-        EmotionCurve,
-        EventsAnswer,
-        FeedbackAnswer,
-        FeedbackRequest,
-        IncomingEvent,
-        IncomingEvents,
-        Problem,
-    ]
-    _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    _, schemas = msgspec.json.schema_components(_TYPES, ref_template="#/components/schemas/{name}")
     customer_id = _parameter("customer_id")
     decision_id = _parameter("decision_id")
     return {
         "openapi": "3.1.0",
         "info": {"title": "nba", "version": "0.1.0", "summary": "Next best action"},
         "paths": {
-            "/decide": {"post": _post("decide", "Decide now", "DecideRequest", "DecideAnswer")},
+            "/decide": {
+                "post": _post(
+                    "decide",
+                    "Decide now: once, or for each of several placements",
+                    "DecideRequest",
+                    ("DecideAnswer", "PlacementsAnswer"),
+                )  # fmt: skip
+            },
+            "/activate": {
+                "post": _post(
+                    "activate",
+                    "Let a deferred decision count",
+                    "ActivateRequest",
+                    "ActivateAnswer",
+                    errors=(*_BODY_ERRORS, "404"),
+                )  # fmt: skip
+            },
             "/events": {
                 "post": _post(
                     "events",
@@ -71,6 +70,8 @@ def openapi() -> dict[str, Any]:
                     errors=(*_BODY_ERRORS, "404"),
                 )  # fmt: skip
             },
+            "/decisions": {"get": _history()},
+            "/decisions/{decision_id}/replay": {"post": _replay(decision_id)},
             "/decisions/{decision_id}": {
                 "get": _get("decision", "A decision as it was logged", decision_id, "DecideAnswer")
             },
@@ -89,14 +90,14 @@ def _post(
     operation: str,
     summary: str,
     body: str | tuple[str, ...],
-    answer: str,
+    answer: str | tuple[str, ...],
     errors: tuple[str, ...] = _BODY_ERRORS,
 ) -> dict[str, Any]:
-    schema = _ref(body) if isinstance(body, str) else {"anyOf": [_ref(name) for name in body]}
+    content = {"application/json": {"schema": _any(body)}}
     return {
         "operationId": operation,
         "summary": summary,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "requestBody": {"required": True, "content": content},
         "responses": _responses(answer, errors),
     }
 
@@ -110,15 +111,41 @@ def _get(operation: str, summary: str, parameter: dict[str, Any], answer: str) -
     }
 
 
-def _responses(answer: str, errors: tuple[str, ...]) -> dict[str, Any]:
+def _history() -> dict[str, Any]:
+    limit = {"type": "integer", "minimum": 1, "maximum": 500}
+    return {
+        "operationId": "history",
+        "summary": "A customer's decisions, newest first",
+        "parameters": [
+            _parameter("customer_id") | {"in": "query"},
+            {"name": "limit", "in": "query", "required": False, "schema": limit},
+        ],
+        "responses": _responses("DecisionsAnswer", ("422", "503")),
+    }
+
+
+def _replay(parameter: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "operationId": "replay",
+        "summary": "Compute a decision again from what it logged",
+        "parameters": [parameter],
+        "responses": _responses("ReplayAnswer", ("404", "422", "503")),
+    }
+
+
+def _responses(answer: str | tuple[str, ...], errors: tuple[str, ...]) -> dict[str, Any]:
     responses: dict[str, Any] = {"200": _content("Done", answer)}
     for status in errors:
         responses[status] = _content(_ERRORS[status], "Problem")
     return responses
 
 
-def _content(description: str, name: str) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": _ref(name)}}}
+def _content(description: str, names: str | tuple[str, ...]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": _any(names)}}}
+
+
+def _any(names: str | tuple[str, ...]) -> dict[str, Any]:
+    return _ref(names) if isinstance(names, str) else {"anyOf": [_ref(name) for name in names]}
 
 
 def _parameter(name: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from nba.errors import InvalidInput, NotFound, StoreUnavailable
 from serving.body import JSON_TYPES, BodyTooLarge, NotJson
-from serving.wire import MalformedBody, Problem
+from serving.reading import MalformedBody
+from serving.wire import Problem
 
 logger = logging.getLogger("nba.serving")
 Endpoint = Callable[[Request], Awaitable[Response]]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from nba.decision import NO_ACTION
+from nba.events import NO_ACTION
 from nba.measurement.estimate import Estimate, Undecided, as_json
 from serving.console import console, pretty_json, print_table
 from serving.importing import Imported
@@ -16,6 +16,7 @@ from serving.wire import DecideAnswer
 if TYPE_CHECKING:
     from nba.measurement.friction import Friction
     from nba.measurement.signs import LossRate
+    from serving.batch import BatchDone
 
 Metrics = dict[str, float] | Undecided
 
@@ -88,11 +89,21 @@ def print_answer(answer: DecideAnswer) -> None:
             for one in answer.candidates
         ],
     )
-    refused = [(r.action_id, r.stage.value, r.rule, r.detail) for r in answer.filtered]
+    refused = [(r.action_id, r.stage, r.rule, r.detail) for r in answer.filtered]
     if refused:
         print_table("Refused", ("action", "stage", "rule", "fact"), refused)
     if answer.note:
         console.print(answer.note)
+
+
+def print_batch(done: BatchDone) -> None:
+    """A finished batch: how many got what."""
+    words = "logged" if done.logged else "dry run, nothing is logged"
+    console.print(f"{done.name}: {done.customers:,} customers, {words}", highlight=False)
+    rows = [(action, n, n / max(1, done.customers)) for action, n in done.actions.items()]
+    print_table(f"Decisions in {done.folder}", ("action", "decisions", "share"), rows)
+    if set(done.modes) - {"live"}:
+        print_table("How they came about", ("mode", "decisions"), done.modes.items())
 
 
 def print_document(answer: DecideAnswer) -> None:

@@ -20,7 +20,7 @@ from nba.journey_file import load_journey
 from serving.assembly import close_log, open_log
 from serving.settings import Settings
 
-READY_S = 90.0  # a first start compiles the kernel
+READY_S = 180.0  # a first start compiles the kernel
 
 
 def serve_until_stopped(settings: Settings) -> int:

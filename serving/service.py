@@ -20,8 +20,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nba.errors import InvalidInput, NotFound, StoreUnavailable
 from nba.events import checked_tree
+from serving.reading import MalformedBody, read
 from serving.settings import prepare_environment, read_settings
-from serving.wire import DecideRequest, FeedbackRequest, MalformedBody, read
+from serving.wire import DecideRequest, FeedbackRequest
 
 if TYPE_CHECKING:
     from serving.routes import Doors
@@ -103,7 +104,7 @@ class NextBestAction:
         """What POST /decide does, for BentoML's clients."""
         body = _read(request, DecideRequest)
         try:
-            return _plain(await self.doors.decide(body))
+            return _plain(await self.doors.desk.decide(body))
         except InvalidInput as error:
             raise InvalidArgument(str(error)) from None
         except StoreUnavailable:
@@ -114,7 +115,7 @@ class NextBestAction:
         """What POST /feedback does, for BentoML's clients."""
         body = _read(request, FeedbackRequest)
         try:
-            return _plain(await self.doors.feedback(body))
+            return _plain(await self.doors.desk.feedback(body))
         except InvalidInput as error:
             raise InvalidArgument(str(error)) from None
         except NotFound as error:
@@ -135,7 +136,7 @@ class Readiness:
             return
         try:
             doors = MOUNT.doors
-            status, body = await doors.ready() if doors else (503, {"ready": False})
+            status, body = await doors.desk.ready() if doors else (503, {"ready": False})
         except Exception as error:  # an error here would hang the request until the timeout
             status, body = 503, {"ready": False, "reason": type(error).__name__}
         await _respond(send, status, body)

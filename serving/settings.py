@@ -14,6 +14,8 @@ from nba.errors import InvalidInput, did_you_mean
 
 PREFIX = "NBA_"
 NOT_SETTINGS = {"NBA_DATA"}  # where tests look for public data sets
+SECRETS = {"database_url", "mlflow_url", "webhook_url", "webhook_secret"}  # or may hold one
+NOT_SHOWN = "(not shown)"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +33,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     batch_events: Annotated[int, Meta(ge=1)] = 2_500  # the most events in one call
     seed: Annotated[int, Meta(ge=0)] | None = None  # makes the draws repeatable; none: entropy
     shutdown_s: Annotated[int, Meta(ge=1)] = 20  # how long accepted requests may take to finish
+    # past this the owner's fallback is answered
+    deadline_ms: Annotated[float, Meta(gt=0)] = 1_000.0
+    breaker_misses: Annotated[int, Meta(ge=1)] = 3  # in a row that open the breaker
+    breaker_s: Annotated[float, Meta(gt=0)] = 10.0  # how long it then rests before it probes
+    webhook_url: Annotated[str, Meta(pattern=r"^https?://\S+$")] | None = (
+        None  # of outbound actions
+    )
+    webhook_secret: Annotated[str, Meta(min_length=16)] | None = None  # signs what goes there
+    webhook_dry_run: bool = False  # outbound actions are logged as delivered, and not sent
+    webhook_attempts: Annotated[int, Meta(ge=1, le=100)] = 8  # then a message is dead
+
+    def __repr__(self) -> str:
+        given = [
+            f"{name}={NOT_SHOWN if name in SECRETS and value is not None else repr(value)}"
+            for name in self.__struct_fields__
+            for value in [getattr(self, name)]
+        ]
+        return f"Settings({', '.join(given)})"
 
     @property
     def tracking_url(self) -> str:
@@ -75,7 +95,8 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
             else:
                 values[name] = msgspec.convert(text, hints[name], strict=False)
         except msgspec.ValidationError as error:
-            raise InvalidInput(variable, text, str(error)) from None
+            seen = NOT_SHOWN if name in SECRETS else text
+            raise InvalidInput(variable, seen, str(error)) from None
     return Settings(**values)
 
 

@@ -6,28 +6,18 @@ the wire calls `model_version` and `config_version`, and a `Refused` action is `
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from features.nodes import StoryNode
-from nba.decision import Candidate, Churn, Reason, Refused
-from nba.errors import InvalidInput, did_you_mean
-from nba.events import checked_tree
+from nba.decision import Churn, Lifted, Move, Reason
 from nba.feelings import FeltNode
-
-Body = TypeVar("Body", bound=msgspec.Struct)
+from nba.ledger import Said, Touch
 
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
-
-
-class MalformedBody(Exception):
-    """The body is not JSON that we take (HTTP 400)."""
 
 
 class DecideRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,7 +29,38 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     context: dict[str, Any] = {}  # the request facts that the journey file declares
     candidates: Annotated[list[Id], Meta(max_length=1000)] | None = None  # action ids
     decision_request_id: Id | None = None  # a repeat gets the first answer again
+    placements: Annotated[list[Id], Meta(min_length=1, max_length=10)] | None = None  # one each
     dry_run: bool = False  # decide, and log nothing
+    defer_activation: bool = False  # it counts from POST /activate on, and not before
+    shadow_of: Id | None = None  # the action that another system takes; ours is only compared
+    explain: bool = True  # false: without candidates, refusals, emotion and reasons of the risk
+
+
+class ActivateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A deferred decision has reached the customer, or is about to."""
+
+    decision_id: Id
+
+
+class ActivateAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """`activated` is false where consent, a limit or a capacity leaves no room any more."""
+
+    decision_id: str
+    action_id: str
+    activated: bool
+    refused: list[Filtered] = []
+
+
+class ReplayAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision computed again from what it logged."""
+
+    decision_id: str
+    equal: bool  # byte for byte
+    logged_sha256: str
+    replayed_sha256: str
+    differs: list[str]  # the fields that differ, none where equal
+    model_version: str | None
+    config_version: str
 
 
 class FeedbackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,14 +127,44 @@ class EventsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     rejected: list[RejectedEvent] = []
 
 
+class Option(msgspec.Struct, frozen=True, kw_only=True):
+    """An action that passed every rule, with its factors; `no_action` is one of them."""
+
+    action_id: str
+    p_accept: float | None
+    context_weight: float
+    value_eur: float
+    retention_eur: float
+    lever: float
+    cost_eur: float
+    annoyance_eur: float
+    priority: float | None
+    propensity: float
+    because: tuple[str, ...]
+
+
+class Filtered(msgspec.Struct, frozen=True):
+    """An action that a rule removed."""
+
+    action_id: str
+    stage: str
+    code: str  # docs/reasons.md lists them
+    rule: str  # the owner's rule: its id, or where it stands
+    detail: str  # the fact that failed
+
+
 class Factors(msgspec.Struct, frozen=True, kw_only=True):
-    """priority = p_accept x context_weight x value_eur x lever - cost_eur."""
+    """priority = p_accept x context_weight x (value_eur + retention_eur) x lever
+    - cost_eur - annoyance_eur."""
 
     p_accept: float | None
     context_weight: float
     value_eur: float
+    retention_eur: float
     lever: float
     cost_eur: float
+    annoyance_eur: float
+    because: tuple[str, ...]  # the weights, levers and steps that are in the factors
 
 
 class ChosenAction(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +174,8 @@ class ChosenAction(msgspec.Struct, frozen=True, kw_only=True):
     treatment: str | None
     channel: str
     placement: str
+    not_before: datetime | None  # quiet hours: show it from then on
+    sub_journey: str | None  # the step that called for it, such as onboarding.welcome
     rank: int
     priority: float | None
     p_accept: float | None
@@ -153,8 +206,8 @@ class DecideAnswer(msgspec.Struct, frozen=True, kw_only=True):
     known_customer: bool
     propensity: float  # P(this answer | context, candidates)
     note: str | None
-    candidates: tuple[Candidate, ...]  # what passed every rule, best first
-    filtered: tuple[Refused, ...]
+    candidates: list[Option]  # what passed every rule, best first
+    filtered: list[Filtered]
     churn: Churn | None
     emotion: dict[str, float | None]
     emotion_parts: EmotionParts
@@ -163,6 +216,35 @@ class DecideAnswer(msgspec.Struct, frozen=True, kw_only=True):
     config_version: str
     seed: int
     logged: bool
+    placement: str | None = None
+    deferred: bool = False
+    shadow_of: str | None = None  # what the other system did
+    lifted: tuple[Lifted, ...] = ()  # rules that were lifted for her, to be priced
+    sub_journeys: tuple[Move, ...] = ()  # where she moved with this decision
+
+
+class PlacementsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision a placement, in the order of the question; no action twice."""
+
+    customer_id: str
+    decisions: list[DecideAnswer]
+
+
+class DecisionsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The customer's decisions, newest first."""
+
+    customer_id: str
+    decisions: list[DecideAnswer]
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where she stands in a sub-journey."""
+
+    sub_journey: str
+    step: str
+    entered_at: datetime
+    since: datetime  # when she came to this step
+    held_out: bool
 
 
 class CustomerAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +259,9 @@ class CustomerAnswer(msgspec.Struct, frozen=True, kw_only=True):
     churn: Churn | None
     context: dict[str, float | str | bool]
     decisions: list[str]
+    sub_journeys: list[Standing]
+    consents: list[Said]  # what she said, the last word last
+    contacts: list[Touch]  # what counts for the contact policy, oldest first
 
 
 class EmotionCurve(msgspec.Struct, frozen=True, kw_only=True):
@@ -198,85 +283,3 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     field: str | None = None
     value: str | None = None
     remedy: str | None = None
-
-
-def parse_json(body: bytes) -> Any:
-    """A JSON body: UTF-8, numbers that a double holds, no key twice.
-
-    Raises MalformedBody.
-    """
-    try:
-        value = msgspec.json.decode(body)
-        json.loads(body, object_pairs_hook=_unique, parse_int=_finite)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise MalformedBody(f"the body is not valid JSON: {_brief(error)}") from None
-    return value
-
-
-def read(body: bytes, kind: type[Body]) -> Body:
-    """A JSON body of this kind.
-
-    Raises MalformedBody, InvalidInput.
-    """
-    value = parse_json(body)
-    checked_tree("body", value)
-    if not isinstance(value, dict):
-        raise InvalidInput("body", value, "send a JSON object")
-    fields = kind.__struct_fields__
-    for name in value:
-        if name not in fields:
-            raise InvalidInput(name, value[name], "unknown field, " + did_you_mean(name, fields))
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        path, remedy = _located(str(error))
-        given = _at(value, path)
-        if remedy.startswith("Invalid enum value"):  # repeats the value, at any length
-            remedy = did_you_mean(str(given), _choices(kind, path))
-        raise InvalidInput(path, given, remedy) from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key occurs twice in one object")
-    return found
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):
-        raise ValueError("a whole number is out of range")
-    return number
-
-
-_PATH = re.compile(r"^(?P<remedy>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
-
-
-def _located(message: str) -> tuple[str, str]:
-    """msgspec's message as (path, remedy)."""
-    match = _PATH.match(message)
-    assert match is not None
-    path = (match["path"] or "").lstrip(".") or "body"
-    missing = re.search(r"required field `(\w+)`", match["remedy"])
-    return (missing[1] if missing else path), match["remedy"]
-
-
-def _at(value: Any, path: str) -> Any:
-    """What `value` holds at a path such as `candidates[2]`, None where it holds nothing."""
-    for step in re.findall(r"[^.\[\]]+", path):
-        if isinstance(value, dict):
-            value = value.get(step)
-        elif isinstance(value, list) and step.isdigit():
-            value = value[int(step)]
-    return value
-
-
-def _choices(kind: type[msgspec.Struct], field: str) -> list[str]:
-    """The literals that a field may hold."""
-    return [text for option in get_args(get_type_hints(kind)[field]) for text in get_args(option)]
-
-
-def _brief(error: BaseException) -> str:
-    text = str(error).split(":", 1)[0] if isinstance(error, json.JSONDecodeError) else str(error)
-    return "nested too deeply" if isinstance(error, RecursionError) else text

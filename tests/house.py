@@ -17,7 +17,7 @@ from features.fold import Fold
 from models.policy import EpsilonGreedy
 from nba.arbitration import NO_ACTION_CODE, Policy, Scorer
 from nba.context import Context
-from nba.decider import Decider
+from nba.decider import Chance, Decider
 from nba.decision import Churn, Decision, Reason, Request
 from nba.events import Event
 from nba.journey import JourneyFile
@@ -129,13 +129,15 @@ class SmallHouse:
         self, *requests: Request, now: datetime | None = None, later: timedelta = timedelta()
     ) -> list[Decision]:
         """The logged answers at `now`, by default noon, or `later`."""
-        return self.decider.decide(
-            requests, (now or self.now) + later, new_id=self.new_id, new_seed=self.seed
-        )
+        return self.decider.decide(requests, (now or self.now) + later, self.chance)
 
     def draw(self, *requests: Request) -> list[Decision]:
         """The same without logging."""
-        return self.decider.draw(requests, self.now, new_id=self.new_id, new_seed=self.seed)
+        return self.decider.draw(requests, self.now, self.chance)
+
+    @property
+    def chance(self) -> Chance:
+        return Chance(self.new_id, self.seed)
 
     def new_id(self) -> str:
         return f"{self.name}{next(self._ids)}"

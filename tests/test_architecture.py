@@ -28,7 +28,8 @@ FLOORS: dict[str, set[str]] = {
 }
 # rooms of `nba` that rules live in: they see no store, not even through an import of an import
 RULE_ROOMS = re.compile(
-    r"nba\.(rule\w*|engagement|contact_policy|arbitration|journey\w*|located_yaml|context"
+    r"nba\.(rule\w*|engagement|contact_policy|consent|quiet|arbitration|journey\w*|catalogue\w*"
+    r"|located_yaml|context|facts|slate|governor|course|sub_journeys|ledger\w*|assignment"
     r"|pipeline|decision|events|errors|measurement\.\w+)"
 )
 # a heavy package, and the modules (or packages) that may import it
@@ -39,7 +40,7 @@ HEAVY: dict[str, set[str]] = {
     "mlflow": {"models.registry", "training"},
     "bentoml": {"serving.service"},
     "starlette": {"serving.service", "serving.routes", "serving.body", "serving.problems"},
-    "pyarrow": {"nba.stores.parquet", "features.batch"},
+    "pyarrow": {"nba.stores.parquet", "nba.stores.decision_parts", "features.batch"},
     "pyspark": {"features.spark"},
     "pandas": {"features.frame", "models.registry", "training"},
     "numba": {"features.plan"},

@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from nba.decision import Stage
+from nba.engagement import CODES
 from serving.openapi import openapi
 from serving.settings import PREFIX, Settings
 from tests.commands import COMMANDS
@@ -50,36 +51,54 @@ def routes() -> list[str]:
 
 
 def reason_codes() -> set[str]:
-    """The rules that the source gives to `Refused(...)`: as texts, or as what a function gives."""
-    codes: set[str] = set()
+    """The codes of the source: an argument of `strike` or `Limit`, or a value of `CODES`."""
+    codes = set(CODES.values())
     for file in sorted((ROOT / "nba").glob("*.py")):
-        tree = ast.parse(read(file))
-        functions = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
-        for call in ast.walk(tree):
-            if not (isinstance(call, ast.Call) and _name(call.func) == "Refused"):
+        for call in ast.walk(ast.parse(read(file))):
+            if not isinstance(call, ast.Call) or _name(call.func) not in (
+                "strike",
+                "take_out",
+                "Limit",
+            ):
                 continue
-            rule = next(word.value for word in call.keywords if word.arg == "rule")
-            if isinstance(rule, ast.Constant):
-                codes.add(rule.value)
-            else:  # unpacked from the pair that a helper of the module returned
-                codes |= {code for one in functions.values() for code in _first_texts(one)}
+            starred = [one.value for one in call.args if isinstance(one, ast.Starred)]
+            given = [*call.args, *(e for t in starred if isinstance(t, ast.Tuple) for e in t.elts)]
+            at = None if _name(call.func) == "Limit" else 2
+            texts = [one.value for one in given if isinstance(one, ast.Constant)]
+            if at is not None and len(call.args) > at:
+                texts = [
+                    one.value for one in call.args[at : at + 1] if isinstance(one, ast.Constant)
+                ]
+            codes |= {one for one in texts if isinstance(one, str)}
     return codes
+
+
+def exits() -> set[str]:
+    """The exits of the source: what `_leave` is called with, and what `_ended` gives."""
+    tree = ast.parse(read(ROOT / "nba" / "sub_journeys.py"))
+    found = {
+        call.args[1].value
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call)
+        and _name(call.func) == "_leave"
+        and isinstance(call.args[1], ast.Constant)
+    }
+    (ended,) = (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name == "_ended"
+    )
+    pairs = [n.value for n in ast.walk(ended) if isinstance(n, ast.Return)]
+    found |= {
+        pair.elts[0].value
+        for pair in pairs
+        if isinstance(pair, ast.Tuple) and isinstance(pair.elts[0], ast.Constant)
+    }
+    return {str(one) for one in found}
 
 
 def _name(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
-
-
-def _first_texts(function: ast.FunctionDef) -> set[str]:
-    """The first of each pair that a function returns, where it is a text that is a code."""
-    return {
-        node.value.elts[0].value
-        for node in ast.walk(function)
-        if isinstance(node, ast.Return)
-        and isinstance(node.value, ast.Tuple)
-        and isinstance(node.value.elts[0], ast.Constant)
-        and isinstance(node.value.elts[0].value, str)
-    }
 
 
 def shell_lines(text: str) -> list[str]:
@@ -138,6 +157,12 @@ def test_every_reason_code_is_explained(code: str) -> None:
 def test_no_reason_code_is_explained_that_is_not_given() -> None:
     explained = set(re.findall(r"^\| `\w+` \| `(\w+)` \|", _reasons(), re.MULTILINE))
     assert explained == reason_codes()
+
+
+def test_every_exit_of_a_sub_journey_is_explained_and_no_other() -> None:
+    table = _reasons().split("## How a sub-journey ends")[1]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == exits()
+    assert {"success", "done", "budget"} <= exits()
 
 
 def test_every_note_of_a_decision_is_explained() -> None:
@@ -251,3 +276,10 @@ def test_every_file_that_a_text_names_in_code_exists(file: Path) -> None:
     """`tests/test_parity.py` and the like: a path with a known ending, from the top."""
     for path in re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|md|yaml|json|toml))`", read(file)):
         assert (ROOT / path).exists() or (file.parent / path).exists(), f"{file.name}: {path}"
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_test_that_a_text_names_exists(file: Path) -> None:
+    """`tests/nba/test_consent.py::test_name`."""
+    for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", read(file)):
+        assert f"def {name}(" in read(ROOT / path), f"{file.name}: {path}::{name}"

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from models.registry import CHAMPION
-from nba.decision import NO_ACTION, Mode, Request
-from nba.events import ACTION_DECIDED, parse_event
+from nba.decision import Mode, Request
+from nba.events import ACTION_DECIDED, NO_ACTION, parse_event
 from nba.journey_file import load_journey
 from nba.stores.memory import MemoryLog
 from serving.answers import decide_answer, feedback_event
-from serving.assembly import House, assemble
+from serving.assembly import assemble
+from serving.house import House
 from serving.importing import import_files
 from serving.settings import Settings
 from serving.wire import FeedbackRequest

@@ -8,6 +8,7 @@ out: it would look like silence.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,16 @@ import numpy as np
 from features.frame import EVERYTHING, Moments, replay
 from models.touchpoint import action_rows, touchpoint_columns, touchpoint_rows
 from nba.context import DAY_S
-from nba.decision import NO_ACTION
-from nba.events import ACTION_DECIDED, Event, micros
+from nba.decision import Candidate
+from nba.events import (
+    ACTION_ACTIVATED,
+    ACTION_DECIDED,
+    ACTION_EXPIRED,
+    ACTION_OUTCOMES,
+    NO_ACTION,
+    Event,
+    micros,
+)
 from nba.journey import ChurnRule, RewardRule
 from training.history import History, number
 from training.rewards import rewards
@@ -120,6 +129,7 @@ class Decided:
     propensity: np.ndarray
     reward_eur: np.ndarray
     candidates: list[tuple[str, ...]]
+    factors: list[dict[str, Candidate]]  # of our own decisions, by action id: what was logged
     moments: Moments
     target: str  # response or value
 
@@ -132,12 +142,17 @@ class Decided:
 
 
 def decided_set(history: History, rule: RewardRule) -> Decided:
-    """The decisions whose reward window is over, imported ones and our own."""
+    """The decisions whose reward window is over, imported ones and our own.
+
+    Deferred ones that nobody activated and those that never reached the customer are not there.
+    """
     window_s = rule.window_days * DAY_S
+    void = _void(history.events)
     decisions = [
         event
         for event in history.events
         if event.name == ACTION_DECIDED
+        and event.properties.get("decision_id") not in void
         and isinstance(event.properties.get("action_id"), str)
         and micros(event.occurred_at) / 1e6 + window_s <= history.end_s
     ]
@@ -175,9 +190,24 @@ def decided_set(history: History, rule: RewardRule) -> Decided:
         propensity=np.array([number(event, "propensity") for event in decisions]),
         reward_eur=labels * (worth if rule.target == "response" else 1.0) - cost,
         candidates=[_candidates(event, history) for event in decisions],
+        factors=[_factors(event, history) for event in decisions],
         moments=moments,
         target=rule.target,
     )
+
+
+def _void(events: Sequence[Event]) -> set[object]:
+    """Ids of the decisions that do not count: deferred and not activated, or expired."""
+    deferred, activated, expired = set(), set(), set()
+    for event in events:
+        decision_id = event.properties.get("decision_id")
+        if event.name == ACTION_DECIDED and event.properties.get("deferred") is True:
+            deferred.add(decision_id)
+        elif event.name == ACTION_ACTIVATED or event.name in ACTION_OUTCOMES:
+            activated.add(decision_id)
+        elif event.name == ACTION_EXPIRED:
+            expired.add(decision_id)
+    return (deferred - activated) | expired
 
 
 def trained_actions(history: History) -> tuple[str, ...]:
@@ -210,9 +240,14 @@ def _looked_at(event: Event) -> float:
     return (at if isinstance(event.properties.get("context_seq"), int) else at - 1) / 1e6
 
 
+def _factors(event: Event, history: History) -> dict[str, Candidate]:
+    own = history.candidates.get(str(event.properties.get("decision_id")), ())
+    return {one.action_id: one for one in own}
+
+
 def _candidates(event: Event, history: History) -> tuple[str, ...]:
     own = history.candidates.get(str(event.properties.get("decision_id")))
     if own is not None:
-        return own
+        return tuple(one.action_id for one in own)
     found = event.properties.get("candidates")
     return tuple(str(one) for one in found) if isinstance(found, list) else ()

@@ -12,9 +12,10 @@ from features.frame import Moments, replay
 from models.bundle import Bundle
 from models.policy import EpsilonGreedy
 from models.touchpoint import action_rows, touchpoint_rows
-from nba.arbitration import Arbitration
-from nba.decision import NO_ACTION
+from nba.decision import Candidate
 from nba.errors import InvalidBundle
+from nba.events import NO_ACTION
+from nba.journey import JourneyFile
 from nba.measurement.estimate import Estimate, Undecided
 from nba.measurement.off_policy import snips, weigh
 from nba.stores.log import Log
@@ -111,7 +112,7 @@ def _value(
     scores = candidate_scores(history, bundle, decided.moments, drawn, candidates)
     journey = history.fold.schema.journey
     policy = EpsilonGreedy(journey.exploration.epsilon)
-    arbitration = Arbitration(journey)
+    learned = not bundle.touchpoint.is_probability
     codes = {action.id: code for code, action in enumerate(journey.actions)}
     target = np.zeros(len(drawn))
     start = 0
@@ -119,17 +120,32 @@ def _value(
         mine = scores[start : start + len(names)]
         start += len(names)
         # a candidate that is no longer in the journey file is no longer offered
-        offered = [at for at, name in enumerate(names) if name in codes]
-        learned = not bundle.touchpoint.is_probability
-        given = [*offered, names.index(NO_ACTION)] if learned else offered
-        priorities = arbitration.priorities(
-            [codes[names[at]] for at in offered], mine[given], learned_value=learned
-        )
-        probabilities = policy.probabilities(priorities.priority)
-        order = [*(names[at] for at in offered), NO_ACTION]
+        offered = [at for at, name in enumerate(names) if name in codes or name == NO_ACTION]
+        priorities = [
+            _priority(journey, decided.factors[n].get(names[at]), names[at], mine[at], learned)
+            for at in offered
+        ]
+        probabilities = policy.probabilities(np.array(priorities))
+        order = [names[at] for at in offered]
         if decided.actions[n] in order:
             target[row] = probabilities[order.index(decided.actions[n])]
     return snips(weigh(target, decided.propensity[drawn], decided.reward_eur[drawn]))
+
+
+def _priority(
+    journey: JourneyFile, logged: Candidate | None, name: str, score: float, learned: bool
+) -> float:
+    """What a candidate is worth under another score: with the factors that were logged for it,
+    or, of an imported decision, with those that the journey file declares."""
+    action = next((action for action in journey.actions if action.id == name), None)
+    if action is None:  # no_action
+        return journey.no_action_value_eur + (score if learned else 0.0)
+    if logged is None:
+        worth = score * (1.0 if learned else action.value_eur)
+        return worth - action.cost_eur
+    value = 1.0 if learned else logged.value_eur + logged.retention_eur
+    weight = logged.context_weight * logged.lever
+    return score * value * weight - logged.cost_eur - logged.annoyance_eur
 
 
 def candidate_scores(

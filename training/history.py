@@ -12,7 +12,7 @@ import msgspec
 
 from features.fold import Fold
 from features.frame import Rows, encode
-from nba.decision import Mode
+from nba.decision import Candidate, Mode
 from nba.events import Event, micros, parse_event
 from nba.stores.log import Log
 
@@ -29,7 +29,7 @@ class History:
     rows: Rows
     end_s: float  # when the log ends, seconds since 1970 UTC
     # of our own decisions, by decision id; the fallback's are not here: it chose with certainty
-    candidates: Mapping[str, tuple[str, ...]]
+    candidates: Mapping[str, tuple[Candidate, ...]]
 
     def fingerprint(self) -> str:
         """A hash over the ids and times of all events, in the order of the log."""
@@ -40,7 +40,9 @@ class History:
 
 
 def history_of(
-    fold: Fold, events: Sequence[Event], candidates: Mapping[str, tuple[str, ...]] | None = None
+    fold: Fold,
+    events: Sequence[Event],
+    candidates: Mapping[str, tuple[Candidate, ...]] | None = None,
 ) -> History:
     """The history in these events, which are in the order of the log."""
     end_s = max((micros(event.received_at) / 1e6 for event in events), default=0.0)
@@ -66,11 +68,11 @@ def read_history(
     while page := log.page_events(events[-1].seq if events else 0, PAGE):
         events += page
         progress(len(page))
-    candidates: dict[str, tuple[str, ...]] = {}
+    candidates: dict[str, tuple[Candidate, ...]] = {}
     position = 0
     while found := log.page_decisions(position, PAGE // 10):
         candidates |= {
-            decision.decision_id: tuple(one.action_id for one in decision.candidates)
+            decision.decision_id: decision.candidates
             for _, decision in found
             if decision.mode is Mode.LIVE
         }

@@ -19,6 +19,7 @@ def promote(
     which: str,
     alias: str,
     now: datetime,
+    by: str = "",
 ) -> tuple[str, str]:
     """Put a version into the store and point `alias` at it there and in MLflow.
 
@@ -30,5 +31,5 @@ def promote(
     BundleScorer(bundle, ContextSchema(journey, bundle.table))
     log.save_bundle(bundle.bundle_id, bundle.files())
     registry.point(alias, version)
-    log.set_alias(alias, bundle.bundle_id, now)
+    log.set_alias(alias, bundle.bundle_id, now, by=by, why=f"promoted version {version}")
     return version, bundle.bundle_id

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from training.world_config import Nature, WorldConfig
-from training.world_people import Mind, Person, sigmoid
+from training.world_moves import (
+    Move,
+    Situation,
+    habit,
+    help_lift,
+    helping,
+    keeping,
+    making_up,
+    no_lift,
+    rescuing,
+    sales_lift,
+    selling,
+    settling_in,
+)
+from training.world_people import sigmoid
 
+__all__ = ["MOVES", "Situation", "accept_probability", "cost_eur", "lift", "margin_eur"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """The moment in which an action is shown."""
-
-    person: Person
-    mind: Mind
-    goal: str
-    failures: int  # of this visit, so far
-    strain: float  # contacts above the customer's threshold
-    nature: Nature
-    config: WorldConfig
-
-    @property
-    def felt(self) -> float:
-        """The emotion, as far as it moves behaviour, from -3 to 1.5."""
-        return self.config.emotion_effect * min(max(self.mind.emotion, -3.0), 1.5)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
-    """One action: log-odds of acceptance, lift of emotion, and money."""
-
-    logit: Callable[[Situation], float]
-    lift: Callable[[Situation, bool], float]  # by situation and acceptance
-    shown_eur: float  # cost of each showing
-    accepted_eur: float = 0.0  # further cost of an acceptance
-    product: str | None = None  # bought on acceptance
+QUIET_DAYS = 20.0  # after which an account counts as dormant
 
 
 def accept_probability(action_id: str, situation: Situation) -> float:
@@ -44,10 +31,14 @@ def accept_probability(action_id: str, situation: Situation) -> float:
     return sigmoid(MOVES[action_id].logit(situation) - tired)
 
 
-def lift(action_id: str, situation: Situation, accepted: bool) -> float:
-    """The change of emotion that the action brings, before sensitivity and loss aversion."""
+def lift(action_id: str, situation: Situation, accepted: bool, tiring: float = 1.0) -> float:
+    """The change of emotion that the action brings, before sensitivity and loss aversion.
+
+    `tiring`: how much of a contact it is; a letter is less in the way than a pop-up.
+    """
+    change = MOVES[action_id].lift(situation, accepted)
     nuisance = 0.10 * situation.config.fatigue_effect * situation.strain
-    return MOVES[action_id].lift(situation, accepted) - nuisance
+    return (tiring * change if change < 0 else change) - tiring * nuisance
 
 
 def cost_eur(action_id: str, accepted: bool) -> float:
@@ -56,13 +47,12 @@ def cost_eur(action_id: str, accepted: bool) -> float:
     return move.shown_eur + (move.accepted_eur if accepted else 0.0)
 
 
-def product_of(action_id: str) -> str | None:
-    """The product that an acceptance buys."""
-    return MOVES[action_id].product
-
-
-def _in_need(s: Situation) -> bool:
-    return s.failures > 0 or s.mind.issue is not None or s.mind.emotion < -0.6
+def margin_eur(action_id: str, situation: Situation) -> float:
+    """What the product of this action brings in this world, 0 without a product."""
+    move, nature = MOVES[action_id], situation.nature
+    if move.product == "card":
+        return nature.card_margin_eur
+    return nature.loan_margin_eur if move.product == "loan" else move.margin_eur * nature.margins
 
 
 def _help_logit(s: Situation) -> float:
@@ -73,61 +63,104 @@ def _callback_logit(s: Situation) -> float:
     return -2.1 + 1.6 * (s.mind.issue is not None) - 0.25 * min(s.felt, 0.0)
 
 
-def _credit_logit(s: Situation) -> float:
-    return -1.6 + 0.8 * (s.mind.issue is not None) - 0.35 * min(s.felt, 0.0)
-
-
 def _card_logit(s: Situation) -> float:
     fond = {"mass": 0.0, "affluent": 0.8, "business": 0.3}[s.person.segment]
     young = 0.4 if s.person.age < 40 else 0.0
-    return -2.3 + fond + young + 0.55 * s.felt - 3.0 * ("card" in s.mind.products)
+    wanted = -2.3 + fond + young + 0.55 * s.felt
+    return wanted - 0.5 * s.outbound - 3.0 * ("card" in s.mind.products)
 
 
 def _loan_logit(s: Situation) -> float:
     person = s.person
     needs = 1.3 * (s.goal == "borrow") - 0.5 * person.has_mortgage + 0.5 * (s.failures > 0)
     income = 0.3 * min(person.monthly_income_eur / 3_000.0 - 1.0, 2.0)
-    return -3.1 + needs + income + 0.55 * s.felt - 3.0 * ("loan" in s.mind.products)
+    wanted = -3.1 + needs + income + 0.55 * s.felt
+    return wanted - 0.5 * s.outbound - 3.0 * ("loan" in s.mind.products)
 
 
-def _help_lift(s: Situation, accepted: bool) -> float:
-    if accepted:
-        return s.nature.relief if _in_need(s) else 0.0
-    return 0.0 if _in_need(s) else -0.16  # a pop-up in the way of somebody who is doing fine
+def _mortgage_wish(s: Situation) -> float:
+    return 1.6 * (s.goal == "borrow") - 2.0 * s.person.has_mortgage
 
 
-def _callback_lift(s: Situation, accepted: bool) -> float:
-    if accepted:
-        return 0.9 * s.nature.relief if _in_need(s) else 0.1
-    return 0.0 if _in_need(s) else -0.05
+def _car_wish(s: Situation) -> float:
+    return 2.2 * s.person.drives
 
 
-def _credit_lift(s: Situation, accepted: bool) -> float:
-    if not accepted:
-        return 0.0
-    return 0.7 * s.nature.relief if _in_need(s) else 0.1
+def _overdraft_wish(s: Situation) -> float:
+    return 0.6 * (s.person.monthly_income_eur < 2_500.0) + 0.8 * s.mind.overdue
 
 
-def _sales_lift(s: Situation, accepted: bool) -> float:
-    if accepted:
-        return 0.1
-    return -0.15 if s.mind.emotion < -0.3 else 0.0  # selling to somebody who is cross
+def _savings_wish(s: Situation) -> float:
+    return 0.5 * (s.goal == "explore")
 
 
-def _no_lift(s: Situation, accepted: bool) -> float:
-    return 0.0
+def _win_back_logit(s: Situation) -> float:
+    return -2.2 + 1.2 * (s.quiet_days > QUIET_DAYS) + 0.2 * s.felt
+
+
+def _win_back_eur(s: Situation) -> float:
+    return 24.0 if s.quiet_days > QUIET_DAYS and "win_back" not in s.mind.products else 0.0
 
 
 MOVES: Mapping[str, Move] = {
-    "help_popup": Move(logit=_help_logit, lift=_help_lift, shown_eur=0.1, accepted_eur=0.4),
-    "agent_callback": Move(
-        logit=_callback_logit, lift=_callback_lift, shown_eur=0.1, accepted_eur=5.0
+    "card_offer": Move(
+        logit=_card_logit, lift=sales_lift, shown_eur=0.4, product="card", marketing=True
     ),
-    "apology_credit": Move(logit=_credit_logit, lift=_credit_lift, shown_eur=0.1, accepted_eur=7.0),
-    "card_offer": Move(logit=_card_logit, lift=_sales_lift, shown_eur=0.4, product="card"),
-    "loan_offer": Move(logit=_loan_logit, lift=_sales_lift, shown_eur=0.4, product="loan"),
-    # the tip is accepted by paying in the IVR: the visit decides, see world_visits.ivr_payment
-    "ivr_payment_tip": Move(logit=lambda s: 0.0, lift=_no_lift, shown_eur=0.05),
+    "loan_offer": Move(
+        logit=_loan_logit, lift=sales_lift, shown_eur=0.4, product="loan", marketing=True
+    ),
+    "car_owner_card": selling("car_card", -3.6, 40.0, fond={"affluent": 0.4}, wish=_car_wish),
+    "savings_offer": selling("savings", -2.4, 16.0, fond={"affluent": 0.5}, wish=_savings_wish),
+    "insurance_offer": selling("insurance", -2.7, 26.0, fond={"business": 0.5}),
+    "mortgage_offer": selling(
+        "mortgage", -4.8, 220.0, fond={"affluent": 0.5}, wish=_mortgage_wish, shown_eur=1.0
+    ),
+    "premium_account": selling("premium", -2.9, 34.0, fond={"affluent": 0.8, "business": 0.5}),
+    "investment_plan": selling("fund", -3.1, 52.0, fond={"affluent": 1.0, "business": 0.4}),
+    "overdraft_offer": selling("overdraft", -2.6, 14.0, fond={}, wish=_overdraft_wish),
     # the planted failure: a referral programme that moves nobody
-    "referral": Move(logit=lambda s: -5.3, lift=_no_lift, shown_eur=0.3),
+    "referral": Move(logit=lambda s: -5.3, lift=no_lift, shown_eur=0.3, marketing=True),
+    "help_popup": Move(
+        logit=_help_logit, lift=help_lift(1.0, 0.0, 0.16), shown_eur=0.1, accepted_eur=0.4
+    ),
+    # the tip is accepted by paying in the IVR: the visit decides, see world_visits.ivr_payment
+    "ivr_payment_tip": Move(logit=lambda s: 0.0, lift=no_lift, shown_eur=0.05),
+    "search_guide": helping(
+        -1.9, failure=0.5, issue=0.3, share=0.8, nuisance=0.05, accepted_eur=0.2
+    ),
+    "chat_invitation": helping(
+        -2.2, failure=0.6, issue=0.5, share=0.8, nuisance=0.12, accepted_eur=2.5
+    ),
+    "branch_appointment": helping(
+        -2.6, failure=0.2, issue=0.9, share=0.7, nuisance=0.04, accepted_eur=12.0
+    ),
+    "app_tour": habit("app_tour", -2.2, 2.0, newcomer=0.8),
+    "set_up_direct_debit": habit("direct_debit", -2.4, 8.0),
+    "paperless": habit("paperless", -2.0, 4.0),
+    "card_activation": habit("active_card", -2.6, 12.0, newcomer=1.8),
+    "payment_reminder": rescuing(-0.7, mortgage=-0.3, share=0.1, shown_eur=0.2),
+    "payment_plan": rescuing(-1.3, mortgage=1.0, share=0.5, shown_eur=0.6),
+    "agent_callback": Move(
+        logit=_callback_logit,
+        lift=help_lift(0.9, 0.1, 0.05),
+        shown_eur=0.1,
+        accepted_eur=5.0,
+        solves=True,
+    ),
+    "apology_credit": making_up(-1.6, share=0.7, accepted_eur=7.0, shown_eur=0.1),
+    "fee_refund": making_up(-1.2, share=0.8, accepted_eur=9.0, shown_eur=0.2),
+    "personal_apology": making_up(-1.0, share=0.6, accepted_eur=1.0, shown_eur=1.5),
+    "retention_call": keeping(-2.3, loosens=-0.7, shown_eur=3.0, accepted_eur=4.0),
+    "retention_rate": keeping(-1.9, loosens=-0.9, shown_eur=0.2, accepted_eur=30.0),
+    "win_back_offer": Move(
+        logit=_win_back_logit,
+        lift=help_lift(0.3, 0.05, 0.04),
+        shown_eur=0.3,
+        accepted_eur=8.0,
+        earns_eur=_win_back_eur,
+        habit="win_back",
+        marketing=True,
+    ),
+    "welcome_call": settling_in(-1.5, loosens=-0.6, shown_eur=3.0),
+    "first_steps": settling_in(-1.7, loosens=-0.4, shown_eur=0.1),
 }

@@ -39,6 +39,7 @@ class WorldConfig:
     search_frustration: bool = True  # False: every search finds something
     ivr: bool = True  # False: nobody pays by telephone
     referral: bool = True  # False: the referral programme is not offered
+    outbound: bool = True  # False: the bank never writes or calls of its own accord
     dirty: bool = True  # False: a written history has no duplicates and no late arrivals
     duplicate_share: float = 0.03  # of the events, where dirty
     late_share: float = 0.05  # of the events, received hours after they occurred, where dirty
@@ -58,7 +59,7 @@ class Asked:
 
     customer_id: str
     at: datetime  # UTC
-    channel: str  # web, app, ivr or phone
+    channel: str  # web, app, ivr, phone, branch; of the bank's own accord also push, email, mail
     placement: str  # the touchpoint, such as web_search
     offered: tuple[str, ...]  # action ids that the channel can show there, without no_action
 
@@ -110,6 +111,9 @@ class Nature:
     loan_margin_eur: float
     call_cost_eur: float
     closing_loss_eur: float  # value of a mass-market customer lost
+    margins: float  # of all other products, against the usual
+    outbound_gap_days: float  # median days between two moments at which the bank may write
+    newcomer_loose: float  # log-odds of leaving of somebody who has not settled yet
 
 
 def draw_nature(config: WorldConfig) -> Nature:
@@ -142,4 +146,7 @@ def draw_nature(config: WorldConfig) -> Nature:
         loan_margin_eur=between(60.0, 110.0),
         call_cost_eur=between(4.0, 7.0),
         closing_loss_eur=between(350.0, 550.0),
+        margins=between(0.8, 1.2),
+        outbound_gap_days=between(4.0, 7.0),
+        newcomer_loose=between(0.4, 0.9),
     )

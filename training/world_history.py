@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from training.world import NO_ACTION, Asked, Chosen, EventJson, Policy, World, WorldConfig
-from training.world_life import iso
+from training.world_clock import iso
 
 PROGRESS_EVERY = 2_000  # events
 

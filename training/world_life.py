@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import datetime, timedelta
 
-from training.world_actions import Situation, accept_probability, cost_eur, lift, product_of
-from training.world_config import DAY_S, NO_ACTION, Asked, EventJson, Nature, Policy, WorldConfig
+from training.world_actions import MOVES, Situation, accept_probability, cost_eur, lift, margin_eur
+from training.world_clock import EPOCH, stamp
+from training.world_config import (
+    DAY_S,
+    NO_ACTION,
+    Asked,
+    EventJson,
+    Nature,
+    Policy,
+    WorldConfig,
+)
+from training.world_moves import Seeing
 from training.world_people import Luck, Mind, Person
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TIRING = {"push": 0.4, "email": 0.3, "mail": 0.3, "ivr": 0.5, "phone": 0.9}  # against 1
+BREACH_LIFT, BREACH_TIRING = -0.03, 0.1  # what advertising against her consent does beside
+FIRMEST = -1.2  # log-odds of leaving: no more than so much can tie a customer
+DELAYS = {"push": 30.0, "email": 300.0, "mail": 4_000.0}  # an answer takes so much longer than 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +34,6 @@ class Felt:
     touchpoint: str
     valence: float
     emotion: float
-
-
-def iso(moment: datetime) -> str:
-    """A UTC moment as ISO 8601 with microseconds and Z."""
-    return moment.isoformat(timespec="microseconds")[:26] + "Z"
-
-
-@lru_cache(maxsize=4_096)
-def _date(day: int) -> str:
-    return (_EPOCH + timedelta(days=day)).date().isoformat()
-
-
-@lru_cache(maxsize=86_400)
-def _clock(second: int) -> str:
-    return f"{second // 3_600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
-
-
-def _stamp(micros: int) -> str:
-    """`iso` of microseconds since 1970, without making a datetime: most of a play's time."""
-    seconds, micros = divmod(micros, 1_000_000)
-    day, second = divmod(seconds, 86_400)
-    return f"{_date(day)}T{_clock(second)}.{micros:06d}Z"
 
 
 class Life:
@@ -59,16 +49,24 @@ class Life:
         log_decisions: bool,
     ) -> None:
         self.person, self.nature, self.config = person, nature, config
-        self.mind = Mind(expectation=person.expectation)
+        self.mind = Mind(
+            expectation=person.expectation,
+            loose=nature.newcomer_loose if person.newcomer else 0.0,
+            consents=set(person.consents),
+        )
         self.goal = person.goal
         self.luck = Luck(())
-        self._start_micros = (config.start - _EPOCH) // timedelta(microseconds=1)
+        self._start_micros = (config.start - EPOCH) // timedelta(microseconds=1)
         self.failures = 0  # of this visit, so far
         self.now_s = 0.0
         self.value_eur = 0.0
         self.closed = False
+        self.leaving = False  # she has decided to leave
+        self.breaches = 0  # contacts against her consent
+        self.last_visit_s = 0.0
         self.events: list[EventJson] = []
         self._policy = policy
+        self._seeing = policy if isinstance(policy, Seeing) else None
         self._log_decisions = log_decisions
         self._observed = 0  # of `events`
         self._emitted = 0
@@ -84,7 +82,7 @@ class Life:
 
     def moment(self) -> datetime:
         """The UTC time of now."""
-        return _EPOCH + timedelta(microseconds=self._micros(self.now_s))
+        return EPOCH + timedelta(microseconds=self._micros(self.now_s))
 
     def emit(self, name: str, properties: dict[str, object], after_s: float | None = None) -> None:
         """Something happened `after_s` seconds after the last event; None: at a human pace."""
@@ -115,7 +113,7 @@ class Life:
         half_life = self.nature.fatigue_half_life_days
         return self.mind.strain(self.now_s, half_life, self.person.threshold)
 
-    def situation(self) -> Situation:
+    def situation(self, *, outbound: bool = False) -> Situation:
         """The moment, as an action meets it."""
         return Situation(
             person=self.person,
@@ -125,38 +123,69 @@ class Life:
             strain=self.strain(),
             nature=self.nature,
             config=self.config,
+            outbound=outbound,
+            leaving=self.leaving,
+            fatigue=self.mind.faded(self.now_s, self.nature.fatigue_half_life_days),
+            quiet_days=(self.now_s - self.last_visit_s) / DAY_S,
         )
 
-    def ask(self, channel: str, placement: str, offered: tuple[str, ...]) -> None:
-        """Let the policy choose, show its action, live through the response; once in a visit."""
-        shown = self._show(channel, placement, offered)
+    def ask(
+        self,
+        channel: str,
+        placement: str,
+        offered: tuple[str, ...],
+        turn: int = 0,
+        *,
+        outbound: bool = False,
+    ) -> None:
+        """Let the policy choose, show its action, live through the response.
+
+        `turn`: of the asks in one visit, from 0 to 3, each with its own luck.
+        """
+        shown = self._show(channel, placement, offered, outbound=outbound)
         if shown is None:
             return
         action_id, decision_id = shown
-        probability = accept_probability(action_id, self.situation())
-        accepted = self.luck.happens("response", probability)
-        self.respond(decision_id, action_id, channel, accepted)
+        probability = accept_probability(action_id, self.situation(outbound=outbound))
+        purpose, place = ("response_more", turn - 1) if turn else ("response", 0)
+        accepted = self.luck.happens(purpose, probability, place)
+        self.respond(decision_id, action_id, channel, accepted, turn, outbound=outbound)
 
     def tip(self) -> str | None:
         """The decision id of an IVR tip, where one is shown; the caller then responds."""
         shown = self._show("ivr", "ivr_menu", ("ivr_payment_tip",))
         return None if shown is None else shown[1]
 
-    def respond(self, decision_id: str, action_id: str, channel: str, accepted: bool) -> None:
+    def respond(
+        self,
+        decision_id: str,
+        action_id: str,
+        channel: str,
+        accepted: bool,
+        turn: int = 0,
+        *,
+        outbound: bool = False,
+    ) -> None:
         """The customer's response to what was shown, with its effects."""
-        situation = self.situation()
+        situation = self.situation(outbound=outbound)
         outcome = {"decision_id": decision_id, "action_id": action_id, "channel": channel}
-        manner = self.luck.uniform("manner")
+        manner = self.luck.uniform(*(("manner_more", turn - 1) if turn else ("manner", 0)))
+        slow = DELAYS.get(channel, 1.0)
         if accepted or manner < 0.08:
-            self.emit("Action Clicked", dict(outcome), 3.0 + 10.0 * manner)
+            self.emit("Action Clicked", dict(outcome), slow * (3.0 + 10.0 * manner))
         if accepted:
             self.emit("Action Accepted", dict(outcome), 4.0 + 40.0 * manner)
-            self._keep_promise(action_id)
+            self._keep_promise(action_id, channel, situation)
         elif manner > 0.55:
-            self.emit("Action Dismissed", dict(outcome), 2.0 + 5.0 * manner)
+            self.emit("Action Dismissed", dict(outcome), slow * (2.0 + 5.0 * manner))
         self.value_eur -= cost_eur(action_id, accepted)
-        self.mind.push(lift(action_id, situation, accepted), self.person)
-        self.mind.tire(self.now_s, self.nature.fatigue_half_life_days)
+        tiring = TIRING.get(channel, 1.0) if outbound else 1.0
+        self.mind.push(lift(action_id, situation, accepted, tiring), self.person)
+        if outbound and MOVES[action_id].marketing and channel not in self.mind.consents:
+            self.breaches += 1
+            self.mind.push(BREACH_LIFT, self.person)
+            tiring += BREACH_TIRING
+        self.mind.tire(self.now_s, self.nature.fatigue_half_life_days, tiring)
 
     def buy(self, product: str, margin_eur: float) -> None:
         """A purchase, one hour to seven days from now."""
@@ -181,20 +210,31 @@ class Life:
         taken, self.events, self._observed = self.events, [], 0
         return taken
 
-    def _keep_promise(self, action_id: str) -> None:
-        product = product_of(action_id)
-        if product is not None:
-            nature = self.nature
-            margin = nature.card_margin_eur if product == "card" else nature.loan_margin_eur
-            self.buy(product, round(margin * (0.8 + 0.4 * self.luck.uniform("amount")), 2))
-        if action_id == "agent_callback":
-            self.mind.issue = None
+    def _keep_promise(self, action_id: str, channel: str, situation: Situation) -> None:
+        move, mind = MOVES[action_id], self.mind
+        self.value_eur += move.earns_eur(situation)
+        if move.product is not None:
+            margin = margin_eur(action_id, situation)
+            self.buy(move.product, round(margin * (0.8 + 0.4 * self.luck.uniform("amount")), 2))
+        if move.habit is not None:
+            mind.products.add(move.habit)
+        if move.solves:
+            mind.issue = None
+        if move.settles and mind.overdue:
+            mind.overdue = False
+            self.emit("Payment Completed", {"channel": channel}, 60.0)
+        if move.loosens:
+            mind.loose = max(mind.loose + move.loosens, FIRMEST)
+        if move.keeps:
+            self.leaving = False
 
     def _show(
-        self, channel: str, placement: str, offered: tuple[str, ...]
+        self, channel: str, placement: str, offered: tuple[str, ...], *, outbound: bool = False
     ) -> tuple[str, str] | None:
         self.report()
         self.now_s += 1.0
+        if self._seeing is not None:
+            self._seeing.see(self.situation(outbound=outbound))
         asked = Asked(self.person.customer_id, self.moment(), channel, placement, offered)
         chosen = self._policy.choose(asked)
         where = {"channel": channel, "placement": placement}
@@ -224,8 +264,8 @@ class Life:
                 "event_id": event_id or f"{self.person.customer_id}-{self._emitted}",
                 "customer_id": self.person.customer_id,
                 "name": name,
-                "occurred_at": _stamp(micros),
-                "received_at": _stamp(micros + latency_micros),
+                "occurred_at": stamp(micros),
+                "received_at": stamp(micros + latency_micros),
                 "properties": properties,
             }
         )

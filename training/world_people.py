@@ -19,6 +19,11 @@ import numpy as np
 from training.world_config import DAY_S, Nature, WorldConfig
 
 SEGMENTS = (("mass", 0.65), ("affluent", 0.25), ("business", 0.10))
+TIME_ZONES = (
+    *(("Europe/Berlin", 0.60), ("Europe/London", 0.25), ("America/New_York", 0.12)),
+    ("", 0.03),  # nobody has asked her
+)
+REACHED = frozenset({"push", "email", "mail", "phone", "ivr"})  # where the bank may address her
 GOALS = (("everyday", 0.50), ("explore", 0.28), ("borrow", 0.22))
 LOSS_AVERSION = 2.0  # a loss weighs twice a gain of the same size
 EMOTION_FLOOR, EMOTION_CEILING = -5.0, 3.0
@@ -32,6 +37,11 @@ _PURPOSES = {  # how many uniforms each purpose may use in one visit
     **{"answer": 1, "score": 1, "answer_delay": 1, "closing": 1, "closing_delay": 1},
     **{"follow": 1, "follow_gap": 1, "follow_kind": 1, "new_goal": 1, "notice": 1, "minute": 1},
     **{"leaving": 1, "pace": 12},
+}
+FIRST_WIDTH = sum(_PURPOSES.values())  # these come from a stream of their own and never change
+_PURPOSES |= {  # what came later: a stream of its own too, so that the first draws stay as they are
+    **{"page": 3, "response_more": 3, "manner_more": 3, "dormant": 1, "dormant_days": 1},
+    **{"consent": 1, "trigger": 1, "trigger_gap": 1, "trigger_channel": 1, "partner": 1},
 }
 _OFFSETS = dict(zip(_PURPOSES, accumulate(_PURPOSES.values(), initial=0), strict=False))
 LUCK_WIDTH = sum(_PURPOSES.values())
@@ -90,6 +100,8 @@ class Person:
     tenure_months: int
     monthly_income_eur: float
     has_mortgage: bool
+    time_zone: str  # empty: not known
+    newcomer: bool  # has opened her account on the day on which the story begins
 
     goal: str
     hard_topic: bool  # searches for what the search knows badly
@@ -101,6 +113,8 @@ class Person:
     gap_days: float  # median days between visits
     expectation: float  # valence that feels like nothing special
     closing_loss_eur: float
+    drives: bool  # owns a car, or is about to
+    consents: frozenset[str]  # channels on which she lets the bank advertise, at the beginning
 
 
 def draw_person(index: int, nature: Nature, config: WorldConfig) -> Person:
@@ -111,13 +125,18 @@ def draw_person(index: int, nature: Nature, config: WorldConfig) -> Person:
     rank = {"mass": 0, "affluent": 1, "business": 2}[segment]
     age = int(min(max(44.0 + 14.0 * z[0] + 3.0 * rank, 18.0), 88.0))
     tenure_months = int(min(1.0 + 48.0 * math.exp(0.9 * z[1]), 12.0 * (age - 17)))
+    v = rng.random(5).tolist()
+    consents = REACHED if v[2] < 0.62 else frozenset[str]()
+    newcomer = v[1] < 0.10
     return Person(
         customer_id=f"w{config.seed}-{index:05d}",
         segment=segment,
         age=age,
-        tenure_months=tenure_months,
+        tenure_months=0 if newcomer else tenure_months,
         monthly_income_eur=round((2_300.0, 5_200.0, 7_400.0)[rank] * math.exp(0.35 * z[2]), 2),
         has_mortgage=u[1] < (0.18, 0.38, 0.30)[rank] * (0.4 if age < 30 else 1.0),
+        time_zone=picked(v[0], TIME_ZONES),
+        newcomer=newcomer,
         goal=picked(u[2], GOALS),
         hard_topic=u[3] < nature.hard_topic_share,
         sensitivity=math.exp(0.35 * z[3]),
@@ -128,6 +147,8 @@ def draw_person(index: int, nature: Nature, config: WorldConfig) -> Person:
         gap_days=7.2 * math.exp(0.35 * z[6]),
         expectation=(0.0, 0.05, 0.08)[rank],
         closing_loss_eur=nature.closing_loss_eur * (1.0, 2.2, 3.0)[rank],
+        drives=v[4] < 0.30,
+        consents=consents if v[3] < 0.50 else consents - {"phone"},
     )
 
 
@@ -142,7 +163,10 @@ class Mind:
     fatigue: float = 0.0  # decayed count of contacts, as of `fatigue_at_s`
     fatigue_at_s: float = 0.0
     issue: str | None = None  # what she still wants solved
-    products: set[str] = field(default_factory=set)
+    products: set[str] = field(default_factory=set)  # and habits, such as paying by direct debit
+    loose: float = 0.0  # log-odds of leaving of a newcomer; below 0: what keeps her here
+    consents: set[str] = field(default_factory=set)  # channels on which the bank may advertise
+    overdue: bool = False  # a payment is missing
 
     def feel(self, valence: float, person: Person, noise: float) -> None:
         """Live through a visit: E <- memory E + sensitivity gap + noise, losses doubled."""
@@ -167,16 +191,17 @@ class Mind:
         """The mean of the worst and the last gap (Kahneman et al., Psychological Science 1993)."""
         return 0.5 * (min([self.last_gap, *self.gaps]) + self.last_gap)
 
-    def tire(self, now_s: float, half_life_days: float) -> None:
+    def tire(self, now_s: float, half_life_days: float, weight: float = 1.0) -> None:
         """Count a contact."""
-        self.fatigue = self._faded(now_s, half_life_days) + 1.0
+        self.fatigue = self.faded(now_s, half_life_days) + weight
         self.fatigue_at_s = now_s
 
     def strain(self, now_s: float, half_life_days: float, threshold: float) -> float:
         """Contacts above the annoyance threshold."""
-        return max(0.0, self._faded(now_s, half_life_days) - threshold)
+        return max(0.0, self.faded(now_s, half_life_days) - threshold)
 
-    def _faded(self, now_s: float, half_life_days: float) -> float:
+    def faded(self, now_s: float, half_life_days: float) -> float:
+        """The contacts that she still remembers."""
         age_days = max(0.0, now_s - self.fatigue_at_s) / DAY_S
         return self.fatigue * math.exp(-math.log(2.0) * age_days / half_life_days)
 
@@ -186,13 +211,13 @@ def closing_probability(
 ) -> float:
     """P(the customer decides to leave after this visit).
 
-    logit = base + frailty - b emotion + k strain; in the confounded world + c trouble
+    logit = base + frailty + loose - b emotion + k strain; in the confounded world + c trouble
     """
     felt, effect = 0.0, 0.0
     if config.mechanism in ("accumulation", "blocking", "peak_end"):
         effect = config.emotion_effect
         felt = _felt(mind, config)
-    logit = nature.closing_base + person.frailty
+    logit = nature.closing_base + person.frailty + mind.loose
     if config.mechanism == "confounded":
         logit += 1.6 * person.trouble
     logit += 1.4 * max(0.0, 1.0 - effect)  # the churn that emotion would have brought

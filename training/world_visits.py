@@ -68,9 +68,14 @@ def web_search(life: Life) -> float:
         life.mind.issue = life.mind.issue or "search"
     life.ask("web", "web_search", ("help_popup", "loan_offer"))
     if not found:
+        if further(life, 0.5):
+            life.emit("Help Article Viewed", {"channel": "web", "topic": "search"})
+            life.ask("web", "help_pages", ("search_guide", "chat_invitation"), 1)
         return -0.20 - 0.20 * life.failures
     product = luck.pick("product", PRODUCTS)
     life.emit("Product Viewed", {"channel": "web", "product": product})
+    if further(life, 0.5):
+        life.ask("web", "product_page", ("insurance_offer", "chat_invitation"), 1)
     wish = -2.9 + 0.5 * life.situation().felt + 0.6 * (life.goal == "explore")
     if luck.happens("buy", sigmoid(wish - 2.0 * (product in life.mind.products))):
         life.buy(product, round(15.0 + 30.0 * luck.uniform("amount"), 2))
@@ -106,6 +111,11 @@ def app_home(life: Life) -> float:
     if life.config.referral:
         shelf = (*shelf, "referral")
     life.ask("app", "app_home", shelf)
+    if life.config.outbound and life.luck.happens("page", 0.2, 1):
+        life.later(4 * 3_600.0, "Cash Withdrawn", {"channel": "atm"}, 0.0)
+    if further(life, 0.35):
+        life.emit("Account Viewed", {"channel": "app"})
+        life.ask("app", "app_accounts", ("overdraft_offer", "paperless"), 1)
     return 0.08
 
 
@@ -118,11 +128,16 @@ def payment(life: Life) -> float:
     life.emit("Payment Started", {"channel": channel})
     if life.luck.happens("paid", life.nature.screen_paid_share):
         life.emit("Payment Completed", {"channel": channel})
+        if life.config.outbound and life.luck.happens("page", 0.3, 1):
+            life.later(5 * 86_400.0, "Statement Sent", {"channel": "mail"}, 0.0)
+        if channel == "app" and further(life, 0.5):
+            life.ask("app", "payment_screen", ("set_up_direct_debit",), 1)
         return 0.15
     life.failures += 1
     if life.luck.happens("agent", 0.3):
         life.emit("Agent Requested", {"channel": channel})
         return _call(life, "payment", -0.15)
+    life.mind.overdue = True
     return -0.12
 
 
@@ -152,6 +167,9 @@ def contact(life: Life) -> float:
     valence = _call(life, life.mind.issue or "question", 0.0)
     if valence < 0:
         life.ask("phone", "contact_centre", ("agent_callback",))
+    elif further(life, 0.5):
+        life.emit("Case Closed", {"channel": "agent_desktop"})
+        life.ask("phone", "agent_desktop", ("premium_account",), 1)
     return valence
 
 
@@ -164,7 +182,15 @@ def branch(life: Life) -> float:
         life.failures += 1
         return -0.35
     life.mind.issue = None
+    if further(life, 0.7):
+        life.emit("Advice Given", {"channel": "branch", "topic": reason})
+        life.ask("branch", "branch_desk", ("investment_plan",), 1)
     return 0.25
+
+
+def further(life: Life, share: float) -> bool:
+    """She looks at one more page, of a bank that has more of them than before."""
+    return life.config.outbound and life.luck.happens("page", share)
 
 
 def _call(life: Life, issue: str, before: float) -> float:
@@ -180,9 +206,11 @@ def _call(life: Life, issue: str, before: float) -> float:
     late = min(max(0.0, wait_s / announced_s - 1.0), 2.0)
     if resolved:
         life.mind.issue = None
+        life.mind.overdue = life.mind.overdue and issue != "payment"
         return before + 0.30 - 0.15 * late
     life.failures += 1
     life.mind.issue = issue
+    life.mind.overdue = life.mind.overdue or issue == "payment"
     return before - 0.35 - 0.15 * late
 
 

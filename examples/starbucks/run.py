@@ -24,7 +24,7 @@ from examples.starbucks import convert
 from features.frame import Moments, replay
 from models.touchpoint import ACTION, action_rows, touchpoint_rows
 from nba.arbitration import Arbitration
-from nba.decision import NO_ACTION
+from nba.events import NO_ACTION
 from nba.measurement.estimate import Estimate, Undecided, as_json
 from nba.measurement.off_policy import snips, weigh
 from training.dataset import Decided, action_features, decided_set, trained_actions

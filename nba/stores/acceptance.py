@@ -1,49 +1,108 @@
-"""Which decisions of one call are stored: the rule that every log keeps."""
+"""Which appends of one call are stored: the rule that every log keeps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from nba.decision import Decision
+from nba.decision import Decision, Use
 from nba.errors import shown
-from nba.events import MAX_ID_CHARS, Event
+from nba.events import DECISION_PREFIX, MAX_ID_CHARS, Event
+from nba.stores.log import Guarded
+
+Period = tuple[str, str]  # (capacity, period)
 
 
 class Stand(msgspec.Struct, frozen=True, kw_only=True):
-    """What the log holds, before a call, about one of its decisions."""
+    """What the log holds, before a call, about one of its appends."""
 
     position: int  # seq of the customer's last event, 0 for none
-    earlier: Decision | None  # of this customer, with the same request_id or decision_id
-    taken: bool  # the id of its Action Decided event is in the log
+    earlier: Decision | None = None  # of this customer, with the same request_id or decision_id
+    taken: bool  # the id of its last event is in the log
+
+
+class Room:
+    """What was taken of shared capacities, while the appends of one call are judged in turn."""
+
+    def __init__(self, used: Mapping[Period, float]) -> None:
+        self._used = dict(used)
+        self._changed: set[Period] = set()
+
+    def take(self, uses: Sequence[Use]) -> bool:
+        """Take all of them, or none where one of them would go over its `most`."""
+        after = dict(self._used)
+        for use in uses:
+            period = (use.capacity, use.period)
+            after[period] = after.get(period, 0.0) + use.amount
+            if after[period] > use.most:
+                return False
+        self._used = after
+        self._changed |= periods(uses)
+        return True
+
+    @property
+    def totals(self) -> dict[Period, float]:
+        """What is taken now of those that this call has taken of."""
+        return {period: self._used[period] for period in sorted(self._changed)}
+
+
+def periods(uses: Sequence[Use]) -> set[Period]:
+    """Which (capacity, period) they take of."""
+    return {(use.capacity, use.period) for use in uses}
 
 
 def accepted(
-    decisions: Sequence[Decision], stands: Sequence[Stand]
+    decisions: Sequence[Decision], stands: Sequence[Stand], room: Room
 ) -> tuple[list[Decision | None], list[Decision]]:
     """(answers, to store). An answer is the decision itself, the earlier one, or None: again.
 
     The decisions count one after the other: the first that is stored moves its customer's log
-    past all that were made on the same context.
+    past all that were made on the same context, and leaves less of what it uses to the rest.
     """
     answers: list[Decision | None] = []
     stored: dict[str, Decision] = {}  # by customer
     ids: set[str] = set()
     for decision, stand in zip(decisions, stands, strict=True):
-        request = decision.request
-        before = stored.get(request.customer_id)
+        customer_id = decision.request.customer_id
+        before = stored.get(customer_id)
         if stand.earlier is not None:
             answers.append(stand.earlier)
         elif before is not None:
             answers.append(before if _answers(before, decision) else None)
         elif stand.taken or decision.decision_id in ids or decision.context_seq < stand.position:
             answers.append(None)
+        elif not room.take(decision.uses):
+            answers.append(None)
         else:
-            stored[request.customer_id] = decision
+            stored[customer_id] = decision
             ids.add(decision.decision_id)
             answers.append(decision)
     return answers, list(stored.values())
+
+
+def accepted_guarded(
+    appends: Sequence[Guarded], stands: Sequence[Stand], room: Room
+) -> tuple[list[bool], list[Guarded]]:
+    """(answers, to store), by the rule of `accepted`. True also where it was stored before."""
+    answers: list[bool] = []
+    stored: dict[str, Guarded] = {}  # by customer
+    ids: set[str] = set()
+    for append, stand in zip(appends, stands, strict=True):
+        if stand.taken or last_id(append) in ids:
+            answers.append(True)
+            continue
+        fresh = append.customer_id not in stored and append.seen_seq >= stand.position
+        answers.append(fresh and room.take(append.uses))
+        if answers[-1]:
+            stored[append.customer_id] = append
+            ids.update(event.event_id for event in append.events)
+    return answers, list(stored.values())
+
+
+def last_id(append: Guarded) -> str:
+    """The id of the event that says whether it was stored before."""
+    return append.events[-1].event_id
 
 
 def claimed_decision(event: Event) -> str | None:
@@ -68,5 +127,5 @@ def unsaved_bundle(alias: str, bundle_id: str) -> str:
 
 
 def decision_event_id(decision_id: str) -> str:
-    """The id of the decision's own `Action Decided` event, as `Decision.as_event` makes it."""
-    return f"decision:{decision_id}"
+    """The id of the decision's own `Action Decided`, the last of `Decision.as_events`."""
+    return DECISION_PREFIX + decision_id

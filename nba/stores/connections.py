@@ -11,7 +11,7 @@ from __future__ import annotations
 import select
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import msgspec
@@ -73,6 +73,20 @@ class Connections:
         """A connection in a transaction, committed when the block ends well."""
         with self.connection() as connection, connection.transaction():
             yield connection
+
+    @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """A new connection beside the shared ones, closed in the end. Raises StoreUnavailable."""
+        with self.errors():
+            connection = connect(self._url)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Where the driver's errors become ours."""
+        return database_errors(self._url)
 
     def close(self) -> None:
         """Close the idle ones now, and the busy ones as they come back."""

@@ -1,7 +1,7 @@
 """The log: what happens is appended and never edited.
 
 Two implementations, `memory.MemoryLog` and `postgres.PostgresLog`, pass one contract suite
-(`tests/contracts/test_log.py`). Appends are idempotent, and take effect as a whole: a call
+(`tests/contracts`). Appends are idempotent, and take effect as a whole: a call
 returns after its commit, and what it returned is never lost. `seq` grows in commit order, so
 that a reader who has seen position n never meets a later event with a smaller seq.
 """
@@ -9,12 +9,13 @@ that a reader who has seen position n never meets a later event with a smaller s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
-from nba.decision import Decision
+from nba.decision import Decision, Timer, Use
 from nba.events import Event
 
 
@@ -25,6 +26,39 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str  # hash of the kernel's layout; another layout cannot read the state
     seq: int
     state: bytes  # float64 little-endian
+    ledger: bytes = b""  # JSON of the ledger beside it
+
+
+class Guarded(msgspec.Struct, frozen=True, kw_only=True):
+    """Events of one customer that hold only on the log as it was seen, with what they take."""
+
+    customer_id: str
+    seen_seq: int  # the customer's last event that was seen
+    events: tuple[Event, ...]  # at least one, of this customer
+    uses: tuple[Use, ...] = ()
+    timers: tuple[Timer, ...] = ()
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that goes out: one for each outbound decision."""
+
+    decision_id: str
+    customer_id: str
+    state: Literal["waiting", "delivered", "dead"]
+    due_at: datetime  # not before then
+    attempts: int = 0
+    error: str | None = None  # of the last attempt
+
+
+class AliasChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Who pointed an alias at what: the audit trail."""
+
+    alias: str
+    before: str | None
+    after: str
+    at: datetime
+    by: str
+    why: str
 
 
 class StoredBundle(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,12 +78,65 @@ class Log(Protocol):
         """
 
     def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision | None]:
-        """Append each decision and its `Action Decided` event, in one transaction.
+        """Append each decision and its `as_events()`, in one transaction.
 
-        Per decision: itself once stored; the earlier decision where the same customer's
-        request_id was already answered; None where the customer's log has moved past
-        `context_seq` (by anything, an earlier decision of this call included), so that the
-        caller decides again on the newer context.
+        With it go its timers, what it takes of shared capacities, and a waiting delivery (due at
+        `not_before`, else at `decided_at`) where it is `delivered_by_us`. Per decision: itself
+        once stored; the earlier decision where the same customer's request_id was already
+        answered; None where the customer's log has moved past `context_seq` (by anything, an
+        earlier decision of this call included), or where a capacity that it uses has no room
+        (used + amount > most; earlier decisions of this call count), so that the caller decides
+        again on what is there now.
+        """
+
+    def append_guarded(self, appends: Sequence[Guarded]) -> list[bool]:
+        """Append the events of each, in one transaction, under the rule of `append_decisions`.
+
+        Per append: True where it is stored, or where its last event's id was stored before
+        (nothing is taken twice); False where the customer's log has moved past `seen_seq`, or a
+        capacity has no room.
+        """
+
+    def used(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
+        """What was taken of these (capacity, period) so far; those of which nothing was: absent."""
+
+    def fire_timers(self, now: datetime, limit: int = 100) -> list[Event]:
+        """Append a `Timer Fired` event for timers that are due, and remove them.
+
+        The event: id `TIMER_PREFIX + timer_id`, at `now`, property `timer_id`. Each timer fires
+        once, whoever calls at the same time and whenever a caller is killed: event and removal
+        are one transaction, and timers that another call holds are passed over.
+        """
+
+    def claim_deliveries(self, now: datetime, limit: int, lease_s: float) -> list[Delivery]:
+        """Waiting deliveries that are due, earliest first, with one attempt more.
+
+        They are due again after `lease_s`, so that a caller who dies loses none; calls at the
+        same time claim different ones.
+        """
+
+    def settle_delivery(self, delivery: Delivery, event: Event | None = None) -> None:
+        """Store the state, due_at, attempts and error of a delivery; with it the event, if any.
+
+        A delivery that was settled as delivered or dead stays so, unless `delivery` is waiting
+        again with 0 attempts: an operator sends it once more. After a later claim, only that it
+        was delivered counts of an earlier attempt. What does not count appends no event.
+        Raises NotFound for a decision that has no delivery.
+        """
+
+    def deliveries(self, state: str, limit: int = 100) -> list[Delivery]:
+        """Deliveries in this state, the earliest due first."""
+
+    def cursor(self, name: str) -> int:
+        """The position that a reader of the log has saved under this name, 0 at first."""
+
+    def save_cursor(self, name: str, seq: int) -> None:
+        """Save it; it never goes back."""
+
+    def turn(self, name: str) -> AbstractContextManager[bool]:
+        """True for one holder at a time in the whole deployment, False for all others.
+
+        It does not wait, and is free again when its holder ends, however it ends.
         """
 
     def events_since(self, positions: Mapping[str, int]) -> dict[str, list[Event]]:
@@ -85,8 +172,13 @@ class Log(Protocol):
     def save_bundle(self, bundle_id: str, files: Mapping[str, bytes]) -> None:
         """Keep a bundle; saving the same id again changes nothing."""
 
-    def set_alias(self, alias: str, bundle_id: str, at: datetime) -> None:
-        """Point `alias` at a saved bundle. Raises NotFound for an unknown bundle."""
+    def set_alias(
+        self, alias: str, bundle_id: str, at: datetime, *, by: str = "", why: str = ""
+    ) -> None:
+        """Point `alias` at a saved bundle and note who did. Raises NotFound for an unknown one."""
+
+    def alias_changes(self, alias: str, limit: int = 20) -> list[AliasChange]:
+        """What the alias pointed at, newest first."""
 
     def alias(self, alias: str) -> str | None:
         """The bundle id that `alias` points at."""

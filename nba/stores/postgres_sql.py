@@ -31,27 +31,29 @@ ON CONFLICT (event_id) DO NOTHING
 RETURNING event_id, seq
 """
 
+# The events come first: `Action Decided` is the last of its decision's. A move that the log holds
+# already is not appended again; an id of `Action Decided` is known to be free.
 INSERT_DECISIONS = """
-WITH new AS MATERIALIZED (
-    SELECT * FROM ROWS FROM (json_to_recordset(%s::json) AS (
-        event_id text, customer_id text, name text, occurred_at timestamptz,
-        received_at timestamptz, decision_id text, properties json, request_id text,
-        record json)) WITH ORDINALITY
-    AS new(event_id, customer_id, name, occurred_at, received_at, decision_id, properties,
-           request_id, record, nth)
-), logged AS (
+WITH logged AS (
     INSERT INTO events
         (event_id, customer_id, name, occurred_at, received_at, decision_id, properties)
     SELECT event_id, customer_id, name, occurred_at, received_at, decision_id, properties
-    FROM new ORDER BY nth
+    FROM ROWS FROM (json_to_recordset(%s::json) AS (
+            event_id text, customer_id text, name text, occurred_at timestamptz,
+            received_at timestamptz, decision_id text, properties json)) WITH ORDINALITY
+        AS new(event_id, customer_id, name, occurred_at, received_at, decision_id, properties, nth)
+    ORDER BY nth
+    ON CONFLICT (event_id) DO NOTHING
     RETURNING event_id, seq
 )
 INSERT INTO decisions (decision_id, seq, customer_id, request_id, decided_at, record)
-SELECT decision_id, seq, customer_id, request_id, occurred_at, record
-FROM new JOIN logged USING (event_id)
+SELECT decision_id, seq, customer_id, request_id, decided_at, record
+FROM json_to_recordset(%s::json) AS new(
+    event_id text, decision_id text, customer_id text, request_id text, decided_at timestamptz,
+    record json) JOIN logged USING (event_id)
 """
 
-# Per decision to append: the customer's last seq, the earlier decision, whether its id is taken.
+# Per append: the customer's last seq, the earlier decision, whether its id is taken.
 STANDS = """
 SELECT coalesce((SELECT max(e.seq) FROM events e WHERE e.customer_id = asked.customer_id), 0),
        coalesce((SELECT d.record::text FROM decisions d
@@ -97,7 +99,7 @@ SELECT record::text FROM decisions WHERE customer_id = %s ORDER BY seq DESC LIMI
 """
 
 SNAPSHOTS = """
-SELECT customer_id, seq, state FROM snapshots WHERE customer_id = ANY(%s) AND kernel = %s
+SELECT customer_id, seq, state, ledger FROM snapshots WHERE customer_id = ANY(%s) AND kernel = %s
 """
 
 # A snapshot holds no truth: what a power cut takes of it is folded again. So its commit waits for
@@ -105,9 +107,10 @@ SELECT customer_id, seq, state FROM snapshots WHERE customer_id = ANY(%s) AND ke
 WITHOUT_WAITING = "SET LOCAL synchronous_commit = off"
 
 SAVE_SNAPSHOTS = """
-INSERT INTO snapshots (customer_id, kernel, seq, state)
-SELECT * FROM unnest(%b::text[], %b::text[], %b::bigint[], %b::bytea[])
-ON CONFLICT (customer_id, kernel) DO UPDATE SET seq = excluded.seq, state = excluded.state
+INSERT INTO snapshots (customer_id, kernel, seq, state, ledger)
+SELECT * FROM unnest(%b::text[], %b::text[], %b::bigint[], %b::bytea[], %b::bytea[])
+ON CONFLICT (customer_id, kernel)
+DO UPDATE SET seq = excluded.seq, state = excluded.state, ledger = excluded.ledger
 WHERE snapshots.seq <= excluded.seq
 """
 
@@ -120,9 +123,22 @@ SELECT bundle_id, name, content FROM bundles LEFT JOIN bundle_files USING (bundl
 WHERE bundle_id = %s
 """
 
+# Whoever sets an alias waits for the one before, so that the trail is a chain; readers do not wait.
+LOCK_ALIASES = "LOCK TABLE aliases IN SHARE ROW EXCLUSIVE MODE"
+
 SET_ALIAS = """
-INSERT INTO aliases (alias, bundle_id, set_at) VALUES (%s, %s, %s)
+WITH changed AS (
+    INSERT INTO alias_changes (alias, bundle_before, bundle_after, changed_at, changed_by, why)
+    SELECT %(alias)s, (SELECT bundle_id FROM aliases WHERE alias = %(alias)s),
+           %(bundle)s, %(at)s, %(by)s, %(why)s
+)
+INSERT INTO aliases (alias, bundle_id, set_at) VALUES (%(alias)s, %(bundle)s, %(at)s)
 ON CONFLICT (alias) DO UPDATE SET bundle_id = excluded.bundle_id, set_at = excluded.set_at
 """
 
 ALIAS = "SELECT bundle_id FROM aliases WHERE alias = %s"
+
+ALIAS_CHANGES = """
+SELECT alias, bundle_before, bundle_after, changed_at, changed_by, why FROM alias_changes
+WHERE alias = %s ORDER BY position DESC LIMIT %s
+"""

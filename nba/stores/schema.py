@@ -14,7 +14,7 @@ from nba.stores.connections import Connection, connect, database_errors
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001",)  # oldest first: the files in migrations/versions
+REVISIONS = ("0001", "0002")  # oldest first: the files in migrations/versions
 HEAD = REVISIONS[-1]
 
 

@@ -10,11 +10,31 @@ from __future__ import annotations
 import sys
 
 from nba.errors import InvalidJourney, NbaError
-from serving.cli import demonstration, emotion, learning, operation, reporting, scale
+from serving.cli import (
+    catalogue,
+    delivery,
+    demonstration,
+    emotion,
+    learning,
+    operation,
+    reporting,
+    scale,
+)
 from serving.cli.app import app
 from serving.console import console
 
-__all__ = ["app", "demonstration", "emotion", "learning", "main", "operation", "reporting", "scale"]
+__all__ = [
+    "app",
+    "catalogue",
+    "delivery",
+    "demonstration",
+    "emotion",
+    "learning",
+    "main",
+    "operation",
+    "reporting",
+    "scale",
+]
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from typing import Annotated
 
 import typer
@@ -26,3 +27,11 @@ def ready() -> Settings:
     settings = read_settings()
     prepare_environment(settings)
     return settings
+
+
+def user() -> str:
+    """Who runs this, for the audit trail."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no user entry and no variable that names one
+        return "unknown"

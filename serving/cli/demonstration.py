@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import replace
 
 from serving.cli.app import Seed, app, ready
 from serving.cli.learning import promoted, simulate_history, trained
@@ -28,7 +29,15 @@ def demo(
     A second run reuses the history and the champion. Example: `nba demo --seed 3`
     """
     from serving.assembly import utc_now
-    from serving.demo import Made, demo_settings, next_steps, play, print_decisions, visitors
+    from serving.demo import (
+        Made,
+        demo_settings,
+        next_steps,
+        play,
+        print_decisions,
+        replay,
+        visitors,
+    )
     from serving.server import running
     from training.world_history import frustrated_customer
 
@@ -43,9 +52,14 @@ def demo(
         with running(settings, settings.home / "service.log") as url:
             step("playing live customers over HTTP")
             played = play(url, visitors(now, run, frustrated))
+            again = replay(url, played[0][1])
             step("finishing what it accepted")
     print_decisions(played)
-    print_document(played[0][1])
+    first = played[0][1]
+    governed = [one for one in first.filtered if one.stage != "available"]
+    print_document(replace(first, filtered=governed))
+    equal = "equal, byte for byte" if again.equal else f"different in {', '.join(again.differs)}"
+    console.print(f"replayed from what it logged: {equal}", highlight=False)
     console.print(next_steps(settings), highlight=False, soft_wrap=True)
 
 

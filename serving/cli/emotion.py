@@ -24,15 +24,14 @@ def train_emotion(seed: Seed = 1, json: Json = False) -> None:
     """
     from features.fold import Fold
     from models.registry import Registry
-    from nba.journey_file import load_journey
-    from serving.assembly import opened_log, utc_now
+    from serving.assembly import journey_in_force, opened_log, utc_now
     from training.history import read_history
     from training.learned import learn_emotion, learned_table, save_emotion
 
     settings = ready()
     with opened_log(settings) as log, steps("learning valences", 3) as step:
         step("reading the log")
-        history = read_history(Fold(load_journey(settings.journey)), log)
+        history = read_history(Fold(journey_in_force(settings, log)), log)
         step("fitting")
         learned = learn_emotion(history, seed=seed, before=learned_table(log))
         version = None
@@ -56,8 +55,7 @@ def train_text(seed: Seed = 1, json: Json = False) -> None:
     """
     from features.fold import Fold
     from models.registry import Registry
-    from nba.journey_file import load_journey
-    from serving.assembly import opened_log, utc_now
+    from serving.assembly import journey_in_force, opened_log, utc_now
     from training.history import read_history
     from training.learned import learn_text, save_text
 
@@ -65,7 +63,7 @@ def train_text(seed: Seed = 1, json: Json = False) -> None:
     version = None
     with opened_log(settings) as log, steps("learning words", 3) as step:
         step("reading the log")
-        history = read_history(Fold(load_journey(settings.journey)), log)
+        history = read_history(Fold(journey_in_force(settings, log)), log)
         step("fitting")
         fitted = learn_text(history, seed=seed)
         if not isinstance(fitted, Undecided):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serving.cli.app import Json, Seed, Which, app, ready
+from serving.cli.app import Json, Seed, Which, app, ready, user
 from serving.console import console, print_json, print_table, progress_bar, steps
 from serving.reports import (
     models_json,
@@ -58,14 +58,13 @@ def evaluate(
     """
     from features.fold import Fold
     from models.registry import Registry
-    from nba.journey_file import load_journey
-    from serving.assembly import opened_log
+    from serving.assembly import journey_in_force, opened_log
     from training.evaluate import evaluate_on
 
     settings = ready()
     version, bundle = Registry(settings.tracking_url, settings.artifacts).load(which)
-    fold = Fold(load_journey(settings.journey), bundle.table)
     with opened_log(settings) as log, steps("evaluating", 2) as step:
+        fold = Fold(journey_in_force(settings, log), bundle.table)
         result = evaluate_on(fold, log, bundle, step)
     models = {"churn": result.churn, "touchpoint": result.touchpoint}
     values = {
@@ -149,29 +148,25 @@ def simulate(
 def trained(settings: Settings, seed: int) -> tuple[str, Training]:
     from features.fold import Fold
     from models.registry import Registry
-    from nba.journey_file import load_journey
-    from serving.assembly import opened_log
+    from serving.assembly import journey_in_force, opened_log
     from training.learned import learned_table
     from training.retrain import STEPS, retrain
 
-    journey = load_journey(settings.journey)
     with opened_log(settings) as log, steps("training", STEPS) as step:
-        fold = Fold(journey, learned_table(log))
+        fold = Fold(journey_in_force(settings, log), learned_table(log))
         registry = Registry(settings.tracking_url, settings.artifacts)
         return retrain(fold, log, registry, seed=seed, progress=step)
 
 
 def promoted(settings: Settings, which: str) -> tuple[str, str]:
     from models.registry import CHAMPION, Registry
-    from nba.journey_file import load_journey
-    from serving.assembly import opened_log, utc_now
+    from serving.assembly import journey_in_force, opened_log, utc_now
     from training.promote import promote as put_in_force
 
-    journey = load_journey(settings.journey)
     registry = Registry(settings.tracking_url, settings.artifacts)
     with opened_log(settings) as log:
-        now = utc_now()
-        return put_in_force(registry, log, journey, which=which, alias=CHAMPION, now=now)
+        journey, now = journey_in_force(settings, log), utc_now()
+        return put_in_force(registry, log, journey, which=which, alias=CHAMPION, now=now, by=user())
 
 
 def simulate_history(config: WorldConfig, path: Path, *, json: bool = False) -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from serving.cli.app import Json, app, ready
 from serving.console import console, print_json, print_table, progress_bar
-from serving.reports import print_answer, print_import, print_unmapped
+from serving.reports import print_answer, print_batch, print_import, print_unmapped
+
+if TYPE_CHECKING:
+    from nba.journey import JourneyFile
+    from nba.measurement.estimate import Undecided
+    from serving.batch import BatchAsk
+    from serving.house import House
+    from serving.rehearsal import Rehearsal
 
 
 @app.command()
@@ -18,16 +25,28 @@ def check(
     log: Annotated[
         bool, typer.Option("--log", help="Also list the log's events that it does not map.")
     ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(help="What differs from this: a file, a version in the log, or `live`."),
+    ] = None,
+    days: Annotated[
+        float,
+        typer.Option(min=0.01, help="With --against and --log: of so many days, rehearsed."),
+    ] = 1.0,
     json: Json = False,
 ) -> None:
     """Check a journey file and print what it says.
 
-    Example: `nba check examples/bank/journey.yaml --log`
+    With --against, what differs from another version; with --log too, who would have got what on
+    the log's last day. Example: `nba check examples/bank/journey.yaml --against live --log`
     """
     from nba.journey_file import load_journey
     from nba.journey_summary import summarise
 
     journey = load_journey(file)
+    if against is not None:
+        _check_against(journey, against, days if log else None, json=json)
+        return
     sections = summarise(journey)
     unmapped: dict[str, int] = {}
     if log:
@@ -50,6 +69,45 @@ def check(
     print_unmapped(unmapped)
 
 
+def _check_against(journey: JourneyFile, against: str, days: float | None, *, json: bool) -> None:
+    """What differs, and where the last `days` are asked for, who would have got what."""
+    from nba.catalogue_diff import diff
+    from nba.journey_file import load_journey
+    from serving.assembly import journey_in_force, opened_log
+    from serving.catalogue import stored_journey
+    from serving.rehearsal import rehearse_on
+    from serving.rehearsal_tables import (
+        changes_json,
+        print_changes,
+        print_rehearsal,
+        rehearsal_json,
+    )
+
+    rehearsal: Rehearsal | Undecided | None = None
+    in_log = against == "live" or against.startswith("catalogue-")
+    if in_log or days is not None:
+        settings = ready()
+        with opened_log(settings) as log:
+            if against == "live":
+                old = journey_in_force(settings, log)
+            else:
+                old = stored_journey(log, against) if in_log else load_journey(Path(against))
+            if days is not None:
+                with progress_bar("deciding again") as advance:
+                    rehearsal = rehearse_on(log, old, journey, days, advance)
+    else:
+        old = load_journey(Path(against))
+    changes = diff(old, journey)
+    if json:
+        found = {} if rehearsal is None else {"rehearsal": rehearsal_json(rehearsal)}
+        versions = {"old": old.catalogue_version(), "new": journey.catalogue_version()}
+        print_json({"versions": versions, "changes": changes_json(changes), **found})
+        return
+    print_changes(changes)
+    if rehearsal is not None:
+        print_rehearsal(rehearsal)
+
+
 @app.command()
 def ingest(
     files: Annotated[list[Path], typer.Argument(help="Event files, JSON lines, plain or .gz.")],
@@ -62,7 +120,8 @@ def ingest(
     """
     from nba.context import ContextSchema
     from nba.journey_file import load_journey
-    from serving.assembly import opened_log, text_model
+    from serving.assembly import opened_log
+    from serving.house import text_model
     from serving.importing import check_files, import_files
 
     check_files(files)
@@ -81,24 +140,59 @@ def ingest(
 
 @app.command()
 def decide(
-    customer_id: Annotated[str, typer.Argument(help="Whom to decide for.")],
+    customer_id: Annotated[str | None, typer.Argument(help="Whom to decide for.")] = None,
     channel: Annotated[str | None, typer.Option(help="The channel that asks.")] = None,
     placement: Annotated[str | None, typer.Option(help="The touchpoint that asks.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Log nothing.")] = False,
+    batch: Annotated[
+        Path | None,
+        typer.Option(help="Decide for many, into Parquet files in this folder; goes on there."),
+    ] = None,
+    customers: Annotated[
+        Path | None,
+        typer.Option(help="With --batch: a file of customer ids, one a line; none: everybody."),
+    ] = None,
+    deferred: Annotated[
+        bool, typer.Option("--deferred", help="With --batch: decisions count when activated.")
+    ] = False,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="With --batch: also each decision as JSON.")
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="With --batch: seed of all draws.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Decide for one customer on the log as it is, without a running service.
+    """Decide on the log as it is, without a running service: for one customer, or for a base.
 
-    Example: `nba decide c000017 --channel web --dry-run`
+    A batch that was cut short goes on where it was, with the same words. Example:
+    `nba decide c000017 --channel web --dry-run`, `nba decide --batch tonight --channel email`
     """
     from nba.decision import Request
+    from nba.errors import InvalidInput
     from serving.answers import decide_answer
     from serving.assembly import assemble
+    from serving.batch import BatchAsk
 
+    if (customer_id is None) == (batch is None):
+        raise InvalidInput("customer", customer_id, "name one customer, or a folder with --batch")
+    if batch is None and (customers is not None or deferred or whole or seed is not None):
+        raise InvalidInput("customer", customer_id, "these options need --batch")
     settings = ready()
     house = assemble(settings)
     try:
-        request = Request(customer_id=customer_id, channel=channel, placement=placement)
+        if batch is not None:
+            ask = BatchAsk(
+                channel=channel,
+                placement=placement,
+                deferred=deferred,
+                dry_run=dry_run,
+                whole=whole,
+                seed=seed,
+            )
+            _decide_batch(house, batch, ask, customers, json=json)
+            return
+        request = Request(customer_id=str(customer_id), channel=channel, placement=placement)
         (decision,) = (house.rehearse if dry_run else house.decide)([request])
     finally:
         house.close()
@@ -107,6 +201,25 @@ def decide(
         print_json(answer)
         return
     print_answer(answer)
+
+
+def _decide_batch(
+    house: House, folder: Path, ask: BatchAsk, customers: Path | None, *, json: bool
+) -> None:
+    from serving.batch import customers_in, customers_of, run_batch
+
+    with progress_bar("deciding") as advance:
+        done = run_batch(
+            house,
+            folder,
+            ask,
+            lambda: customers_in(house.log) if customers is None else customers_of(customers),
+            advance,
+        )
+    if json:
+        print_json(done)
+    else:
+        print_batch(done)
 
 
 @app.command()

@@ -1,11 +1,14 @@
-"""Commands that report: friction."""
+"""Commands that report: friction, rules, shadow."""
 
 from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
 
 import typer
 
 from serving.cli.app import Json, Seed, app, ready
-from serving.console import console, print_json, steps
+from serving.console import console, print_json, progress_bar, steps
 from serving.reports import friction_json, print_friction
 
 report_app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True)
@@ -44,3 +47,63 @@ def friction(seed: Seed = 1, json: Json = False) -> None:
     else:
         print_friction(report.friction, report.rates, stages)
         console.print(f"valences: {report.valences}", highlight=False)
+
+
+Days = Annotated[float, typer.Option(min=0.01, help="Of the last so many days.")]
+
+
+@report_app.command()
+def rules(days: Days = 30.0, seed: Seed = 1, json: Json = False) -> None:
+    """Put a price on every rule, limit, lever and weight, by the model and from rewards.
+
+    Example: `nba report rules --days 7`
+    """
+    from models.policy import EpsilonGreedy
+    from serving.assembly import assemble
+    from serving.catalogue import earlier_sub_journeys
+    from serving.rule_report import decisions_of, report_rules
+    from serving.rule_tables import print_rules, rules_json
+    from training.history import read_history
+    from training.rule_rewards import mature_rewards
+
+    house = assemble(ready())
+    try:
+        pipeline, journey = house.decider.pipeline, house.journey
+        with progress_bar("reading the log") as advance:
+            rewards = mature_rewards(read_history(house.fold, house.log, advance))
+        with progress_bar("deciding again") as advance:
+            report = report_rules(
+                decisions_of(house.log, house.now() - timedelta(days=days), advance),
+                house.fold.schema,
+                EpsilonGreedy(journey.exploration.epsilon),
+                scorer=pipeline.scorer,
+                why_none=pipeline.why_no_scorer,
+                rewards=rewards,
+                earlier=earlier_sub_journeys(house.log),
+                seed=seed,
+            )
+    finally:
+        house.close()
+    if json:
+        print_json(rules_json(report))
+    else:
+        print_rules(report)
+
+
+@report_app.command()
+def shadow(days: Days = 30.0, json: Json = False) -> None:
+    """Say how often decisions in shadow mode are the other system's, by channel.
+
+    Example: `nba report shadow --days 14`
+    """
+    from serving.assembly import opened_log, utc_now
+    from serving.rule_report import decisions_of
+    from serving.rule_tables import print_shadow, shadow_json
+    from serving.shadow_report import report_shadow
+
+    with opened_log(ready()) as log, progress_bar("reading decisions") as advance:
+        found = report_shadow(decisions_of(log, utc_now() - timedelta(days=days), advance))
+    if json:
+        print_json(shadow_json(found))
+    else:
+        print_shadow(found)

@@ -13,7 +13,8 @@ from nba.decision import Request
 from nba.errors import NotFound
 from nba.events import parse_event
 from nba.stores.memory import MemoryLog
-from serving.assembly import House, assemble, opened_log
+from serving.assembly import assemble, opened_log
+from serving.house import House
 from serving.settings import Settings
 from training.world import Asked, Chosen, EventJson, Policy
 
@@ -35,9 +36,7 @@ class ServicePolicy:
             customer_id=asked.customer_id, channel=asked.channel, placement=asked.placement
         )
         house = self._house
-        (decision,) = house.decider.decide(
-            [request], asked.at, new_id=house.new_id, new_seed=house.new_seed
-        )
+        (decision,) = house.decider.decide([request], asked.at, house.chance)
         return Chosen(decision.action_id, decision.propensity, decision.decision_id)
 
 

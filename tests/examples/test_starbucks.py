@@ -13,7 +13,7 @@ import pytest
 
 from examples.learning import read_events
 from examples.starbucks import convert, run
-from nba.decision import NO_ACTION
+from nba.events import NO_ACTION
 from training.dataset import decided_set
 
 PORTFOLIO = [

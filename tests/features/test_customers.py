@@ -92,7 +92,7 @@ def test_a_long_fold_leaves_a_snapshot_that_gives_the_identical_context() -> Non
     log = CountingLog()
     log.append_events([failed_search(NOON + n * HOUR) for n in range(SNAPSHOT_AFTER)])
     [first] = Customers(log, FOLD).of(["ada"], NOON)
-    assert log.snapshots(["ada"], FOLD.schema.kernel_hash)["ada"].seq == SNAPSHOT_AFTER
+    assert log.snapshots(["ada"], FOLD.snapshot_hash)["ada"].seq == SNAPSHOT_AFTER
     log.asked.clear()
     [restored] = Customers(log, FOLD).of(["ada"], NOON)
     assert log.asked == [{"ada": SNAPSHOT_AFTER}]
@@ -103,7 +103,7 @@ def test_a_short_fold_leaves_no_snapshot() -> None:
     log = MemoryLog()
     log.append_events([failed_search(NOON + n * HOUR) for n in range(SNAPSHOT_AFTER - 1)])
     Customers(log, FOLD).of(["ada"], NOON)
-    assert log.snapshots(["ada"], FOLD.schema.kernel_hash) == {}
+    assert log.snapshots(["ada"], FOLD.snapshot_hash) == {}
 
 
 def test_a_late_event_replaces_the_snapshot_that_it_made_stale() -> None:
@@ -112,7 +112,7 @@ def test_a_late_event_replaces_the_snapshot_that_it_made_stale() -> None:
     Customers(log, FOLD).of(["ada"], NOON)
     log.append_events([failed_search(NOON - HOUR)])
     [rebuilt] = Customers(log, FOLD).of(["ada"], NOON)
-    assert log.snapshots(["ada"], FOLD.schema.kernel_hash)["ada"].seq == SNAPSHOT_AFTER + 1
+    assert log.snapshots(["ada"], FOLD.snapshot_hash)["ada"].seq == SNAPSHOT_AFTER + 1
     [restored] = Customers(log, FOLD).of(["ada"], NOON)
     assert same(rebuilt, restored)
     assert value(restored, "search_failed.total") == SNAPSHOT_AFTER + 1

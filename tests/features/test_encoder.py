@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from features.plan import CONTACT, EVENT, TRAIT
-from nba.events import micros
+from nba.events import GOVERNING, micros
 from nba.journey import EventMapping
 from tests.house import FOLD, JOURNEY, NOON, SmallHouse, changed, event
 
@@ -115,6 +115,19 @@ def test_a_contact_outside_the_journey_file_has_no_codes() -> None:
 @pytest.mark.parametrize("action_id", ["no_action", None, 7, ["help_popup"]])
 def test_no_action_is_no_contact(action_id: object) -> None:
     assert rows("Action Decided", {"action_id": action_id}) == []
+
+
+def test_a_deferred_decision_is_no_contact_until_it_is_activated() -> None:
+    said = {"action_id": "help_popup", "channel": "web"}
+    assert rows("Action Decided", said | {"deferred": True}) == []
+    [row] = rows("Action Activated", said)
+    assert row[2] == CONTACT and ACTIONS[row[3]] == "help_popup"
+
+
+@pytest.mark.parametrize("name", sorted({*GOVERNING} - {"Action Decided", "Action Activated"}))
+def test_an_event_that_governs_contacts_is_not_lived_through(name: str) -> None:
+    said = {"action_id": "help_popup", "sub_journey": "rescue", "purpose": "marketing"}
+    assert rows(name, said) == []
 
 
 def test_a_mapped_identify_sets_traits_before_it_counts() -> None:

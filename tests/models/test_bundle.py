@@ -16,8 +16,8 @@ from models.scorer import REASONS, BundleScorer
 from models.touchpoint import ACTION, action_rows, touchpoint_columns, touchpoint_rows
 from models.trees import fit_trees
 from nba.context import Context, ContextSchema, offered_columns
-from nba.decision import NO_ACTION
 from nba.errors import InvalidBundle
+from nba.events import NO_ACTION
 from tests.house import FOLD, JOURNEY, NOON, changed, event, failed_search
 
 ACTIONS = (*(action.id for action in JOURNEY.actions), NO_ACTION)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import given, settings, strategies as st
 
 from nba.decision import (
-    NO_ACTION,
     Candidate,
     Churn,
     Decision,
+    Lifted,
     Mode,
+    Move,
     Reason,
     Refused,
     Request,
     Stage,
+    Use,
     decision_from_json,
 )
+from nba.events import NO_ACTION
+from nba.ledger import Ledger, Touch
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 
@@ -26,6 +30,17 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 optional = st.none() | numbers
 reasons = st.builds(Reason, column=texts, value=optional, contribution=numbers, text=texts)
+moments = st.datetimes(datetime(1990, 1, 1), timezones=st.just(UTC))
+moves = st.builds(
+    Move, name=texts, sub_journey=texts, definition=texts, episode_id=texts,
+    number=st.integers(1, 9), due=st.lists(moments, max_size=2).map(tuple),
+)  # fmt: skip
+uses = st.builds(Use, capacity=texts, period=texts, amount=numbers, most=numbers)
+ledgers = st.builds(
+    Ledger,
+    touches=st.lists(st.builds(Touch, action=texts, channel=texts, at_s=numbers)).map(tuple),
+    cut_s=optional,
+)
 decisions = st.builds(
     Decision,
     decision_id=texts,
@@ -58,7 +73,14 @@ decisions = st.builds(
         max_size=3,
     ).map(tuple),
     refused=st.lists(
-        st.builds(Refused, action_id=texts, stage=st.sampled_from(Stage), rule=texts, detail=texts),
+        st.builds(
+            Refused,
+            action_id=texts,
+            stage=st.sampled_from(Stage),
+            code=texts,
+            rule=texts,
+            detail=texts,
+        ),
         max_size=3,
     ).map(tuple),
     reasons=st.lists(reasons, max_size=3).map(tuple),
@@ -72,6 +94,17 @@ decisions = st.builds(
     policy=texts,
     seed=st.integers(0, 2**63),
     note=st.none() | texts,
+    treatment_propensity=st.floats(0, 1),
+    not_before=st.none() | moments,
+    step=texts,
+    moves=st.lists(moves, max_size=2).map(tuple),
+    uses=st.lists(uses, max_size=2).map(tuple),
+    used=st.dictionaries(texts, numbers, max_size=2),
+    lifted=st.lists(st.builds(Lifted, rule=texts, action_ids=st.just(("a",))), max_size=2).map(
+        tuple
+    ),
+    ledger=ledgers,
+    contacts=st.binary(max_size=24),
 )
 
 
@@ -117,7 +150,7 @@ def test_the_order_of_facts_does_not_show_in_the_bytes() -> None:
 
 
 def test_the_event_of_a_decision_says_what_training_needs() -> None:
-    event = decided().as_event()
+    event = decided().as_events()[-1]
     assert event.event_id == "decision:d-1"
     assert (event.customer_id, event.name) == ("ada", "Action Decided")
     assert event.occurred_at == event.received_at == AT
@@ -131,6 +164,38 @@ def test_the_event_of_a_decision_says_what_training_needs() -> None:
 
 
 def test_the_event_of_a_request_for_any_channel_names_none() -> None:
-    event = decided(request=Request(customer_id="ada"), action_id=NO_ACTION).as_event()
+    event = decided(request=Request(customer_id="ada"), action_id=NO_ACTION).as_events()[-1]
     assert "channel" not in event.properties
     assert event.properties["action_id"] == NO_ACTION
+
+
+def test_moves_come_before_the_decision_and_wake_their_steps() -> None:
+    entered = Move(
+        name="Sub-journey Entered", sub_journey="rescue", definition="abc", episode_id="e1",
+        number=1, step="call", due=(AT, AT + timedelta(hours=2)),
+    )  # fmt: skip
+    decision = decided(moves=(entered,), step="e1/call")
+    first, last = decision.as_events()
+    assert (first.event_id, first.name) == ("sub-journey:e1:1", "Sub-journey Entered")
+    assert first.properties["step"] == "call" and last.properties["step"] == "e1/call"
+    assert [(one.timer_id, one.due_at) for one in decision.timers] == [
+        ("e1:1:0", AT), ("e1:1:1", AT + timedelta(hours=2)),
+    ]  # fmt: skip
+
+
+def test_an_outbound_step_that_came_to_nothing_is_tried_again() -> None:
+    asked = Request(customer_id="ada", outbound=True, asked_for="e1/call")
+    assert decided(request=asked).timers == ()
+    [again] = decided(request=asked, action_id=NO_ACTION).timers
+    assert (again.timer_id, again.due_at) == ("e1/call:d-1", AT + timedelta(hours=6))
+    assert decided(request=asked).delivered_by_us
+    assert not decided(request=asked, action_id=NO_ACTION).delivered_by_us
+
+
+def test_in_shadow_mode_the_event_names_what_the_customer_got() -> None:
+    request = Request(customer_id="ada", baseline="card_offer", outbound=True)
+    decision = decided(request=request, mode=Mode.SHADOW)
+    [event] = decision.as_events()
+    assert event.properties["action_id"] == "card_offer"
+    assert event.properties["shadow_action_id"] == "help_popup"
+    assert "propensity" not in event.properties and not decision.delivered_by_us

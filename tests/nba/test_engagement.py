@@ -2,92 +2,197 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
-import msgspec
 import pytest
+from hypothesis import given, settings
+from msgspec.structs import replace
 
-from nba.context import Facts
-from nba.decision import Request, Stage
-from nba.engagement import Engagement
-from tests.house import FOLD, JOURNEY, NOON, event, failed_search
-
-ENGAGEMENT = Engagement(JOURNEY)
-IDS = [action.id for action in JOURNEY.actions]
-
-
-def available(**fields: Any) -> tuple[list[str], dict[str, tuple[str, str]]]:
-    codes, refused = ENGAGEMENT.available(Request(customer_id="ada", **fields))
-    assert all(one.stage is Stage.AVAILABLE for one in refused)
-    return [IDS[code] for code in codes], {one.action_id: (one.rule, one.detail) for one in refused}
+from nba.catalogue import EngagementRule, Step, SubJourney
+from nba.decision import Decision, Refused, Request, Stage
+from tests.governing import DAY, IDS, OPEN_ACTIONS, SCORES, engagement_rules, governed
+from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, event, failed_search
 
 
-def eligible(*events: Any, **request: Any) -> tuple[list[str], dict[str, str]]:
-    state = FOLD.advance(FOLD.empty, list(events))
-    assert state is not None
-    context = FOLD.context("ada", state, NOON)
-    codes, refused = ENGAGEMENT.eligible(range(4), Facts(FOLD.schema, context.values, request))
-    assert all((one.stage, one.rule) == (Stage.ELIGIBILITY, "not_eligible") for one in refused)
-    return [IDS[code] for code in codes], {one.action_id: one.detail for one in refused}
+def decided(*events: Any, journey: Any = None, now: Any = NOON, **asked: Any) -> Decision:
+    house = SmallHouse(journey or governed(), scorer=StubScorer(SCORES))
+    house.log.append_events(events)
+    [decision] = house.decide(Request(customer_id="ada", **asked), now=now)
+    return decision
+
+
+def refused(*events: Any, **more: Any) -> dict[str, Refused]:
+    return {one.action_id: one for one in decided(*events, **more).refused}
+
+
+def rule(when: str, layer: Any = "eligibility", **more: Any) -> Any:
+    return governed(engagement=[EngagementRule(id="the_rule", layer=layer, when=when, **more)])
 
 
 def test_a_request_for_anything_anywhere_finds_every_action() -> None:
-    assert available() == (IDS, {})
+    assert refused() == {}
 
 
 def test_an_action_of_another_channel_is_not_available() -> None:
-    kept, refused = available(channel="web")
-    assert kept == ["help_popup", "loan_offer"]
-    assert refused == {
-        "card_offer": ("other_channel", "the action is for app"),
-        "agent_callback": ("other_channel", "the action is for phone"),
-    }
-
-
-def test_an_action_of_another_placement_is_not_available() -> None:
-    kept, refused = available(channel="web", placement="site_search")
-    assert kept == ["help_popup"]
-    assert refused["loan_offer"] == ("other_placement", "the action is for website")
-    assert refused["card_offer"][0] == "other_channel"
-
-
-def test_a_request_may_name_the_candidates() -> None:
-    kept, refused = available(candidates=("card_offer",))
-    assert kept == ["card_offer"]
-    assert {rule for rule, _ in refused.values()} == {"not_a_candidate"}
-    assert available(candidates=())[0] == []
+    found = refused(channel="web")
+    assert set(found) == {"card_offer", "agent_callback"}
+    one = found["card_offer"]
+    assert (one.stage, one.code, one.rule) == (Stage.AVAILABLE, "other_channel", "request.channel")
+    assert one.detail == "the action is for another channel than web"
 
 
 def test_an_action_shows_at_its_further_touchpoints_too() -> None:
-    actions = list(JOURNEY.actions)
-    actions[0] = msgspec.structs.replace(actions[0], also_at=["website"])
-    engagement = Engagement(msgspec.structs.replace(JOURNEY, actions=actions))
-    codes, _ = engagement.available(Request(customer_id="ada", placement="website"))
-    assert [IDS[code] for code in codes] == ["help_popup", "loan_offer"]
+    found = refused(placement="site_search")
+    assert set(found) == {"card_offer", "agent_callback"}  # the loan is also at the search
+    assert found["card_offer"].code == "other_placement"
+    assert set(refused(placement="website")) == {"help_popup", "card_offer", "agent_callback"}
 
 
-def test_an_unknown_customer_is_told_why_she_gets_nothing() -> None:
-    kept, refused = eligible()
-    assert kept == []
-    assert refused["help_popup"] == "search_failed.count_1h is 0, needs >= 0.5"
-    assert refused["card_offer"] == "traits.segment is unknown"
+def test_a_request_may_name_the_candidates_and_what_is_taken() -> None:
+    found = refused(candidates=("card_offer", "loan_offer"), without=("loan_offer", "no_action"))
+    assert {name: one.code for name, one in found.items()} == {
+        "help_popup": "not_a_candidate",
+        "agent_callback": "not_a_candidate",
+        "loan_offer": "already_placed",
+    }
+    assert len(refused(candidates=())) == 4
 
 
-def test_what_she_did_and_said_makes_actions_eligible() -> None:
+@pytest.mark.parametrize(("days", "offered"), [(-1, False), (0, True), (1, True), (2, False)])
+def test_an_action_has_its_dates_on_the_owners_calendar(days: int, offered: bool) -> None:
+    actions = [*OPEN_ACTIONS[:3], replace(OPEN_ACTIONS[3], begins="2026-03-01", ends="2026-03-02")]
+    found = refused(journey=governed(actions=actions), now=NOON + days * DAY)
+    assert ("loan_offer" not in found) is offered
+    late = NOON.replace(hour=23, minute=30) + timedelta(days=1)  # the 3rd of March in Berlin
+    one = refused(journey=governed(actions=actions), now=late)["loan_offer"]
+    assert (one.code, one.rule) == ("out_of_date", "loan_offer")
+    assert one.detail == "today is 2026-03-03, the action is offered until 2026-03-02"
+
+
+def test_an_action_of_sub_journeys_alone_is_offered_where_a_step_calls_for_it() -> None:
+    actions = [*OPEN_ACTIONS[:2], replace(OPEN_ACTIONS[2], only_in_sub_journey=True)]
+    call = Step(id="call", action="agent_callback")
+    rescue = SubJourney(id="rescue", enter="segment.upset", steps=[call])
+    journey = governed(actions=[*actions, OPEN_ACTIONS[3]], sub_journeys=[rescue])
+    assert refused(journey=journey)["agent_callback"].code == "no_step"
+    assert "agent_callback" not in refused(event("Complaint Filed"), journey=journey)
+
+
+@pytest.mark.parametrize(
+    ("layer", "code"),
+    [
+        ("eligibility", "not_eligible"),
+        ("applicability", "not_applicable"),
+        ("suitability", "not_suitable"),
+    ],
+)
+def test_a_rule_refuses_on_its_layer_with_the_fact_that_failed(layer: Any, code: str) -> None:
+    found = refused(journey=rule("traits.tenure_months >= 6", layer, group="sales"))
+    assert set(found) == {"card_offer", "loan_offer"}
+    one = found["card_offer"]
+    assert (one.stage.value, one.code, one.rule) == (layer, code, "the_rule")
+    assert one.detail == "traits.tenure_months is unknown"
+    long_with_us = event("identify", NOON, {"tenure_months": 7})
+    assert refused(long_with_us, journey=rule("traits.tenure_months >= 6", layer)) == {}
+
+
+@pytest.mark.parametrize(
+    ("level", "concerned"),
+    [
+        ({}, set(IDS)),
+        ({"group": "help"}, {"help_popup"}),
+        ({"channel": "web"}, {"help_popup", "loan_offer"}),
+        ({"channel": "web", "group": "sales"}, {"loan_offer"}),
+        ({"actions": ["agent_callback"]}, {"agent_callback"}),
+    ],
+)
+def test_a_rule_stands_for_all_a_group_a_channel_or_actions(
+    level: dict[str, Any], concerned: set[str]
+) -> None:
+    assert set(refused(journey=rule("segment.upset", **level))) == concerned
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        'traits.segment == "mass"', "emotion.sum10 < 0", 'journey.stage == "explore"',
+        'request.page == "home"', "segment.upset", "search_failed.count_1h > 0.5",
+        "churn.risk > 0.2", "traits.tenure_months is None", "sub_journey.rescue",
+    ],
+)  # fmt: skip
+def test_a_rule_may_look_at_everything_that_is_known_of_her(when: str) -> None:
+    enters = SubJourney(
+        id="rescue", enter="segment.upset", steps=[Step(id="wait", wait_hours=48.0)]
+    )
+    looks = EngagementRule(id="the_rule", layer="suitability", when=when)
+    journey = governed(engagement=[looks], sub_journeys=[enters])
+    known = [event("identify", NOON, {"segment": "mass"}), failed_search()]
+    upset = event("Rage Click", NOON)
+    page = {"page": "home"}
+    assert refused(*known, upset, journey=journey, facts=page) == {}
+    told = event("identify", NOON, {"tenure_months": 3})
+    if when != "churn.risk > 0.2":
+        assert len(refused(told, journey=journey)) == 4
+
+
+def test_a_treatment_has_rules_of_its_own() -> None:
+    house = SmallHouse(governed(), scorer=StubScorer([0.9, 0, 0, 0, 0]))
+    asked = [Request(customer_id="ada", candidates=("help_popup",))] * 60
+    treatments = {(one.treatment, one.treatment_propensity) for one in house.draw(*asked)}
+    assert treatments == {("popup", 0.5), ("banner", 0.5), (None, 1.0)}
+    house.log.append_events([event("Complaint Filed"), event("Rage Click")])
+    treatments = {(one.treatment, one.treatment_propensity) for one in house.draw(*asked)}
+    assert treatments == {("popup", 1.0), (None, 1.0)}  # the banner is not for the angry
+    one = decided(event("Complaint Filed"), event("Rage Click"), journey=governed(actions=[
+        replace(OPEN_ACTIONS[0], treatments=OPEN_ACTIONS[0].treatments[1:]), *OPEN_ACTIONS[1:],
+    ])).refused[0]  # fmt: skip
+    assert (one.action_id, one.rule) == ("help_popup", "help_popup.banner.suitable")
+
+
+@pytest.mark.parametrize(("days", "holds"), [(-1, True), (0, False), (1, False), (2, True)])
+def test_a_rule_has_its_dates(days: int, holds: bool) -> None:
+    journey = rule("segment.upset", begins="2026-03-01", ends="2026-03-02")
+    assert (refused(journey=journey, now=NOON + days * DAY) == {}) is holds
+
+
+def test_a_rule_may_be_lifted_for_some_to_be_priced() -> None:
+    journey = rule("segment.upset", group="sales", lifted_share=0.5)
+    house = SmallHouse(journey, scorer=StubScorer(SCORES))
+    decisions = house.draw(*[Request(customer_id=f"c{n}") for n in range(200)])
+    free = [one for one in decisions if one.lifted]
+    assert 70 < len(free) < 130
+    for one in decisions:
+        assert len(one.refused) == (0 if one.lifted else 2)
+        assert [lifted.rule for lifted in one.lifted] == ["the_rule"] * bool(one.lifted)
+    assert free[0].lifted[0].action_ids == ("card_offer", "loan_offer")
+    again = house.draw(*[Request(customer_id=f"c{n}") for n in range(200)])
+    assert [bool(one.lifted) for one in again] == [bool(one.lifted) for one in decisions]
+
+
+def test_the_rules_of_the_small_journey() -> None:
+    assert refused(journey=JOURNEY)["help_popup"].detail == (
+        "search_failed.count_1h is 0, needs >= 0.5"
+    )
     traits = event("identify", NOON, {"segment": "mass", "tenure_months": 12})
-    assert eligible(failed_search(), traits)[0] == ["help_popup", "card_offer"]
-    assert eligible(traits, page="loans")[0] == ["card_offer", "loan_offer"]
-
-
-@pytest.mark.parametrize(("page", "offered"), [("home", True), ("account", False), (None, False)])
-def test_a_rule_may_look_at_the_request(page: str | None, offered: bool) -> None:
-    traits = event("identify", NOON, {"tenure_months": 12})
-    assert ("loan_offer" in eligible(traits, page=page)[0]) is offered
-
-
-def test_nobody_angry_is_sold_to() -> None:
-    traits = event("identify", NOON, {"segment": "mass"})
+    assert set(refused(failed_search(), traits, journey=JOURNEY)) == {
+        "agent_callback",
+        "loan_offer",
+    }
     angry = [event("Complaint Filed", NOON), event("Rage Click", NOON)]
-    kept, refused = eligible(traits, *angry)
-    assert kept == ["agent_callback"]
-    assert refused["card_offer"].startswith("emotion.sum10 is -1.4")
+    assert refused(traits, *angry, journey=JOURNEY)["card_offer"].detail.startswith(
+        "emotion.sum10 is -1.4"
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(engagement_rules())
+def test_what_no_rule_refuses_may_be_offered(rules: list[EngagementRule]) -> None:
+    """Held to the rules one by one, each alone."""
+    rules = [replace(one, lifted_share=0.0) for one in rules]
+    together = set(refused(journey=replace(governed(), engagement=rules), facts={"page": "home"}))
+    alone = set()
+    for one in rules:
+        journey = replace(governed(), engagement=[one])
+        alone |= set(refused(journey=journey, facts={"page": "home"}))
+    assert together == alone

@@ -13,12 +13,15 @@ import pytest
 import yaml
 from hypothesis import given, settings, strategies as st
 
+import nba.catalogue
 import nba.journey
 from nba.errors import InvalidFile, InvalidJourney
 from nba.journey import JourneyFile
+from nba.journey_fields import Part
 from nba.journey_file import load_journey, parse_journey, schema_text
 from nba.journey_shape import shape_errors
 from nba.journey_summary import summarise, to_text
+from nba.located_yaml import read_yaml
 
 ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests/data/small_journey.yaml"
@@ -45,8 +48,9 @@ def test_the_small_journey_loads() -> None:
 
 
 def test_aliases_work_and_their_bombs_do_not() -> None:
-    plain = "cap: {times: 3, days: 7, per: action}"
-    merged = TEXT.replace(plain, "cap: {<<: &more {times: 9, per: action}, times: 3, days: 7}")
+    plain = "{id: three_a_week, times: 3, days: 7, per: action}"
+    more = "{<<: &more {times: 9, per: action}, id: three_a_week, times: 3, days: 7}"
+    merged = TEXT.replace(plain, more)
     assert parse_journey(merged) == load_journey(SMALL)
 
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
@@ -130,7 +134,7 @@ def test_the_committed_schema_is_current() -> None:
 
 def test_the_schema_accepts_the_small_journey_and_refuses_unknown_keys() -> None:
     validator = jsonschema.Draft202012Validator(json.loads(schema_text()))
-    tree = yaml.safe_load(TEXT)
+    tree: Any = read_yaml(TEXT).data
     validator.validate(tree)
     tree["actions"][0]["chanel"] = "web"
     with pytest.raises(jsonschema.ValidationError, match="chanel"):
@@ -143,21 +147,34 @@ def test_the_example_of_the_reference_loads() -> None:
 
 
 def _structs() -> list[type[msgspec.Struct]]:
-    found = vars(nba.journey).values()
-    return [s for s in found if isinstance(s, type) and issubclass(s, nba.journey._Part)]
+    found = {**vars(nba.journey), **vars(nba.catalogue)}.values()
+    return [s for s in found if isinstance(s, type) and issubclass(s, Part) and s is not Part]
 
 
 @pytest.mark.parametrize("struct", _structs(), ids=lambda struct: struct.__name__)
 def test_the_reference_explains_every_field(struct: type[msgspec.Struct]) -> None:
-    for name in struct.__struct_fields__:
+    for name in struct.__struct_encode_fields__:
         assert f"| `{name}` |" in REFERENCE, f"{struct.__name__}.{name} is not in docs/journey.md"
+
+
+def test_the_reference_explains_no_field_that_is_gone() -> None:
+    fields = {name for struct in _structs() for name in struct.__struct_encode_fields__}
+    tables = REFERENCE.split("## Rules")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", tables, re.MULTILINE)) == fields
 
 
 def test_the_summary_counts_the_map_and_warns_of_what_is_open() -> None:
     sections = {section.title: section for section in summarise(load_journey(SMALL))}
-    assert list(sections) == ["Overview", "Map", "Events", "Actions", "Limits", "Warnings"]
+    assert list(sections) == [
+        *("Overview", "Map", "Events", "Actions", "Rules", "Limits", "Weights and levers"),
+        *("Measures", "Warnings"),
+    ]
     assert ("touchpoints", "8") in sections["Overview"].rows
-    assert ("cap", "at most 3 within 7 days per action") in sections["Limits"].rows
+    assert (
+        "three_a_week",
+        "all actions",
+        "at most 3 decided within 7 days per action",
+    ) in sections["Limits"].rows
     assert sections["Warnings"].rows == (
         ("touchpoint billboard", "no event maps to it: visits stay unseen"),
     )
@@ -171,10 +188,11 @@ def test_the_summary_counts_the_map_and_warns_of_what_is_open() -> None:
 def test_the_summary_warns_of_stages_actions_and_outcomes() -> None:
     text = TEXT.replace("    eligible: search_failed.count_1h >= 0.5\n", "")
     text = text.replace(", outcome: positive", "").replace("epsilon: 0.1", "epsilon: 0")
-    text = text.replace("cap: {times: 3, days: 7, per: action}\n", "")
+    text = text.replace("    - {id: three_a_week, times: 3, days: 7, per: action}\n", "")
+    text = text.replace("  caps:\n", "  caps: []\n")
     text = text.replace(", touchpoint: banking_app", "")
     warnings = summarise(parse_journey(text))[-1]
     assert {where for where, _ in warnings.rows} == {
-        *("touchpoint billboard", "touchpoint banking_app", "stage use", "action help_popup"),
-        *("events", "exploration", "cap"),
+        *("touchpoint billboard", "touchpoint banking_app", "stage use"),
+        *("events", "exploration", "contact_policy"),
     }

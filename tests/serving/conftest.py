@@ -14,7 +14,8 @@ from starlette.testclient import TestClient
 from nba.journey import JourneyFile
 from nba.stores.log import Log
 from nba.stores.memory import MemoryLog
-from serving.assembly import House, assemble
+from serving.assembly import assemble
+from serving.house import House
 from serving.routes import Doors
 from serving.settings import Settings
 from tests.house import JOURNEY, NOON

@@ -118,7 +118,9 @@ def test_a_cap_that_one_channel_reaches_holds_on_the_next_call(client: InProcess
     answer = client.decide()
     assert answer["no_action"] is True
     (refused,) = [one for one in answer["filtered"] if one["action_id"] == "help_popup"]
-    assert (refused["stage"], refused["rule"]) == ("contact_policy", "contact_cap")
+    assert (refused["stage"], refused["code"], refused["rule"]) == (
+        *("contact_policy", "contact_cap", "three_a_week"),
+    )
     client.clock.advance(days=7.01)
     client.post("/events", json={**GOOD, "event_id": "later"})
     assert client.decide()["actions"][0]["action_id"] == "help_popup"
@@ -153,14 +155,14 @@ def test_a_repeated_request_id_gets_the_identical_answer(client: InProcess) -> N
 def test_candidates_and_placement_restrict_the_draw(client: InProcess) -> None:
     client.post("/events", json=GOOD)
     filtered = client.decide(candidates=["card_offer"], placement="banking_app")["filtered"]
-    assert {one["action_id"]: one["rule"] for one in filtered} == {
+    assert {one["action_id"]: one["code"] for one in filtered} == {
         "help_popup": "not_a_candidate",
         "card_offer": "not_eligible",
         "agent_callback": "not_a_candidate",
         "loan_offer": "not_a_candidate",
     }
     filtered = client.decide(placement="banking_app", channel="app")["filtered"]
-    assert {one["rule"] for one in filtered} == {"other_channel", "not_eligible"}
+    assert {one["code"] for one in filtered} == {"other_channel", "not_eligible"}
     assert client.decide(candidates=[])["no_action"] is True
 
 
@@ -403,9 +405,7 @@ def test_a_repeated_feedback_changes_nothing_and_says_so(client: InProcess) -> N
 def test_feedback_on_an_unknown_decision_is_404_and_stores_nothing(client: InProcess) -> None:
     response = client.post("/feedback", json={"decision_id": "dec-none", "outcome": "shown"})
     assert response.status_code == 404
-    assert response.json()["message"] == (
-        "decision_id: 'dec-none': not in the log; send the one you got"
-    )
+    assert response.json()["message"] == ("decision_id: 'dec-none': not in the log")
     assert client.log.position() == 0
 
 
@@ -526,7 +526,7 @@ def test_the_log_out_of_reach_is_503_with_retry_after_on_every_route(
     for method in ("append_events", "append_decisions", "events_since", "decision", "answered"):
         monkeypatch.setattr(client.log, method, gone)
     for response in (
-        client.post("/decide", json={"customer_id": "ada"}),
+        client.post("/decide", json={"customer_id": "ada", "dry_run": True}),
         client.post("/events", json={**GOOD, "event_id": "n1"}),
         client.post("/feedback", json={"decision_id": decision_id, "outcome": "shown"}),
         client.get(f"/decisions/{decision_id}"),
@@ -552,7 +552,7 @@ def test_metrics_count_what_the_doors_did(client: InProcess) -> None:
         'nba_events_total{result="rejected"} 1.0',
         'nba_decisions_total{action="help_popup",mode="fallback"} 1.0',
         'nba_propensity_sum_total{action="help_popup"} 1.0',
-        'nba_refused_total{rule="not_eligible",stage="eligibility"} 3.0',
+        'nba_refused_total{rule="loan_offer.eligible",stage="eligibility"} 1.0',
         'nba_feedback_total{outcome="shown"} 1.0',
         'nba_requests_total{route="/customers/{customer_id}",status="404"} 1.0',
         "nba_degraded 1.0",

@@ -19,6 +19,9 @@ OPERATIONS = [
     ("POST", "/decide"),
     ("POST", "/events"),
     ("POST", "/feedback"),
+    ("POST", "/activate"),
+    ("GET", "/decisions"),
+    ("POST", "/decisions/{decision_id}/replay"),
     ("GET", "/decisions/{decision_id}"),
     ("GET", "/customers/{customer_id}"),
     ("GET", "/customers/{customer_id}/emotion"),
@@ -39,7 +42,7 @@ def test_every_operation_of_the_document_is_played(api: BaseSchema) -> None:
     ("method", "path", "mode", "examples"),
     [
         *((method, path, GenerationMode.POSITIVE, 25) for method, path in OPERATIONS),
-        *((method, path, GenerationMode.NEGATIVE, 8) for method, path in OPERATIONS[:3]),
+        *((method, path, GenerationMode.NEGATIVE, 8) for method, path in OPERATIONS[:5]),
     ],
 )
 def test_answers_are_as_described(
@@ -67,5 +70,5 @@ def test_answers_are_as_described(
         statuses.add(response.status_code)
 
     play()
-    answered = {"/decide": 200, "/events": 200}.get(path, 404)
+    answered = {"/decide": 200, "/events": 200, "/decisions": 200}.get(path, 404)
     assert (answered if mode is GenerationMode.POSITIVE else 422) in statuses

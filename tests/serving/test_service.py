@@ -27,7 +27,8 @@ from models.bundle import FORMAT, Bundle, Manifest, part
 from models.touchpoint import ACTION, touchpoint_columns
 from models.trees import fit_trees
 from nba.context import ContextSchema
-from nba.decision import NO_ACTION, Request
+from nba.decision import Request
+from nba.events import NO_ACTION
 from nba.journey_file import load_journey
 from nba.stores import embedded
 from nba.stores.postgres import PostgresLog
@@ -182,7 +183,7 @@ def test_bentomls_own_client_decides_and_gives_feedback(service: Service) -> Non
         kind, text = call("feedback", decision_id=answer["decision_id"])
         assert kind == "InvalidArgument" and "send either an outcome or a reward" in text
         kind, text = call("feedback", decision_id="dec-none", outcome="shown")
-        assert kind == "NotFound" and "not in the log; send the one you got" in text
+        assert kind == "NotFound" and "'dec-none': not in the log" in text
 
 
 def test_a_number_that_is_none_is_refused_under_bentoml_too(service: Service) -> None:
@@ -238,12 +239,15 @@ def test_while_the_database_is_down_nothing_is_lost_and_afterwards_all_goes_on(
     try:
         for route, body in [
             ("/events", event),
-            ("/decide", {"customer_id": "ada"}),
+            ("/decide", {"customer_id": "ada", "dry_run": True}),
             ("/feedback", {"decision_id": "dec-1", "outcome": "shown"}),
-            ("/bentoml/decide", {"request": {"customer_id": "ada"}}),
+            ("/bentoml/decide", {"request": {"customer_id": "ada", "dry_run": True}}),
         ]:
             response = client.post(route, json=body)
             assert response.status_code == 503, response.text
+        promised = client.post("/decide", json={"customer_id": "ada"})
+        assert promised.status_code == 200
+        assert (promised.json()["policy"], promised.json()["logged"]) == ("blind", False)
         response = client.post("/events", json=event)
         assert response.headers["retry-after"] == "1"
         assert response.json()["message"].endswith("nothing was stored; send the same again")

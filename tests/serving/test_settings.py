@@ -26,6 +26,13 @@ OTHER = {
     "NBA_BATCH_EVENTS": ("10", 10),
     "NBA_SEED": ("7", 7),
     "NBA_SHUTDOWN_S": ("5", 5),
+    "NBA_DEADLINE_MS": ("250", 250.0),
+    "NBA_BREAKER_MISSES": ("5", 5),
+    "NBA_BREAKER_S": ("2.5", 2.5),
+    "NBA_WEBHOOK_URL": ("https://hooks.example.com/nba", "https://hooks.example.com/nba"),
+    "NBA_WEBHOOK_SECRET": ("0123456789abcdef", "0123456789abcdef"),
+    "NBA_WEBHOOK_DRY_RUN": ("true", True),
+    "NBA_WEBHOOK_ATTEMPTS": ("3", 3),
 }
 FIELDS = [f"NBA_{name.upper()}" for name in Settings.__struct_fields__]
 
@@ -83,6 +90,9 @@ def test_an_unknown_variable_is_refused_with_the_nearest_known(variable: str, re
         ("NBA_SEED", "-1", "`int` >= 0"),
         ("NBA_SEED", "seven", "Expected `int"),
         ("NBA_SHUTDOWN_S", "0", "`int` >= 1"),
+        ("NBA_WEBHOOK_DRY_RUN", "maybe", "Expected `bool"),
+        ("NBA_WEBHOOK_ATTEMPTS", "0", "`int` >= 1"),
+        ("NBA_WEBHOOK_ATTEMPTS", "101", "`int` <= 100"),
         *((variable, "  ", "unset it or give it a value") for variable in FIELDS),
     ],
 )
@@ -95,6 +105,37 @@ def test_a_wrong_value_names_the_variable_the_value_and_the_remedy(
     assert caught.value.value == repr(text.strip())
     assert remedy in caught.value.remedy
     assert str(caught.value) == f"{variable}: {text.strip()!r}: {caught.value.remedy}"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "remedy"),
+    [
+        ("NBA_WEBHOOK_SECRET", "s3cret", "length >= 16"),
+        ("NBA_WEBHOOK_URL", "ftp://u:s3cret@h", "regex"),
+        ("NBA_WEBHOOK_URL", "https://h/ s3cret", "regex"),
+    ],
+)
+def test_a_wrong_secret_is_named_and_not_shown(variable: str, text: str, remedy: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_settings({variable: text})
+    assert caught.value.field == variable
+    assert remedy in caught.value.remedy
+    assert "s3cret" not in f"{caught.value}{caught.value.value}"
+
+
+def test_settings_that_are_shown_show_no_secret() -> None:
+    url = "postgresql://u:s3cret-s3cret-s3cret@h/d"
+    chosen = Settings(
+        database_url=url,
+        mlflow_url="https://u:s3cret@h",
+        webhook_url="https://h/s3cret",
+        webhook_secret="s3cret-s3cret-s3cret",
+        port=8080,
+    )
+    assert "s3cret" not in f"{chosen}{chosen!r}"
+    assert "port=8080" in repr(chosen)
+    assert "webhook_secret=(not shown)" in repr(chosen)
+    assert "webhook_secret=None" in repr(Settings())
 
 
 def test_all_settings_come_through_the_environment_of_a_child() -> None:
@@ -112,6 +153,8 @@ numbers = {
     "batch_events": st.integers(1, 2**40),
     "seed": st.none() | st.integers(0, 2**63 - 1),
     "shutdown_s": st.integers(1, 2**31),
+    "webhook_dry_run": st.booleans(),
+    "webhook_attempts": st.integers(1, 100),
 }
 
 

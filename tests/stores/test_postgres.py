@@ -9,16 +9,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pytest
 from alembic.script import ScriptDirectory
+from msgspec.structs import replace
 
+from nba.decision import Timer
 from nba.errors import InvalidInput, NbaError, StoreUnavailable, UnknownSchema
-from nba.events import Event
+from nba.events import TIMER_FIRED, Event
 from nba.stores import embedded, schema
+from nba.stores.log import Guarded, Snapshot
 from nba.stores.postgres import PostgresLog
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -67,11 +71,8 @@ def test_a_database_without_tables_is_refused_with_the_remedy(empty_postgres_url
         PostgresLog.open(empty_postgres_url)
 
 
-def test_tables_of_an_older_revision_are_refused_with_the_remedy(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
-    monkeypatch.setattr(schema, "HEAD", "0002")
+def test_tables_of_an_older_revision_are_refused_with_the_remedy(postgres_url: str) -> None:
+    schema.revert(postgres_url, "0001")
     with pytest.raises(
         UnknownSchema, match=r"revision '0001', this program needs '0002': .* `nba migrate`"
     ):
@@ -81,7 +82,7 @@ def test_tables_of_an_older_revision_are_refused_with_the_remedy(
 def test_tables_of_an_unknown_revision_are_refused_and_left_alone(postgres_url: str) -> None:
     version(postgres_url, "0999")
     for refused in (PostgresLog.open, schema.migrate, schema.revert):
-        with pytest.raises(UnknownSchema, match=r"'0999'.*up to '0001'\): install the newer nba"):
+        with pytest.raises(UnknownSchema, match=r"'0999'.*up to '0002'\): install the newer nba"):
             refused(postgres_url)
     assert schema.current(postgres_url) == "0999"
 
@@ -102,6 +103,47 @@ def test_migrations_go_up_and_down_and_up(empty_postgres_url: str) -> None:
     schema.migrate(url)
     log = PostgresLog.open(url)
     assert log.append_events([event("1")]) != [None]
+    log.close()
+
+
+def test_what_tables_of_the_first_revision_hold_is_there_after_the_upgrade(
+    postgres_url: str,
+) -> None:
+    schema.revert(postgres_url, "0001")
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("INSERT INTO bundles (bundle_id) VALUES ('b')")
+        connection.execute("INSERT INTO aliases VALUES ('champion', 'b', %s)", (NOON,))
+        connection.execute("INSERT INTO snapshots VALUES ('ada', 'k', 1, 's')")
+        connection.execute(
+            "INSERT INTO events (event_id, customer_id, name, occurred_at, received_at, properties)"
+            " VALUES ('1', 'ada', 'Seen', %s, %s, '{}')",
+            (NOON, NOON),
+        )
+    schema.migrate(postgres_url)
+    log = PostgresLog.open(postgres_url)
+    assert log.page_events() == [replace(event("1"), seq=1)]
+    assert log.snapshots(["ada"], "k") == {
+        "ada": Snapshot(customer_id="ada", kernel="k", seq=1, state=b"s")
+    }
+    log.set_alias("champion", "b", NOON, by="ada")
+    assert [(one.before, one.after, one.at, one.by) for one in log.alias_changes("champion")] == [
+        ("b", "b", NOON, "ada"),
+        (None, "b", NOON, ""),
+    ]
+    assert log.deliveries("waiting") == log.fire_timers(NOON) == []
+    assert log.append_events([event("2")]) == [2]
+    log.close()
+
+
+def test_going_back_to_the_first_revision_keeps_the_log(postgres_url: str) -> None:
+    log = PostgresLog.open(postgres_url)
+    log.append_events([event("1")])
+    log.close()
+    schema.revert(postgres_url, "0001")
+    assert schema.current(postgres_url) == "0001"
+    schema.migrate(postgres_url)
+    log = PostgresLog.open(postgres_url)
+    assert len(log.page_events()) == 1
     log.close()
 
 
@@ -145,6 +187,9 @@ def test_a_server_that_is_gone_is_unavailable_and_its_return_is_noticed(folder: 
         lambda: log.events_since({"ada": 0}),
         log.position,
         lambda: log.set_alias("a", "b", NOON),
+        lambda: log.fire_timers(NOON),
+        lambda: log.claim_deliveries(NOON, 1, 60),
+        lambda: log.turn("conductor").__enter__(),
         lambda: PostgresLog.open("host=/nowhere dbname=x"),
         lambda: schema.current("host=/nowhere dbname=x"),
         lambda: schema.migrate("host=/nowhere dbname=x"),
@@ -189,6 +234,31 @@ def test_a_writer_that_hangs_makes_the_log_unavailable_not_stuck(
     assert log.append_events([event("1")]) != [None]
 
 
+def test_timers_and_receipts_wait_for_the_turn_of_the_appends(
+    log: PostgresLog, postgres_url: str
+) -> None:
+    timers = (Timer(timer_id="t", customer_id="ada", due_at=NOON),)
+    log.append_guarded(
+        [Guarded(customer_id="ada", seen_seq=0, events=(event("1"),), timers=timers)]
+    )
+    with psycopg.connect(postgres_url) as hanging:
+        hanging.execute("INSERT INTO deliveries VALUES ('d', 'ada', 'waiting', %s)", (NOON,))
+        hanging.commit()
+        hanging.execute("SELECT pg_advisory_xact_lock(7233121)")
+        with log._connections.connection() as connection:
+            connection.execute("SET lock_timeout = '100ms'")
+        [claimed] = log.claim_deliveries(NOON, 1, 60)
+        done = replace(claimed, state="delivered")
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            log.fire_timers(NOON)
+        with pytest.raises(StoreUnavailable, match="lock timeout"):
+            log.settle_delivery(done, event("2"))
+        assert log.deliveries("waiting") == [claimed]
+    assert [one.event_id for one in log.fire_timers(NOON)] == ["timer:t"]
+    log.settle_delivery(done, event("2"))
+    assert [one.event_id for one in log.page_events()] == ["1", "timer:t", "2"]
+
+
 def test_more_threads_than_connections_wait_their_turn(postgres_url: str) -> None:
     log = PostgresLog.open(postgres_url, pool_size=2)
     with ThreadPoolExecutor(16) as pool:
@@ -224,7 +294,7 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from itertools import count
-from nba.events import Event
+from nba.events import TIMER_FIRED, Event
 from nba.stores.postgres import PostgresLog
 
 log = PostgresLog.open(sys.argv[1])
@@ -269,6 +339,88 @@ def test_a_killed_writer_loses_nothing_acknowledged_and_stores_calls_whole(
     assert len(calls) * 3 == len(stored)
 
 
+FIRER = """
+import sys
+from datetime import datetime
+from nba.stores.postgres import PostgresLog
+
+log = PostgresLog.open(sys.argv[1])
+while True:
+    print(len(log.fire_timers(datetime.fromisoformat(sys.argv[2]), 3)), flush=True)
+"""
+
+
+def test_timers_fire_once_though_a_replica_is_killed_again_and_again(
+    log: PostgresLog, postgres_url: str
+) -> None:
+    names = [str(number) for number in range(1_000)]
+    timers = tuple(Timer(timer_id=one, customer_id="ada", due_at=NOON) for one in names)
+    log.append_guarded(
+        [Guarded(customer_id="ada", seen_seq=0, events=(event("1"),), timers=timers)]
+    )
+    rng, mine, theirs = np.random.default_rng(11), 0, 0
+    for _ in range(4):
+        words = [sys.executable, "-c", FIRER, postgres_url, NOON.isoformat()]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, env=_here()) as other:
+            assert other.stdout is not None
+            theirs += int(other.stdout.readline())  # it is at work
+            until = time.monotonic() + rng.uniform(0.0, 0.1)
+            while time.monotonic() < until:
+                mine += len(log.fire_timers(NOON, limit=1))
+            other.kill()
+    # What a killed replica held is free once the server has noticed.
+    deadline = time.monotonic() + 15
+    while len(log.page_events()) <= 1_000 and time.monotonic() < deadline:
+        mine += len(log.fire_timers(NOON, limit=20))
+    fired = [one for one in log.page_events(limit=10**6) if one.name == TIMER_FIRED]
+    assert sorted(one.properties["timer_id"] for one in fired) == sorted(names)
+    assert log.fire_timers(NOON) == []
+    assert theirs >= 12 and mine < 1_000  # both were at it
+
+
+HOLDER = """
+import sys
+from nba.stores.postgres import PostgresLog
+
+with PostgresLog.open(sys.argv[1]).turn("conductor") as mine:
+    print(mine, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_turn_is_free_once_its_holder_is_killed(log: PostgresLog, postgres_url: str) -> None:
+    words = [sys.executable, "-c", HOLDER, postgres_url]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, env=_here()) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "True\n"
+        with log.turn("conductor") as mine:
+            assert not mine
+        holder.kill()
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and not mine:
+        with log.turn("conductor") as mine:
+            pass
+    assert mine
+
+
+def test_timers_that_another_transaction_holds_are_passed_over(
+    log: PostgresLog, postgres_url: str
+) -> None:
+    timers = tuple(
+        Timer(timer_id=one, customer_id="ada", due_at=NOON + timedelta(seconds=number))
+        for number, one in enumerate("abc")
+    )
+    log.append_guarded(
+        [Guarded(customer_id="ada", seen_seq=0, events=(event("1"),), timers=timers)]
+    )
+    later = NOON + timedelta(minutes=1)
+    with psycopg.connect(postgres_url) as other:
+        other.execute("SELECT 1 FROM timers WHERE timer_id = 'a' FOR UPDATE")
+        assert [one.event_id for one in log.fire_timers(later, limit=1)] == ["timer:b"]
+    assert [one.event_id for one in log.fire_timers(later)] == ["timer:a", "timer:c"]
+
+
 def test_commits_wait_for_the_disk_even_where_the_server_would_not(postgres_url: str) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         name = connection.info.dbname
@@ -279,7 +431,7 @@ def test_commits_wait_for_the_disk_even_where_the_server_would_not(postgres_url:
 
 
 def test_every_lookup_is_served_by_an_index(log: PostgresLog, postgres_url: str) -> None:
-    from nba.stores import postgres_sql as sql
+    from nba.stores import postgres_sql as sql, postgres_work_sql as work_sql
 
     # While a table is small, reading the whole of it looks cheap, and such a plan may be kept.
     log.append_events([event(str(number)) for number in range(5)])
@@ -297,6 +449,14 @@ def test_every_lookup_is_served_by_an_index(log: PostgresLog, postgres_url: str)
         (sql.CUSTOMER_DECISIONS, ("ada", 5)),
         (sql.POSITION, ()),
         (sql.SNAPSHOTS, (["ada"], "k")),
+        (sql.ALIAS_CHANGES, ("champion", 5)),
+        (work_sql.USED, ('[{"capacity": "a", "period": "p"}]',)),
+        (work_sql.HOLD_DUE_TIMERS, (NOON, 5)),
+        (work_sql.DROP_TIMERS, (["t"],)),
+        (work_sql.CLAIM_DELIVERIES, (NOON, 5, NOON)),
+        (work_sql.HOLD_DELIVERY, ("d",)),
+        (work_sql.DELIVERIES, ("dead", 5)),
+        (work_sql.CURSOR, ("c",)),
     ]:
         plan = "\n".join(row[0] for row in log._rows(f"EXPLAIN {statement}", *values))
         assert "Seq Scan" not in plan, plan

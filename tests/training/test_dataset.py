@@ -12,8 +12,8 @@ from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
 
 from nba.context import DAY_S
-from nba.decision import NO_ACTION, Request
-from nba.events import Event
+from nba.decision import Request
+from nba.events import NO_ACTION, Event
 from nba.journey import ChurnRule, RewardRule
 from tests.house import FOLD, JOURNEY, NOON, SmallHouse, changed, event, failed_search
 from training.dataset import Decided, TrainingSet, churn_set, decided_set

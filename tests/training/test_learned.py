@@ -15,7 +15,7 @@ from nba.journey_file import load_journey
 from nba.measurement.estimate import Undecided
 from nba.stores.memory import MemoryLog
 from nba.valences import ValenceTable
-from serving.assembly import text_model
+from serving.house import text_model
 from tests.house import JOURNEY, NOON, changed, event
 from training.friction import report_friction
 from training.history import History, events_from, history_of

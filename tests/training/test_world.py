@@ -22,6 +22,7 @@ from training.world import (
     World,
     WorldConfig,
 )
+from training.world_actions import MOVES
 from training.world_config import Mechanism, draw_nature
 from training.world_history import (
     Nothing,
@@ -32,7 +33,9 @@ from training.world_history import (
     policy_value,
     write_history,
 )
+from training.world_outbound import OCCASIONS, PLACEMENTS, ROUTINE
 from training.world_people import Mind, closing_probability, draw_person
+from training.world_policies import SELLING, Always as AlwaysShown, LastNode, Oracle
 
 SMALL = WorldConfig(customers=150, days=90)
 
@@ -147,7 +150,8 @@ def test_the_policy_observes_every_event_before_it_is_asked() -> None:
     policy = Recorder()
     events = list(World(replace(SMALL, customers=40)).play(policy, log_decisions=False))
     assert len(policy.seen) == len(events)
-    assert {asked.channel for asked in policy.asked} == {"web", "app", "ivr", "phone"}
+    inbound = {"web", "app", "ivr", "phone", "branch"}
+    assert {asked.channel for asked in policy.asked} == inbound | {"push", "email", "mail"}
 
 
 def test_referral_changes_nothing_but_its_cost() -> None:
@@ -180,6 +184,142 @@ def test_removing_the_contact_cap_lowers_value() -> None:
         capped = customer_values_eur(config, Always(*pushy, cap=1))
         lost_eur.append(capped - customer_values_eur(config, Always(*pushy)))
     assert np.mean(lost_eur) > 2 * np.std(lost_eur) / np.sqrt(np.size(lost_eur))
+
+
+def test_selling_at_every_moment_costs_more_in_churn_than_it_earns() -> None:
+    config = WorldConfig(customers=150, days=90)
+    worth = policy_value(config, lambda seed: AlwaysShown(SELLING), [31, 32])
+    assert worth.mean_eur < -3 * worth.stderr_eur
+    world = World(replace(config, seed=31))
+    list(world.play(AlwaysShown(SELLING)))
+    assert world.breaches > 100  # it does not ask for consent either
+    calm = replace(config, emotion_effect=0.0, fatigue_effect=0.0)
+    assert policy_value(calm, lambda seed: AlwaysShown(SELLING), [31, 32]).mean_eur > 0
+
+
+def test_outbound_contacts_tire_too() -> None:
+    config = WorldConfig(customers=250, days=120, emotion_effect=0.0)
+    sent = ("app_tour", "branch_appointment", "premium_account", "mortgage_offer")
+    closed = []
+    for effect in (0.0, 6.0):
+        world = World(replace(config, fatigue_effect=effect))
+        shown = [e for e in world.play(Always(*sent)) if e["name"] == "Action Shown"]
+        assert {e["properties"]["channel"] for e in shown} == {"push", "email", "phone", "mail"}
+        closed.append(world.closed)
+    assert len(closed[0]) < len(closed[1])
+
+
+def test_making_up_after_failures_pays_and_the_truth_pays_most() -> None:
+    config = WorldConfig(customers=250, days=90)
+    made_up = Always("agent_callback", "fee_refund", "personal_apology", "apology_credit", cap=1)
+
+    class AfterBadDays(HelpAfterFailure):
+        """Makes up where the last thing was a failure, and nothing else."""
+
+        def choose(self, asked: Asked) -> Chosen:
+            """Every kind of apology."""
+            failed = self._failed.get(asked.customer_id)
+            return made_up.choose(asked) if failed else Nothing().choose(asked)
+
+        def observe(self, events: Sequence[EventJson]) -> None:
+            """Calls that settled nothing, and complaints."""
+            for event in events:
+                bad = event["properties"].get("resolved") is False
+                kept = self._failed.get(event["customer_id"], False)
+                told = event["name"] in ("Action Shown", "Contact Ended", "Branch Visited")
+                complained = event["name"] == "Complaint Filed"
+                self._failed[event["customer_id"]] = bad or complained or (kept and not told)
+
+    seeds = [51, 52, 53]
+    made = policy_value(config, lambda seed: AfterBadDays(), seeds)
+    best = policy_value(config, lambda seed: Oracle(), seeds)
+    assert made.mean_eur > 2 * made.stderr_eur
+    assert best.mean_eur > made.mean_eur + best.stderr_eur
+    assert best.mean_eur > policy_value(config, lambda seed: LastNode(), seeds).mean_eur
+
+
+def test_the_oracle_alone_is_shown_the_truth() -> None:
+    with pytest.raises(RuntimeError, match="shows the moment"):
+        Oracle().choose(Asked("ada", SMALL.start, "web", "web_search", ("help_popup",)))
+
+
+def test_the_bank_knows_thirty_actions_and_shows_each_of_them(
+    random_play: tuple[World, list[EventJson]],
+) -> None:
+    shown = {
+        (e["properties"]["action_id"], e["properties"]["channel"])
+        for e in random_play[1]
+        if e["name"] == "Action Shown"
+    }
+    assert len(MOVES) == 30
+    assert sorted(action_id for action_id, _ in shown) == sorted(MOVES)  # on one channel each
+    offered = {name for names in ROUTINE.values() for name in names}
+    offered |= {name for ways in OCCASIONS.values() for _, names in ways for name in names}
+    assert offered <= set(MOVES)
+    assert set(ROUTINE) < set(PLACEMENTS)
+
+
+def test_without_outbound_nobody_is_written_to_or_called() -> None:
+    policy = Recorder()
+    list(World(replace(SMALL, customers=60, outbound=False)).play(policy))
+    assert {asked.channel for asked in policy.asked} <= {"web", "app", "ivr", "phone"}
+    assert {asked.placement for asked in policy.asked} == {
+        *("web_search", "loan_application", "app_home", "ivr_menu", "contact_centre")
+    }
+
+
+def test_occasions_open_the_moments_that_answer_them() -> None:
+    policy = Recorder()
+    events = list(World(replace(SMALL, customers=300)).play(policy, log_decisions=False))
+    offered = {(asked.placement, asked.offered) for asked in policy.asked}
+    for kind, ways in OCCASIONS.items():
+        assert any((PLACEMENTS[channel], names) in offered for channel, names in ways), kind
+    assert ("closing_page", ("retention_rate",)) in offered
+    names = {"Payment Overdue", "Account Opened", "Account Dormant", "Dealer Quote Requested"}
+    assert names <= {event["name"] for event in events}
+
+
+def test_a_retention_offer_can_keep_somebody_who_has_decided_to_leave() -> None:
+    config = WorldConfig(customers=600, days=120)
+    world, played = World(config), World(config)
+    list(world.play(Nothing()))
+    list(played.play(Always("retention_rate", "retention_call")))
+    assert len(played.closed) < len(world.closed)
+
+
+def test_consent_is_said_and_the_world_counts_what_is_done_against_it() -> None:
+    config = replace(SMALL, customers=300)
+    world = World(config)
+    events = list(world.play(Always("car_owner_card")))
+    said = [e for e in events if e["name"] in ("Consent Given", "Consent Withdrawn")]
+    assert all(e["properties"]["purpose"] == "marketing" for e in said)
+    may: dict[str, dict[str | None, bool]] = {}
+    breaches = 0
+    for event in events:
+        customer = may.setdefault(event["customer_id"], {})
+        if event["name"].startswith("Consent"):
+            given, channel = event["name"] == "Consent Given", event["properties"].get("channel")
+            if channel is None:
+                customer.clear()
+            customer[channel] = given
+        elif event["name"] == "Action Shown" and event["properties"]["channel"] == "email":
+            breaches += not customer.get("email", customer.get(None, False))
+    assert world.breaches == breaches > 50
+    gave = {e["customer_id"] for e in said if e["name"] == "Consent Given"}
+    assert 0.5 < len(gave) / config.customers < 0.75
+    service = World(config)
+    list(service.play(Always("fee_refund")))
+    assert service.breaches == 0
+
+
+def test_almost_everybody_has_a_time_zone_and_some_are_new() -> None:
+    events = list(World(replace(SMALL, customers=600, days=1)).play(Nothing()))
+    traits = [event["properties"] for event in events if event["name"] == "identify"]
+    zones = [one.get("time_zone") for one in traits]
+    assert set(zones) == {"Europe/Berlin", "Europe/London", "America/New_York", None}
+    assert 0 < zones.count(None) < 60
+    new = [one for one in traits if one["tenure_months"] == 0]
+    assert len(new) == count(events, "Account Opened") > 20
 
 
 def test_a_loss_weighs_twice_a_gain() -> None:

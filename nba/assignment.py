@@ -1,0 +1,22 @@
+"""Assignment: which share of the customers somebody belongs to, by a salted hash."""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def position(salt: str, customer_id: str) -> float:
+    """A number in [0, 1) that depends on the two alone, uniform and independent between salts.
+
+    A customer is among the first `share` of a salt where it is below `share`.
+
+    >>> 0.0 <= position("holdout:onboarding", "ada") < 1.0
+    True
+    """
+    digest = hashlib.blake2b(f"{salt}|{customer_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2.0**64
+
+
+def among(salt: str, share: float, customer_id: str) -> bool:
+    """Whether the customer is among this share."""
+    return share > 0.0 and position(salt, customer_id) < share

@@ -1,0 +1,128 @@
+"""Ledger: what was done to one customer and what she said, as far as the policies read it.
+
+It is folded from the log beside the kernel's state, event by event in order of time, and logged
+with every decision. Contacts are kept for as long as any rule looks back, and at most
+so many; `cut_s` says where older ones were left out for lack of room.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+ANY = "*"  # every purpose, or every channel
+
+
+class Touch(msgspec.Struct, frozen=True, array_like=True):
+    """One contact: a drawn action and what came of it. Times are seconds since 1970 UTC."""
+
+    action: str
+    channel: str
+    at_s: float  # when it was decided, or activated
+    decision_id: str = ""
+    counted: bool = True  # False: deferred and not activated, or expired
+    step: str = ""  # episode and step of the sub-journey that called for it
+    shown: float | None = None
+    clicked: float | None = None
+    accepted: float | None = None
+    dismissed: float | None = None
+
+    def sign_s(self, sign: str) -> float | None:
+        """When `sign` happened, None where it did not, or does not count."""
+        if sign == "decided":
+            return self.at_s if self.counted else None
+        found: float | None = getattr(self, sign)
+        return found
+
+
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """An event of a kind that some cap or sub-journey names."""
+
+    kind: str
+    at_s: float
+
+
+class Said(msgspec.Struct, frozen=True, array_like=True):
+    """A consent that was given or withdrawn; later ones take precedence."""
+
+    purpose: str
+    channel: str
+    granted: bool
+
+    def covers(self, purpose: str, channel: str) -> bool:
+        """Whether it speaks of this purpose and channel."""
+        return self.purpose in (ANY, purpose) and self.channel in (ANY, channel)
+
+
+class Suppressed(msgspec.Struct, frozen=True, array_like=True):
+    """Contacts that are stopped altogether."""
+
+    channel: str
+    until_s: float | None = None  # None: until they are resumed
+
+
+class Position(msgspec.Struct, frozen=True, array_like=True):
+    """Where a customer stands in a sub-journey."""
+
+    sub_journey: str
+    definition: str  # hash of the version that she entered
+    episode: str  # id of this passage
+    entered_s: float
+    step: str
+    since_s: float  # when she came to this step
+    moves: int  # so far, her entering among them
+    held_out: bool = False  # she is left in peace: what the sub-journey is worth
+
+
+class Left(msgspec.Struct, frozen=True, array_like=True):
+    """The last time that a sub-journey ended."""
+
+    sub_journey: str
+    at_s: float
+    exit: str
+
+
+class LedgerRules(msgspec.Struct, frozen=True):
+    """What a journey needs of the ledger."""
+
+    horizon_s: float  # how far any rule looks back
+    kinds: frozenset[str]  # the kinds of event that caps and sub-journeys name
+
+
+class Ledger(msgspec.Struct, frozen=True, array_like=True):
+    """All of it; `Ledger()` is that of a customer of whom nothing is known."""
+
+    touches: tuple[Touch, ...] = ()  # in order of time
+    marks: tuple[Mark, ...] = ()
+    said: tuple[Said, ...] = ()
+    suppressed: tuple[Suppressed, ...] = ()
+    positions: tuple[Position, ...] = ()
+    left: tuple[Left, ...] = ()
+    cut_s: float | None = None  # contacts and marks up to here may be missing
+    at_micros: int = -1  # of the last event that was folded, since 1970 UTC
+
+    def granted(self, purpose: str, channel: str) -> bool | None:
+        """Whether she consents; None: she has said nothing about it."""
+        for said in reversed(self.said):
+            if said.covers(purpose, channel):
+                return said.granted
+        return None
+
+    def stopped(self, channel: str, now_s: float) -> bool:
+        """Whether contacts on this channel are suppressed now."""
+        return any(
+            one.channel in (ANY, channel) and (one.until_s is None or now_s < one.until_s)
+            for one in self.suppressed
+        )
+
+    def position(self, sub_journey: str) -> Position | None:
+        """Where she stands in this sub-journey."""
+        return next((one for one in self.positions if one.sub_journey == sub_journey), None)
+
+    def last_left(self, sub_journey: str) -> Left | None:
+        """When she was last in it."""
+        return next((one for one in self.left if one.sub_journey == sub_journey), None)
+
+
+def asked_mark(step_key: str) -> str:
+    """The kind of mark that a decision for an outbound step leaves."""
+    return f"asked:{step_key}"

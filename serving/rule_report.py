@@ -1,0 +1,256 @@
+"""The price tag on every rule.
+
+Two kinds of value stand beside each other and are never added: `model_eur`, the champion's view of
+logged decisions with and without the rule, and `measured_eur`, from what really came of decisions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+import numpy as np
+
+from nba.arbitration import Policy, Scorer
+from nba.catalogue import SubJourney
+from nba.context import ContextSchema
+from nba.decision import Candidate, Decision, Mode
+from nba.events import NO_ACTION
+from nba.measurement.estimate import Estimate, Undecided
+from nba.measurement.rule_price import (
+    bootstrap_total,
+    clusters,
+    lifted_difference,
+    snips_difference,
+)
+from nba.rule_parts import RulePart, rule_parts
+from nba.stores.log import Log
+from serving.rule_effects import RuleEffects
+
+PAGE = 250  # decisions in memory at a time
+
+
+class RulePrice(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rule, lever or weight does, over the decisions of the report."""
+
+    kind: str
+    rule: str
+    actions: int  # that it refused, or priced
+    decisions: int  # in which it did
+    customers: int
+    lifted_share: float
+    moved: float | None  # expected number of decisions that come out otherwise without it
+    model_eur: Estimate | Undecided  # by the champion: total priority that it costs
+    measured_eur: Estimate | Undecided  # from rewards: EUR per decision, without minus with
+
+
+class RuleReport(msgspec.Struct, frozen=True, kw_only=True):
+    """All of them, and what they were seen on."""
+
+    decisions: int
+    customers: int
+    rescored: int  # decisions that the model's values rest on
+    catalogue_version: str
+    bundle_id: str | None
+    rules: list[RulePrice]
+
+
+class _Tally:
+    """What is summed of one rule while decisions go by."""
+
+    def __init__(self) -> None:
+        self.actions = self.decisions = 0
+        self.customers: set[str] = set()
+        self.moved = 0.0
+        self.lost: defaultdict[str, float] = defaultdict(float)
+        self.held: list[tuple[str, float]] = []  # (customer, reward) of decisions where it bound
+        self.lifted: list[tuple[str, float]] = []
+        self.weighed: list[tuple[float, float, float, str]] = []
+
+
+def decisions_of(
+    log: Log, since: datetime | None, progress: Callable[[int], None] = lambda decisions: None
+) -> Iterator[list[Decision]]:
+    """The log's decisions from `since` on, in pages."""
+    position = 0
+    while found := log.page_decisions(position, PAGE):
+        position = found[-1][0]
+        progress(len(found))
+        yield [one for _, one in found if since is None or one.decided_at >= since]
+
+
+def report_rules(
+    pages: Iterator[list[Decision]],
+    schema: ContextSchema,
+    policy: Policy,
+    *,
+    scorer: Scorer | None,
+    why_none: str,
+    rewards: Mapping[str, float],
+    earlier: Sequence[SubJourney] = (),
+    seed: int = 1,
+) -> RuleReport:
+    """What each rule of this file did to our own live decisions, and what it costs.
+
+    `rewards`: EUR by decision id, of those whose window is over. The model's values rest on
+    decisions that were made on this very file: another one had other rules.
+    """
+    parts = list(rule_parts(schema.journey))
+    version = schema.journey.catalogue_version()
+    effects = RuleEffects(schema, parts, scorer, policy, earlier) if scorer is not None else None
+    tallies = [_Tally() for _ in parts]
+    customers: set[str] = set()
+    rescored: Counter[str] = Counter()
+    decisions = 0
+    for page in pages:
+        ours = [one for one in page if one.mode in (Mode.LIVE, Mode.FALLBACK)]
+        decisions += len(ours)
+        for one in ours:
+            customers.add(one.request.customer_id)
+            _count(one, parts, tallies, rewards.get(one.decision_id))
+        live = [
+            one
+            for one in ours
+            if one.mode is Mode.LIVE
+            and (one.catalogue_version, one.context_schema) == (version, schema.schema_hash)
+        ]
+        for one in live:
+            reward = rewards.get(one.decision_id)
+            if reward is not None and one.candidates[0].priority is not None:
+                _weigh(one, parts, tallies, policy, reward, schema)
+        if effects is not None and live:
+            rescored.update(one.request.customer_id for one in live)
+            for one, found in effects.of(live):
+                for effect in found:
+                    tallies[effect.part].moved += effect.moved
+                    tallies[effect.part].lost[one.request.customer_id] += effect.lost_eur
+    seen = _Seen(len(rescored), rescored.total(), why_none if effects is None else "", seed)
+    return RuleReport(
+        decisions=decisions,
+        customers=len(customers),
+        rescored=seen.decisions,
+        catalogue_version=version,
+        bundle_id=None if scorer is None else scorer.bundle_id,
+        rules=[_price(part, tally, seen) for part, tally in zip(parts, tallies, strict=True)],
+    )
+
+
+class _Seen(msgspec.Struct, frozen=True):
+    customers: int
+    decisions: int
+    why_none: str
+    seed: int
+
+
+def _count(
+    decision: Decision, parts: Sequence[RulePart], tallies: Sequence[_Tally], reward: float | None
+) -> None:
+    customer = decision.request.customer_id
+    refused = defaultdict(list)
+    for one in decision.refused:
+        refused[one.rule].append(one)
+    priced = Counter(name for one in decision.candidates for name in one.because)
+    lifted = {one.rule for one in decision.lifted}
+    for part, tally in zip(parts, tallies, strict=True):
+        n = sum(map(part.struck, refused[part.id])) if part.refuses else priced[part.id]
+        if n:
+            tally.actions += n
+            tally.decisions += 1
+            tally.customers.add(customer)
+        if part.lifted_share and reward is not None:
+            if part.id in lifted:
+                tally.lifted.append((customer, reward))
+            elif n:
+                tally.held.append((customer, reward))
+
+
+def _weigh(
+    decision: Decision,
+    parts: Sequence[RulePart],
+    tallies: Sequence[_Tally],
+    policy: Policy,
+    reward: float,
+    schema: ContextSchema,
+) -> None:
+    """For each lever and weight: the probability of what was drawn, had it not been there."""
+    off = schema.journey.arbitration.without
+    at = [one.action_id for one in decision.candidates].index(decision.action_id)
+    customer = decision.request.customer_id
+    for part, tally in zip(parts, tallies, strict=True):
+        if part.factor is None:
+            continue
+        idle = "context_weight" in off if part.kind == "weight" else "lever" in off
+        bound = not idle and any(part.id in one.because for one in decision.candidates)
+        target = decision.propensity
+        if bound and part.factor == 0.0:
+            target = np.nan  # what it was worth without cannot be read from 0
+        elif bound:
+            priorities = [_without(one, part) for one in decision.candidates]
+            target = float(policy.probabilities(np.array(priorities))[at])
+        tally.weighed.append((target, decision.propensity, reward, customer))
+
+
+def _without(candidate: Candidate, part: RulePart) -> float:
+    """The logged priority with this factor taken out."""
+    priority = candidate.priority
+    assert priority is not None and part.factor is not None  # as its caller has seen
+    if part.id not in candidate.because or candidate.action_id == NO_ACTION:
+        return priority
+    paid = candidate.cost_eur + candidate.annoyance_eur
+    return (priority + paid) / part.factor - paid
+
+
+def _price(part: RulePart, tally: _Tally, seen: _Seen) -> RulePrice:
+    measured = _lifted(part, tally) if part.refuses else _unpulled(tally)
+    return RulePrice(
+        kind=part.kind,
+        rule=part.id,
+        actions=tally.actions,
+        decisions=tally.decisions,
+        customers=len(tally.customers),
+        lifted_share=part.lifted_share,
+        moved=None if seen.why_none else tally.moved,
+        model_eur=_modelled(tally, seen),
+        measured_eur=measured,
+    )
+
+
+def _modelled(tally: _Tally, seen: _Seen) -> Estimate | Undecided:
+    if seen.why_none:
+        return Undecided(reason=seen.why_none)
+    if seen.decisions == 0:
+        return Undecided(reason="no live decision was made on the catalogue in force")
+    sums = np.array([one for one in tally.lost.values() if one != 0.0])
+    return bootstrap_total(sums, seen.customers, seen.seed, seen.decisions)
+
+
+def _lifted(part: RulePart, tally: _Tally) -> Estimate | Undecided:
+    if part.lifted_share == 0.0:
+        return Undecided(reason="no lifted_share: it is lifted for nobody")
+    if not tally.lifted and not tally.held:
+        return Undecided(reason="no decision in which it would bind has a reward that is over")
+    arms = []
+    for rows in (tally.lifted, tally.held):
+        sums: defaultdict[str, float] = defaultdict(float)
+        for customer, reward in rows:
+            sums[customer] += reward
+        counts = Counter(customer for customer, _ in rows)
+        order = list(sums)
+        arms.append(
+            clusters(np.array([sums[c] for c in order]), np.array([counts[c] for c in order]))
+        )
+    return lifted_difference(*arms)
+
+
+def _unpulled(tally: _Tally) -> Estimate | Undecided:
+    if tally.decisions == 0:
+        return Undecided(reason="it priced no candidate")
+    rows = [row for row in tally.weighed if not np.isnan(row[0])]
+    if len(rows) < len(tally.weighed):
+        return Undecided(reason="its factor is 0: what is offered without it is not in the log")
+    if not rows:
+        return Undecided(reason="no live decision of the catalogue in force has a reward yet")
+    target, propensity, reward = (np.array([row[n] for row in rows]) for n in range(3))
+    return snips_difference(target, propensity, reward, np.array([row[3] for row in rows]))

@@ -1,0 +1,109 @@
+"""Attending: sub-journeys go on by events and time alone, and steps address the customer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from models.policy import EpsilonGreedy
+from nba.catalogue import Cap, ContactRules, Step, SubJourney
+from nba.decision import ASK_AGAIN_S
+from nba.errors import StoreUnavailable
+from nba.stores.log import Guarded
+from nba.stores.memory import MemoryLog
+from tests.governing import DAY, HOUR, SCORES, governed
+from tests.house import NOON, SmallHouse, StubScorer, event, failed_search
+
+REMIND = Step(id="remind", action="card_offer", outbound=True, done="accepted")
+RESCUE = SubJourney(id="rescue", enter="segment.upset", steps=[REMIND])
+
+
+def house_of(*given: SubJourney, **fields: object) -> SmallHouse:
+    log = fields.pop("log", None) or MemoryLog()
+    journey = governed(sub_journeys=list(given), **fields)
+    house = SmallHouse(
+        journey,
+        scorer=StubScorer(SCORES),
+        policy=EpsilonGreedy(0.0),
+        log=log,  # type: ignore[arg-type]
+    )
+    house.log.append_events([event("Complaint Filed")])
+    return house
+
+
+def test_nothing_is_logged_of_who_is_in_no_sub_journey() -> None:
+    house = house_of(RESCUE)
+    house.log.append_events([failed_search(customer_id="bob")])
+    assert house.decider.attend(["bob", "eve"], NOON, house.chance) == []
+    assert house.log.position() == 2
+    assert house_of().decider.attend(["ada"], NOON, house.chance) == []
+
+
+def test_an_outbound_step_addresses_her_once() -> None:
+    house = house_of(RESCUE)
+    [decision] = house.decider.attend(["ada", "ada"], NOON, house.chance)
+    assert decision.action_id == "card_offer" and decision.request.outbound
+    assert decision.request.channel == "app"
+    assert decision.step == decision.request.asked_for
+    assert [one.decision_id for one in house.log.deliveries("waiting")] == [decision.decision_id]
+    size = house.log.position()
+    for later in (timedelta(), HOUR):
+        assert house.decider.attend(["ada"], NOON + later, house.chance) == []
+    assert house.log.position() == size
+
+
+def test_what_a_step_waits_for_wakes_it_up() -> None:
+    house = house_of(replace(RESCUE, steps=[replace(REMIND, wait_hours=24.0)]))
+    assert house.decider.attend(["ada"], NOON, house.chance) == []
+    assert house.log.fire_timers(NOON + 23 * HOUR) == []
+    [fired] = house.log.fire_timers(NOON + DAY)
+    assert fired.customer_id == "ada"
+    [decision] = house.decider.attend(["ada"], NOON + DAY, house.chance)
+    assert decision.action_id == "card_offer"
+
+
+def test_a_step_that_came_to_nothing_is_tried_again_after_hours() -> None:
+    cap = Cap(id="one", times=1, days=1)
+    house = house_of(RESCUE, contact_policy=ContactRules(caps=[cap]))
+    contact = {"action_id": "card_offer", "channel": "app"}
+    house.log.append_events([event("Action Decided", NOON - 20 * HOUR, contact)])
+    [nothing] = house.decider.attend(["ada"], NOON, house.chance)
+    assert nothing.action_id == "no_action"
+    assert house.decider.attend(["ada"], NOON + HOUR, house.chance) == []
+    assert len(house.log.fire_timers(NOON + HOUR)) == 1  # of the step's beginning
+    again = NOON + timedelta(seconds=ASK_AGAIN_S)
+    assert [one.occurred_at for one in house.log.fire_timers(again)] == [again]
+    [decision] = house.decider.attend(["ada"], again, house.chance)
+    assert decision.action_id == "card_offer"
+
+
+def test_two_replicas_that_attend_at_once_move_her_once() -> None:
+    class Raced(MemoryLog):
+        """Another replica is faster, once."""
+
+        def append_guarded(self, appends: Sequence[Guarded]) -> list[bool]:
+            if not self.raced:
+                self.raced = True
+                other.decider.attend(["ada"], NOON, other.chance)
+            return super().append_guarded(appends)
+
+        raced = False
+
+    house = house_of(RESCUE, log=Raced())
+    other = SmallHouse(house.journey, scorer=StubScorer(SCORES), log=house.log, name="o")
+    house.decider.attend(["ada"], NOON, house.chance)
+    names = [one.name for one in house.log.page_events()]
+    assert names.count("Sub-journey Entered") == names.count("Action Decided") == 1
+
+
+def test_a_log_that_cannot_be_reached_is_said() -> None:
+    class Lost(MemoryLog):
+        def append_guarded(self, appends: Sequence[Guarded]) -> list[bool]:
+            raise StoreUnavailable("gone")
+
+    house = house_of(RESCUE, log=Lost())
+    with pytest.raises(StoreUnavailable):
+        house.decider.attend(["ada"], NOON, house.chance)

@@ -1,0 +1,50 @@
+"""Several placements in one question: no action twice, each propensity given the earlier ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.policy import EpsilonGreedy
+from nba.arbitration import NO_ACTION_CODE
+from nba.decision import Request
+from nba.errors import InvalidInput
+from nba.events import NO_ACTION
+from tests.governing import SCORES, governed
+from tests.house import NOON, SmallHouse, StubScorer
+
+PLACES = ["site_search", "website", "site_search", "banking_app"]
+
+
+def house_of(epsilon: float) -> SmallHouse:
+    assert NO_ACTION_CODE < 0
+    return SmallHouse(governed(), scorer=StubScorer(SCORES), policy=EpsilonGreedy(epsilon))
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1.0])
+def test_no_action_is_repeated(epsilon: float) -> None:
+    house = house_of(epsilon)
+    for n in range(20):
+        request = Request(customer_id=f"c{n}")
+        decisions = house.decider.decide_places(request, PLACES, NOON, house.chance)
+        assert [one.request.placement for one in decisions] == PLACES
+        drawn = [one.action_id for one in decisions if one.action_id != NO_ACTION]
+        assert len(drawn) == len(set(drawn))
+        for at, one in enumerate(decisions):
+            taken = {before.action_id for before in decisions[:at]} - {NO_ACTION}
+            assert not taken & {candidate.action_id for candidate in one.candidates}
+            assert sum(c.propensity for c in one.candidates) == pytest.approx(1.0)
+            assert house.log.decision(one.decision_id) == one
+
+
+def test_a_repeated_question_gets_the_same_answers() -> None:
+    house = house_of(1.0)
+    request = Request(customer_id="ada", request_id="r")
+    first = house.decider.decide_places(request, PLACES[:2], NOON, house.chance)
+    assert [one.request.request_id for one in first] == ["r/site_search", "r/website"]
+    assert house.decider.decide_places(request, PLACES[:2], NOON, house.chance) == first
+
+
+def test_an_unknown_placement_is_refused() -> None:
+    house = house_of(0.0)
+    with pytest.raises(InvalidInput, match="did you mean 'website'"):
+        house.decider.decide_places(Request(customer_id="ada"), ["web_site"], NOON, house.chance)

@@ -1,0 +1,78 @@
+"""The simulated bank and its journey file agree, though neither knows the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nba.events import ACTION_OUTCOMES, GOVERNING, IDENTIFY
+from nba.journey_file import load_journey
+from training.world import EventJson, World, WorldConfig
+from training.world_actions import MOVES
+from training.world_history import RandomPolicy
+
+BANK = load_journey(Path(__file__).parents[2] / "examples" / "bank" / "journey.yaml")
+
+
+@pytest.fixture(scope="module")
+def events() -> list[EventJson]:
+    return list(World(WorldConfig(customers=400, days=90, seed=5)).play(RandomPolicy(5)))
+
+
+def test_no_event_of_the_world_is_unmapped(events: list[EventJson]) -> None:
+    known = {mapping.event for mapping in BANK.events} | {IDENTIFY, *ACTION_OUTCOMES, *GOVERNING}
+    assert {event["name"] for event in events} <= known
+
+
+def test_every_event_that_the_journey_maps_happens(events: list[EventJson]) -> None:
+    assert {mapping.event for mapping in BANK.events} <= {event["name"] for event in events}
+
+
+def test_world_and_journey_know_the_same_actions_at_the_same_places(
+    events: list[EventJson],
+) -> None:
+    actions = {action.id: action for action in BANK.actions}
+    assert set(actions) == set(MOVES)
+    seen = set()
+    for event in events:
+        if event["name"] == "Action Decided":
+            where = event["properties"]
+            for name in where["candidates"][:-1]:
+                seen.add((name, where["channel"], where["placement"]))
+    listed = {
+        (action.id, action.channel, place)
+        for action in BANK.actions
+        for place in (action.touchpoint, *action.also_at)
+    }
+    assert seen == listed
+
+
+def test_traits_have_the_values_that_the_journey_lists(events: list[EventJson]) -> None:
+    for event in events:
+        if event["name"] == IDENTIFY:
+            for name, value in event["properties"].items():
+                BANK.traits[name].check(name, value)
+
+
+def test_the_bank_is_a_whole_bank() -> None:
+    touchpoints = BANK.touchpoints()
+    actors = {trip.actor for scene in BANK.scenes for trip in scene.journeys}
+    stages = [stage.id for _, _, stage in BANK.stages()]
+    assert len(list(touchpoints)) == 40
+    assert {one.kind for one in touchpoints} == {"digital", "physical", "human", "spatial"}
+    assert actors == {"customer", "employee", "partner"}
+    assert stages[0] == "discover" and "leave" in stages
+    assert len(BANK.actions) == 30 and len(BANK.sub_journeys) == 6
+    groups = {"sales", "service", "recovery", "retention", "onboarding"}
+    assert {action.group for action in BANK.actions} == groups
+    layers = {rule.layer for rule in BANK.engagement}
+    assert layers == {"eligibility", "applicability", "suitability"}
+
+
+def test_selling_and_serving_are_governed_by_emotion_through_ordinary_rules() -> None:
+    assert "emotion" in BANK.segments["upset"]
+    [rule] = [one for one in BANK.engagement if one.id == "no_selling_when_upset"]
+    assert (rule.group, rule.layer) == ("sales", "suitability")
+    raised = {one.group for one in BANK.weights if "upset" in one.when and one.factor > 1}
+    assert raised == {"service", "recovery"}
