@@ -37,13 +37,13 @@ from features.plan import (
     plan_of,
 )
 from nba.catalogue import SubJourney
-from nba.contact_policy import ledger_rules
 from nba.context import Contact, Context, ContextSchema
 from nba.events import Event, from_micros, micros
 from nba.feelings import FeltNode
 from nba.journey import CONTACTS_KEPT, JourneyFile
 from nba.ledger import Ledger
 from nba.ledger_fold import LEDGER_VERSION, advance
+from nba.ledger_rules import ledger_rules
 from nba.signals import AGENCIES, SURVEYS
 from nba.valences import ValenceTable
 
@@ -88,7 +88,7 @@ class Fold:
     def snapshot_hash(self) -> str:
         """What a stored snapshot must have been made with."""
         rules = msgspec.json.encode(
-            [LEDGER_VERSION, self.ledger_rules.horizon_s, sorted(self.ledger_rules.kinds)]
+            [LEDGER_VERSION, self.ledger_rules.horizon_s, sorted(self.ledger_rules.kinds.items())]
         )
         return f"{self.schema.kernel_hash}-{hashlib.sha256(rules).hexdigest()[:8]}"
 

@@ -123,16 +123,17 @@ class Batch:
         A block is decided on one reading of the capacities. That reading is brought up to date
         decision by decision; where it would have refused otherwise, the rest is decided again.
         """
-        periods = self._pipeline.governor.periods(self.plan.now)
-        totals = self._totals(periods)
+        periods = [self._pipeline.governor.periods(context.as_of) for context in contexts]
+        totals = self._totals(sorted({one for each in periods for one in each}))
         done: list[Decision] = []
         while len(done) < len(requests):
             block = slice(len(done), len(done) + self._block)
-            read = {capacity: totals.get((capacity, at), 0.0) for capacity, at in periods}
+            read = dict(totals)
             for decision in self._run(requests[block], contexts[block], read):
-                used = {capacity: totals.get((capacity, at), 0.0) for capacity, at in periods}
-                if used != read:
-                    if self._left(used) != self._left(read):
+                own = periods[len(done)]
+                used = {capacity: totals.get((capacity, at), 0.0) for capacity, at in own}
+                if used != decision.used:
+                    if self._left(used) != self._left(decision.used):
                         self._block = 1
                         break
                     decision = replace(decision, used=used)
@@ -147,7 +148,7 @@ class Batch:
         return done
 
     def _run(
-        self, requests: Sequence[Request], contexts: Sequence[Context], used: Mapping[str, float]
+        self, requests: Sequence[Request], contexts: Sequence[Context], used: Used
     ) -> list[Decision]:
         ids = (self.plan.decision_id(request.customer_id) for request in requests)
         seeds = (self.plan.draw_seed(request.customer_id) for request in requests)

@@ -9,19 +9,19 @@ Reason codes: `contact_cap`, `cool_down`, `paused`, `quiet_hours`, `no_capacity`
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 
 from nba.assignment import among
-from nba.catalogue import Capacity, Pause, Per, SubJourney
+from nba.catalogue import Capacity, Pause, Per
 from nba.context import DAY_S
 from nba.course import HOUR_S, SIGNS
 from nba.decision import Lifted, Stage, Use
 from nba.journey import JourneyFile
-from nba.ledger import Ledger, LedgerRules, Touch
+from nba.ledger import Ledger, Touch
 from nba.quiet import Quiet, QuietPolicy, period
 from nba.slate import Mask, Scope, Slate, Variants
 
@@ -50,29 +50,13 @@ class Limited(NamedTuple):
     not_before: dict[int, datetime]  # by action code
 
 
-def ledger_rules(journey: JourneyFile, earlier: Iterable[SubJourney] = ()) -> LedgerRules:
-    """How far the ledger has to look back, and at which kinds of event.
-
-    `earlier`: definitions of sub-journeys that customers may still be on.
-    """
-    policy, sub_journeys = journey.contact_policy, [*journey.sub_journeys, *earlier]
-    spans = [DAY_S]
-    spans += [cap.days * DAY_S for cap in policy.caps]
-    spans += [one.hours * HOUR_S for one in policy.cool_downs]
-    spans += [(pause.days + pause.pause_days) * DAY_S for pause in policy.pauses]
-    spans += [one.time_out_days * DAY_S for one in sub_journeys]
-    named = {cap.on for cap in policy.caps} | {one.after for one in policy.cool_downs}
-    for one in sub_journeys:
-        named |= {step.done for step in one.steps} | ({one.goal} if one.goal else set())
-    return LedgerRules(max(spans), frozenset(named - set(SIGNS)))
-
-
 class ContactPolicy:
     """The owner's caps, cool-downs, pauses, quiet hours and capacities."""
 
     def __init__(self, journey: JourneyFile, variants: Variants) -> None:
         self._variants = variants
         self._actions = {action.id: action for action in journey.actions}
+        self._codes = {action.id: code for code, action in enumerate(journey.actions)}
         policy = journey.contact_policy
         self._exempt = variants.where(lambda action: action.type == "transactional")
         self._counting = frozenset(a.id for a in journey.actions if a.type != "transactional")
@@ -129,26 +113,37 @@ class ContactPolicy:
             self._hold(slate, limit, ledger, customer_id, now_s, lifted)
         for pause, mask, counts in self._pauses:
             self._pause(slate, pause, mask, counts, ledger, now_s, customer_id, lifted)
-        not_before = self._quiet.keep_still(slate, local)
+        not_before = self.keep_still(slate, local)
         for capacity, mask in self._capacities:
             self._ration(slate, capacity, mask, used)
         return Limited(lifted, not_before)
 
+    def keep_still(self, slate: Slate, local: datetime) -> dict[int, datetime]:
+        """Strike what quiet hours drop now; by action code, when what may wait can be shown."""
+        return self._quiet.keep_still(slate, local)
+
     def uses(self, action_id: str, owners_clock: datetime) -> tuple[Use, ...]:
         """What drawing this action takes of the capacities."""
-        code = self._variants.ids.index(action_id)
-        at = int(np.flatnonzero(self._variants.code == code)[0])
-        cost_eur = self._actions[action_id].cost_eur
-        return tuple(
-            Use(
-                capacity=capacity.id,
-                period=period(capacity.every, owners_clock),
-                amount=1.0 if capacity.unit == "contacts" else cost_eur,
-                most=capacity.most,
-            )
-            for capacity, mask in self._capacities
-            if mask[at]
-        )
+        code = self._codes.get(action_id)
+        return () if code is None else self.watched([code], owners_clock)
+
+    def watched(self, codes: Sequence[int], owners_clock: datetime) -> tuple[Use, ...]:
+        """Of each capacity the most that any of these actions would take."""
+        found = []
+        for capacity, mask in self._capacities:
+            places = [self._variants.of[code][0] for code in codes]
+            taking = [place for place in places if mask[place]]
+            if taking:
+                cost_eur = max(float(self._cost_eur[place]) for place in taking)
+                found.append(
+                    Use(
+                        capacity=capacity.id,
+                        period=period(capacity.every, owners_clock),
+                        amount=1.0 if capacity.unit == "contacts" else cost_eur,
+                        most=capacity.most,
+                    )
+                )
+        return tuple(found)
 
     def periods(self, owners_clock: datetime) -> list[tuple[str, str]]:
         """The (capacity, period) that a decision has to know of."""
@@ -189,7 +184,8 @@ class ContactPolicy:
         for touch in ledger.touches:
             at_s = touch.sign_s(limit.on)
             if limit.on == "shown" and at_s is None and touch.counted:
-                at_s = touch.at_s if now_s - touch.at_s < ON_ITS_WAY_S else None
+                due_s = max(touch.at_s, touch.not_before or 0.0)
+                at_s = touch.at_s if now_s < due_s + ON_ITS_WAY_S else None
             if at_s is not None and at_s > since_s and limit.counts(touch):
                 made[self._touch_key(limit.per, touch)] += 1
         return made
@@ -206,7 +202,7 @@ class ContactPolicy:
         since_s = now_s - limit.window_s
         # what was left out for lack of room may have been in the window: then nothing more is
         # allowed, rather than a count that is too low
-        cut = ledger.cut_s is not None and ledger.cut_s > since_s
+        cut = limit.on in SIGNS and ledger.cut_s is not None and ledger.cut_s > since_s
         made = self._made(limit, ledger, since_s, now_s)
         if not cut and max(made.values(), default=0) < limit.times:
             return

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
+from nba.activation import activation, recheck
 from nba.context import Context
 from nba.decision import Decision, Refused, Request
 from nba.errors import StoreUnavailable
-from nba.events import ACTION_ACTIVATED, ACTIVATION_PREFIX, NO_ACTION, Event
+from nba.events import NO_ACTION
 from nba.pipeline import Pipeline
 from nba.stores.log import Guarded, Log
 
@@ -144,11 +146,12 @@ class Decider:
             waiting = [g.customer_id for g, ok in zip(guarded, held, strict=True) if not ok]
         asked = []
         for context in self._contexts.of(list(dict.fromkeys(customer_ids)), now):
-            for call, channel in sub_journeys.outbound(context.ledger, context.as_of)[:1]:
+            for call, action in sub_journeys.outbound(context.ledger, context.as_of)[:1]:
                 asked.append(
                     Request(
                         customer_id=context.customer_id,
-                        channel=channel,
+                        channel=action.channel,
+                        placement=action.touchpoint,
                         outbound=True,
                         asked_for=call.step_key,
                     )
@@ -156,11 +159,14 @@ class Decider:
         answers = self.decide_each(asked, now, chance) if asked else []
         return [answer for answer in answers if isinstance(answer, Decision)]
 
-    def activate(self, decision: Decision, now: datetime) -> tuple[Refused, ...]:
-        """Let a deferred decision count from now on; refused where a cap, a consent or a capacity
-        does not leave room any more. A second activation changes nothing.
+    def activate(
+        self, decision: Decision, now: datetime, *, anyway: bool = False
+    ) -> tuple[tuple[Refused, ...], datetime | None]:
+        """Let a deferred decision count from now on: (why not, when it may be shown).
 
-        Raises StoreUnavailable.
+        It is refused where a rule, a limit or a capacity does not leave room any more; `anyway`,
+        because it was shown already, it counts and takes all the same. A second activation changes
+        nothing. Raises StoreUnavailable.
         """
         customer_id, action_id = decision.request.customer_id, decision.action_id
         for _ in range(ATTEMPTS):
@@ -169,18 +175,22 @@ class Decider:
                 (t for t in context.ledger.touches if t.decision_id == decision.decision_id), None
             )
             if touch is not None and touch.counted:
-                return ()
-            governor, used = self.pipeline.governor, self._used(context.as_of)
-            refused = governor.still_allowed(action_id, context, customer_id, used)
-            if refused:
-                return refused
-            uses = governor.uses(action_id, context.as_of)
+                return (), decision.not_before
+            pipeline, not_before = self.pipeline, decision.not_before
+            uses = pipeline.governor.uses(action_id, context.as_of)
+            if anyway:
+                uses = tuple(replace(use, most=math.inf) for use in uses)  # room or not
+            else:
+                used = self._used([context])
+                refused, not_before = recheck(pipeline, decision, context, used)
+                if refused:
+                    return refused, None
             event = activation(decision, context.as_of)
             guarded = Guarded(
                 customer_id=customer_id, seen_seq=context.seq, events=(event,), uses=uses
             )
             if self._log.append_guarded([guarded])[0]:
-                return ()
+                return (), not_before
         raise StoreUnavailable("the customer's log kept moving; send the activation again")
 
     def _drawn(self, requests: Sequence[Request], now: datetime, chance: Chance) -> list[Decision]:
@@ -190,14 +200,14 @@ class Decider:
             contexts,
             new_id=chance.new_id,
             new_seed=chance.new_seed,
-            used=self._used(now),
+            used=self._used(contexts),
         )
 
-    def _used(self, now: datetime) -> Mapping[str, float]:
-        """Of each capacity, what was taken of it in its present period."""
-        periods = self.pipeline.governor.periods(now)
-        found = self._log.used(periods) if periods else {}
-        return {capacity: found.get((capacity, period), 0.0) for capacity, period in periods}
+    def _used(self, contexts: Sequence[Context]) -> Mapping[tuple[str, str], float]:
+        """What was taken by (capacity, period), in the periods of these contexts."""
+        governor = self.pipeline.governor
+        periods = {period for one in contexts for period in governor.periods(one.as_of)}
+        return self._log.used(sorted(periods)) if periods else {}
 
     def _answered(self, requests: Sequence[Request]) -> dict[int, Decision]:
         """Positions of the requests whose request_id was answered before."""
@@ -217,22 +227,4 @@ def at_place(request: Request, placement: str, taken: tuple[str, ...]) -> Reques
         placement=placement,
         request_id=None if key is None else f"{key}/{placement}",
         without=tuple(one for one in taken if one != NO_ACTION),
-    )
-
-
-def activation(decision: Decision, at: datetime) -> Event:
-    """The event from which on a deferred decision counts."""
-    properties = {"decision_id": decision.decision_id, "action_id": decision.action_id}
-    channel = decision.request.channel
-    if channel is not None:
-        properties["channel"] = channel
-    if decision.step:
-        properties["step"] = decision.step
-    return Event(
-        event_id=ACTIVATION_PREFIX + decision.decision_id,
-        customer_id=decision.request.customer_id,
-        name=ACTION_ACTIVATED,
-        occurred_at=at,
-        received_at=at,
-        properties=properties,
     )

@@ -199,7 +199,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     step: str = ""  # episode and step of the sub-journey that called for the action
     moves: tuple[Move, ...] = ()  # in sub-journeys, before the draw
     uses: tuple[Use, ...] = ()  # of shared capacities
+    watched: tuple[Use, ...] = ()  # what any candidate would take: there must be room for it
     used: dict[str, float] = {}  # what was taken of them before, as far as it was known
+    unheard: tuple[str, ...] = ()  # definitions that she is on and this replica did not know
     lifted: tuple[Lifted, ...] = ()
     ledger: Ledger = Ledger()  # what the policies read
     contacts: bytes = b""  # (n, 3) float64 little-endian: Context.contacts, which a model reads
@@ -213,10 +215,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def timers(self) -> tuple[Timer, ...]:
-        """What wakes up the steps that she has come to, and one that came to nothing."""
+        """What wakes up the steps that she has come to, and one for which nothing was done."""
         customer_id = self.request.customer_id
         timers = [timer for move in self.moves for timer in move.timers(customer_id)]
-        if self.request.asked_for and self.action_id == NO_ACTION:
+        if self.request.asked_for and self.step != self.request.asked_for:
             again_at = self.decided_at + timedelta(seconds=ASK_AGAIN_S)
             timer_id = f"{self.request.asked_for}:{self.decision_id}"
             timers.append(Timer(timer_id=timer_id, customer_id=customer_id, due_at=again_at))
@@ -249,6 +251,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
             properties["step"] = self.step
         if self.request.asked_for:
             properties["asked_for"] = self.request.asked_for
+        if self.not_before is not None and not shadow:
+            properties["not_before"] = self.not_before.isoformat()
         decided = Event(
             event_id=DECISION_PREFIX + self.decision_id,
             customer_id=self.request.customer_id,

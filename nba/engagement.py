@@ -187,7 +187,7 @@ def _clauses(journey: JourneyFile, variants: Variants, names: Names) -> list[Cla
             if text is not None:
                 shared.setdefault((name, text), []).append(code)
     for (name, text), codes in shared.items():
-        where = f"{journey.actions[codes[0]].id}.{name}" if len(codes) == 1 else f"actions.{name}"
+        where = f"{journey.actions[codes[0]].id}.{name}"  # of the first that has it
         mask = np.isin(variants.code, codes)
         found.append(_clause(where, _INLINE[name], parse_rule(text, names), mask))
     for position, treatment in enumerate(variants.treatments):

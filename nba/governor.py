@@ -35,7 +35,7 @@ class Governed(NamedTuple):
     moves: tuple[Move, ...]
     lifted: tuple[Lifted, ...]
     not_before: Mapping[int, datetime]  # by action code, UTC
-    used: Mapping[str, float]  # of each capacity, as it was read
+    used: Mapping[str, float]  # of each capacity in the period of this context, as it was read
     today: date
 
     @property
@@ -64,9 +64,12 @@ class Governor:
         requests: Sequence[Request],
         contexts: Sequence[Context],
         churns: Sequence[Churn | None],
-        used: Mapping[str, float],
+        used: Mapping[tuple[str, str], float],
     ) -> tuple[list[Governed], Population]:
-        """Each request after the rules, and the facts that the rules have seen."""
+        """Each request after the rules, and the facts that the rules have seen.
+
+        `used`: what was taken by (capacity, period).
+        """
         ledgers = [context.ledger for context in contexts]
         moves: list[tuple[Move, ...]] = [() for _ in contexts]
         population = self._population(requests, contexts, ledgers, churns)
@@ -92,8 +95,10 @@ class Governor:
         for n, (request, context) in enumerate(zip(requests, contexts, strict=True)):
             now_s = micros(context.as_of) / 1e6
             self.consent.ask(slates[n], ledgers[n], now_s)
+            periods = self.periods(context.as_of)
+            own = {capacity: used.get((capacity, at), 0.0) for capacity, at in periods}
             limited = self._contact_policy.limit(
-                *(slates[n], ledgers[n], request.customer_id, now_s, self._local(context), used)
+                *(slates[n], ledgers[n], request.customer_id, now_s, self._local(context), own)
             )
             governed.append(
                 Governed(
@@ -105,7 +110,7 @@ class Governor:
                     moves=moves[n],
                     lifted=(*lifted[n], *limited.lifted),
                     not_before={c: at.astimezone(UTC) for c, at in limited.not_before.items()},
-                    used=used,
+                    used=own,
                     today=today[n],
                 )
             )
@@ -157,22 +162,25 @@ class Governor:
         """The (capacity, period) that a decision at `now` has to know of."""
         return self._contact_policy.periods(now.astimezone(self._fallback_zone))
 
-    def still_allowed(
-        self, action_id: str, context: Context, customer_id: str, used: Mapping[str, float]
-    ) -> tuple[Refused, ...]:
-        """Why a deferred action may not be activated now: consent and contact policy."""
-        slate = Slate(self.variants)
-        now_s = micros(context.as_of) / 1e6
-        self.consent.ask(slate, context.ledger, now_s)
-        local = self._local(context)
-        self._contact_policy.limit(slate, context.ledger, customer_id, now_s, local, used)
-        return tuple(one for one in slate.refused if one.action_id == action_id)
+    def by_period(self, used: Mapping[str, float], now: datetime) -> dict[tuple[str, str], float]:
+        """What a decision of `now` logged as used, by (capacity, period)."""
+        return {(one, at): used.get(one, 0.0) for one, at in self.periods(now)}
 
-    def unwelcome(self, action_id: str, context: Context) -> tuple[Refused, ...]:
-        """Why an action that was drawn may not reach her any more: what she said since."""
+    def watched(self, codes: Sequence[int], now: datetime) -> tuple[Use, ...]:
+        """Of each capacity the most that any of these actions would take."""
+        return self._contact_policy.watched(codes, now.astimezone(self._fallback_zone))
+
+    def unwelcome(self, action_id: str, context: Context) -> str | datetime | None:
+        """Why an action that was drawn may not reach her now, or until when it has to wait: by what
+        she said since, and by the hours that are quiet."""
         slate = Slate(self.variants)
         self.consent.ask(slate, context.ledger, micros(context.as_of) / 1e6)
-        return tuple(one for one in slate.refused if one.action_id == action_id)
+        waiting = self._contact_policy.keep_still(slate, self._local(context))
+        for one in slate.refused:
+            if one.action_id == action_id:
+                return one.detail
+        until = waiting.get(self.variants.ids.index(action_id))
+        return None if until is None else until.astimezone(UTC)
 
     def _population(
         self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 ANY = "*"  # every purpose, or every channel
+ASKED = "asked:"  # of the marks that decisions for outbound steps leave
 
 
 class Touch(msgspec.Struct, frozen=True, array_like=True):
@@ -25,6 +26,7 @@ class Touch(msgspec.Struct, frozen=True, array_like=True):
     clicked: float | None = None
     accepted: float | None = None
     dismissed: float | None = None
+    not_before: float | None = None  # quiet hours: it is shown from then on
 
     def sign_s(self, sign: str) -> float | None:
         """When `sign` happened, None where it did not, or does not count."""
@@ -42,11 +44,13 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Said(msgspec.Struct, frozen=True, array_like=True):
-    """A consent that was given or withdrawn; later ones take precedence."""
+    """A consent that was given or withdrawn; the last of its kind."""
 
     purpose: str
     channel: str
     granted: bool
+    at_s: float = 0.0  # by the sender's clock
+    seq: int = 0  # by the log's order
 
     def covers(self, purpose: str, channel: str) -> bool:
         """Whether it speaks of this purpose and channel."""
@@ -85,7 +89,7 @@ class LedgerRules(msgspec.Struct, frozen=True):
     """What a journey needs of the ledger."""
 
     horizon_s: float  # how far any rule looks back
-    kinds: frozenset[str]  # the kinds of event that caps and sub-journeys name
+    kinds: dict[str, int]  # by kind of event that a cap or sub-journey names: how many to keep
 
 
 class Ledger(msgspec.Struct, frozen=True, array_like=True):
@@ -97,15 +101,27 @@ class Ledger(msgspec.Struct, frozen=True, array_like=True):
     suppressed: tuple[Suppressed, ...] = ()
     positions: tuple[Position, ...] = ()
     left: tuple[Left, ...] = ()
-    cut_s: float | None = None  # contacts and marks up to here may be missing
+    cut_s: float | None = None  # contacts up to here may be missing
     at_micros: int = -1  # of the last event that was folded, since 1970 UTC
 
     def granted(self, purpose: str, channel: str) -> bool | None:
-        """Whether she consents; None: she has said nothing about it."""
-        for said in reversed(self.said):
-            if said.covers(purpose, channel):
-                return said.granted
-        return None
+        """Whether she consents; None: she has said nothing about it.
+
+        A consent counts where it is later than every withdrawal both by the clock and in the log:
+        with clocks that differ, what was withdrawn stays withdrawn.
+        """
+        told = [one for one in self.said if one.covers(purpose, channel)]
+        if not told:
+            return None
+        withdrawn = [one for one in told if not one.granted]
+        if not withdrawn:
+            return True
+        at_s, seq = max(one.at_s for one in withdrawn), max(one.seq for one in withdrawn)
+        return any(
+            one.at_s >= at_s and one.seq >= seq and (one.at_s, one.seq) != (at_s, seq)
+            for one in told
+            if one.granted
+        )
 
     def stopped(self, channel: str, now_s: float) -> bool:
         """Whether contacts on this channel are suppressed now."""
@@ -118,6 +134,14 @@ class Ledger(msgspec.Struct, frozen=True, array_like=True):
         """Where she stands in this sub-journey."""
         return next((one for one in self.positions if one.sub_journey == sub_journey), None)
 
+    def ended(self, step_key: str) -> str | None:
+        """How the passage of this step ended, None where it goes on, or ended with its contacts."""
+        sub_journey = step_key.split(":", 1)[0]
+        present, left = self.position(sub_journey), self.last_left(sub_journey)
+        if not step_key or (present and step_key.startswith(f"{present.episode}/")):
+            return None
+        return None if left is None or left.exit in ("done", "budget") else left.exit
+
     def last_left(self, sub_journey: str) -> Left | None:
         """When she was last in it."""
         return next((one for one in self.left if one.sub_journey == sub_journey), None)
@@ -125,4 +149,4 @@ class Ledger(msgspec.Struct, frozen=True, array_like=True):
 
 def asked_mark(step_key: str) -> str:
     """The kind of mark that a decision for an outbound step leaves."""
-    return f"asked:{step_key}"
+    return f"{ASKED}{step_key}"

@@ -30,6 +30,7 @@ from nba.events import (
 )
 from nba.ledger import (
     ANY,
+    ASKED,
     Ledger,
     LedgerRules,
     Left,
@@ -41,9 +42,9 @@ from nba.ledger import (
     asked_mark,
 )
 
-LEDGER_VERSION = 1  # raised when the fold's meaning changes
+LEDGER_VERSION = 2  # raised when the fold's meaning changes
 TOUCHES_KEPT = 256
-MARKS_KEPT = 256
+ASKED_KEPT = 64  # decisions for outbound steps that are remembered
 SIGN_OF = {
     ACTION_SHOWN: "shown",
     ACTION_CLICKED: "clicked",
@@ -57,18 +58,13 @@ def advance(ledger: Ledger, event: Event, kind: str | None, rules: LedgerRules) 
     at_s = micros(event.occurred_at) / 1e6
     name = event.name
     if kind is not None and kind in rules.kinds:
-        ledger = _marked(ledger, Mark(kind, at_s), rules)
+        ledger = _marked(ledger, Mark(kind, at_s), rules.kinds[kind], rules)
     if name == ACTION_DECIDED:
         return _decided(ledger, event.properties, at_s, rules)
     if name in SIGN_OF or name in (ACTION_ACTIVATED, ACTION_DELIVERED, ACTION_EXPIRED):
         return _signed(ledger, name, event.properties, at_s, rules)
     if name in (CONSENT_GIVEN, CONSENT_WITHDRAWN):
-        said = Said(
-            *(_text(event.properties, "purpose") or ANY, _text(event.properties, "channel") or ANY),
-            granted=name == CONSENT_GIVEN,
-        )
-        kept = tuple(one for one in ledger.said if not said.covers(one.purpose, one.channel))
-        return replace(ledger, said=(*kept, said))
+        return _said(ledger, event, at_s)
     if name in (CONTACT_SUPPRESSED, CONTACT_RESUMED):
         return _suppressed(ledger, name == CONTACT_SUPPRESSED, event.properties)
     if name in (SUB_JOURNEY_ENTERED, SUB_JOURNEY_MOVED, SUB_JOURNEY_LEFT):
@@ -107,7 +103,7 @@ def moved(ledger: Ledger, name: str, properties: dict[str, Any], at_s: float) ->
 def _decided(ledger: Ledger, properties: dict[str, Any], at_s: float, rules: LedgerRules) -> Ledger:
     asked_for = _text(properties, "asked_for")
     if asked_for:
-        ledger = _marked(ledger, Mark(asked_mark(asked_for), at_s), rules)
+        ledger = _marked(ledger, Mark(asked_mark(asked_for), at_s), 1, rules)
     action = _text(properties, "action_id")
     if not action or action == NO_ACTION:
         return ledger
@@ -118,8 +114,26 @@ def _decided(ledger: Ledger, properties: dict[str, Any], at_s: float, rules: Led
         _text(properties, "decision_id"),
         properties.get("deferred") is not True,
         _text(properties, "step"),
+        not_before=_moment_s(_text(properties, "not_before")),
     )
     return _touched(ledger, (*ledger.touches, touch), at_s, rules)
+
+
+def _said(ledger: Ledger, event: Event, at_s: float) -> Ledger:
+    """A consent is taken as narrowly, a withdrawal as widely as it can be read."""
+    granted = event.name == CONSENT_GIVEN
+    told = [event.properties.get(name) for name in ("purpose", "channel")]
+    if granted and any(one is not None and not (isinstance(one, str) and one) for one in told):
+        return ledger
+    purpose, channel = (one if isinstance(one, str) and one else ANY for one in told)
+    before = [
+        one
+        for one in ledger.said
+        if (one.purpose, one.channel, one.granted) == (purpose, channel, granted)
+    ]
+    seq = event.seq if granted else max([event.seq, *(one.seq for one in before)])
+    kept = [one for one in ledger.said if one not in before]
+    return replace(ledger, said=(*kept, Said(purpose, channel, granted, at_s, seq)))
 
 
 def _signed(
@@ -166,14 +180,17 @@ def _touched(
     return replace(ledger, touches=touches, cut_s=cut_s)
 
 
-def _marked(ledger: Ledger, mark: Mark, rules: LedgerRules) -> Ledger:
+def _marked(ledger: Ledger, mark: Mark, kept: int, rules: LedgerRules) -> Ledger:
+    """Of each kind as many as a rule asks about; more than that says nothing new."""
     since_s = mark.at_s - rules.horizon_s
-    marks = (*(one for one in ledger.marks if one.at_s > since_s), mark)
-    cut_s = ledger.cut_s
-    if len(marks) > MARKS_KEPT:
-        cut_s = max(cut_s or marks[0].at_s, marks[0].at_s)
-        marks = marks[-MARKS_KEPT:]
-    return replace(ledger, marks=marks, cut_s=cut_s)
+    marks = [one for one in ledger.marks if one.at_s > since_s]
+    over = sum(one.kind == mark.kind for one in marks) + 1 - kept
+    if over > 0:
+        marks.remove(next(one for one in marks if one.kind == mark.kind))
+    asked = [one for one in marks if one.kind.startswith(ASKED)]
+    if len(asked) > ASKED_KEPT:
+        marks.remove(asked[0])
+    return replace(ledger, marks=(*marks, mark))
 
 
 def _signs(touch: Touch) -> tuple[float | None, ...]:

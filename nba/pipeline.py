@@ -1,8 +1,7 @@
 """The stages of a decision, in order, from a request and its context to the record.
 
-sub-journeys -> available -> eligibility -> applicability -> suitability -> consent -> contact
-policy -> score -> arbitrate -> draw. Nothing is read or written here: the same requests, contexts,
-readings, ids and seeds give the same decisions, byte for byte.
+What the governor leaves is scored, arbitrated and drawn. Nothing is read or written here: the same
+requests, contexts, readings, ids and seeds give the same decisions, byte for byte.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ from nba.errors import InvalidInput, did_you_mean
 from nba.events import NO_ACTION
 from nba.governor import Governed, Governor
 
-BLIND = "blind"  # the policy of decisions that had to be taken without the customer's context
-NOTHING_USED: Mapping[str, float] = {}
+BLIND = "blind"  # the policy of decisions that were taken without the customer's context
+NOTHING_USED: Mapping[tuple[str, str], float] = {}
 
 
 class Scored(NamedTuple):
@@ -117,11 +116,11 @@ class Pipeline:
         *,
         new_id: Callable[[], str],
         new_seed: Callable[[], int],
-        used: Mapping[str, float] = NOTHING_USED,
+        used: Mapping[tuple[str, str], float] = NOTHING_USED,
     ) -> list[Decision]:
         """Decide each request on its context.
 
-        `used`: what was taken of each capacity in its present period.
+        `used`: what was taken by (capacity, period); `governor.periods` says which count.
         """
         scorer, why_none = self._scoring
         churns = [None] * len(requests) if scorer is None else scorer.churn(contexts)
@@ -251,7 +250,7 @@ class Pipeline:
         code = int(priorities.codes[drawn.at])
         action_id = self._names[code]
         call = governed.calls.get(action_id)
-        counts = code >= 0 and not request.deferred and request.baseline is None
+        takes = not request.deferred and request.baseline is None  # of capacities
         return Decision(
             decision_id=decision_id,
             request=request,
@@ -281,8 +280,10 @@ class Pipeline:
             not_before=governed.not_before.get(code),
             step="" if call is None else call.step_key,
             moves=governed.moves,
-            uses=self.governor.uses(action_id, context.as_of) if counts else (),
+            uses=self.governor.uses(action_id, context.as_of) if takes and code >= 0 else (),
+            watched=self.governor.watched(governed.codes, context.as_of) if takes else (),
             used=dict(governed.used),
+            unheard=self.governor.sub_journeys.unheard(context.ledger),
             lifted=governed.lifted,
             ledger=context.ledger,
             contacts=context.contact_bytes(),

@@ -108,8 +108,8 @@ def _inline_ids(journey: JourneyFile) -> list[str]:
 def _inline_id(action: Action, name: str, journey: JourneyFile) -> str:
     """As `nba.engagement` names it: a text that several actions share is read once."""
     text = getattr(action, name)
-    shared = sum(getattr(other, name) == text for other in journey.actions) > 1
-    return f"actions.{name}" if shared else f"{action.id}.{name}"
+    first = next(other for other in journey.actions if getattr(other, name) == text)
+    return f"{first.id}.{name}"
 
 
 def _without_inline(action: Action, rule: str, journey: JourneyFile) -> Action:

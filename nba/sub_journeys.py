@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from nba.assignment import among
-from nba.catalogue import Step, SubJourney
+from nba.catalogue import Action, Step, SubJourney
 from nba.consent import ConsentPolicy
 from nba.context import DAY_S
 from nba.course import HOUR_S, Course, due, step_key
@@ -46,8 +46,7 @@ class SubJourneys:
         earlier: Iterable[SubJourney] = (),
     ) -> None:
         self._consent = consent
-        self._costs = {action.id: action.cost_eur for action in journey.actions}
-        self._channels = {action.id: action.channel for action in journey.actions}
+        self._actions = {action.id: action for action in journey.actions}
         self._known: dict[str, Course] = {}
         self._unreadable: set[str] = set()
         for given in [*earlier, *journey.sub_journeys]:
@@ -105,16 +104,23 @@ class SubJourneys:
                 found[step.action] = call
         return found
 
-    def outbound(self, ledger: Ledger, now: datetime) -> list[tuple[Call, str]]:
-        """(call, channel) of the steps in which we address her and have not done so yet."""
+    def outbound(self, ledger: Ledger, now: datetime) -> list[tuple[Call, Action]]:
+        """(call, its action) of the steps in which we address her and have not done so yet."""
         now_s = micros(now) / 1e6
         found = []
-        for action, call in self.calls(ledger, now).items():
+        for action_id, call in self.calls(ledger, now).items():
             asked = [mark.at_s for mark in ledger.marks if mark.kind == asked_mark(call.step_key)]
             waits = bool(asked) and now_s - max(asked) < ASK_AGAIN_S
-            if call.step.outbound and not waits and action in self._channels:
-                found.append((call, self._channels[action]))
+            done = any(touch.step == call.step_key for touch in ledger.touches)
+            if call.step.outbound and not (waits or done) and action_id in self._actions:
+                found.append((call, self._actions[action_id]))
         return sorted(found, key=lambda one: -one[0].definition.priority)
+
+    def unheard(self, ledger: Ledger) -> tuple[str, ...]:
+        """The definitions that she is on and that were never heard of here."""
+        known = self._known.keys() | self._unreadable
+        found = {one.definition for one in ledger.positions} - known
+        return tuple(sorted(found))
 
     def _onward(
         self, position: Position, ledger: Ledger, facts: Mapping[str, Any], now: datetime
@@ -186,17 +192,21 @@ class SubJourneys:
         budget = given.budget
         if budget.contacts is not None and len(spent) >= budget.contacts:
             return "budget", f"{len(spent)} contacts, at most {budget.contacts}"
-        cost_eur = sum(self._costs.get(touch.action, 0.0) for touch in spent)
-        coming = self._costs.get(known.steps[position.step][1].action or "", 0.0)
+        cost_eur = sum(self._cost_eur(touch.action) for touch in spent)
+        coming = self._cost_eur(known.steps[position.step][1].action or "")
         if budget.cost_eur is not None and cost_eur + coming > budget.cost_eur:
             fact = f"{cost_eur:g} EUR and {coming:g} for this step, at most {budget.cost_eur:g}"
             return "budget", fact
         return None
 
+    def _cost_eur(self, action_id: str) -> float:
+        action = self._actions.get(action_id)
+        return 0.0 if action is None else action.cost_eur
+
     def _allowed(self, purpose: str, given: SubJourney, ledger: Ledger) -> bool:
         """Whether she consents on any channel of its actions."""
-        actions = [step.action for step in given.steps if step.action in self._channels]
-        channels = {self._channels[action] for action in actions if action is not None} or {""}
+        named = [self._actions.get(step.action or "") for step in given.steps]
+        channels = {action.channel for action in named if action is not None} or {""}
         return any(self._consent.granted(ledger, purpose, channel) for channel in channels)
 
     def _enter(

@@ -19,6 +19,7 @@ from nba.events import (
     ACTION_DISMISSED,
     ACTION_SHOWN,
     NO_ACTION,
+    OWN_PREFIXES,
     REWARD_GIVEN,
     Event,
     checked_id,
@@ -227,6 +228,9 @@ def feedback_event(body: FeedbackRequest, decision: Decision, now: datetime) -> 
         properties["reward"] = body.reward
     kind = body.outcome or "reward"
     event_id = body.event_id or f"feedback:{decision.decision_id}:{kind}"
+    if event_id.startswith(OWN_PREFIXES):
+        remedy = f"ids that begin with {event_id.split(':')[0] + ':'!r} are the log's own"
+        raise InvalidInput("event_id", event_id, remedy)
     return Event(
         event_id=checked_id("event_id", event_id),
         customer_id=decision.request.customer_id,

@@ -7,13 +7,18 @@ A version is kept under its own hash, as a bundle of one file, and `catalogue` i
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
+from models.bundle import load_bundle
+from models.registry import CHAMPION
+from models.scorer import BundleScorer
 from nba.catalogue import SubJourney
-from nba.errors import InvalidInput, InvalidJourney, NotFound
+from nba.context import ContextSchema
+from nba.errors import InvalidBundle, InvalidInput, InvalidJourney, NotFound
 from nba.journey import JourneyFile
 from nba.journey_checks import check_journey
 from nba.journey_file import load_journey
@@ -61,17 +66,58 @@ def keep(log: Log, journey: JourneyFile) -> str:
     return version
 
 
-def publish(log: Log, journey: JourneyFile, at: datetime, *, by: str, why: str) -> str:
-    """Put a catalogue in force: running services take it up. Gives its version."""
+def check_champion(log: Log, journey: JourneyFile) -> None:
+    """Whether the champion serves on this catalogue; nothing is checked where none was promoted.
+
+    Raises InvalidBundle with the remedy where every replica would be left to the fallback.
+    """
+    champion = log.alias(CHAMPION)
+    if champion is None:
+        return
+    stored = log.bundle(champion)
+    try:
+        bundle = load_bundle(stored.files if stored is not None else {})
+        BundleScorer(bundle, ContextSchema(journey, bundle.table))
+    except InvalidBundle as error:
+        raise InvalidBundle(
+            f"{journey.catalogue_version()}: the champion cannot serve on it, and every decision "
+            f"would be the fallback's: {error}. Put it in force together with a bundle that fits "
+            "it: nba train --journey FILE, then --promote challenger; or as it is: "
+            "--without-champion"
+        ) from None
+
+
+def publish(
+    log: Log,
+    journey: JourneyFile,
+    at: datetime,
+    *,
+    by: str,
+    why: str,
+    prepare: Callable[[JourneyFile], None] = lambda journey: None,
+) -> str:
+    """Put a catalogue in force: running services take it up. Gives its version.
+
+    `prepare` is called with it just before: to refuse it, or to move the champion along.
+    """
     version = keep(log, journey)
+    prepare(journey)
     log.set_alias(IN_FORCE, version, at, by=by, why=why)
     return version
 
 
-def roll_back(log: Log, at: datetime, *, by: str, why: str, to: str | None = None) -> str:
+def roll_back(
+    log: Log,
+    at: datetime,
+    *,
+    by: str,
+    why: str,
+    to: str | None = None,
+    prepare: Callable[[JourneyFile], None] = lambda journey: None,
+) -> str:
     """Put an earlier catalogue in force, by default the one before; gives its version.
 
-    Raises NotFound where there is none.
+    `prepare` as in `publish`. Raises NotFound where there is none.
     """
     present = log.alias(IN_FORCE)
     if to is None:
@@ -83,7 +129,7 @@ def roll_back(log: Log, at: datetime, *, by: str, why: str, to: str | None = Non
         if not earlier or earlier[0] is None:
             raise NotFound("no catalogue was in force before this one; publish one")
         to = earlier[0]
-    stored_journey(log, to)
+    prepare(stored_journey(log, to))
     log.set_alias(IN_FORCE, to, at, by=by, why=why or f"rollback from {present}")
     return to
 

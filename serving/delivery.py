@@ -34,6 +34,9 @@ FIRST_WAIT_S = 10.0
 LONGEST_WAIT_S = 3_600.0
 
 
+Objection = Callable[[Decision, datetime], str | datetime | None]
+
+
 class Courier:
     """Sends what is due. Several may be at it, in one process or many."""
 
@@ -42,9 +45,10 @@ class Courier:
         log: Log,
         webhook: Webhook,
         rng: np.random.Generator,
-        objection: Callable[[Decision, datetime], str | None] = lambda decision, now: None,
+        objection: Objection = lambda decision, now: None,
     ) -> None:
-        """`objection` says why a message must not go out any more, such as a withdrawn consent."""
+        """`objection` says why a message must not go out any more, such as a withdrawn consent, or
+        until when it has to wait."""
         self._log = log
         self._webhook = webhook
         self._rng = rng
@@ -74,6 +78,8 @@ class Courier:
             return Verdict(kind="dead", why="its decision is not in the log")
         try:
             why = self._objection(decision, now)
+            if isinstance(why, datetime):
+                return Verdict(kind="later", why="quiet hours", until=why)
         except StoreUnavailable:
             raise
         except Exception as error:  # what may be wrong to send is not sent
@@ -87,6 +93,10 @@ class Courier:
         self, delivery: Delivery, decision: Decision | None, verdict: Verdict, now: datetime
     ) -> None:
         tried = delivery.attempts
+        if verdict.until is not None:  # no attempt was made
+            kept = replace(delivery, due_at=verdict.until, attempts=tried - 1, error=verdict.why)
+            self._log.settle_delivery(kept)
+            return
         if verdict.kind == "again" and tried < self._webhook.attempts:
             wait_s = max(self._wait_s(tried), verdict.retry_after_s)
             due_at = now + timedelta(seconds=wait_s)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
-from nba.decider import activation, at_place
+from nba.decider import at_place
 from nba.decision import Decision, Refused, Request
 from nba.errors import InvalidInput, NotFound, StoreUnavailable
 from nba.events import NO_ACTION, RESERVED, Event, checked_id, parse_event
@@ -95,8 +96,10 @@ class Desk:
             )
         answers: list[DecideAnswer] = []
         taken: tuple[str, ...] = ()
+        until_s = self._promises.until_s()  # one deadline for the whole question
         for placement in body.placements:
-            answers.append(await self._answer(at_place(request, placement, taken), body))
+            asked = at_place(request, placement, taken)
+            answers.append(await self._answer(asked, body, until_s))
             taken += tuple(chosen.action_id for chosen in answers[-1].actions)
         return PlacementsAnswer(customer_id=body.customer_id, decisions=answers)
 
@@ -107,16 +110,18 @@ class Desk:
             remedy = "a decision in shadow mode is only compared; decide live"
             raise InvalidInput("decision_id", body.decision_id, remedy)
         refused: tuple[Refused, ...] = ()
+        not_before = decision.not_before
         if decision.request.deferred and decision.action_id != NO_ACTION:
             if all(action.id != decision.action_id for action in self.house.journey.actions):
                 remedy = f"{decision.action_id!r} has left the catalogue; decide again"
                 raise InvalidInput("decision_id", body.decision_id, remedy)
-            refused = await asyncio.to_thread(self.house.activate, decision)
+            refused, not_before = await asyncio.to_thread(self.house.activate, decision)
         return ActivateAnswer(
             decision_id=decision.decision_id,
             action_id=decision.action_id,
             activated=not refused,
             refused=filtered(refused),
+            not_before=not_before,
         )
 
     async def feedback(self, body: FeedbackRequest) -> FeedbackAnswer:
@@ -126,10 +131,9 @@ class Desk:
         """
         decision = await self._known(body.decision_id)
         event = feedback_event(body, decision, self.house.now())
-        events = [event]
         if decision.request.deferred and decision.action_id != NO_ACTION:
-            events.insert(0, activation(decision, event.occurred_at))
-        seq = (await self._events.submit(events))[-1]
+            await asyncio.to_thread(partial(self.house.activate, decision, anyway=True))
+        (seq,) = await self._events.submit([event])
         if seq is not None:
             self.metrics.feedback.labels(body.outcome or "reward").inc()
         return FeedbackAnswer(
@@ -223,12 +227,14 @@ class Desk:
             "log_position": position,
         }
 
-    async def _answer(self, request: Request, body: DecideRequest) -> DecideAnswer:
+    async def _answer(
+        self, request: Request, body: DecideRequest, until_s: float | None = None
+    ) -> DecideAnswer:
         schema = self.house.fold.schema
         if body.dry_run:
             (decision,) = await asyncio.to_thread(self.house.rehearse, [request])
             return decide_answer(decision, schema, logged=False, explain=body.explain)
-        decision, logged = await self._promises.decide(request)
+        decision, logged = await self._promises.decide(request, until_s)
         if decision.request is request:  # not an earlier answer to the same decision_request_id
             self._count(decision)
         return decide_answer(decision, schema, logged=logged, explain=body.explain)

@@ -104,9 +104,11 @@ class House:
         """Bring sub-journeys up to now. Raises StoreUnavailable."""
         return self.decider.attend(customer_ids, self.now(), self.chance)
 
-    def objection(self, decision: Decision, now: datetime) -> str | None:
-        """Why a message must not go out any more: it has waited too long, its action is gone, or a
-        consent was withdrawn since. Raises StoreUnavailable.
+    def objection(self, decision: Decision, now: datetime) -> str | datetime | None:
+        """Why a message must not go out any more, or until when it has to wait.
+
+        It has waited too long, its action or its sub-journey is gone, a consent was withdrawn
+        since; it waits for quiet hours to end. Raises StoreUnavailable.
         """
         due_at = decision.not_before or decision.decided_at
         if now - due_at > timedelta(days=STALE_DAYS):
@@ -114,12 +116,16 @@ class House:
         if all(action.id != decision.action_id for action in self.journey.actions):
             return "the action has left the catalogue"
         (context,) = self.customers.of([decision.request.customer_id], now)
-        refused = self.decider.pipeline.governor.unwelcome(decision.action_id, context)
-        return refused[0].detail if refused else None
+        ended = context.ledger.ended(decision.step)
+        if ended is not None:
+            return f"its sub-journey is over: {ended}"
+        return self.decider.pipeline.governor.unwelcome(decision.action_id, context)
 
-    def activate(self, decision: Decision) -> tuple[Refused, ...]:
-        """Let a deferred decision count. Raises StoreUnavailable."""
-        return self.decider.activate(decision, self.now())
+    def activate(
+        self, decision: Decision, *, anyway: bool = False
+    ) -> tuple[tuple[Refused, ...], datetime | None]:
+        """Let a deferred decision count, as `Decider.activate`. Raises StoreUnavailable."""
+        return self.decider.activate(decision, self.now(), anyway=anyway)
 
     def reload(self) -> bool:
         """Take up what was promoted and published; True where it looked at others.

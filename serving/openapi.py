@@ -12,6 +12,7 @@ from serving import wire
 _ERRORS = {
     "400": "The body is not valid JSON",
     "404": "The named thing is not in the log",
+    "409": "A bundle that it needs was altered or cannot be read",
     "413": "The body is too large",
     "415": "The body is not declared as JSON",
     "422": "A field is wrong; the problem names it, its value and the remedy",
@@ -129,7 +130,7 @@ def _replay(parameter: dict[str, Any]) -> dict[str, Any]:
         "operationId": "replay",
         "summary": "Compute a decision again from what it logged",
         "parameters": [parameter],
-        "responses": _responses("ReplayAnswer", ("404", "422", "503")),
+        "responses": _responses("ReplayAnswer", ("404", "409", "422", "503")),
     }
 
 

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from nba.errors import InvalidInput, NotFound, StoreUnavailable
+from nba.errors import InvalidBundle, InvalidInput, NotFound, StoreUnavailable
 from serving.body import JSON_TYPES, BodyTooLarge, NotJson
 from serving.reading import MalformedBody
 from serving.wire import Problem
@@ -40,6 +40,8 @@ async def guarded(endpoint: Endpoint, request: Request) -> Response:
             remedy=error.remedy,
         )
         return _problem(422, problem)
+    except InvalidBundle as error:
+        return _problem(409, Problem(error="invalid_bundle", message=str(error)))
     except NotFound as error:
         return _problem(404, Problem(error="not_found", message=str(error)))
     except BodyTooLarge as error:

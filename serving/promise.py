@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,16 +18,17 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from nba.decider import activation
+from nba.activation import activation
 from nba.decision import Decision, Request
 from nba.errors import StoreUnavailable
-from nba.events import ACTION_EXPIRED, EXPIRY_PREFIX, NO_ACTION, Event
+from nba.events import ACTION_EXPIRED, EXPIRY_PREFIX, Event
 from serving.batching import Batcher
 from serving.breaker import Breaker
 from serving.house import House
 
 logger = logging.getLogger("nba.serving")
-ATTEMPTS = 20  # to log what was answered, a second apart
+UNLOGGED = 10_000  # answers that may wait to be logged
+RETRY_S = 1.0
 CLOSING_S = 3.0  # for the same when the service ends
 
 
@@ -54,19 +56,27 @@ class Promises:
         self._deadline_s = deadline_s
         self._clock_s = clock_s
         self._after: set[asyncio.Task[None]] = set()
+        self._unlogged: deque[tuple[str, Callable[[], bool]]] = deque()
+        self._writer: asyncio.Task[None] | None = None
         self._tickets: Batcher[Ticket, Decision | StoreUnavailable] = Batcher(
             self._decide, name="decide"
         )
 
-    async def decide(self, request: Request) -> tuple[Decision, bool]:
-        """(decision, logged). Raises InvalidInput, before anything is promised."""
+    def until_s(self) -> float:
+        """When a promise that is made now is due, on the clock of promises."""
+        return self._clock_s() + self._deadline_s
+
+    async def decide(self, request: Request, until_s: float | None = None) -> tuple[Decision, bool]:
+        """(decision, logged), by `until_s` where several share a deadline. Raises InvalidInput,
+        before anything is promised."""
         self._house.decider.pipeline.check(request)
         if not self.breaker.admits(self._clock_s()):
             return self._fall_back(request, "the breaker is open after misses in a row")
         ticket = Ticket(request)
         answer = asyncio.ensure_future(self._settled(ticket))
         try:
-            found = await asyncio.wait_for(asyncio.shield(answer), self._deadline_s)
+            wait_s = self._deadline_s if until_s is None else until_s - self._clock_s()
+            found = await asyncio.wait_for(asyncio.shield(answer), max(wait_s, 0.0))
         except TimeoutError:
             ticket.late = True
             self.breaker.missed(self._clock_s())
@@ -102,9 +112,14 @@ class Promises:
         await self._tickets.close()
         if self._after:
             await asyncio.wait(self._after, timeout=CLOSING_S)
-        for task in self._after:
+        writing = [] if self._writer is None else [self._writer]
+        if writing:
+            await asyncio.wait(writing, timeout=CLOSING_S)
+        for task in (*self._after, *writing):
             task.cancel()
-        await asyncio.gather(*self._after, return_exceptions=True)
+        await asyncio.gather(*self._after, *writing, return_exceptions=True)
+        if self._unlogged:
+            logger.error("%d answers could not be logged", len(self._unlogged))
 
     async def _settled(self, ticket: Ticket) -> Decision:
         """The decision, asked for again while others move the customer's log: that is no outage,
@@ -130,7 +145,7 @@ class Promises:
             request, nothing, house.chance.new_id(), house.chance.new_seed(), why
         )
         what = f"fallback {decision.decision_id}, which was answered,"
-        self._then(self._log(what, partial(self._append, decision)))
+        self._later(what, partial(self._append, decision))
         return decision, False
 
     def _then(self, work: Coroutine[None, None, None]) -> None:
@@ -138,16 +153,26 @@ class Promises:
         self._after.add(task)
         task.add_done_callback(self._after.discard)
 
-    async def _log(self, what: str, append: Callable[[], bool]) -> None:
-        """Try until it is in the log."""
-        for _ in range(ATTEMPTS):
+    def _later(self, what: str, append: Callable[[], bool]) -> None:
+        """Put it into the log as soon as the log takes it."""
+        if len(self._unlogged) == UNLOGGED:
+            logger.error("%s is given up: %d others wait to be logged", what, UNLOGGED)
+            return
+        self._unlogged.append((what, append))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write())
+
+    async def _write(self) -> None:
+        """One after the other, each until it is in the log."""
+        while self._unlogged:
+            what, append = self._unlogged[0]
             try:
                 if await asyncio.to_thread(append):
-                    return
+                    self._unlogged.popleft()
+                    continue
             except StoreUnavailable as error:
                 logger.warning("%s is not logged yet: %s", what, error)
-            await asyncio.sleep(1.0)
-        logger.error("%s could not be logged", what)
+            await asyncio.sleep(RETRY_S)
 
     def _append(self, decision: Decision) -> bool:
         """Log a fallback on whatever the customer's log holds by now."""
@@ -172,9 +197,8 @@ class Promises:
             return
         if late.request is not ticket.request:
             return  # an earlier answer to the same request_id, which has reached her
-        if (late.request.baseline or late.action_id) != NO_ACTION:
-            event = expiry(late, self._house.now(), "answered late")
-            await self._log(f"expiry of {late.decision_id}", partial(self._expire, event))
+        event = expiry(late, self._house.now(), "answered late")
+        self._later(f"expiry of {late.decision_id}", partial(self._expire, event))
 
     def _expire(self, event: Event) -> bool:
         self._house.log.append_events([event])

@@ -63,7 +63,7 @@ class Side:
         """Each decision under this version; the capacities that they take are gone for the next."""
         contexts = self._contexts(decisions)
         governor = self._pipeline.governor
-        used = self._used(decisions[0])
+        used = self._used(decisions)
         churns = self._scorer.churn(contexts)
         governed, population = governor.govern(
             [one.request for one in decisions], contexts, churns, used
@@ -145,13 +145,12 @@ class Side:
         mine, theirs = self.fold.ledger_rules, logged.ledger_rules
         return _wider(theirs, mine)
 
-    def _used(self, first: Decision) -> dict[str, float]:
-        """Of each capacity: what was taken before the first decision of its period, and since."""
-        found = {}
-        for key in self.periods(first.decided_at):
-            self.taken.setdefault(key, first.used.get(key[0], 0.0))
-            found[key[0]] = self.taken[key]
-        return found
+    def _used(self, decisions: Sequence[Decision]) -> dict[tuple[str, str], float]:
+        """By (capacity, period): what was taken before its first decision, and since."""
+        for one in decisions:
+            for key in self.periods(one.decided_at):
+                self.taken.setdefault(key, one.used.get(key[0], 0.0))
+        return self.taken
 
     def _take(self, actions: Sequence[str], chances: Sequence[float], at: datetime) -> None:
         for action, chance in zip(actions, chances, strict=True):
@@ -167,4 +166,5 @@ class Side:
 
 
 def _wider(logged: LedgerRules, read: LedgerRules) -> bool:
-    return logged.horizon_s >= read.horizon_s and logged.kinds >= read.kinds
+    enough = all(logged.kinds.get(kind, 0) >= kept for kind, kept in read.kinds.items())
+    return logged.horizon_s >= read.horizon_s and enough

@@ -44,7 +44,8 @@ def replayed(log: Log, decision: Decision) -> Decision:
             "that decided"
         )
     policy = EpsilonGreedy(journey.exploration.epsilon)
-    pipeline = Pipeline(schema, policy, earlier_sub_journeys(log))
+    heard = [one for one in earlier_sub_journeys(log) if one.definition() not in decision.unheard]
+    pipeline = Pipeline(schema, policy, heard)
     pipeline.words = decision.words
     scorer = BundleScorer(bundle, schema) if bundle is not None else None
     pipeline.take(scorer, decision.note or "")
@@ -57,7 +58,7 @@ def replayed(log: Log, decision: Decision) -> Decision:
         [context],
         new_id=lambda: decision.decision_id,
         new_seed=lambda: decision.seed,
-        used=decision.used,
+        used=pipeline.governor.by_period(decision.used, decision.decided_at),
     )
     return again
 

@@ -88,10 +88,18 @@ class RuleEffects:
         contexts = [context_of(one) for one in decisions]
         churns = self._scorer.churn(contexts)
         governed, population = self._whole.governor.govern(
-            [one.request for one in decisions], contexts, churns, decisions[0].used
+            [one.request for one in decisions], contexts, churns, self._used(decisions)
         )
         moments = _moments(self._whole, population, contexts, churns, governed)
         return _Asked(decisions, contexts, churns, governed, population, moments)
+
+    def _used(self, decisions: Sequence[Decision]) -> dict[tuple[str, str], float]:
+        """One reading for all of them: they were refused the same for want of capacity."""
+        governor = self._whole.governor
+        found: dict[tuple[str, str], float] = {}
+        for one in decisions:
+            found |= governor.by_period(one.used, one.decided_at)
+        return found
 
     def _effects(self, asked: _Asked) -> list[list[Effect]]:
         back = self._back(asked)
@@ -149,7 +157,7 @@ class RuleEffects:
                 requests,
                 [asked.contexts[n] for n in chosen],
                 [asked.churns[n] for n in chosen],
-                asked.decisions[0].used,
+                self._used(asked.decisions),
             )
             for n, one in zip(chosen, governed, strict=True):
                 back[n][part] = one.codes

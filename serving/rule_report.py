@@ -21,7 +21,6 @@ from nba.events import NO_ACTION
 from nba.measurement.estimate import Estimate, Undecided
 from nba.measurement.rule_price import (
     bootstrap_total,
-    clusters,
     lifted_difference,
     snips_difference,
 )
@@ -43,7 +42,9 @@ class RulePrice(msgspec.Struct, frozen=True, kw_only=True):
     lifted_share: float
     moved: float | None  # expected number of decisions that come out otherwise without it
     model_eur: Estimate | Undecided  # by the champion: total priority that it costs
-    measured_eur: Estimate | Undecided  # from rewards: EUR per decision, without minus with
+    # from rewards, without minus with: EUR per customer of a rule (her first decision in which it
+    # binds), per decision of a lever or weight
+    measured_eur: Estimate | Undecided
 
 
 class RuleReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,8 +66,9 @@ class _Tally:
         self.customers: set[str] = set()
         self.moved = 0.0
         self.lost: defaultdict[str, float] = defaultdict(float)
-        self.held: list[tuple[str, float]] = []  # (customer, reward) of decisions where it bound
-        self.lifted: list[tuple[str, float]] = []
+        # by customer, of the first decision in which it binds: the reward, None where it has none
+        self.held: dict[str, float | None] = {}
+        self.lifted: dict[str, float | None] = {}
         self.weighed: list[tuple[float, float, float, str]] = []
 
 
@@ -90,12 +92,16 @@ def report_rules(
     why_none: str,
     rewards: Mapping[str, float],
     earlier: Sequence[SubJourney] = (),
+    since: datetime | None = None,
     seed: int = 1,
 ) -> RuleReport:
-    """What each rule of this file did to our own live decisions, and what it costs.
+    """What each rule of this file did to our own live decisions from `since` on, and what it costs.
 
-    `rewards`: EUR by decision id, of those whose window is over. The model's values rest on
-    decisions that were made on this very file: another one had other rules.
+    `rewards`: EUR by decision id, of those that count and whose window is over. Both values rest on
+    decisions that were made on this very file: another one had other rules, and may not have lifted
+    them. A rule that is lifted for a share of customers is measured on each customer's first
+    decision in which it binds: the lifting itself changes in which later ones it does. So `pages`
+    begin with the log, and of those before `since` it is only noted that she has met the rule.
     """
     parts = list(rule_parts(schema.journey))
     version = schema.journey.catalogue_version()
@@ -105,11 +111,20 @@ def report_rules(
     rescored: Counter[str] = Counter()
     decisions = 0
     for page in pages:
-        ours = [one for one in page if one.mode in (Mode.LIVE, Mode.FALLBACK)]
+        ours = []
+        for one in page:
+            if one.mode not in (Mode.LIVE, Mode.FALLBACK):
+                continue
+            struck = _struck(one, parts)
+            recent = since is None or one.decided_at >= since
+            if one.catalogue_version == version:
+                reward = rewards.get(one.decision_id) if recent else None
+                _compare(one, struck, parts, tallies, reward)
+            if recent:
+                ours.append(one)
+                customers.add(one.request.customer_id)
+                _count(one.request.customer_id, struck, tallies)
         decisions += len(ours)
-        for one in ours:
-            customers.add(one.request.customer_id)
-            _count(one, parts, tallies, rewards.get(one.decision_id))
         live = [
             one
             for one in ours
@@ -144,26 +159,39 @@ class _Seen(msgspec.Struct, frozen=True):
     seed: int
 
 
-def _count(
-    decision: Decision, parts: Sequence[RulePart], tallies: Sequence[_Tally], reward: float | None
-) -> None:
-    customer = decision.request.customer_id
+def _struck(decision: Decision, parts: Sequence[RulePart]) -> list[int]:
+    """How many actions each part refused or priced here."""
     refused = defaultdict(list)
     for one in decision.refused:
         refused[one.rule].append(one)
     priced = Counter(name for one in decision.candidates for name in one.because)
-    lifted = {one.rule for one in decision.lifted}
-    for part, tally in zip(parts, tallies, strict=True):
-        n = sum(map(part.struck, refused[part.id])) if part.refuses else priced[part.id]
+    return [
+        sum(map(part.struck, refused[part.id])) if part.refuses else priced[part.id]
+        for part in parts
+    ]
+
+
+def _count(customer: str, struck: Sequence[int], tallies: Sequence[_Tally]) -> None:
+    for tally, n in zip(tallies, struck, strict=True):
         if n:
             tally.actions += n
             tally.decisions += 1
             tally.customers.add(customer)
-        if part.lifted_share and reward is not None:
-            if part.id in lifted:
-                tally.lifted.append((customer, reward))
-            elif n:
-                tally.held.append((customer, reward))
+
+
+def _compare(
+    decision: Decision,
+    struck: Sequence[int],
+    parts: Sequence[RulePart],
+    tallies: Sequence[_Tally],
+    reward: float | None,
+) -> None:
+    """Put the first decision that each part meets to the side that it is on."""
+    lifted = {one.rule for one in decision.lifted}
+    for part, tally, n in zip(parts, tallies, struck, strict=True):
+        if part.lifted_share and (part.id in lifted or n):
+            side = tally.lifted if part.id in lifted else tally.held
+            side.setdefault(decision.request.customer_id, reward)
 
 
 def _weigh(
@@ -229,17 +257,14 @@ def _modelled(tally: _Tally, seen: _Seen) -> Estimate | Undecided:
 def _lifted(part: RulePart, tally: _Tally) -> Estimate | Undecided:
     if part.lifted_share == 0.0:
         return Undecided(reason="no lifted_share: it is lifted for nobody")
-    if not tally.lifted and not tally.held:
-        return Undecided(reason="no decision in which it would bind has a reward that is over")
-    arms = []
-    for rows in (tally.lifted, tally.held):
-        sums: defaultdict[str, float] = defaultdict(float)
-        for customer, reward in rows:
-            sums[customer] += reward
-        counts = Counter(customer for customer, _ in rows)
-        order = list(sums)
-        arms.append(
-            clusters(np.array([sums[c] for c in order]), np.array([counts[c] for c in order]))
+    arms = [
+        np.array([reward for reward in side.values() if reward is not None])
+        for side in (tally.lifted, tally.held)
+    ]
+    if not any(map(len, arms)):
+        return Undecided(
+            reason="no customer's first decision of the catalogue in force in which it would bind "
+            "has a reward that is over"
         )
     return lifted_difference(*arms)
 

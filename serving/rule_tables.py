@@ -32,7 +32,8 @@ def print_rules(report: RuleReport) -> None:
         [(one, one.model_eur) for one in report.rules],
     )
     _print_prices(
-        "From rewards: EUR per decision without it, less with it, 95 % interval",
+        "From rewards: EUR without it, less with it, 95 % interval: of a lifted rule a customer's "
+        "first decision that it binds, of a weight or lever a decision",
         [(one, one.measured_eur) for one in report.rules],
     )
 

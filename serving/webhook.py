@@ -56,10 +56,11 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one attempt."""
 
-    kind: Literal["arrived", "again", "dead"]
+    kind: Literal["arrived", "again", "later", "dead"]
     why: str = ""
     receipt: str | None = None  # the receiver's own id for the message
     retry_after_s: float = 0.0
+    until: datetime | None = None  # of `later`: nothing was sent, and nothing is before then
 
 
 def webhook_of(settings: Settings) -> Webhook | None:

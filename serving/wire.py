@@ -49,6 +49,7 @@ class ActivateAnswer(msgspec.Struct, frozen=True, kw_only=True):
     action_id: str
     activated: bool
     refused: list[Filtered] = []
+    not_before: datetime | None = None  # quiet hours: show it from then on
 
 
 class ReplayAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,6 @@ out: it would look like silence.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,26 +16,19 @@ from features.frame import EVERYTHING, Moments, replay
 from models.touchpoint import action_rows, touchpoint_columns, touchpoint_rows
 from nba.context import DAY_S
 from nba.decision import Candidate
-from nba.events import (
-    ACTION_ACTIVATED,
-    ACTION_DECIDED,
-    ACTION_EXPIRED,
-    ACTION_OUTCOMES,
-    NO_ACTION,
-    Event,
-    micros,
-)
+from nba.events import NO_ACTION, Event, micros
 from nba.journey import ChurnRule, RewardRule
 from training.history import History, number
 from training.rewards import rewards
+from training.standing import settled
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingSet:
     """Rows with labels, in order of time.
 
-    `rows`: (n, n_columns) float64. `labels`: (n,). `at_s`: (n,) the moment of each row.
-    `horizon_s`: how far a label looks ahead.
+    `rows`: (n, n_columns) float64. `labels`: (n,). `at_s`: (n,) from when each label looks ahead:
+    the moment of the row, and of a deferred decision that of its activation. `horizon_s`: how far.
     """
 
     columns: tuple[str, ...]
@@ -142,21 +134,16 @@ class Decided:
 
 
 def decided_set(history: History, rule: RewardRule) -> Decided:
-    """The decisions whose reward window is over, imported ones and our own.
-
-    Deferred ones that nobody activated and those that never reached the customer are not there.
+    """The decisions that count and whose reward window is over, imported ones and our own: those
+    of `training.standing.settled`. The context is that of the decision, whenever it was activated.
     """
-    window_s = rule.window_days * DAY_S
-    void = _void(history.events)
-    decisions = [
-        event
-        for event in history.events
-        if event.name == ACTION_DECIDED
-        and event.properties.get("decision_id") not in void
-        and isinstance(event.properties.get("action_id"), str)
-        and micros(event.occurred_at) / 1e6 + window_s <= history.end_s
+    counted = [
+        one
+        for one in settled(history, rule)
+        if isinstance(one.event.properties.get("action_id"), str)
     ]
-    decisions.sort(key=lambda event: (event.occurred_at, event.seq))
+    counted.sort(key=lambda one: (one.event.occurred_at, one.event.seq))
+    decisions = [one.event for one in counted]
     journey = history.fold.schema.journey
     trained = trained_actions(history)
     features = action_features(history)
@@ -174,7 +161,7 @@ def decided_set(history: History, rule: RewardRule) -> Decided:
     own = action_rows(journey, trained, features)[positions]
     own[(positions < 0) & (actions != NO_ACTION)] = np.nan  # left the journey file
     rows = touchpoint_rows(values, offered, own)
-    labels = rewards(history, decisions, rule)
+    labels = rewards(history, counted, rule)
     worth = np.array([*(a.value_eur for a in journey.actions), 0.0])[positions]
     cost = np.array([*(a.cost_eur for a in journey.actions), 0.0])[positions]
     return Decided(
@@ -182,8 +169,8 @@ def decided_set(history: History, rule: RewardRule) -> Decided:
             columns=tuple(touchpoint_columns(history.fold.schema.columns, features)),
             rows=rows,
             labels=labels,
-            at_s=np.array([micros(event.occurred_at) / 1e6 for event in decisions]),
-            horizon_s=window_s,
+            at_s=np.array([one.since_s for one in counted]),
+            horizon_s=rule.window_days * DAY_S,
             customers=moments.customers,
         ),
         actions=actions,
@@ -194,20 +181,6 @@ def decided_set(history: History, rule: RewardRule) -> Decided:
         moments=moments,
         target=rule.target,
     )
-
-
-def _void(events: Sequence[Event]) -> set[object]:
-    """Ids of the decisions that do not count: deferred and not activated, or expired."""
-    deferred, activated, expired = set(), set(), set()
-    for event in events:
-        decision_id = event.properties.get("decision_id")
-        if event.name == ACTION_DECIDED and event.properties.get("deferred") is True:
-            deferred.add(decision_id)
-        elif event.name == ACTION_ACTIVATED or event.name in ACTION_OUTCOMES:
-            activated.add(decision_id)
-        elif event.name == ACTION_EXPIRED:
-            expired.add(decision_id)
-    return (deferred - activated) | expired
 
 
 def trained_actions(history: History) -> tuple[str, ...]:

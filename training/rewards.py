@@ -8,42 +8,44 @@ from collections.abc import Sequence
 import numpy as np
 
 from nba.context import DAY_S
-from nba.events import ACTION_DECIDED, REWARD_GIVEN, Event, micros
+from nba.events import ACTION_DECIDED, REWARD_GIVEN, micros
 from nba.journey import RewardRule
 from training.history import History, number
+from training.standing import Settled
 
 
-def rewards(history: History, decisions: Sequence[Event], rule: RewardRule) -> np.ndarray:
-    """(n,) what came of each decision within its window: a response from 0 to 1, or EUR."""
+def rewards(history: History, decisions: Sequence[Settled], rule: RewardRule) -> np.ndarray:
+    """(n,) what came of each decision within its window: a response from 0 to 1, or EUR.
+
+    The window of a deferred decision begins with its activation.
+    """
     window_s = rule.window_days * DAY_S
     if rule.target == "response":
         return _responses(history, decisions, window_s)
     return _values(history, decisions, rule, window_s)
 
 
-def _responses(history: History, decisions: Sequence[Event], window_s: float) -> np.ndarray:
+def _responses(history: History, decisions: Sequence[Settled], window_s: float) -> np.ndarray:
     """1 where a positive outcome names the decision within its window; a given reward as it is."""
     outcome_of = {m.id: m.outcome for m in history.fold.schema.journey.events}
     kind_of = history.fold.encoder.kind
-    due = {
-        event.properties.get("decision_id"): micros(event.occurred_at) / 1e6 for event in decisions
-    }
+    due = {one.event.decision_id: one.since_s + window_s for one in decisions}
     response: dict[str, float] = {}
     for event in history.events:
         decision_id = event.decision_id
         if decision_id is None or event.name == ACTION_DECIDED or decision_id not in due:
             continue
-        if micros(event.occurred_at) / 1e6 > due[decision_id] + window_s:
+        if micros(event.occurred_at) / 1e6 > due[decision_id]:
             continue
         if event.name == REWARD_GIVEN:
             response[decision_id] = min(1.0, max(0.0, number(event, "reward", 0.0)))
         elif outcome_of.get(kind_of(event) or "") == "positive":
             response[decision_id] = 1.0
-    return np.array([response.get(str(e.properties.get("decision_id")), 0.0) for e in decisions])
+    return np.array([response.get(one.event.decision_id or "", 0.0) for one in decisions])
 
 
 def _values(
-    history: History, decisions: Sequence[Event], rule: RewardRule, window_s: float
+    history: History, decisions: Sequence[Settled], rule: RewardRule, window_s: float
 ) -> np.ndarray:
     """The amounts of the rewarded kinds after the decision and within its window, in EUR."""
     journey = history.fold.schema.journey
@@ -63,10 +65,13 @@ def _values(
         upto = np.concatenate([[0.0], np.cumsum([amount for _, amount in entries])])
         sums[customer] = (times, upto)
     values = np.zeros(len(decisions))
-    for n, event in enumerate(decisions):
-        if event.customer_id in sums:
-            times, upto = sums[event.customer_id]
-            at = micros(event.occurred_at) / 1e6
-            first, last = np.searchsorted(times, [at, at + window_s], side="right")
+    for n, one in enumerate(decisions):
+        if one.event.customer_id in sums:
+            times, upto = sums[one.event.customer_id]
+            # the outcome that shows the activation may itself carry the amount
+            first = np.searchsorted(
+                times, one.since_s, side="left" if one.activated_later else "right"
+            )
+            last = np.searchsorted(times, one.since_s + window_s, side="right")
             values[n] = upto[last] - upto[first]
     return values

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 
-import msgspec
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
@@ -19,74 +18,27 @@ MIN_CUSTOMERS = 30  # on whom an interval can rest
 RESAMPLES = 2_000
 
 
-class Clusters(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums over customers, each with n decisions and rewards that sum to r; `a + b` merges."""
+def lifted_difference(lifted: np.ndarray, held: np.ndarray) -> Estimate | Undecided:
+    """EUR per customer, lifted minus held, of the first decision in which the rule would bind.
 
-    customers: int = 0
-    n: float = 0.0
-    n2: float = 0.0
-    r: float = 0.0
-    r2: float = 0.0
-    nr: float = 0.0
-
-    def __add__(self, other: Clusters) -> Clusters:
-        return Clusters(
-            customers=self.customers + other.customers,
-            n=self.n + other.n,
-            n2=self.n2 + other.n2,
-            r=self.r + other.r,
-            r2=self.r2 + other.r2,
-            nr=self.nr + other.nr,
-        )
-
-    @property
-    def mean(self) -> float:
-        """Reward per decision."""
-        return self.r / self.n
-
-    @property
-    def variance(self) -> float:
-        """Of the mean, clustered by customer: k/(k-1) sum (r_c - m n_c)^2 / n^2.
-
-        Cochran, Sampling Techniques (1977), section 6.3: the variance of a ratio.
-        """
-        spread = self.r2 - 2 * self.mean * self.nr + self.mean**2 * self.n2
-        return max(spread, 0.0) * self.customers / (self.customers - 1) / self.n**2
-
-
-def clusters(sums: np.ndarray, counts: np.ndarray) -> Clusters:
-    """The sums of (n_customers,) rewards and decisions."""
-    return Clusters(
-        customers=len(sums),
-        n=float(counts.sum()),
-        n2=float((counts**2).sum()),
-        r=float(sums.sum()),
-        r2=float((sums**2).sum()),
-        nr=float((sums * counts).sum()),
-    )
-
-
-def lifted_difference(lifted: Clusters, held: Clusters) -> Estimate | Undecided:
-    """EUR per decision, lifted minus held, over the decisions in which the rule would have bound.
-
-    Customers are assigned by a hash, so the two sides differ by chance and by the rule alone.
-    Welch's interval with Satterthwaite's degrees of freedom (Biometrika 1947), by customer.
+    `lifted` (k,) and `held` (m,): what came of that one decision, one value a customer. Customers
+    are assigned by a hash, and until that decision the rule has done nothing to either side, so
+    that the two differ by chance and by the rule alone. Of later decisions that is not so: whether
+    a cap or a cool-down binds again depends on whether it was lifted before. Welch's interval with
+    Satterthwaite's degrees of freedom (Biometrika 1947).
     """
     for name, arm in (("it is lifted", lifted), ("it holds", held)):
-        if arm.customers < MIN_CUSTOMERS:
-            reason = f"{arm.customers} customers for whom {name}, under {MIN_CUSTOMERS}"
+        if len(arm) < MIN_CUSTOMERS:
+            reason = f"{len(arm)} customers for whom {name}, under {MIN_CUSTOMERS}"
             return Undecided(reason=reason)
-    one, other = lifted.variance, held.variance
+    one, other = (float(arm.var(ddof=1)) / len(arm) for arm in (lifted, held))
     if one + other == 0.0:
         return Undecided(reason="the rewards do not vary")
-    degrees = (one + other) ** 2 / (
-        one**2 / (lifted.customers - 1) + other**2 / (held.customers - 1)
-    )
+    degrees = (one + other) ** 2 / (one**2 / (len(lifted) - 1) + other**2 / (len(held) - 1))
     half = float(stdtrit(degrees, 0.975)) * math.sqrt(one + other)
-    value = lifted.mean - held.mean
-    n = int(lifted.n + held.n)
-    ess = float(lifted.customers + held.customers)
-    return Estimate(value=value, low=value - half, high=value + half, n=n, ess=ess)
+    value = float(lifted.mean() - held.mean())
+    n = len(lifted) + len(held)
+    return Estimate(value=value, low=value - half, high=value + half, n=n, ess=float(n))
 
 
 def bootstrap_total(

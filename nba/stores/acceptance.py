@@ -41,6 +41,16 @@ class Room:
         self._changed |= periods(uses)
         return True
 
+    def holds(self, uses: Sequence[Use]) -> bool:
+        """Whether there is room for each of them.
+
+        A decision stands only while what it could have drawn can still be had: else those that
+        draw something else would be kept and the others drawn again, and propensities be wrong.
+        """
+        return all(
+            self._used.get((use.capacity, use.period), 0.0) + use.amount <= use.most for use in uses
+        )
+
     @property
     def totals(self) -> dict[Period, float]:
         """What is taken now of those that this call has taken of."""
@@ -72,7 +82,7 @@ def accepted(
             answers.append(before if _answers(before, decision) else None)
         elif stand.taken or decision.decision_id in ids or decision.context_seq < stand.position:
             answers.append(None)
-        elif not room.take(decision.uses):
+        elif not (room.holds(decision.watched) and room.take(decision.uses)):
             answers.append(None)
         else:
             stored[customer_id] = decision

@@ -2,63 +2,141 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from serving.cli.app import Json, app, ready, user
 from serving.console import console, print_json, print_table
+from serving.settings import Settings
+
+if TYPE_CHECKING:
+    from nba.journey import JourneyFile
+    from nba.stores.log import Log
 
 By = Annotated[str, typer.Option(help="Who does it; none: the user of this machine.")]
+Promote = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHICH", help="Also make this version or alias the champion; it must fit."
+    ),
+]
+WithoutChampion = Annotated[
+    bool,
+    typer.Option(
+        "--without-champion", help="Even where the champion does not fit: the fallback decides."
+    ),
+]
 
 
 @app.command()
 def publish(
     file: Annotated[Path, typer.Argument(help="A journey file.")],
     why: Annotated[str, typer.Option(help="What for; kept in the audit trail.")],
+    promote: Promote = None,
+    without_champion: WithoutChampion = False,
     by: By = "",
     json: Json = False,
 ) -> None:
     """Put a journey file in force: running services take it up within seconds.
 
-    From then on it counts, and NBA_JOURNEY's file does not. Example:
-    `nba publish examples/bank/journey.yaml --why "spring campaign"`
+    From then on it counts, and NBA_JOURNEY's file does not. A file on which the champion cannot
+    serve goes together with a bundle that was trained for it, by `nba train --journey FILE`.
+    Example: `nba publish examples/bank/journey.yaml --why "spring campaign" --promote challenger`
     """
     from nba.journey_file import load_journey
     from serving import catalogue
     from serving.assembly import opened_log, utc_now
 
-    journey = load_journey(file)
-    with opened_log(ready()) as log:
+    journey, settings, now, by = load_journey(file), ready(), utc_now(), by or user()
+    with opened_log(settings) as log:
         before = log.alias(catalogue.IN_FORCE)
-        version = catalogue.publish(log, journey, utc_now(), by=by or user(), why=why)
+        champion = _Champion(settings, log, promote, without_champion, now, by)
+        version = catalogue.publish(log, journey, now, by=by, why=why, prepare=champion.prepare)
     if json:
-        print_json({"version": version, "before": before})
+        print_json({"version": version, "before": before} | champion.promoted)
         return
     console.print(f"{version} is in force" + (f", before it {before}" if before else ""))
+    champion.say()
 
 
 @app.command()
 def rollback(
     to: Annotated[str | None, typer.Argument(help="A version; none: the one before.")] = None,
     why: Annotated[str, typer.Option(help="What for; kept in the audit trail.")] = "",
+    promote: Promote = None,
+    without_champion: WithoutChampion = False,
     by: By = "",
     json: Json = False,
 ) -> None:
     """Put an earlier journey file in force again.
 
-    Example: `nba rollback --why "too many calls"`
+    Where the champion cannot serve on it, together with one that can. Example:
+    `nba rollback --why "too many calls"`, or `nba rollback --promote 3`
     """
     from serving import catalogue
     from serving.assembly import opened_log, utc_now
 
-    with opened_log(ready()) as log:
-        version = catalogue.roll_back(log, utc_now(), by=by or user(), why=why, to=to)
+    settings, now, by = ready(), utc_now(), by or user()
+    with opened_log(settings) as log:
+        champion = _Champion(settings, log, promote, without_champion, now, by)
+        prepare = champion.prepare
+        version = catalogue.roll_back(log, now, by=by, why=why, to=to, prepare=prepare)
     if json:
-        print_json({"version": version})
+        print_json({"version": version} | champion.promoted)
         return
     console.print(f"{version} is in force")
+    champion.say()
+
+
+@dataclass
+class _Champion:
+    """The champion that a catalogue is put in force with.
+
+    Raises BadParameter for options that exclude each other.
+    """
+
+    settings: Settings
+    log: Log
+    promote: str | None
+    without: bool
+    now: datetime
+    by: str
+    promoted: dict[str, str] = field(default_factory=dict)  # bundle and version, where it moved
+
+    def __post_init__(self) -> None:
+        if self.promote is not None and self.without:
+            raise typer.BadParameter("--promote and --without-champion exclude each other")
+
+    def prepare(self, journey: JourneyFile) -> None:
+        """See that the champion fits this catalogue, or promote one that does.
+
+        The champion's alias moves last here and the catalogue's right after it: replicas read the
+        champion's first, so that only a look that falls between the two moves, or spans both, sees
+        one without the other. Such a replica decides by the fallback until its next look. Raises
+        InvalidBundle, NotFound, StoreUnavailable.
+        """
+        from models.registry import CHAMPION, Registry
+        from serving import catalogue
+        from training.promote import promote
+
+        if self.promote is None:
+            if not self.without:
+                catalogue.check_champion(self.log, journey)
+            return
+        registry = Registry(self.settings.tracking_url, self.settings.artifacts)
+        given = {"which": self.promote, "alias": CHAMPION, "by": self.by}
+        version, bundle_id = promote(registry, self.log, journey, now=self.now, **given)
+        self.promoted = {"champion": bundle_id, "champion_version": version}
+
+    def say(self) -> None:
+        """Say which version was promoted, where one was."""
+        if self.promoted:
+            version, bundle_id = self.promoted["champion_version"], self.promoted["champion"]
+            console.print(f"version {version} ({bundle_id}) is champion")
 
 
 @app.command()

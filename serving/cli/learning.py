@@ -27,24 +27,35 @@ app.add_typer(train_app, name="train")
 
 
 @train_app.callback(invoke_without_command=True)
-def train(context: typer.Context, seed: Seed = 1, json: Json = False) -> None:
+def train(
+    context: typer.Context,
+    journey: Annotated[
+        Path | None, typer.Option(help="A journey file to train for; none: the one in force.")
+    ] = None,
+    seed: Seed = 1,
+    json: Json = False,
+) -> None:
     """Fit churn and touchpoint models on the log and register them as challenger in MLflow.
 
-    `nba train emotion` and `nba train text` learn what these models see. Example:
+    For a file that is to be published, `--journey FILE`, then `nba publish FILE --promote
+    challenger`. `nba train emotion` and `nba train text` learn what these models see. Example:
     `nba train --seed 7`
     """
     if context.invoked_subcommand is not None:
-        if json or seed != 1:
+        if json or seed != 1 or journey is not None:
             raise typer.BadParameter(f"put options after nba train {context.invoked_subcommand}")
         return
     settings = ready()
-    version, result = trained(settings, seed)
+    version, result = trained(settings, seed, journey)
     if json:
         models = models_json(result.figures())
         print_json({"version": version, "bundle": result.bundle.bundle_id, **models})
         return
     print_models(result.figures())
-    console.print(f"version {version} is challenger; next: nba evaluate, nba promote")
+    following = "nba evaluate, nba promote"
+    if journey is not None:
+        following = f'nba publish {journey} --promote {version} --why "..."'
+    console.print(f"version {version} is challenger; next: {following}", soft_wrap=True)
 
 
 @app.command()
@@ -145,15 +156,18 @@ def simulate(
     )
 
 
-def trained(settings: Settings, seed: int) -> tuple[str, Training]:
+def trained(settings: Settings, seed: int, file: Path | None = None) -> tuple[str, Training]:
+    """Train for the catalogue in force, or for the journey file given."""
     from features.fold import Fold
     from models.registry import Registry
+    from nba.journey_file import load_journey
     from serving.assembly import journey_in_force, opened_log
     from training.learned import learned_table
     from training.retrain import STEPS, retrain
 
+    given = None if file is None else load_journey(file)
     with opened_log(settings) as log, steps("training", STEPS) as step:
-        fold = Fold(journey_in_force(settings, log), learned_table(log))
+        fold = Fold(given or journey_in_force(settings, log), learned_table(log))
         registry = Registry(settings.tracking_url, settings.artifacts)
         return retrain(fold, log, registry, seed=seed, progress=step)
 

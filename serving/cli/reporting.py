@@ -73,13 +73,14 @@ def rules(days: Days = 30.0, seed: Seed = 1, json: Json = False) -> None:
             rewards = mature_rewards(read_history(house.fold, house.log, advance))
         with progress_bar("deciding again") as advance:
             report = report_rules(
-                decisions_of(house.log, house.now() - timedelta(days=days), advance),
+                decisions_of(house.log, None, advance),
                 house.fold.schema,
                 EpsilonGreedy(journey.exploration.epsilon),
                 scorer=pipeline.scorer,
                 why_none=pipeline.why_no_scorer,
                 rewards=rewards,
                 earlier=earlier_sub_journeys(house.log),
+                since=house.now() - timedelta(days=days),
                 seed=seed,
             )
     finally:

@@ -55,7 +55,7 @@ def test_governing_many_at_once_is_governing_each(
     events, asked = crowd
     pipeline = pipeline_of(journey, RiskScorer(SCORES) if live else None)
     contexts = contexts_of(Fold(journey), events, [one.customer_id for one in asked])
-    used = {one.id: taken for one in journey.contact_policy.capacities}
+    used = dict.fromkeys(pipeline.governor.periods(NOON), taken)
     at_once = run(pipeline, asked, contexts, 0, used)
     for n, (request, context) in enumerate(zip(asked, contexts, strict=True)):
         [alone] = run(pipeline, [request], [context], n, used)
@@ -83,7 +83,7 @@ def test_a_decision_replays_byte_for_byte_from_what_it_logged(
     journey: JourneyFile, events: list[Any], request: Request, live: bool, taken: float
 ) -> None:
     pipeline = pipeline_of(journey, RiskScorer(SCORES) if live else None)
-    used = {one.id: taken for one in journey.contact_policy.capacities}
+    used = dict.fromkeys(pipeline.governor.periods(NOON), taken)
     [decision] = run(pipeline, [request], contexts_of(Fold(journey), events, ["ada"]), 7, used)
     logged = decision_from_json(decision.to_json())
     context = Context(
@@ -96,12 +96,13 @@ def test_a_decision_replays_byte_for_byte_from_what_it_logged(
         nodes=logged.nodes,
         ledger=logged.ledger,
     )
-    [again] = pipeline_of(journey, RiskScorer(SCORES) if live else None).run(
+    pipeline = pipeline_of(journey, RiskScorer(SCORES) if live else None)
+    [again] = pipeline.run(
         [logged.request],
         [context],
         new_id=lambda: logged.decision_id,
         new_seed=lambda: logged.seed,
-        used=logged.used,
+        used=pipeline.governor.by_period(logged.used, logged.decided_at),
     )
     assert again.to_json() == decision.to_json()
     assert logged.decided_at == NOON

@@ -57,6 +57,7 @@ def test_a_deferred_decision_counts_only_once_it_is_activated(governed: InProces
     assert counted(governed) == []
     assert activated(governed, made[0]) == {
         "decision_id": made[0], "action_id": "help_popup", "activated": True, "refused": [],
+        "not_before": None,
     }  # fmt: skip
     assert activated(governed, made[1])["activated"] is True
     assert counted(governed) == ["help_popup"] * 2

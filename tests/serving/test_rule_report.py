@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,7 @@ from nba.decision import Decision, Request
 from nba.journey import JourneyFile
 from nba.measurement.estimate import Estimate, Undecided
 from nba.measurement.rule_price import (
-    Clusters,
     bootstrap_total,
-    clusters,
     lifted_difference,
     snips_difference,
 )
@@ -42,7 +40,10 @@ def _without_rules(action: Any) -> Any:
 
 
 def report_on(
-    house: SmallHouse, rewards: dict[str, float] | None = None, scorer: Any = None
+    house: SmallHouse,
+    rewards: dict[str, float] | None = None,
+    scorer: Any = None,
+    since: datetime | None = None,
 ) -> RuleReport:
     return report_rules(
         decisions_of(house.log, None),
@@ -51,6 +52,7 @@ def report_on(
         scorer=scorer or house.scorer,
         why_none="",
         rewards=rewards or {},
+        since=since,
         seed=3,
     )
 
@@ -184,6 +186,75 @@ def test_a_lifted_share_measures_a_rule_from_rewards() -> None:
     assert isinstance(little, Undecided) and "under 30" in little.reason
 
 
+def test_a_catalogue_without_the_share_is_not_the_side_that_holds() -> None:
+    """What changed with time between two catalogues is no price."""
+    rule = EngagementRule(
+        id="no_loans", layer="suitability", when="complaint.total > 5", actions=["loan_offer"]
+    )
+    before, older = decided(plain(engagement=[rule]), 200)
+    house = SmallHouse(
+        plain(engagement=[replace(rule, lifted_share=0.5)]),
+        log=before.log,
+        scorer=StubScorer(SCORES),
+        name="new",
+    )
+    newer = [d for k in range(200) for d in house.decide(Request(customer_id=f"n{k}"))]
+    rng = np.random.default_rng(7)
+    rewards = {one.decision_id: rng.normal() for one in older}
+    rewards |= {one.decision_id: 1.0 + rng.normal() for one in newer}
+    found = number(price(report_on(house, rewards), "no_loans").measured_eur)
+    assert found.low < 0.0 < found.high
+    assert found.n == 200
+    only_older = {one.decision_id: rewards[one.decision_id] for one in older}
+    none = price(report_on(house, only_older), "no_loans").measured_eur
+    assert isinstance(none, Undecided) and "catalogue in force" in none.reason
+
+
+def capped(customers: int = 200, days: int = 4) -> tuple[SmallHouse, list[list[Decision]]]:
+    """A cap of one offer in 30 days, lifted for half; the decisions of each day."""
+    cap = Cap(id="one", times=1, days=30, lifted_share=0.5)
+    journey = plain(contact_policy=ContactRules(caps=[cap]))
+    house = SmallHouse(journey, scorer=StubScorer(SCORES))
+    return house, [
+        [
+            house.decide(Request(customer_id=f"c{k}"), later=timedelta(days=day))[0]
+            for k in range(customers)
+        ]
+        for day in range(days)
+    ]
+
+
+def test_only_the_first_decision_in_which_a_rule_binds_is_compared() -> None:
+    house, by_day = capped()
+    rng = np.random.default_rng(8)
+    rewards, met = {}, set()
+    for decisions in by_day:
+        for one in decisions:
+            again = one.request.customer_id in met
+            # only later decisions are worth more where it was lifted
+            rewards[one.decision_id] = rng.normal() + (5.0 if again and one.lifted else 0.0)
+            if one.lifted or one.refused:
+                met.add(one.request.customer_id)
+    found = number(price(report_on(house, rewards), "one").measured_eur)
+    assert found.low < 0.0 < found.high
+    assert found.n == 200  # of 800 decisions
+    # where what came of the first is not known yet, no later one stands in for it
+    later = {one.decision_id: rng.normal() for one in by_day[3]}
+    assert isinstance(price(report_on(house, later), "one").measured_eur, Undecided)
+
+
+def test_who_met_the_rule_before_the_report_begins_is_not_met_for_the_first_time_in_it() -> None:
+    house, by_day = capped()
+    rng = np.random.default_rng(9)
+    rewards = {one.decision_id: rng.normal() for decisions in by_day for one in decisions}
+    report = report_on(house, rewards, since=NOON + timedelta(days=1))
+    assert report.decisions == 600 and number(price(report, "one").measured_eur).n == 200
+    report = report_on(house, rewards, since=NOON + timedelta(days=2))
+    assert report.decisions == 400
+    few = price(report, "one").measured_eur  # those who were offered nothing on the first day
+    assert isinstance(few, Undecided) and "under 30" in few.reason
+
+
 def test_without_a_champion_or_on_another_catalogue_the_model_is_undecided() -> None:
     house, _ = decided(plain())
     report = report_rules(
@@ -220,24 +291,16 @@ def test_shadow_agreement_has_an_interval_and_a_minimum() -> None:
 # The statistics
 
 
-def test_clusters_add_up() -> None:
-    rng = np.random.default_rng(2)
-    sums, counts = rng.normal(size=50), rng.integers(1, 5, 50).astype(float)
-    whole = clusters(sums, counts)
-    halves = clusters(sums[:20], counts[:20]) + clusters(sums[20:], counts[20:])
-    assert halves.mean == pytest.approx(whole.mean)
-    assert halves.variance == pytest.approx(whole.variance)
-    assert Clusters() + whole == whole
-
-
-def test_welch_by_customer_covers_and_equals_the_textbook_for_single_decisions() -> None:
+def test_the_difference_of_two_sides_is_that_of_the_textbook() -> None:
     from scipy.stats import ttest_ind
 
     rng = np.random.default_rng(3)
     one, other = rng.normal(1.0, 2.0, 60), rng.normal(0.0, 1.0, 40)
-    found = number(lifted_difference(clusters(one, np.ones(60)), clusters(other, np.ones(40))))
+    found = number(lifted_difference(one, other))
     interval = ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.n == 100
+    assert isinstance(lifted_difference(np.ones(60), np.ones(40)), Undecided)
 
 
 def test_the_bootstrap_is_that_over_all_customers() -> None:
