@@ -58,7 +58,8 @@ class PostgresLog(PostgresWork, PostgresShelf):
         asked = as_json([asked_of(decision) for decision in decisions])
         with self._connections.transaction() as connection:
             connection.execute(sql.TAKE_TURN)
-            left = room(connection, [use for decision in decisions for use in decision.uses])
+            scarce = [use for one in decisions for use in (*one.uses, *one.watched)]
+            left = room(connection, scarce)
             stands = [stand(*row) for row in connection.execute(sql.STANDS, (asked,)).fetchall()]
             answers, new = accepted(decisions, stands, left)
             if new:

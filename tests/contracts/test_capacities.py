@@ -41,6 +41,16 @@ def test_earlier_decisions_of_the_same_call_count(log: Log) -> None:
     assert log.used([POST]) == {POST: 10.0}
 
 
+def test_a_decision_stands_only_while_what_it_could_have_drawn_is_to_be_had(log: Log) -> None:
+    drew_another = decision("ada", watched=(use(1),))
+    assert log.append_decisions([drew_another]) == [drew_another]
+    assert log.used([POST]) == {}
+    log.append_decisions([decision("bob", uses=(use(10),))])
+    assert log.append_decisions([decision("cyd", watched=(use(1),))]) == [None]
+    last, too_late = decision("dan", uses=(use(0),)), decision("eve", watched=(use(0.5),))
+    assert log.append_decisions([last, too_late]) == [last, None]
+
+
 def test_a_decision_takes_of_all_its_capacities_or_of_none(log: Log) -> None:
     full = use(1, 0.5, "calls")
     assert log.append_decisions([decision(uses=(use(1), full))]) == [None]

@@ -55,6 +55,17 @@ def test_an_outbound_step_addresses_her_once() -> None:
     assert house.log.position() == size
 
 
+def test_a_step_that_waits_for_an_answer_is_sent_once() -> None:
+    waiting = replace(REMIND, done="accepted", time_out_hours=200.0)
+    house = house_of(replace(RESCUE, steps=[waiting]))
+    sent = []
+    for visit in range(5):
+        at = NOON + 7 * visit * HOUR
+        house.log.append_events([failed_search(at)])
+        sent += house.decider.attend(["ada"], at, house.chance)
+    assert len(sent) == 1 and sent[0].request.placement == "banking_app"
+
+
 def test_what_a_step_waits_for_wakes_it_up() -> None:
     house = house_of(replace(RESCUE, steps=[replace(REMIND, wait_hours=24.0)]))
     assert house.decider.attend(["ada"], NOON, house.chance) == []

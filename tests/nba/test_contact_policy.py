@@ -125,6 +125,17 @@ def test_in_quiet_hours_a_message_is_dropped_or_waits() -> None:
     }
 
 
+def test_what_is_kept_for_the_morning_is_on_its_way_until_then() -> None:
+    night = QuietHours(id="night", from_="12:00", until="20:00", blocked="next_allowed")
+    cap = Cap(id="once", times=1, days=7, on="shown")
+    rules = ContactRules(caps=[cap], quiet_hours=[night])
+    house = SmallHouse(governed(contact_policy=rules), scorer=StubScorer(SCORES))
+    [first] = house.decide(ADA)
+    assert first.not_before is not None
+    [second] = house.decide(ADA, later=HOUR)
+    assert {one.code for one in second.refused} == {"contact_cap"}
+
+
 def test_a_capacity_is_shared_by_all_and_renewed_with_its_period() -> None:
     room = Capacity(id="calls", most=1, actions=["agent_callback"])
     journey = governed(contact_policy=ContactRules(capacities=[room]))

@@ -400,6 +400,20 @@ def test_what_must_not_go_out_any_more_is_dead_unsent(log: MemoryLog, receiver: 
     assert [one.name for one in log.events_since({"ada": 0})["ada"]][-1] == ACTION_EXPIRED
 
 
+def test_what_has_to_wait_is_sent_when_the_wait_is_over(log: MemoryLog, receiver: Receiver) -> None:
+    kept = send_out(log, "ada")
+    morning = NOON + timedelta(hours=9)
+
+    def objection(one: Any, now: datetime) -> datetime | None:
+        return morning if now < morning else None
+
+    sender = courier(log, receiver.url, objection=objection)
+    assert sender(NOON) == 1 and receiver.received == []
+    assert [one.due_at for one in log.deliveries("waiting")] == [morning]
+    assert sender(morning - timedelta(minutes=1)) == 0
+    assert sender(morning) == 1 and receiver.keys == [kept]
+
+
 def test_what_cannot_be_checked_is_not_sent_and_tried_again(
     log: MemoryLog, receiver: Receiver
 ) -> None:

@@ -402,6 +402,13 @@ def test_a_repeated_feedback_changes_nothing_and_says_so(client: InProcess) -> N
     assert len(client.log.outcomes(decision_id)) == 2
 
 
+def test_feedback_cannot_take_an_id_of_the_logs_own(client: InProcess) -> None:
+    told = {"decision_id": client.decide()["decision_id"], "outcome": "shown"}
+    for event_id in ("timer:x:1:0", "activation:dec-1", "decision:dec-9"):
+        response = client.post("/feedback", json={**told, "event_id": event_id})
+        assert response.status_code == 422 and response.json()["field"] == "event_id"
+
+
 def test_feedback_on_an_unknown_decision_is_404_and_stores_nothing(client: InProcess) -> None:
     response = client.post("/feedback", json={"decision_id": "dec-none", "outcome": "shown"})
     assert response.status_code == 404

@@ -87,6 +87,17 @@ def test_a_late_decision_that_was_logged_is_taken_back_and_does_not_count() -> N
         assert action_of(client.decide()) == "help_popup"
 
 
+def test_a_retry_gets_what_was_taken_back_and_it_counts_again() -> None:
+    with held_doors(deadline_ms=50, breaker_misses=9) as (client, log):
+        log.hold("committed")
+        assert action_of(client.decide(decision_request_id="r1")) == "statement"
+        log.hold()
+        until(lambda: expired(log) == 1)
+        assert action_of(client.decide(decision_request_id="r1")) == "help_popup"
+        contacts = client.get("/customers/ada").json()["contacts"]
+        assert [one[4] for one in contacts if one[0] == "help_popup"] == [True]
+
+
 def test_an_earlier_answer_that_is_repeated_too_late_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
