@@ -76,6 +76,9 @@ def main() -> None:
     print(f"{figures['replays']} decisions replayed: {figures['unequal']} unequal")
     if given.json:
         print(json.dumps(figures))
+    broken = ("exceeded", "capacity_exceeded", "ignored", "unequal")
+    if any(figures[name] for name in broken):
+        raise SystemExit(1)
 
 
 def measure(folder: Path, decisions: int, withdrawals: int, replays: int) -> dict[str, object]:
