@@ -18,6 +18,8 @@ import httpx
 from nba.errors import InvalidInput, StoreUnavailable
 from nba.journey_file import load_journey
 from serving.assembly import close_log, open_log
+from serving.catalogue import IN_FORCE
+from serving.console import console
 from serving.settings import Settings
 
 READY_S = 180.0  # a first start compiles the kernel
@@ -43,11 +45,19 @@ def serve_until_stopped(settings: Settings) -> int:
 
 def check_first(settings: Settings) -> None:
     """Raise what would stop every worker: a wrong journey file, a taken port, no log."""
-    load_journey(settings.journey)
+    version = load_journey(settings.journey).catalogue_version()
     if not is_free(settings.host, settings.port):
         remedy = f"{settings.host} cannot be listened on there; stop what does, or choose another"
         raise InvalidInput("NBA_PORT", settings.port, remedy)
-    close_log(settings, open_log(settings))
+    log = open_log(settings)
+    published = log.alias(IN_FORCE)
+    close_log(settings, log)
+    if published not in (None, version):
+        console.print(
+            f"{settings.journey} is not what is in force, which is {published}: nba publish it, or "
+            "nba changes to see who published what",
+            highlight=False,
+        )
 
 
 def start(settings: Settings, log: Path | None = None) -> subprocess.Popen[bytes]:

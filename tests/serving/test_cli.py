@@ -236,7 +236,7 @@ def test_what_is_ingested_is_what_the_next_decision_knows(run: Run, tmp_path: Pa
 
     code, out, _ = run("decide", "nobody", "--dry-run")
     assert code == 0
-    assert "no_action" in out and "applicability" in out
+    assert "no_action" in out and "Refused" in out and "help_popup" in out
 
     code, out, err = run("ingest", file)
     assert code == 1
