@@ -105,7 +105,7 @@ def measure(folder: Path, actions: int, rules: int, requests: int) -> dict[str, 
 
 def make_journey(actions: int, rules: int):  # type: ignore[no-untyped-def]
     """The bank's journey; with `actions`, as many on the web, under this many distinct rules."""
-    from nba.catalogue import Action
+    from nba.catalogue import Action, Cap, Capacity, ContactRules
     from nba.journey_file import load_journey
 
     journey = load_journey(HERE.parent / "examples" / "bank" / "journey.yaml")
@@ -130,7 +130,23 @@ def make_journey(actions: int, rules: int):  # type: ignore[no-untyped-def]
         )
         for n in range(actions)
     ]
-    return msgspec.structs.replace(journey, actions=made, fallback=[])
+    limits = ContactRules(
+        caps=[
+            Cap(id="customer", times=200, days=7),
+            Cap(id="each", times=50, days=7, per="action"),
+        ],
+        capacities=[Capacity(id="room", most=1e9)],
+    )
+    return msgspec.structs.replace(
+        journey,
+        actions=made,
+        engagement=[rule for rule in journey.engagement if not (rule.group or rule.actions)][:1],
+        contact_policy=limits,
+        weights=[],
+        levers=[],
+        sub_journeys=[],
+        fallback=[],
+    )
 
 
 def fill(settings: Settings, journey) -> list[str]:  # type: ignore[no-untyped-def]

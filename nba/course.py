@@ -27,6 +27,11 @@ class Course:
         texts |= {branch.when for step in given.steps for branch in step.next}
         self._rules = {text: parse_rule(text, names) for text in texts if text is not None}
 
+    @property
+    def names(self) -> set[str]:
+        """What its rules name."""
+        return {name for rule in self._rules.values() for name in rule.names}
+
     def rule(self, text: str | None) -> Rule | None:
         """The parsed rule of a text in this definition."""
         return None if text is None else self._rules[text]

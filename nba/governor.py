@@ -17,7 +17,7 @@ from nba.context import Context, ContextSchema
 from nba.decision import Churn, Lifted, Move, Refused, Request, Stage, Use
 from nba.engagement import Engagement
 from nba.events import micros
-from nba.facts import Population, Subject, rule_names, segment_rules
+from nba.facts import CHURN_RISK, Population, Subject, rule_names, segment_rules
 from nba.ledger import Ledger
 from nba.quiet import zone
 from nba.slate import Slate, Variants
@@ -54,6 +54,8 @@ class Governor:
         self.sub_journeys = SubJourneys(journey, self.names, self.consent, earlier)
         self._schema = schema
         self._segments = segment_rules(journey, self.names)
+        read = self.sub_journeys.names.union(*(rule.names for rule in self._segments.values()))
+        self.sub_journeys_read_risk = CHURN_RISK in read
         self._engagement = Engagement(journey, self.variants, self.names)
         self._contact_policy = ContactPolicy(journey, self.variants)
         self._trait = journey.time_zone.trait

@@ -61,11 +61,8 @@ class Pipeline:
         self._journey = schema.journey
         self._codes = {action.id: code for code, action in enumerate(self._journey.actions)}
         self._names = [*self._codes, NO_ACTION]
-        self._placements = {
-            place
-            for action in self._journey.actions
-            for place in (action.touchpoint, *action.also_at)
-        }
+        actions = self._journey.actions
+        self._placements = {one for a in actions for one in (a.touchpoint, *a.also_at)}
         self._version = self._journey.catalogue_version()
         self.words = "none"  # what reads texts on the way in, for the record
         self.governor = Governor(schema, earlier)
@@ -178,7 +175,9 @@ class Pipeline:
     ) -> list[tuple[Context, tuple[Move, ...]]]:
         """Of these customers, those whose sub-journeys move now, with their moves in order."""
         scorer, _ = self._scoring
-        churns = [None] * len(requests) if scorer is None else scorer.churn(contexts)
+        churns: Sequence[Churn | None] = [None] * len(requests)
+        if scorer is not None and self.governor.sub_journeys_read_risk:
+            churns = scorer.churn(contexts)
         found = zip(contexts, self.governor.moves(requests, contexts, churns), strict=True)
         return [(context, moves) for context, moves in found if moves]
 

@@ -63,6 +63,11 @@ class SubJourneys:
     def __bool__(self) -> bool:
         return bool(self._entered or self._known)
 
+    @property
+    def names(self) -> set[str]:
+        """What the rules of all of them name."""
+        return {name for known in self._known.values() for name in known.names}
+
     def settle(
         self, customer_id: str, ledger: Ledger, facts: Facts, now: datetime
     ) -> tuple[Ledger, tuple[Move, ...]]:
