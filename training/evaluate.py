@@ -122,7 +122,7 @@ def _value(
         # a candidate that is no longer in the journey file is no longer offered
         offered = [at for at, name in enumerate(names) if name in codes or name == NO_ACTION]
         priorities = [
-            _priority(journey, decided.factors[n].get(names[at]), names[at], mine[at], learned)
+            priority(journey, decided.factors[n].get(names[at]), names[at], mine[at], learned)
             for at in offered
         ]
         probabilities = policy.probabilities(np.array(priorities))
@@ -132,7 +132,7 @@ def _value(
     return snips(weigh(target, decided.propensity[drawn], decided.reward_eur[drawn]))
 
 
-def _priority(
+def priority(
     journey: JourneyFile, logged: Candidate | None, name: str, score: float, learned: bool
 ) -> float:
     """What a candidate is worth under another score: with the factors that were logged for it,

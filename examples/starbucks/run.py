@@ -23,11 +23,11 @@ from examples.learning import Bag, fit_bag, read_events
 from examples.starbucks import convert
 from features.frame import Moments, replay
 from models.touchpoint import ACTION, action_rows, touchpoint_rows
-from nba.arbitration import Arbitration
 from nba.events import NO_ACTION
 from nba.measurement.estimate import Estimate, Undecided, as_json
 from nba.measurement.off_policy import snips, weigh
 from training.dataset import Decided, action_features, decided_set, trained_actions
+from training.evaluate import priority
 from training.history import History
 
 JOURNEY = Path(__file__).with_name("journey.yaml")
@@ -137,14 +137,17 @@ def follows(history: History, decided: Decided, bag: Bag, test: np.ndarray) -> n
     """(n_test,) 1 where the drawn action is the one of highest priority among its candidates."""
     journey = history.fold.schema.journey
     codes: Mapping[str, int] = {action.id: code for code, action in enumerate(journey.actions)}
-    arbitration = Arbitration(journey)
     scores = action_scores(history, decided.moments, bag, test)
     same = np.zeros(len(scores))
     for row, n in enumerate(np.flatnonzero(test)):
         offered = [codes[name] for name in decided.candidates[n] if name in codes]
-        given = scores[row, [*offered, -1]]
-        priority = arbitration.priorities(offered, given, learned_value=True).priority
-        best = [*offered, -1][int(priority.argmax())]
+        order = [*offered, -1]
+        names = [*(journey.actions[code].id for code in offered), NO_ACTION]
+        worth = [
+            priority(journey, None, name, scores[row, code], True)
+            for name, code in zip(names, order, strict=True)
+        ]
+        best = order[int(np.argmax(worth))]
         same[row] = decided.actions[n] == (NO_ACTION if best < 0 else journey.actions[best].id)
     return same
 
