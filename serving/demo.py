@@ -39,7 +39,15 @@ def demo_settings(given: Settings, seed: int) -> Settings:
         remedy = "unset it: the demo plays on a private PostgreSQL in NBA_HOME"
         raise InvalidInput("NBA_DATABASE_URL", "set", remedy)
     port = given.port if is_free(given.host, given.port) else free_port(given.host)
-    return msgspec.structs.replace(given, port=port, seed=seed, workers=1, webhook_dry_run=True)
+    # on a machine that is busy the demo waits for its decisions rather than show fallbacks
+    return msgspec.structs.replace(
+        given,
+        port=port,
+        seed=seed,
+        workers=1,
+        deadline_ms=max(given.deadline_ms, 8_000.0),
+        webhook_dry_run=True,
+    )
 
 
 def begin(home: Path, wanted: Made, position: int) -> str | None:

@@ -54,7 +54,7 @@ class InProcess(TestClient):
 @contextmanager
 def opened_doors(journey: JourneyFile = JOURNEY, **fields: Any) -> Iterator[InProcess]:
     clock, seeds, numbers = Clock(), count(1), count(1)
-    settings = Settings(**fields)
+    settings = Settings(**{"deadline_ms": 20_000.0, **fields})  # a busy machine is no outage
     house = assemble(
         settings,
         log=MemoryLog(),

@@ -79,7 +79,11 @@ class Service:
 @pytest.fixture(scope="module")
 def service(shared_data_folder: Path) -> Iterator[Service]:
     settings = Settings(
-        home=shared_data_folder, journey=JOURNEY, port=free_port("127.0.0.1"), reload_s=0.2
+        deadline_ms=20_000.0,  # a busy machine is no outage
+        home=shared_data_folder,
+        journey=JOURNEY,
+        port=free_port("127.0.0.1"),
+        reload_s=0.2,
     )
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("NBA_")}
     # the kernel is compiled once for all runs of the tests, and not once for each home
