@@ -15,11 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nba.assignment import among
 from nba.catalogue import Capacity, Pause, Per
 from nba.context import DAY_S
 from nba.course import HOUR_S, SIGNS
-from nba.decision import Lifted, Stage, Use
+from nba.decision import Stage, Use
 from nba.journey import JourneyFile
 from nba.ledger import Ledger, Touch
 from nba.quiet import Quiet, QuietPolicy, period
@@ -41,13 +40,6 @@ class Limit(NamedTuple):
     mask: Mask  # the variants that it concerns
     counts: Callable[[Touch], bool]  # whose contacts it counts
     lifted_share: float
-
-
-class Limited(NamedTuple):
-    """What the policy leaves open for a drawn action."""
-
-    lifted: list[Lifted]
-    not_before: dict[int, datetime]  # by action code
 
 
 class ContactPolicy:
@@ -103,20 +95,21 @@ class ContactPolicy:
         now_s: float,
         local: datetime,
         used: Mapping[str, float],
-    ) -> Limited:
+    ) -> dict[int, datetime]:
         """Strike what caps, pauses, quiet hours and capacities do not leave room for.
+
+        Gives, by action code, when what may wait for quiet hours to end can be shown.
 
         `local`: now on the customer's own clock. `used`: of each capacity in its present period.
         """
-        lifted: list[Lifted] = []
         for limit in self._limits:
-            self._hold(slate, limit, ledger, customer_id, now_s, lifted)
+            self._hold(slate, limit, ledger, customer_id, now_s)
         for pause, mask, counts in self._pauses:
-            self._pause(slate, pause, mask, counts, ledger, now_s, customer_id, lifted)
+            self._pause(slate, pause, mask, counts, ledger, now_s, customer_id)
         not_before = self.keep_still(slate, local)
         for capacity, mask in self._capacities:
             self._ration(slate, capacity, mask, used)
-        return Limited(lifted, not_before)
+        return not_before
 
     def keep_still(self, slate: Slate, local: datetime) -> dict[int, datetime]:
         """Strike what quiet hours drop now; by action code, when what may wait can be shown."""
@@ -197,7 +190,6 @@ class ContactPolicy:
         ledger: Ledger,
         customer_id: str,
         now_s: float,
-        lifted: list[Lifted],
     ) -> None:
         since_s = now_s - limit.window_s
         # what was left out for lack of room may have been in the window: then nothing more is
@@ -212,18 +204,17 @@ class ContactPolicy:
             struck = [at for at in slate.among(places[key]) if limit.mask[at]]
             if not struck:
                 continue
-            if among(f"lifted:{limit.id}", limit.lifted_share, customer_id):
-                codes = np.unique(self._variants.code[struck]).tolist()
-                ids = tuple(self._variants.ids[code] for code in codes)
-                lifted.append(Lifted(rule=limit.id, action_ids=ids))
-                continue
             of = f" of {key}" if key else ""
             detail = (
                 f"{times} times {limit.on}{of} in {_span(limit.window_s)}, at most {limit.times}"
             )
             if times < limit.times:
                 detail = f"more contacts in {_span(limit.window_s)} than the ledger holds"
-            slate.take_out(struck, Stage.CONTACT_POLICY, limit.code, limit.id, detail)
+            slate.take_out_unless_lifted(
+                *(struck, Stage.CONTACT_POLICY, limit.code, limit.id, detail),
+                lifted_share=limit.lifted_share,
+                customer_id=customer_id,
+            )
 
     def _pause(
         self,
@@ -234,7 +225,6 @@ class ContactPolicy:
         ledger: Ledger,
         now_s: float,
         customer_id: str,
-        lifted: list[Lifted],
     ) -> None:
         times: defaultdict[str, list[float]] = defaultdict(list)
         for touch in ledger.touches:
@@ -247,17 +237,16 @@ class ContactPolicy:
             at = [one for one in slate.among(places) if mask[one]]
             if not at:
                 continue
-            if among(f"lifted:{pause.id}", pause.lifted_share, customer_id):
-                codes = np.unique(self._variants.code[at]).tolist()
-                ids = tuple(self._variants.ids[code] for code in codes)
-                lifted.append(Lifted(rule=pause.id, action_ids=ids))
-                continue
             days = (end_s - now_s) / DAY_S
             detail = (
                 f"{pause.after} {pause.times} times in {pause.days:g} days; "
                 f"paused for {days:.3g} more days"
             )
-            slate.take_out(at, Stage.CONTACT_POLICY, "paused", pause.id, detail)
+            slate.take_out_unless_lifted(
+                *(at, Stage.CONTACT_POLICY, "paused", pause.id, detail),
+                lifted_share=pause.lifted_share,
+                customer_id=customer_id,
+            )
 
     def _ration(
         self, slate: Slate, capacity: Capacity, mask: Mask, used: Mapping[str, float]

@@ -104,20 +104,6 @@ class Decider:
             self.pipeline.check(request)
         return self._drawn(requests, now, chance)
 
-    def decide_places(
-        self, request: Request, placements: Sequence[str], now: datetime, chance: Chance
-    ) -> list[Decision]:
-        """One decision a placement, in order, no action twice; each propensity is given those
-        before it. A `request_id` gets the placement's name appended.
-
-        Raises InvalidInput, StoreUnavailable.
-        """
-        decisions: list[Decision] = []
-        for placement in placements:
-            taken = tuple(one.action_id for one in decisions)
-            decisions += self.decide([at_place(request, placement, taken)], now, chance)
-        return decisions
-
     def attend(self, customer_ids: Sequence[str], now: datetime, chance: Chance) -> list[Decision]:
         """Bring these customers' sub-journeys up to `now`, and decide where a step addresses them.
 

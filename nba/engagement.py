@@ -18,9 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nba.assignment import among
 from nba.catalogue import Layer
-from nba.decision import Lifted, Request, Stage
+from nba.decision import Request, Stage
 from nba.facts import Population
 from nba.journey import JourneyFile
 from nba.rules import Names, Rule, parse_rule
@@ -130,12 +129,11 @@ class Engagement:
         population: Population,
         customers: Sequence[str],
         today: Sequence[date],
-    ) -> list[list[Lifted]]:
-        """Apply the three layers in order; gives the rules that were lifted to be priced.
+    ) -> None:
+        """Apply the three layers in order, but for the rules that are lifted to be priced.
 
         Each rule is evaluated once, for all customers.
         """
-        lifted: list[list[Lifted]] = [[] for _ in slates]
         for clause in self.clauses:
             for n, holds in enumerate(population.holds(clause.rule)):
                 if holds or not clause.in_force(today[n]):
@@ -144,15 +142,13 @@ class Engagement:
                 left = slate.among(clause.positions)
                 if not left:
                     continue
-                if among(f"lifted:{clause.id}", clause.lifted_share, customers[n]):
-                    free = dict.fromkeys(self._variants.code[left].tolist())
-                    ids = tuple(self._actions[code].id for code in free)
-                    lifted[n].append(Lifted(rule=clause.id, action_ids=ids))
-                    continue
                 why = partial(population.facts[n].failing, clause.rule)
                 layer = clause.layer
-                slate.take_out(left, Stage(layer), CODES[layer], clause.id, why)
-        return lifted
+                slate.take_out_unless_lifted(
+                    *(left, Stage(layer), CODES[layer], clause.id, why),
+                    lifted_share=clause.lifted_share,
+                    customer_id=customers[n],
+                )
 
     def _mask(self, action_ids: Sequence[str]) -> Mask:
         wanted = [self._codes[one] for one in action_ids if one in self._codes]

@@ -33,7 +33,6 @@ class Governed(NamedTuple):
     codes: list[int]  # of the actions that are left
     calls: Mapping[str, Call]  # open steps by the action that they call for
     moves: tuple[Move, ...]
-    lifted: tuple[Lifted, ...]
     not_before: Mapping[int, datetime]  # by action code, UTC
     used: Mapping[str, float]  # of each capacity in the period of this context, as it was read
     today: date
@@ -41,6 +40,10 @@ class Governed(NamedTuple):
     @property
     def refused(self) -> tuple[Refused, ...]:
         return tuple(self.slate.refused)
+
+    @property
+    def lifted(self) -> tuple[Lifted, ...]:
+        return tuple(self.slate.lifted)
 
 
 class Governor:
@@ -92,14 +95,14 @@ class Governor:
         for n, request in enumerate(requests):
             self._engagement.make_available(slates[n], request, list(calls[n]), today[n])
         customers = [request.customer_id for request in requests]
-        lifted = self._engagement.govern(slates, population, customers, today)
+        self._engagement.govern(slates, population, customers, today)
         governed = []
         for n, (request, context) in enumerate(zip(requests, contexts, strict=True)):
             now_s = micros(context.as_of) / 1e6
             self.consent.ask(slates[n], ledgers[n], now_s)
             periods = self.periods(context.as_of)
             own = {capacity: used.get((capacity, at), 0.0) for capacity, at in periods}
-            limited = self._contact_policy.limit(
+            waiting = self._contact_policy.limit(
                 *(slates[n], ledgers[n], request.customer_id, now_s, self._local(context), own)
             )
             governed.append(
@@ -110,8 +113,7 @@ class Governor:
                     codes=slates[n].codes,
                     calls=calls[n],
                     moves=moves[n],
-                    lifted=(*lifted[n], *limited.lifted),
-                    not_before={c: at.astimezone(UTC) for c, at in limited.not_before.items()},
+                    not_before={code: at.astimezone(UTC) for code, at in waiting.items()},
                     used=own,
                     today=today[n],
                 )
@@ -134,7 +136,6 @@ class Governor:
             codes=slate.codes,
             calls={},
             moves=(),
-            lifted=(),
             not_before={},
             used={},
             today=today,

@@ -13,8 +13,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nba.assignment import among
 from nba.catalogue import Action
-from nba.decision import Refused, Stage
+from nba.decision import Lifted, Refused, Stage
 from nba.journey import JourneyFile
 
 Mask = NDArray[np.bool_]
@@ -81,6 +82,7 @@ class Slate:
         self._left = bytearray(b"\x01") * len(variants.code)
         self.alive: Mask = np.frombuffer(self._left, dtype=np.bool_)  # the same memory
         self.refused: list[Refused] = []
+        self.lifted: list[Lifted] = []  # rules that would have struck, and were lifted for her
 
     @property
     def codes(self) -> list[int]:
@@ -108,6 +110,25 @@ class Slate:
         """Take the variants of the mask out; gives the ids of the actions that this refuses."""
         hit = np.flatnonzero(self.alive & mask).tolist()
         return self.take_out(hit, stage, code, rule, detail) if hit else ()
+
+    def take_out_unless_lifted(
+        self,
+        positions: Sequence[int],
+        stage: Stage,
+        code: str,
+        rule: str,
+        detail: str | Callable[[], str],
+        *,
+        lifted_share: float,
+        customer_id: str,
+    ) -> None:
+        """`take_out`, but for the share of the customers for whom the rule is lifted."""
+        if not among(f"lifted:{rule}", lifted_share, customer_id):
+            self.take_out(positions, stage, code, rule, detail)
+            return
+        codes = np.unique(self._variants.code[positions]).tolist()
+        ids = tuple(self._variants.ids[one] for one in codes)
+        self.lifted.append(Lifted(rule=rule, action_ids=ids))
 
     def take_out(
         self,

@@ -58,6 +58,7 @@ def reason_codes() -> set[str]:
             if not isinstance(call, ast.Call) or _name(call.func) not in (
                 "strike",
                 "take_out",
+                "take_out_unless_lifted",
                 "Limit",
             ):
                 continue

@@ -6,11 +6,12 @@ import pytest
 
 from models.policy import EpsilonGreedy
 from nba.arbitration import NO_ACTION_CODE
-from nba.decision import Request
+from nba.decider import at_place
+from nba.decision import Decision, Request
 from nba.errors import InvalidInput
 from nba.events import NO_ACTION
 from tests.governing import SCORES, governed
-from tests.house import NOON, SmallHouse, StubScorer
+from tests.house import SmallHouse, StubScorer
 
 PLACES = ["site_search", "website", "site_search", "banking_app"]
 
@@ -20,12 +21,21 @@ def house_of(epsilon: float) -> SmallHouse:
     return SmallHouse(governed(), scorer=StubScorer(SCORES), policy=EpsilonGreedy(epsilon))
 
 
+def asked_at(house: SmallHouse, request: Request, placements: list[str]) -> list[Decision]:
+    """One decision a placement, as the desk asks for them."""
+    decisions: list[Decision] = []
+    for placement in placements:
+        taken = tuple(one.action_id for one in decisions)
+        decisions += house.decide(at_place(request, placement, taken))
+    return decisions
+
+
 @pytest.mark.parametrize("epsilon", [0.0, 1.0])
 def test_no_action_is_repeated(epsilon: float) -> None:
     house = house_of(epsilon)
     for n in range(20):
         request = Request(customer_id=f"c{n}")
-        decisions = house.decider.decide_places(request, PLACES, NOON, house.chance)
+        decisions = asked_at(house, request, PLACES)
         assert [one.request.placement for one in decisions] == PLACES
         drawn = [one.action_id for one in decisions if one.action_id != NO_ACTION]
         assert len(drawn) == len(set(drawn))
@@ -39,12 +49,12 @@ def test_no_action_is_repeated(epsilon: float) -> None:
 def test_a_repeated_question_gets_the_same_answers() -> None:
     house = house_of(1.0)
     request = Request(customer_id="ada", request_id="r")
-    first = house.decider.decide_places(request, PLACES[:2], NOON, house.chance)
+    first = asked_at(house, request, PLACES[:2])
     assert [one.request.request_id for one in first] == ["r/site_search", "r/website"]
-    assert house.decider.decide_places(request, PLACES[:2], NOON, house.chance) == first
+    assert asked_at(house, request, PLACES[:2]) == first
 
 
 def test_an_unknown_placement_is_refused() -> None:
     house = house_of(0.0)
     with pytest.raises(InvalidInput, match="did you mean 'website'"):
-        house.decider.decide_places(Request(customer_id="ada"), ["web_site"], NOON, house.chance)
+        asked_at(house, Request(customer_id="ada"), ["web_site"])
