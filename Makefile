@@ -2,13 +2,14 @@
 # Both set up their own environment first: Python 3.11 or later is all they need.
 
 PYTHON ?= python3
+OBP_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.10.*/bin/python) 3.10)
 VENV := .venv
 BIN := $(VENV)/bin
 export UV_CACHE_DIR ?= $(CURDIR)/.cache/uv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install spark demo serve test test-data lint types bench clean
+.PHONY: help install spark obp peers demo serve test test-data lint types bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -22,6 +23,16 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 spark: install ## PySpark into .venv, for nba replay --engine spark: 400 MB, needs Java 17
 	@uv=$$(command -v uv || echo .uv/bin/uv); UV_SYSTEM_CERTS=true UV_NATIVE_TLS=true \
 		$$uv pip install --quiet --python $(BIN)/python --requirement requirements-spark.txt
+
+peers: install ## Vowpal Wabbit and MABWiser into .peers, for benchmarks/bandits.py
+	@uv=$$(command -v uv || echo .uv/bin/uv); export UV_SYSTEM_CERTS=true UV_NATIVE_TLS=true; \
+		[ -x .peers/bin/python ] || $$uv venv --quiet --python $(PYTHON) .peers; \
+		$$uv pip install --quiet --python .peers/bin/python --requirement requirements-peers.txt
+
+obp: install ## the peer of benchmarks/ope.py into .obp: 2 GB, its own Python 3.10
+	@uv=$$(command -v uv || echo .uv/bin/uv); export UV_SYSTEM_CERTS=true UV_NATIVE_TLS=true; \
+		$$uv venv --quiet --clear --python "$(OBP_PYTHON)" .obp && \
+		$$uv pip install --quiet --python .obp/bin/python --requirement requirements-obp.txt
 
 demo: install ## simulated bank -> models -> service -> live customers -> one decision
 	$(BIN)/nba demo

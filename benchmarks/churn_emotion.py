@@ -31,6 +31,7 @@ from training.dataset import TrainingSet, churn_set
 from training.fit import fit_model
 from training.history import History, events_from, history_of
 from training.learned import learn_emotion
+from training.recipe import Recipe
 from training.split import split_by_time
 from training.world import World, WorldConfig
 from training.world_history import RandomPolicy
@@ -125,7 +126,7 @@ def aucs(history: History) -> dict[str, float | str]:
         data = churn_set(history, history.fold.schema.journey.churn)
     found: dict[str, float | str] = {}
     for name in SETS:
-        fitted = fit_model(columns_of(data, history, name), split, seed=1, classes=True)
+        fitted = fit_model(columns_of(data, history, name), split, Recipe(classes=True), seed=1)
         found[name] = (
             f"undecided: {fitted.reason}"
             if isinstance(fitted, Undecided)

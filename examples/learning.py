@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from features.fold import Fold
-from models.trees import Trees
+from models.predictor import Predictor
 from nba.journey_file import load_journey
+from nba.measurement.cross_fit import customer_folds
 from nba.measurement.estimate import Undecided
 from training.dataset import TrainingSet
 from training.fit import fit_model
 from training.history import History, events_from, history_of
+from training.recipe import Recipe
 from training.split import Split
 
 FOLDS = 5
@@ -35,7 +36,7 @@ def read_events(journey: Path, events: Iterable[Mapping[str, Any]]) -> History:
 class Bag:
     """Trees fitted on overlapping customers; their mean is steadier than each (Breiman, 1996)."""
 
-    members: tuple[Trees, ...]
+    members: tuple[Predictor, ...]
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
         """(n, n_columns) rows to (n,) mean predictions."""
@@ -58,28 +59,17 @@ def fit_bag(
     `learn`, `test`: masks (n,). Only metrics see the rows `test`. Raises ValueError where the
     rows do not suffice.
     """
-    fold = customer_folds(data.customers, seed)
+    fold = customer_folds(data.customers, FOLDS, seed)
+    recipe = Recipe(
+        classes=classes,
+        categorical=categorical,
+        parameters={**ONE_THREAD, **(parameters or {})},
+    )
     members = []
     for held in range(FOLDS):
         split = Split(learn & (fold != held), learn & (fold == held), test)
-        fitted = fit_model(
-            data,
-            split,
-            seed=seed + held,
-            classes=classes,
-            categorical=categorical,
-            parameters={**ONE_THREAD, **(parameters or {})},
-        )
+        fitted = fit_model(data, split, recipe, seed=seed + held)
         if isinstance(fitted, Undecided):
             raise ValueError(f"no model: {fitted.reason}; give more data")
-        members.append(fitted.trees)
+        members.append(fitted.model)
     return Bag(tuple(members))
-
-
-def customer_folds(customers: np.ndarray, seed: int) -> np.ndarray:
-    """(n,) a fold of each customer, the same whatever other customers there are."""
-    return np.array([_draw(f"{seed}:{customer}") % FOLDS for customer in customers])
-
-
-def _draw(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())

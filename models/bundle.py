@@ -1,9 +1,10 @@
 """Bundle: all that is promoted as one, as text and JSON with a checked manifest.
 
-Files: `manifest.json`, `churn.txt`, `touchpoint.txt` (LightGBM text), and `valences.json` where
-valences were learned. The bundle's id is the hash
-of its manifest, which holds the hash of every other file; loading checks them and runs no code of
-the bundle's. A part that could not be trained is absent, and the manifest says why.
+Files: `manifest.json`, `churn.txt`, `touchpoint.txt` (LightGBM text; `.onnx` where the deployment
+has an estimator of its own), `valences.json` where valences were learned, and `residual.bin`, the
+warm start of what is learned online. The bundle's id is the hash of its manifest, which holds the
+hash of every other file; loading checks them and runs no code of the bundle's. A part that could
+not be trained is absent, and the manifest says why.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from dataclasses import dataclass
 import msgspec
 
 from models.calibration import Calibration
-from models.trees import Trees, trees_from_text
+from models.onnx_model import SUFFIX as ONNX, OnnxModel
+from models.predictor import Predictor
+from models.trees import SUFFIX as TREES, trees_from_text
+from models.warm import FILE as RESIDUAL, Warm, WarmPart, warm_from
 from nba.errors import InvalidBundle
 from nba.valences import FILE as VALENCES, ValenceTable, table_from, table_json
 
@@ -23,7 +27,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model of the bundle."""
 
     file: str
@@ -33,7 +37,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float] = {}
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class RecipeNote(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model was fitted, where otherwise than by default."""
+
+    parameters: dict[str, float | int | str] = {}  # LightGBM's
+    estimator: str | None = None  # the setting that named it; only training imports it
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the bundle is, without its boosters."""
 
     format: int
@@ -49,6 +60,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     touchpoint: Part | None
     valences: str | None = None  # sha256 of valences.json; None: the priors
     missing: dict[str, str] = {}  # part -> why it is not there
+    recipes: dict[str, RecipeNote] = {}  # by part
+    residual: WarmPart | None = None  # the warm start of what is learned online
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,9 +69,10 @@ class Bundle:
     """A manifest with its models in memory."""
 
     manifest: Manifest
-    churn: Trees | None
-    touchpoint: Trees | None
+    churn: Predictor | None
+    touchpoint: Predictor | None
     table: ValenceTable = ValenceTable()
+    warm: Warm | None = None
 
     @property
     def bundle_id(self) -> str:
@@ -67,22 +81,24 @@ class Bundle:
     def files(self) -> dict[str, bytes]:
         """Every file of the bundle by name; the same bundle gives the same bytes."""
         files = {MANIFEST: _encoded(self.manifest)}
-        for part, trees in ((self.manifest.churn, self.churn),
+        for part, model in ((self.manifest.churn, self.churn),
                             (self.manifest.touchpoint, self.touchpoint)):  # fmt: skip
-            if part is not None and trees is not None:
-                files[part.file] = trees.to_text().encode()
+            if part is not None and model is not None:
+                files[part.file] = model.to_bytes()
         if self.manifest.valences is not None:
             files[VALENCES] = table_json(self.table)
+        if self.warm is not None:
+            files[RESIDUAL] = self.warm.sums.to_bytes()
         return files
 
 
-def part(name: str, trees: Trees, metrics: dict[str, float]) -> Part:
+def part(name: str, model: Predictor, metrics: dict[str, float]) -> Part:
     """The manifest's entry of a model."""
     return Part(
-        file=f"{name}.txt",
-        sha256=hashlib.sha256(trees.to_text().encode()).hexdigest(),
-        columns=trees.columns,
-        calibration=trees.calibration,
+        file=f"{name}{model.suffix}",
+        sha256=hashlib.sha256(model.to_bytes()).hexdigest(),
+        columns=model.columns,
+        calibration=model.calibration,
         metrics=metrics,
     )
 
@@ -110,6 +126,7 @@ def load_bundle(files: Mapping[str, bytes]) -> Bundle:
         churn=_load(files, manifest.churn),
         touchpoint=_load(files, manifest.touchpoint),
         table=_table(files, manifest.valences),
+        warm=_warm(files, manifest.residual),
     )
 
 
@@ -118,15 +135,26 @@ def bundle_id(manifest: bytes) -> str:
     return "bundle-" + hashlib.sha256(manifest).hexdigest()[:16]
 
 
-def _load(files: Mapping[str, bytes], part: Part | None) -> Trees | None:
+def _load(files: Mapping[str, bytes], part: Part | None) -> Predictor | None:
     if part is None:
         return None
     content = _checked(files, part.file, part.sha256)
-    return trees_from_text(content.decode(), part.columns, part.calibration)
+    if part.file.endswith(ONNX):
+        return OnnxModel(content, part.columns, part.calibration)
+    if not part.file.endswith(TREES):
+        raise InvalidBundle(f"{part.file}: a model is {TREES} or {ONNX}; promote the bundle again")
+    try:
+        return trees_from_text(content.decode(), part.columns, part.calibration)
+    except UnicodeDecodeError:
+        raise InvalidBundle(f"{part.file}: no text of trees; promote the bundle again") from None
 
 
 def _table(files: Mapping[str, bytes], sha256: str | None) -> ValenceTable:
     return ValenceTable() if sha256 is None else table_from(_checked(files, VALENCES, sha256))
+
+
+def _warm(files: Mapping[str, bytes], part: WarmPart | None) -> Warm | None:
+    return None if part is None else warm_from(_checked(files, RESIDUAL, part.sha256), part)
 
 
 def _checked(files: Mapping[str, bytes], name: str, sha256: str) -> bytes:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from models.bundle import Bundle, load_bundle
+from models.runs import CARD, ModelRun, shortened
 from nba.errors import NotFound, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 MODEL = "nba"
 EXPERIMENT = "nba"
 CHAMPION, CHALLENGER = "champion", "challenger"
+NOTE = "mlflow.note.content"  # the tag that is shown as a run's description
+_OF_PARENT = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit")
 EMOTION, TEXT = "emotion", "text"  # aliases in the store, and models nba-emotion, nba-text
 
 
@@ -64,23 +68,30 @@ class Registry:
         tags: Mapping[str, str],
         pictures: Mapping[str, bytes],
         journey: bytes,
+        models: Mapping[str, ModelRun] | None = None,
+        card: str = "",
         registered_as: str = CHALLENGER,
     ) -> str:
         """Log a run with the bundle, register it, and point an alias at it; gives the version.
 
         `example`: a few rows of the touchpoint model's columns. `pictures`: PNG by file name.
+        `models`: a run each, under the bundle's. `card`: Markdown, a file of the run and, as far
+        as it fits, the version's description.
         """
         import mlflow
 
         with mlflow.start_run(experiment_id=self._experiment, run_name=bundle.bundle_id) as run:
             mlflow.log_params(dict(params))
             mlflow.log_metrics(dict(metrics))
-            mlflow.set_tags({**tags, "bundle_id": bundle.bundle_id})
+            mlflow.set_tags({**tags, "bundle_id": bundle.bundle_id, NOTE: shortened(card)})
             mlflow.log_input(_dataset(example, bundle.manifest.dataset), context="training")
             with TemporaryDirectory() as folder:
                 _write(Path(folder), bundle, example, pictures, journey)
+                (Path(folder) / CARD).write_text(card)
                 mlflow.log_artifacts(folder)
             source = f"{run.info.artifact_uri}/bundle"
+            for name, one in (models or {}).items():
+                self._model_run(run.info.run_id, name, one)
         return self._version(
             MODEL,
             "Bundles of the nba service",
@@ -88,7 +99,38 @@ class Registry:
             run.info.run_id,
             bundle.bundle_id,
             registered_as,
+            shortened(card),
         )
+
+    def _model_run(self, parent_id: str, name: str, one: ModelRun) -> None:
+        """The run of one model, finished."""
+        from mlflow.entities import Metric, Param
+
+        client = self._client()
+        parent = client.get_run(parent_id)
+        whose = {key: parent.data.tags[key] for key in _OF_PARENT if key in parent.data.tags}
+        run = client.create_run(
+            self._experiment,
+            run_name=name,
+            tags={
+                **whose,
+                **one.tags,
+                "mlflow.parentRunId": parent_id,
+                "mlflow.loggedArtifacts": one.logged_tables(),
+            },
+        )
+        at = int(run.info.start_time)
+        client.log_batch(
+            run.info.run_id,
+            metrics=[Metric(key, value, at, 0) for key, value in one.metrics.items()],
+            params=[Param(key, str(value)) for key, value in one.params.items()],
+        )
+        with TemporaryDirectory() as folder:
+            for path, content in one.files.items():
+                (Path(folder) / path).parent.mkdir(exist_ok=True)
+                (Path(folder) / path).write_bytes(content)
+            client.log_artifacts(run.info.run_id, folder)
+        client.set_terminated(run.info.run_id)
 
     def save_files(
         self,
@@ -114,7 +156,14 @@ class Registry:
         return self._version(f"{MODEL}-{kind}", what, source, run.info.run_id, name, CHAMPION)
 
     def _version(
-        self, model: str, what: str, source: str, run_id: str, bundle_id: str, alias: str
+        self,
+        model: str,
+        what: str,
+        source: str,
+        run_id: str,
+        bundle_id: str,
+        alias: str,
+        description: str = "",
     ) -> str:
         client = self._client()
         try:
@@ -122,7 +171,11 @@ class Registry:
         except self._error:
             client.create_registered_model(model, description=what)
         version = client.create_model_version(
-            model, source=source, run_id=run_id, tags={"bundle_id": bundle_id}
+            model,
+            source=source,
+            run_id=run_id,
+            tags={"bundle_id": bundle_id},
+            description=description,
         )
         client.set_registered_model_alias(model, alias, version.version)
         return str(version.version)
@@ -151,6 +204,18 @@ class Registry:
             )
             files = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
         return str(version.version), load_bundle(files)
+
+    def trained_at(self) -> datetime | None:
+        """When the newest version was registered, None before the first."""
+        try:
+            found = self._client().search_model_versions(
+                f"name = '{MODEL}'", order_by=["creation_timestamp DESC"], max_results=1
+            )
+        except self._error as error:
+            raise StoreUnavailable(f"MLflow at {self._url}: {error}") from None
+        if not found:
+            return None
+        return datetime.fromtimestamp(found[0].creation_timestamp / 1_000, tz=UTC)
 
     def point(self, alias: str, version: str) -> None:
         """Point an alias at a version."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.bundle import Bundle
+from models.predictor import Predictor
 from models.touchpoint import ACTION, action_rows
-from models.trees import Trees
 from nba.arbitration import NO_ACTION_CODE
 from nba.context import OFFERED, Context, ContextSchema, offered_columns
 from nba.decision import Churn, Reason
@@ -40,8 +40,8 @@ class BundleScorer:
         self.learns_value = manifest.target == "value"
         self._horizon_days = manifest.horizon_days
         self._explains = reasons
-        self._churn: Trees = bundle.churn
-        self._touchpoint: Trees = bundle.touchpoint
+        self._churn: Predictor = bundle.churn
+        self._touchpoint: Predictor = bundle.touchpoint
         self._schema = schema
         # an action explains itself once: its code and its features are one reason
         columns = bundle.touchpoint.columns
@@ -109,7 +109,7 @@ class BundleScorer:
 
     def _reasons(
         self,
-        trees: Trees,
+        model: Predictor,
         rows: np.ndarray,
         shares: np.ndarray,
         codes: Sequence[int],
@@ -118,7 +118,7 @@ class BundleScorer:
         leading = np.argsort(-np.abs(shares), axis=1, kind="stable")[:, :REASONS]
         return [
             tuple(
-                self._reason(trees.columns[at], rows[n, at], shares[n, at], codes[n], score)
+                self._reason(model.columns[at], rows[n, at], shares[n, at], codes[n], score)
                 for at in leading[n]
                 if shares[n, at] != 0.0
             )

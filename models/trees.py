@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -30,17 +30,23 @@ PARAMETERS: dict[str, Any] = {
     "force_row_wise": True,
     "num_threads": 2,  # the trees are the same with any number
 }
+SUFFIX = ".txt"
 MAX_ROUNDS = 400
 PATIENCE = 30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trees:
-    """A LightGBM booster, its columns, and the calibration of its score (None: a regression)."""
+    """A LightGBM booster, its columns, and the calibration of its score (None: a regression).
+
+    Implements `models.predictor.Predictor`.
+    """
 
     columns: tuple[str, ...]
     booster: lightgbm.Booster
     calibration: Calibration | None
+
+    suffix: ClassVar[str] = SUFFIX
 
     @property
     def is_probability(self) -> bool:
@@ -81,6 +87,9 @@ class Trees:
     def to_text(self) -> str:
         """The booster in LightGBM's own text format."""
         return str(self.booster.model_to_string())
+
+    def to_bytes(self) -> bytes:
+        return self.to_text().encode()
 
 
 def trees_from_text(text: str, columns: Sequence[str], calibration: Calibration | None) -> Trees:
@@ -130,7 +139,10 @@ def fit_trees(
     best = max(1, booster.best_iteration)
     text = booster.model_to_string(num_iteration=best)
     trees = trees_from_text(text, columns, Calibration() if probability else None)
-    if not probability:
-        return trees
+    return calibrated(trees, held_rows, held_labels) if probability else trees
+
+
+def calibrated(trees: Trees, held_rows: np.ndarray, held_labels: np.ndarray) -> Trees:
+    """The same trees with the calibration that the held rows ask for."""
     scores = np.asarray(trees.booster.predict(held_rows, raw_score=True, num_threads=1))
     return Trees(trees.columns, trees.booster, fit_calibration(scores, held_labels))

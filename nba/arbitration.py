@@ -14,6 +14,7 @@ from nba.decision import Candidate, Churn, Reason
 from nba.engagement import day, in_force
 from nba.facts import Population
 from nba.journey import JourneyFile
+from nba.policy import Worth
 from nba.rules import Names, parse_rule
 from nba.slate import Variants
 from nba.sub_journeys import Call
@@ -47,13 +48,17 @@ class Scorer(Protocol):
         """What moved the score of one action per context, largest first."""
 
 
-class Policy(Protocol):
-    """How we draw."""
+class Residual(Protocol):
+    """What was learned online on top of a bundle's scores."""
 
-    name: str
+    version: str  # of the policy's state
+    exposures: float  # decisions that it was learned from
 
-    def probabilities(self, priorities: np.ndarray) -> np.ndarray:
-        """(n,) probabilities over n >= 1 candidates, summing to 1."""
+    def correct(
+        self, contexts: Sequence[Context], codes: Sequence[Sequence[int]], scores: Floats
+    ) -> tuple[Floats, Floats]:
+        """(mean, spread) of every score, flat in the given order; the spread is its standard
+        deviation as the policy draws from it."""
 
 
 class Priorities(NamedTuple):
@@ -68,7 +73,14 @@ class Priorities(NamedTuple):
     cost_eur: Floats
     annoyance_eur: Floats
     priority: Floats  # EUR
+    batch_score: Floats  # the bundle's own score, NaN where nothing was learned since
+    spread_eur: Floats
+    gain_eur: Floats  # what one more unit of the score would add
     because: tuple[tuple[str, ...], ...]  # ids of the weights, levers and steps in the factors
+
+    def worth(self, exposures: float = 0.0) -> Worth:
+        """As a policy sees it."""
+        return Worth(self.codes, self.priority, self.spread_eur, self.gain_eur, exposures)
 
 
 class Moment(NamedTuple):
@@ -79,6 +91,7 @@ class Moment(NamedTuple):
     contacts: float  # of the last 7 days, decayed
     churn_risk: float | None
     today: date
+    without: frozenset[str] = frozenset()  # weights and levers that are left out for her
 
 
 class Arbitration:
@@ -119,15 +132,18 @@ class Arbitration:
         *,
         calls: Sequence[Mapping[str, Call]],
         today: Sequence[date],
+        without: Sequence[frozenset[str]] = (),
     ) -> list[Moment]:
-        """Context weights and the like of each customer."""
+        """Context weights and the like of each customer; `without`: her weights and levers that
+        are left out, by id."""
         held = [population.holds(rule) for _, rule, _ in self._weights]
         moments = []
         for n, context in enumerate(contexts):
             weight = np.ones(len(self._value))
             because: dict[int, tuple[str, ...]] = {}
+            off = without[n] if without else frozenset()
             for (one, _, codes), holds in zip(self._weights, held, strict=True):
-                if holds[n]:
+                if holds[n] and one.id not in off:
                     weight[codes] *= one.factor
                     _note(because, codes, one.id)
             for action, call in calls[n].items():
@@ -138,15 +154,24 @@ class Arbitration:
             contacts = float(sum(context.values[at] for at in self._contacts))
             churn = churns[n]
             risk = None if churn is None else churn.risk
-            moments.append(Moment(weight, because, contacts, risk, today[n]))
+            moments.append(Moment(weight, because, contacts, risk, today[n], off))
         return moments
 
     def priorities(
-        self, codes: Sequence[int], scores: np.ndarray, moment: Moment, *, learned_value: bool
+        self,
+        codes: Sequence[int],
+        scores: Floats,
+        moment: Moment,
+        *,
+        learned_value: bool,
+        batch: Floats | None = None,
+        spread: Floats | None = None,
     ) -> Priorities:
         """Worth of each action code and of `no_action`.
 
-        `scores`: p_accept per code, or with `learned_value` EUR per code and for no_action.
+        `scores`: p_accept per code, or with `learned_value` EUR per code and for no_action;
+        `batch` and `spread`, in the same order: the bundle's own scores where more was learned
+        since, and the standard deviations of the scores.
         """
         every = np.array([*codes, NO_ACTION_CODE], dtype=np.int64)
         ones = np.ones(len(every))
@@ -164,15 +189,28 @@ class Arbitration:
             priority = value * weight * lever - cost - annoyance
             value[-1] += self._no_action_value
             priority[-1] = value[-1]
+            gain = weight * lever
+            gain[-1] = 1.0
         else:
-            p_accept[:-1] = 1.0 if "p_accept" in self._off else scores
+            known = "p_accept" in self._off
+            p_accept[:-1] = 1.0 if known else scores
+            gain = weight * (value + retention) * lever
+            gain[-1] = 0.0
             priority = np.zeros(len(every))
             worth = p_accept * weight * (value + retention) * lever - cost - annoyance
             priority[:-1] = worth[:-1]
             value = value.copy()
             value[-1] = priority[-1] = self._no_action_value
+            spread = None if known else spread
+        own, unsure = np.full(len(every), np.nan), np.zeros(len(every))
+        scored = len(scores)
+        if batch is not None:
+            own[:scored] = batch
+        if spread is not None:
+            unsure[:scored] = spread * np.abs(gain[:scored])
         return Priorities(
-            *(every, p_accept, weight, value, retention, lever, cost, annoyance, priority, because)
+            *(every, p_accept, weight, value, retention, lever, cost, annoyance, priority),
+            *(own, unsure, gain, because),
         )
 
     def unscored(self, every: NDArray[np.int64]) -> Priorities:
@@ -182,8 +220,10 @@ class Arbitration:
         value[-1] = self._no_action_value
         none = np.zeros(len(every))
         because = ((),) * len(every)
+        cost = self._cost[every]
         return Priorities(
-            *(every, unknown, ones, value, none, ones, self._cost[every], none, unknown, because)
+            *(every, unknown, ones, value, none, ones, cost, none, unknown),
+            *(unknown, none, none, because),
         )
 
     def _retention(self, moment: Moment) -> Floats:
@@ -198,7 +238,8 @@ class Arbitration:
         lever = np.ones(len(self._value))
         because = dict(moment.because)
         for one, begins, ends, codes in self._levers:
-            if "lever" not in self._off and in_force(begins, ends, moment.today):
+            off = "lever" in self._off or one.id in moment.without
+            if not off and in_force(begins, ends, moment.today):
                 lever[codes] *= one.factor
                 _note(because, codes, one.id)
         return lever[every], tuple(because.get(code, ()) for code in every.tolist())
@@ -214,23 +255,30 @@ def candidates(
 ) -> tuple[Candidate, ...]:
     """The candidates as a decision logs them, best first; `names` by code, no_action last."""
     order = np.argsort(-priorities.priority, kind="stable")
-    columns = [column[order].tolist() for column in (*priorities[:-1], probabilities)]
-    because = [priorities.because[n] for n in order.tolist()]
+    one = priorities
+    columns = (
+        *(one.codes, one.p_accept, one.context_weight, one.value_eur, one.retention_eur),
+        *(one.lever, one.cost_eur, one.annoyance_eur, one.priority, probabilities),
+        *(one.batch_score, one.spread_eur),
+    )
+    rows = zip(*(column[order].tolist() for column in columns), strict=True)
     return tuple(
         Candidate(
             action_id=names[code],
-            p_accept=None if p_accept != p_accept else p_accept,
+            p_accept=_known(p_accept),
             context_weight=weight,
             value_eur=value_eur,
             retention_eur=retention_eur,
             lever=lever,
             cost_eur=cost_eur,
             annoyance_eur=annoyance_eur,
-            priority=None if priority != priority else priority,
+            priority=_known(priority),
             propensity=propensity,
-            because=why,
+            because=priorities.because[n],
+            batch_score=_known(batch_score),
+            spread_eur=spread_eur,
         )
-        for (  # fmt: skip
+        for n, (  # fmt: skip
             code,
             p_accept,
             weight,
@@ -241,13 +289,11 @@ def candidates(
             annoyance_eur,
             priority,
             propensity,
-            why,
-        ) in zip(*columns, because, strict=True)
+            batch_score,
+            spread_eur,
+        ) in zip(order.tolist(), rows, strict=True)
     )
 
 
-def draw(probabilities: np.ndarray, rng: np.random.Generator) -> int:
-    """An index drawn with these probabilities, never one of probability 0."""
-    upto = np.cumsum(probabilities)
-    index = int(np.searchsorted(upto, rng.random() * upto[-1], side="right"))
-    return min(index, int(np.flatnonzero(probabilities)[-1]))
+def _known(number: float) -> float | None:
+    return None if number != number else number

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+HOLDOUT = "holdout"  # the salt of those whom nothing but transactional actions reach
+RANDOM_SLICE = "random_slice"  # the salt of those for whom every draw is uniform
+
 
 def position(salt: str, customer_id: str) -> float:
     """A number in [0, 1) that depends on the two alone, uniform and independent between salts.

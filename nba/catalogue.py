@@ -24,6 +24,7 @@ from nba.journey_fields import (
     TimeOfDay,
 )
 
+Aggregate = Literal["sum", "max", "earliest"]
 Layer = Literal["eligibility", "applicability", "suitability"]
 Per = Literal["customer", "channel", "group", "action"]
 Sign = Literal["decided", "shown", "clicked", "accepted", "dismissed"]
@@ -39,6 +40,18 @@ class Treatment(Part, frozen=True):
     eligible: str | None = None
     applicable: str | None = None
     suitable: str | None = None
+
+
+class ActionReward(Part, frozen=True):
+    """What shows that an action was worth it, in place of what the file's `reward` says."""
+
+    events: list[Identifier] = []  # kinds of her later events that count; none: the file's
+    minus: list[Identifier] = []  # kinds that count against it
+    window_days: Positive | None = None  # they count for so long; none: the file's
+    window_hours: Positive | None = None  # the same in hours
+    worth: float | None = None  # of each event; none: its amount, of a response 1
+    aggregate: Aggregate | None = None  # of several; none: the file's
+    default: float | None = None  # the reward of silence; none: the file's
 
 
 class Action(Part, frozen=True):
@@ -64,6 +77,7 @@ class Action(Part, frozen=True):
     suitable: str | None = None  # is it good for her
     only_in_sub_journey: bool = False  # offered only where a step calls for it
     features: dict[Identifier, float] = {}  # what the model may know of it
+    reward: ActionReward | None = None  # what shows that it was worth it; none: the file's
 
 
 class EngagementRule(Part, frozen=True):

@@ -3,7 +3,7 @@
 Caps hold under concurrent requests because the log takes a decision only on the ledger that it was
 made on, and only where the capacities that it uses have room (`Log.append_decisions`).
 
-Reason codes: `contact_cap`, `cool_down`, `paused`, `quiet_hours`, `no_capacity`.
+Reason codes: `contact_cap`, `cool_down`, `paused`, `quiet_hours`, `no_capacity`, `holdout`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nba.assignment import HOLDOUT, among
 from nba.catalogue import Capacity, Pause, Per
 from nba.context import DAY_S
 from nba.course import HOUR_S, SIGNS
@@ -50,6 +51,7 @@ class ContactPolicy:
         self._actions = {action.id: action for action in journey.actions}
         self._codes = {action.id: code for code, action in enumerate(journey.actions)}
         policy = journey.contact_policy
+        self._holdout_share = journey.exploration.holdout_share
         self._exempt = variants.where(lambda action: action.type == "transactional")
         self._counting = frozenset(a.id for a in journey.actions if a.type != "transactional")
         self._limits = [
@@ -110,6 +112,13 @@ class ContactPolicy:
         for capacity, mask in self._capacities:
             self._ration(slate, capacity, mask, used)
         return not_before
+
+    def hold_out(self, slate: Slate, customer_id: str) -> None:
+        """Strike all but transactional actions for the customers of the holdout."""
+        if among(HOLDOUT, self._holdout_share, customer_id):
+            detail = f"she is in the holdout of {self._holdout_share:.1%} of the customers"
+            where = "exploration.holdout_share"
+            slate.strike(~self._exempt, Stage.CONTACT_POLICY, "holdout", where, detail)
 
     def keep_still(self, slate: Slate, local: datetime) -> dict[int, datetime]:
         """Strike what quiet hours drop now; by action code, when what may wait can be shown."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from nba.events import ACTION_DECIDED, DECISION_PREFIX, MOVE_PREFIX, NO_ACTION, Event
+from nba.exploration import Exploration
 from nba.feelings import FeltNode
 from nba.ledger import Ledger
 
@@ -134,6 +135,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=F
     priority: float | None  # EUR; None where nothing was scored
     propensity: float  # P(drawn | context, candidates), in [0, 1]; they sum to 1
     because: tuple[str, ...] = ()  # ids of the weights, levers and steps that are in the factors
+    batch_score: float | None = None  # the bundle's own score, where more was learned since
+    spread_eur: float = 0.0  # how unsure the priority is, a standard deviation
 
 
 class Lifted(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,6 +200,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     treatment_propensity: float = 1.0  # P(this treatment | the action was drawn)
     not_before: datetime | None = None  # quiet hours: to be shown from then on
     step: str = ""  # episode and step of the sub-journey that called for the action
+    previous_id: str | None = None  # the decision before it in the same passage
     moves: tuple[Move, ...] = ()  # in sub-journeys, before the draw
     uses: tuple[Use, ...] = ()  # of shared capacities
     watched: tuple[Use, ...] = ()  # what any candidate would take: there must be room for it
@@ -205,6 +209,17 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     lifted: tuple[Lifted, ...] = ()
     ledger: Ledger = Ledger()  # what the policies read
     contacts: bytes = b""  # (n, 3) float64 little-endian: Context.contacts, which a model reads
+    exploration: Exploration = Exploration()  # how it was drawn
+    policy_version: str | None = None  # what was learned online; None: the bundle alone
+    learned_from: float = 0.0  # decisions, as that version counts them
+    challenger: str | None = None  # the bundle that had a share of the draw
+    arms: tuple[str, ...] = ()  # of experiments, as experiment.arm
+    without: tuple[str, ...] = ()  # rules, weights and levers that her arms leave out
+
+    @property
+    def episode_id(self) -> str | None:
+        """The passage through a sub-journey that it belongs to."""
+        return self.step.rsplit("/", 1)[0] if self.step else None
 
     @property
     def delivered_by_us(self) -> bool:
@@ -249,6 +264,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
             properties["deferred"] = True
         if self.step and not shadow:
             properties["step"] = self.step
+            properties["episode_id"] = self.episode_id
+            if self.previous_id is not None:
+                properties["previous_id"] = self.previous_id
+        if self.arms:
+            properties["arms"] = list(self.arms)
         if self.request.asked_for:
             properties["asked_for"] = self.request.asked_for
         if self.not_before is not None and not shadow:

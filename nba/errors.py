@@ -3,7 +3,7 @@
     NbaError
     ├── InvalidInput        a field of a request, event or file is wrong      (HTTP 422)
     │   └── InvalidFile     the same, with the file and the line
-    │       └── InvalidJourney   all that is wrong in one journey file
+    │       └── InvalidJourney   all that is wrong in one journey or experiment file
     ├── NotFound            the named thing is not in the log                 (HTTP 404)
     ├── StoreUnavailable    the log cannot be reached or written now          (HTTP 503)
     ├── UnknownSchema       the log's tables are not of this version
@@ -52,7 +52,7 @@ class InvalidFile(InvalidInput):
 
 
 class InvalidJourney(InvalidFile):
-    """Every error of one journey file, by line; its own fields are those of the first."""
+    """Every error of one journey or experiment file, by line; its own fields are the first's."""
 
     def __init__(self, errors: Iterable[InvalidFile]) -> None:
         self.errors = tuple(sorted(errors, key=lambda error: error.line))

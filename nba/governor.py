@@ -70,10 +70,12 @@ class Governor:
         contexts: Sequence[Context],
         churns: Sequence[Churn | None],
         used: Mapping[tuple[str, str], float],
+        without: Sequence[frozenset[str]] = (),
     ) -> tuple[list[Governed], Population]:
         """Each request after the rules, and the facts that the rules have seen.
 
-        `used`: what was taken by (capacity, period).
+        `used`: what was taken by (capacity, period). `without`: of each request, the rules that do
+        not hold for her.
         """
         ledgers = [context.ledger for context in contexts]
         moves: list[tuple[Move, ...]] = [() for _ in contexts]
@@ -86,7 +88,8 @@ class Governor:
                     )
             if any(moves):
                 population = self._population(requests, contexts, ledgers, churns)
-        slates = [Slate(self.variants) for _ in requests]
+        left_out = without or [frozenset[str]()] * len(requests)
+        slates = [Slate(self.variants, one) for one in left_out]
         today = [context.as_of.astimezone(self._fallback_zone).date() for context in contexts]
         calls = [
             self.sub_journeys.calls(ledger, context.as_of)
@@ -100,6 +103,7 @@ class Governor:
         for n, (request, context) in enumerate(zip(requests, contexts, strict=True)):
             now_s = micros(context.as_of) / 1e6
             self.consent.ask(slates[n], ledgers[n], now_s)
+            self._contact_policy.hold_out(slates[n], request.customer_id)
             periods = self.periods(context.as_of)
             own = {capacity: used.get((capacity, at), 0.0) for capacity, at in periods}
             waiting = self._contact_policy.limit(

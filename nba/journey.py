@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from nba.catalogue import (
     Action,
+    Aggregate,
     ArbitrationRules,
     Consent,
     ContactRules,
@@ -27,6 +28,7 @@ from nba.catalogue import (
     Weight,
 )
 from nba.errors import InvalidInput, did_you_mean
+from nba.exploration import Exploration
 from nba.journey_fields import Identifier, NonNegative, Part, Positive, Share, Text, Valence
 from nba.signals import Agency, Detector, detectors_of
 
@@ -110,23 +112,34 @@ class Trait(Part, frozen=True):
             raise InvalidInput(field, value, "send a number or null")
 
 
-class Exploration(Part, frozen=True):
-    """How the draw explores: epsilon of it is uniform over the candidates."""
+class Bounds(Part, frozen=True):
+    """Between which values a reward is kept."""
 
-    epsilon: Share = 0.1
+    low: float
+    high: float
 
 
 class RewardRule(Part, frozen=True):
-    """What is learned from: the outcomes of a decision within `window_days`.
+    """What is learned from: what comes of a decision within `window_days`.
 
-    `response`: 1 where an event whose mapping says `outcome: positive` names the decision.
-    `value`: the sum of the amounts of the `events` kinds in the window, less the costs.
+    `response`: from 0 to 1: 1 where an event whose mapping says `outcome: positive` names the
+    decision. `value`: EUR: the amounts of the `events` kinds in the window, and what the terms
+    add. Costs are no part of it: arbitration takes them off. An action may declare its own events
+    and window (`nba.catalogue.ActionReward`); `nba.attribution` is the rule.
     """
 
     target: Literal["response", "value"] = "response"
     window_days: Positive = 7.0
     events: list[Identifier] = []  # for `value`: the kinds whose amounts are summed
     minus: list[Identifier] = []  # for `value`: the kinds whose amounts are subtracted
+    aggregate: Aggregate = "sum"  # of several `events`
+    default: float = 0.0  # of silence
+    credit: Literal["all", "last"] = "all"  # which decisions an event counts for, in whose windows
+    bounds: Bounds | None = None  # for `value`: between which EUR a reward is kept
+    staying: bool = False  # for `value`: adds the risk of leaving taken away x customer_value_eur
+    feeling_eur: NonNegative = 0.0  # for `value`: of each point that her emotion rises by
+    carry: Share = 0.0  # share of the next step's reward that a step of a sub-journey gets
+    annoyance: bool = False  # what is reported is less the annoyance too, not the cost alone
 
 
 class ChurnRule(Part, frozen=True):

@@ -9,9 +9,12 @@ from nba.catalogue import Action
 from nba.catalogue_checks import check_catalogue, rule_error
 from nba.course import SIGNS
 from nba.emotion_checks import check_emotion
-from nba.errors import InvalidInput, did_you_mean
+from nba.errors import InvalidInput
 from nba.events import NO_ACTION
+from nba.exploration_checks import exploration_errors
 from nba.journey import JourneyFile, Touchpoint
+from nba.reference_checks import all_known, unknown
+from nba.reward_checks import check_rewards
 from nba.rules import PROPERTIES
 
 NAMESPACES = (
@@ -29,7 +32,7 @@ def check_journey(journey: JourneyFile) -> Iterator[InvalidInput]:
     yield from _action_errors(journey)
     yield from _reference_errors(journey)
     yield from _churn_errors(journey)
-    yield from _reward_errors(journey)
+    yield from check_rewards(journey)
     yield from check_catalogue(journey)
 
 
@@ -51,15 +54,15 @@ def _map_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
                     if first != touchpoint:
                         remedy = f"differs from {first_path}; a touchpoint recurs unchanged"
                         yield InvalidInput(f"{path}.id", touchpoint.id, remedy)
-                yield from _duplicates(in_stage)
+                yield from duplicates(in_stage)
     for ids in paths.values():
-        yield from _duplicates(ids)
+        yield from duplicates(ids)
     if not any(stage.leaving for _, _, stage in journey.stages()):
         remedy = "give leaving: true to the stage in which the relationship ends"
         yield InvalidInput("scenes", [s.id for _, _, s in journey.stages()], remedy)
 
 
-def _duplicates(ids: Iterable[tuple[str, str]]) -> Iterator[InvalidInput]:
+def duplicates(ids: Iterable[tuple[str, str]]) -> Iterator[InvalidInput]:
     first: dict[str, str] = {}
     for identifier, path in ids:
         if identifier in first:
@@ -70,7 +73,7 @@ def _duplicates(ids: Iterable[tuple[str, str]]) -> Iterator[InvalidInput]:
 
 def _event_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     touchpoints = [touchpoint.id for touchpoint in journey.touchpoints()]
-    yield from _duplicates((m.id, f"events[{i}]") for i, m in enumerate(journey.events))
+    yield from duplicates((m.id, f"events[{i}]") for i, m in enumerate(journey.events))
     for i, mapping in enumerate(journey.events):
         if mapping.when is not None:
             yield from rule_error(f"events[{i}].when", mapping.when, PROPERTIES)
@@ -79,7 +82,7 @@ def _event_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     for i, mapping in enumerate(journey.events):
         path = f"events[{i}]"
         yield from _name_errors(f"{path}.id", mapping.id, NAMESPACES)
-        yield from _unknown(f"{path}.touchpoint", mapping.touchpoint, touchpoints)
+        yield from unknown(f"{path}.touchpoint", mapping.touchpoint, touchpoints)
         if mapping.event in taken:
             remedy = f"never reached: {taken[mapping.event]} takes every such event; move it up"
             yield InvalidInput(f"{path}.event", mapping.event, remedy)
@@ -119,18 +122,18 @@ def _trait_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
 
 def _action_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     channels = {touchpoint.id: touchpoint.channel for touchpoint in journey.touchpoints()}
-    yield from _duplicates((a.id, f"actions[{i}]") for i, a in enumerate(journey.actions))
+    yield from duplicates((a.id, f"actions[{i}]") for i, a in enumerate(journey.actions))
     for i, action in enumerate(journey.actions):
         path = f"actions[{i}]"
         if action.id == NO_ACTION:
             remedy = "reserved for leaving the customer in peace; choose another"
             yield InvalidInput(f"{path}.id", action.id, remedy)
-        yield from _unknown(f"{path}.touchpoint", action.touchpoint, channels)
+        yield from unknown(f"{path}.touchpoint", action.touchpoint, channels)
         channel = channels.get(action.touchpoint, action.channel)
         if action.channel != channel:
             remedy = f"touchpoint {action.touchpoint} is on channel {channel}; make them agree"
             yield InvalidInput(f"{path}.channel", action.channel, remedy)
-        yield from _all_known(f"{path}.also_at", action.also_at, channels)
+        yield from all_known(f"{path}.also_at", action.also_at, channels)
         for n, place in enumerate(action.also_at):
             if channels.get(place, action.channel) != action.channel:
                 remedy = f"it is on channel {channels[place]}, the action on {action.channel}"
@@ -145,43 +148,16 @@ def _feature_error(path: str, action: Action, first: Action) -> Iterator[Invalid
         yield InvalidInput(f"{path}.features", sorted(action.features), remedy)
 
 
-def _unknown(path: str, name: str | None, known: Iterable[str]) -> Iterator[InvalidInput]:
-    known = list(known)
-    if name is not None and name not in known:
-        yield InvalidInput(path, name, "unknown id, " + did_you_mean(name, known))
-
-
-def _all_known(path: str, names: list[str], known: Iterable[str]) -> Iterator[InvalidInput]:
-    known = list(known)
-    for i, name in enumerate(names):
-        yield from _unknown(f"{path}[{i}]", name, known)
-        if name in names[:i]:
-            yield InvalidInput(f"{path}[{i}]", name, "listed twice; keep one")
-
-
 def _reference_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     actions = [action.id for action in journey.actions]
-    yield from _all_known("fallback", journey.fallback, actions)
+    yield from all_known("fallback", journey.fallback, actions)
+    yield from exploration_errors("exploration", journey.exploration, actions)
 
 
 def _churn_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     kinds, churn = [mapping.id for mapping in journey.events], journey.churn
-    yield from _unknown("churn.event", churn.event, kinds)
-    yield from _all_known("churn.inactive", churn.inactive, kinds)
+    yield from unknown("churn.event", churn.event, kinds)
+    yield from all_known("churn.inactive", churn.inactive, kinds)
     if (churn.event is None) == (not churn.inactive):
         remedy = "give either event or inactive: how is it known that a customer has left?"
         yield InvalidInput("churn", churn.event, remedy)
-
-
-def _reward_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
-    reward, kinds = journey.reward, [mapping.id for mapping in journey.events]
-    with_amount = {mapping.id for mapping in journey.events if mapping.amount is not None}
-    for name, listed in (("events", reward.events), ("minus", reward.minus)):
-        yield from _all_known(f"reward.{name}", listed, kinds)
-        for i, kind in enumerate(listed):
-            if kind in kinds and kind not in with_amount:
-                remedy = "this event has no amount to sum; give its mapping one"
-                yield InvalidInput(f"reward.{name}[{i}]", kind, remedy)
-    if reward.target == "value" and not reward.events:
-        remedy = "target: value needs the kinds of event whose amounts are summed"
-        yield InvalidInput("reward.events", reward.events, remedy)

@@ -7,9 +7,9 @@ types), then what the parts say of each other.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -19,11 +19,30 @@ from nba.journey_checks import check_journey
 from nba.journey_shape import shape_errors
 from nba.located_yaml import InvalidYaml, LocatedData, read_yaml
 
+T = TypeVar("T", bound=msgspec.Struct)
+Check: TypeAlias = Callable[[T], Iterable[InvalidInput]]
+
 
 def load_journey(path: str | Path) -> JourneyFile:
     """The journey in the file at `path`, UTF-8 YAML.
 
     Raises InvalidJourney with every error found; its str has one line for each.
+    """
+    return load_checked(path, JourneyFile, check_journey)
+
+
+def parse_journey(text: str, file: str = "journey.yaml") -> JourneyFile:
+    """The journey in `text`; `file` names it in errors.
+
+    Raises InvalidJourney with every error found.
+    """
+    return parse_checked(text, file, JourneyFile, check_journey)
+
+
+def load_checked(path: str | Path, struct: type[T], check: Check[T]) -> T:
+    """What a file holds, as a struct that `check` finds no error in.
+
+    Raises InvalidJourney with every error found.
     """
     file = str(path)
     try:
@@ -39,29 +58,26 @@ def load_journey(path: str | Path) -> JourneyFile:
         line = content.count(b"\n", 0, error.start) + 1
         bad = content[error.start : error.end]
         raise _alone(file, line, "file", bad, "save the file as UTF-8") from None
-    return parse_journey(text, file)
+    return parse_checked(text, file, struct, check)
 
 
-def parse_journey(text: str, file: str = "journey.yaml") -> JourneyFile:
-    """The journey in `text`; `file` names it in errors.
-
-    Raises InvalidJourney with every error found.
-    """
+def parse_checked(text: str, file: str, struct: type[T], check: Check[T]) -> T:
+    """What `text` holds, likewise."""
     try:
         located = read_yaml(text)
     except InvalidYaml as error:
         raise InvalidJourney([InvalidFile.at(file, error.line, error.error)]) from None
     errors = [InvalidFile.at(file, line, error) for line, error in located.errors]
     told = {error.field for error in errors}
-    shape = (e for e in shape_errors(located.data, JourneyFile) if e.field not in told)
+    shape = (e for e in shape_errors(located.data, struct) if e.field not in told)
     errors += _placed(file, located, shape)
     if errors:
         raise InvalidJourney(errors)
-    journey = msgspec.convert(located.data, JourneyFile)
-    errors = _placed(file, located, check_journey(journey))
+    found = msgspec.convert(located.data, struct)
+    errors = _placed(file, located, check(found))
     if errors:
         raise InvalidJourney(errors)
-    return journey
+    return found
 
 
 def journey_schema() -> dict[str, Any]:

@@ -121,6 +121,9 @@ def _measures(journey: JourneyFile) -> Iterator[tuple[str, str]]:
         minus = f" less {', '.join(reward.minus)}" if reward.minus else ""
         learned = f"the amounts of {', '.join(reward.events)}{minus} less the costs"
     yield "reward", f"{learned} within {reward.window_days:g} days"
+    own = [action.id for action in journey.actions if action.reward is not None]
+    if own:
+        yield "rewarded by their own rule", ", ".join(own)
     yield "exploration", f"{journey.exploration.epsilon:.1%} of the draw is uniform"
     yield "no action", f"worth {journey.no_action_value_eur:g} EUR"
     yield "fallback", ", ".join(journey.fallback) or "no action"

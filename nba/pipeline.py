@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
-from nba.arbitration import Arbitration, Policy, Priorities, Scorer, candidates, draw
+from nba.arbitration import Arbitration, Residual, Scorer
 from nba.catalogue import SubJourney
 from nba.context import Context, ContextSchema
 from nba.decision import (
@@ -24,65 +22,95 @@ from nba.decision import (
 )
 from nba.errors import InvalidInput, did_you_mean
 from nba.events import NO_ACTION
-from nba.governor import Governed, Governor
+from nba.exploration import Exploration
+from nba.governor import Governor
+from nba.policy import Drawing, Policy
+from nba.record import Drawn, Origin, Recorder
+from nba.scoring import Arm, Arms, Challenger, Judge, Scored, Strategy, scored
 
+FALLBACK = "fallback"  # the policy where nothing scores
 BLIND = "blind"  # the policy of decisions that were taken without the customer's context
 NOTHING_USED: Mapping[tuple[str, str], float] = {}
 
 
-class Scored(NamedTuple):
-    """One request's candidates with their worth, and what is known of the customer."""
+class Asked(NamedTuple):
+    """One request with all that its decision depends on."""
 
-    governed: Governed
-    priorities: Priorities
-    probabilities: np.ndarray
-    churn: Churn | None
-
-
-class Drawn(NamedTuple):
-    """What came out of the draw."""
-
-    at: int  # among the candidates
+    request: Request
+    context: Context
+    arm: Arm
     seed: int
-    treatment: str | None
-    treatment_propensity: float
+    decision_id: str
+
+
+class Nobody(NamedTuple):
+    """No experiment runs."""
+
+    def of(self, customer_id: str) -> Arm:
+        """No arm."""
+        return Arm()
 
 
 class Pipeline:
-    """One journey, one policy, and the scorer that was promoted last."""
+    """One journey, and the strategies by which its customers are decided."""
 
     def __init__(
-        self, schema: ContextSchema, policy: Policy, earlier: Iterable[SubJourney] = ()
+        self,
+        schema: ContextSchema,
+        drawing: Drawing | Policy,
+        earlier: Iterable[SubJourney] = (),
+        exploration: Exploration | None = None,
     ) -> None:
-        """`earlier`: definitions of sub-journeys that customers may still be on."""
-        self._scoring: tuple[Scorer | None, str] = (None, "no bundle is promoted")
+        """`earlier`: definitions of sub-journeys that customers may still be on. `exploration`:
+        what the drawing was made of, where that is not the journey's own."""
         self._schema = schema
-        self._policy = policy
         self._journey = schema.journey
+        drawing = drawing if isinstance(drawing, Drawing) else Drawing(drawing)
+        self._strategy = Strategy(
+            exploration or self._journey.exploration, drawing, why_none="no bundle is promoted"
+        )
+        self.arms: Arms = Nobody()
         self._codes = {action.id: code for code, action in enumerate(self._journey.actions)}
         self._names = [*self._codes, NO_ACTION]
         actions = self._journey.actions
         self._placements = {one for a in actions for one in (a.touchpoint, *a.also_at)}
-        self._version = self._journey.catalogue_version()
         self.words = "none"  # what reads texts on the way in, for the record
         self.governor = Governor(schema, earlier)
         self._arbitration = Arbitration(
             self._journey, schema, self.governor.variants, self.governor.names
         )
+        self._recorder = Recorder(schema, self.governor, self._arbitration)
 
-    def take(self, scorer: Scorer | None, why_none: str = "") -> None:
+    def take(
+        self,
+        scorer: Scorer | None,
+        why_none: str = "",
+        *,
+        residual: Residual | None = None,
+        challenger: Challenger | None = None,
+    ) -> None:
         """Score with this from now on; without a scorer, `why_none` goes into every answer."""
-        self._scoring = (scorer, why_none)
+        self._strategy = self._strategy._replace(
+            judge=None if scorer is None else Judge(scorer, residual),
+            why_none=why_none,
+            challenger=challenger,
+        )
+
+    @property
+    def strategy(self) -> Strategy:
+        """How everybody is decided who is in no arm of her own."""
+        return self._strategy
 
     @property
     def scorer(self) -> Scorer | None:
         """What scores now; None: decisions come from the owner's fallback."""
-        return self._scoring[0]
+        judge = self._strategy.judge
+        return None if judge is None else judge.scorer
 
     @property
     def why_no_scorer(self) -> str:
         """Why decisions come from the fallback, empty where they do not."""
-        return self._scoring[1]
+        return self._strategy.why_none
 
     def check(self, request: Request) -> None:
         """Raise InvalidInput where the request names what the journey file does not."""
@@ -119,45 +147,20 @@ class Pipeline:
 
         `used`: what was taken by (capacity, period); `governor.periods` says which count.
         """
-        scorer, why_none = self._scoring
-        churns = [None] * len(requests) if scorer is None else scorer.churn(contexts)
-        governed, population = self.governor.govern(requests, contexts, churns, used)
-        if scorer is None:
-            return [self._fall_back(g, new_id(), new_seed(), why_none) for g in governed]
-        moments = self._arbitration.moments(
-            population,
-            contexts,
-            churns,
-            calls=[one.calls for one in governed],
-            today=[one.today for one in governed],
-        )
-        codes = [[*g.codes, -1] if scorer.learns_value else g.codes for g in governed]
-        flat = scorer.touchpoint(contexts, codes)
-        ends = np.cumsum([len(chosen) for chosen in codes])
-        scored, drawn = [], []
-        for one, scores, moment, churn in zip(
-            governed, np.split(flat, ends[:-1]), moments, churns, strict=True
-        ):
-            priorities = self._arbitration.priorities(
-                one.codes, scores, moment, learned_value=scorer.learns_value
-            )
-            probabilities = self._policy.probabilities(priorities.priority)
-            scored.append(Scored(one, priorities, probabilities, churn))
-            drawn.append(self._draw(scored[-1], new_seed()))
-        reasons = self._reasons(scorer, scored, drawn)
-        return [
-            self._decision(
-                one,
-                chosen,
-                why,
-                decision_id=new_id(),
-                mode=Mode.LIVE,
-                policy=self._policy.name,
-                bundle_id=scorer.bundle_id,
-                note=self._why_no_action(one, chosen.at),
-            )
-            for one, chosen, why in zip(scored, drawn, reasons, strict=True)
+        asked = [
+            Asked(request, context, self._arm(request.customer_id), new_seed(), new_id())
+            for request, context in zip(requests, contexts, strict=True)
         ]
+        by_strategy: dict[int, list[int]] = {}
+        for n, one in enumerate(asked):
+            by_strategy.setdefault(id(one.arm.strategy), []).append(n)
+        found: dict[int, Decision] = {}
+        for chosen in by_strategy.values():
+            strategy = asked[chosen[0]].arm.strategy
+            assert strategy is not None
+            decided = self._decided(strategy, [asked[n] for n in chosen], used)
+            found |= zip(chosen, decided, strict=True)
+        return [found[n] for n in range(len(asked))]
 
     def blind(
         self, request: Request, context: Context, decision_id: str, seed: int, note: str
@@ -168,32 +171,85 @@ class Pipeline:
         no_action.
         """
         governed = self.governor.blind(request, context)
-        return self._fall_back(governed, decision_id, seed, note, policy=BLIND)
+        origin = self._origin(self._strategy, Arm(), decision_id, policy=BLIND)
+        return self._recorder.fall_back(governed, seed, origin, note)
 
     def moves(
         self, requests: Sequence[Request], contexts: Sequence[Context]
     ) -> list[tuple[Context, tuple[Move, ...]]]:
         """Of these customers, those whose sub-journeys move now, with their moves in order."""
-        scorer, _ = self._scoring
+        scorer = self.scorer
         churns: Sequence[Churn | None] = [None] * len(requests)
         if scorer is not None and self.governor.sub_journeys_read_risk:
             churns = scorer.churn(contexts)
         found = zip(contexts, self.governor.moves(requests, contexts, churns), strict=True)
         return [(context, moves) for context, moves in found if moves]
 
-    def _draw(self, scored: Scored, seed: int) -> Drawn:
-        rng = np.random.default_rng(seed)
-        index = draw(scored.probabilities, rng)
-        code = int(scored.priorities.codes[index])
-        if code < 0:
-            return Drawn(index, seed, None, 1.0)
-        left = scored.governed.slate.treatments(code)
-        nth = int(rng.integers(len(left))) if len(left) > 1 else 0
-        return Drawn(index, seed, self._treatment(code, left[nth]), 1.0 / len(left))
+    def _arm(self, customer_id: str) -> Arm:
+        arm = self.arms.of(customer_id)
+        return arm if arm.strategy is not None else arm._replace(strategy=self._strategy)
 
-    def _treatment(self, code: int, variant: int) -> str | None:
-        treatment = self.governor.variants.treatments[variant]
-        return self._journey.actions[code].treatment if treatment is None else treatment.id
+    def _decided(
+        self,
+        strategy: Strategy,
+        asked: Sequence[Asked],
+        used: Mapping[tuple[str, str], float],
+    ) -> list[Decision]:
+        """The decisions of customers who share a strategy, in order."""
+        requests, contexts = [one.request for one in asked], [one.context for one in asked]
+        judge, without = strategy.judge, [one.arm.without for one in asked]
+        churns: Sequence[Churn | None] = [None] * len(asked)
+        if judge is not None:
+            churns = judge.scorer.churn(contexts)
+        governed, population = self.governor.govern(requests, contexts, churns, used, without)
+        if judge is None:
+            return [
+                self._recorder.fall_back(
+                    one,
+                    *(each.seed, self._origin(strategy, each.arm, each.decision_id)),
+                    strategy.why_none,
+                )
+                for one, each in zip(governed, asked, strict=True)
+            ]
+        moments = self._arbitration.moments(
+            population,
+            contexts,
+            churns,
+            calls=[one.calls for one in governed],
+            today=[one.today for one in governed],
+            without=without,
+        )
+        found = scored(strategy, self._arbitration, governed, moments, churns)
+        drawn = [
+            self._recorder.draw(one, each.seed) for one, each in zip(found, asked, strict=True)
+        ]
+        reasons = self._reasons(judge.scorer, found, drawn)
+        return [
+            self._recorder.decision(
+                *(one, chosen, why, self._origin(strategy, each.arm, each.decision_id)),
+                Mode.LIVE,
+                self._why_no_action(one, chosen.at),
+            )
+            for one, chosen, why, each in zip(found, drawn, reasons, asked, strict=True)
+        ]
+
+    def _origin(
+        self, strategy: Strategy, arm: Arm, decision_id: str, policy: str | None = None
+    ) -> Origin:
+        judge, challenger = strategy.judge, strategy.challenger
+        residual = None if judge is None else judge.residual
+        scores = judge is not None and policy is None
+        return Origin(
+            decision_id=decision_id,
+            policy=policy or (strategy.name if scores else FALLBACK),
+            bundle_id=judge.scorer.bundle_id if judge is not None and scores else None,
+            exploration=strategy.exploration,
+            policy_version=residual.version if residual is not None and scores else None,
+            learned_from=residual.exposures if residual is not None and scores else 0.0,
+            challenger=challenger.judge.scorer.bundle_id if challenger and scores else None,
+            arm=arm,
+            words=self.words,
+        )
 
     def _reasons(
         self, scorer: Scorer, scored: Sequence[Scored], drawn: Sequence[Drawn]
@@ -208,85 +264,6 @@ class Pipeline:
             for n, why in zip(explained, found, strict=True):
                 reasons[n] = why
         return reasons
-
-    def _fall_back(
-        self, governed: Governed, decision_id: str, seed: int, note: str, policy: str = "fallback"
-    ) -> Decision:
-        """The owner's first fallback action that the rules allow, with propensity 1."""
-        codes = np.array([*governed.codes, -1], dtype=np.int64)
-        allowed = [self._codes[name] for name in self._journey.fallback]
-        allowed = [code for code in allowed if code in governed.codes]
-        index = governed.codes.index(allowed[0]) if allowed else len(codes) - 1
-        probabilities = np.zeros(len(codes))
-        probabilities[index] = 1.0
-        left = governed.slate.treatments(allowed[0]) if allowed else []
-        treatment = self._treatment(allowed[0], left[0]) if allowed else None
-        return self._decision(
-            Scored(governed, self._arbitration.unscored(codes), probabilities, None),
-            Drawn(index, seed, treatment, 1.0),
-            (),
-            decision_id=decision_id,
-            mode=Mode.FALLBACK,
-            policy=policy,
-            bundle_id=None,
-            note=note,
-        )
-
-    def _decision(
-        self,
-        scored: Scored,
-        drawn: Drawn,
-        reasons: tuple[Reason, ...],
-        *,
-        decision_id: str,
-        mode: Mode,
-        policy: str,
-        bundle_id: str | None,
-        note: str | None,
-    ) -> Decision:
-        governed, priorities = scored.governed, scored.priorities
-        context, request = governed.context, governed.request
-        code = int(priorities.codes[drawn.at])
-        action_id = self._names[code]
-        call = governed.calls.get(action_id)
-        takes = not request.deferred and request.baseline is None  # of capacities
-        return Decision(
-            decision_id=decision_id,
-            request=request,
-            decided_at=context.as_of,
-            mode=mode if request.baseline is None else Mode.SHADOW,
-            action_id=action_id,
-            treatment=drawn.treatment,
-            propensity=float(scored.probabilities[drawn.at]),
-            candidates=candidates(priorities, scored.probabilities, self._names),
-            refused=governed.refused,
-            reasons=reasons,
-            churn=scored.churn,
-            known_customer=context.known,
-            context=context.values.astype("<f8").tobytes(),
-            context_schema=self._schema.schema_hash,
-            context_seq=context.seq,
-            nodes=context.nodes,
-            emotion=self._schema.emotion_of(context.values),
-            valences=self._schema.table.version,
-            words=self.words,
-            bundle_id=bundle_id,
-            catalogue_version=self._version,
-            policy=policy,
-            seed=drawn.seed,
-            note=note,
-            treatment_propensity=drawn.treatment_propensity,
-            not_before=governed.not_before.get(code),
-            step="" if call is None else call.step_key,
-            moves=governed.moves,
-            uses=self.governor.uses(action_id, context.as_of) if takes and code >= 0 else (),
-            watched=self.governor.watched(governed.codes, context.as_of) if takes else (),
-            used=dict(governed.used),
-            unheard=self.governor.sub_journeys.unheard(context.ledger),
-            lifted=governed.lifted,
-            ledger=context.ledger,
-            contacts=context.contact_bytes(),
-        )
 
     def _why_no_action(self, scored: Scored, index: int) -> str | None:
         if scored.priorities.codes[index] >= 0:

@@ -77,8 +77,10 @@ class Variants:
 class Slate:
     """What is left of the variants, and what was struck out."""
 
-    def __init__(self, variants: Variants) -> None:
+    def __init__(self, variants: Variants, without: frozenset[str] = frozenset()) -> None:
+        """`without`: rules that do not hold for her, whatever their share."""
         self._variants = variants
+        self._without = without
         self._left = bytearray(b"\x01") * len(variants.code)
         self.alive: Mask = np.frombuffer(self._left, dtype=np.bool_)  # the same memory
         self.refused: list[Refused] = []
@@ -123,7 +125,8 @@ class Slate:
         customer_id: str,
     ) -> None:
         """`take_out`, but for the share of the customers for whom the rule is lifted."""
-        if not among(f"lifted:{rule}", lifted_share, customer_id):
+        left_out = rule in self._without or among(f"lifted:{rule}", lifted_share, customer_id)
+        if not left_out:
             self.take_out(positions, stage, code, rule, detail)
             return
         codes = np.unique(self._variants.code[positions]).tolist()

@@ -109,6 +109,9 @@ def decide_answer(
         shadow_of=decision.request.baseline,
         lifted=decision.lifted if explain else (),
         sub_journeys=decision.moves,
+        policy_version=decision.policy_version,
+        challenger=decision.challenger,
+        arms=decision.arms,
     )
 
 
@@ -126,6 +129,8 @@ def option(one: Candidate) -> Option:
         priority=one.priority,
         propensity=one.propensity,
         because=one.because,
+        batch_score=one.batch_score,
+        spread_eur=one.spread_eur,
     )
 
 

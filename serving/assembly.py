@@ -114,7 +114,6 @@ def assemble(
             now=now,
             chance=Chance(new_id, new_seed or seeds(settings)),
             close=close,
-            published=log.alias(catalogue.IN_FORCE),
         )
         catalogue.note_served(log, journey, now())
         house.reload()

@@ -10,7 +10,6 @@ customers once more; once it appends nothing, the conductor rests.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -18,6 +17,7 @@ import msgspec
 
 from nba.errors import StoreUnavailable, shown
 from nba.stores.log import Log
+from serving.worker import Worker
 
 logger = logging.getLogger("nba.serving")
 
@@ -141,9 +141,7 @@ class Conductor:
         self._attend = attend
         self._deliver = deliver
         self._now = now
-        self._every_s = every_s
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=NAME, daemon=True)
+        self._worker = Worker(NAME, self._pass, every_s)
 
     def start(self) -> None:
         """Begin before this returns, so that nothing that happens from now on is passed over."""
@@ -151,14 +149,11 @@ class Conductor:
             begin(self._log)
         except StoreUnavailable as error:
             logger.warning("the conductor waits: %s", error)
-        self._thread.start()
+        self._worker.start()
 
     def stop(self, timeout_s: float = 15.0) -> bool:
         """Stop behind the chunk, or the attempts to deliver, that it is at. False: it is not."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return self._worker.stop(timeout_s)
 
     def step(self) -> Pass | None:
         """One pass, None where another replica has the turn. Raises StoreUnavailable."""
@@ -171,21 +166,9 @@ class Conductor:
                 self._attend,
                 self._deliver,
                 self._now,
-                stopping=self._stopping.is_set,
+                stopping=lambda: self._worker.stopping,
             )
 
-    def _run(self) -> None:
-        said = ""
-        while not self._stopping.is_set():
-            rests = True
-            try:
-                done = self.step()
-                rests, said = done is None or done.rests, ""
-            except StoreUnavailable as error:
-                if str(error) != said:  # once for each outage
-                    said = str(error)
-                    logger.warning("the conductor waits: %s", error)
-            except Exception:
-                logger.exception("the conductor stumbled, and goes on")
-            if rests:
-                self._stopping.wait(self._every_s)
+    def _pass(self) -> bool:
+        done = self.step()
+        return done is not None and not done.rests

@@ -11,6 +11,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from nba.attribution import is_late
 from nba.decider import at_place
 from nba.decision import Decision, Refused, Request
 from nba.errors import InvalidInput, NotFound, StoreUnavailable
@@ -131,13 +132,18 @@ class Desk:
         """
         decision = await self._known(body.decision_id)
         event = feedback_event(body, decision, self.house.now())
+        named: list[Event] = []
         if decision.request.deferred and decision.action_id != NO_ACTION:
             await asyncio.to_thread(partial(self.house.activate, decision, anyway=True))
+            named = await asyncio.to_thread(self.house.log.outcomes, decision.decision_id)
         (seq,) = await self._events.submit([event])
         if seq is not None:
             self.metrics.feedback.labels(body.outcome or "reward").inc()
         return FeedbackAnswer(
-            decision_id=decision.decision_id, event_id=event.event_id, stored=seq is not None
+            decision_id=decision.decision_id,
+            event_id=event.event_id,
+            stored=seq is not None,
+            late=is_late(self.house.journey, event, decision.as_events()[-1], named),
         )
 
     async def take(self, payload: object) -> EventsAnswer:

@@ -16,11 +16,10 @@ from features.fold import Fold
 from features.nodes import Story, story
 from features.text import TextModel, load_text_model
 from features.words import read_words
-from models.bundle import Bundle, load_bundle
-from models.policy import EpsilonGreedy
-from models.registry import CHAMPION, TEXT
+from models.bundle import Bundle
+from models.drawing import drawing_of
+from models.registry import TEXT
 from models.scorer import BundleScorer
-from nba.arbitration import Scorer
 from nba.decider import Chance, Decider
 from nba.decision import Decision, Refused, Request
 from nba.errors import InvalidBundle, NbaError, NotFound, StoreUnavailable
@@ -30,6 +29,8 @@ from nba.pipeline import Pipeline
 from nba.stores.log import Log
 from nba.valences import ValenceTable
 from serving import catalogue
+from serving.judges import stored_bundle
+from serving.lineup import Seen, equip, seen_in
 
 logger = logging.getLogger("nba.serving")
 STALE_DAYS = 7  # a message that waited longer is not sent
@@ -51,18 +52,24 @@ class Engine:
 
 @dataclass(slots=True)
 class House:
-    """The parts of one replica; `champion` and `published` are what was last taken up."""
+    """The parts of one replica, with what it has taken up last."""
 
     log: Log
     engine: Engine
     now: Callable[[], datetime]
     chance: Chance
     close: Callable[[], None]
-    champion: str | None = None
-    published: str | None = None
+    seen: Seen = Seen()  # what the aliases pointed at when they were last taken up
+    bundle: Bundle | None = None  # the champion, where it can be used
+    why_none: str = ""  # why it cannot
     looked: bool = False  # whether it has taken up anything yet
     words: TextModel | None = None  # reads texts on the way in
     words_alias: str | None = None  # the text model that was last looked at
+
+    @property
+    def champion(self) -> str | None:
+        """The bundle that was promoted last, as far as this replica knows."""
+        return self.seen.champion
 
     @property
     def journey(self) -> JourneyFile:
@@ -137,36 +144,35 @@ class House:
         """
         self._reload_words()
         self.decider.pipeline.words = self.words_read_by
-        champion, published = self.log.alias(CHAMPION), self.log.alias(catalogue.IN_FORCE)
-        if self.looked and (champion, published) == (self.champion, self.published):
+        seen = seen_in(self.log)
+        if self.looked and seen == self.seen:
             return False
-        journey = self._journey(published)
+        same = self.looked and seen[:2] == self.seen[:2]
+        engine = self.engine if same else self._take_up(seen)
+        equip(self.log, engine.decider.pipeline, engine.fold.schema, self.bundle, self.why_none)
+        engine.decider.pipeline.words = self.words_read_by
+        if engine.journey is not self.journey:
+            catalogue.note_served(self.log, engine.journey, self.now())
+        self.engine, self.seen, self.looked = engine, seen, True
+        return not same
+
+    def _take_up(self, seen: Seen) -> Engine:
+        """The engine of another champion or catalogue, with its contexts; notes the bundle."""
+        journey = self._journey(seen.published)
         table = self.engine.fold.schema.table
-        bundle: Bundle | None = None
-        why = ""
+        self.bundle, self.why_none = None, ""
         try:
-            bundle = _bundle(self.log, champion)
-            table = bundle.table
+            self.bundle = stored_bundle(self.log, seen.champion)
+            engine = self._engine(journey, self.bundle.table)
+            BundleScorer(self.bundle, engine.fold.schema)
         except StoreUnavailable:
             raise
         except NbaError as error:
-            why = str(error)
-        engine = self._engine(journey, table)
-        scorer: Scorer | None = None
-        try:
-            scorer = BundleScorer(bundle, engine.fold.schema) if bundle is not None else None
-        except InvalidBundle as error:
-            why = str(error)
-            engine = self._engine(journey, self.engine.fold.schema.table)
+            self.bundle, self.why_none = None, str(error)
+            engine = self._engine(journey, table)
         if engine is not self.engine:
             engine.customers.rebuild(self.engine.customers.known())
-        engine.decider.pipeline.words = self.words_read_by
-        engine.decider.pipeline.take(scorer, why)
-        if engine.journey is not self.journey:
-            catalogue.note_served(self.log, engine.journey, self.now())
-        self.engine = engine
-        self.champion, self.published, self.looked = champion, published, True
-        return True
+        return engine
 
     @property
     def words_read_by(self) -> str:
@@ -227,18 +233,6 @@ def text_model(log: Log) -> TextModel | None:
     return model
 
 
-def _bundle(log: Log, champion: str | None) -> Bundle:
-    if champion is None:
-        raise NotFound("no bundle is promoted: run nba train, then nba promote")
-    stored = log.bundle(champion)
-    if stored is None:
-        raise NotFound(f"the champion {champion} is not in the store: promote it again")
-    bundle = load_bundle(stored.files)
-    if bundle.bundle_id != champion:
-        raise InvalidBundle(f"{champion}: its manifest was altered; promote it again")
-    return bundle
-
-
 def make_engine(journey: JourneyFile, log: Log, table: ValenceTable) -> Engine:
     """An engine on this catalogue and these valences, its kernel compiled, its contexts not yet
     read. Raises StoreUnavailable."""
@@ -246,6 +240,6 @@ def make_engine(journey: JourneyFile, log: Log, table: ValenceTable) -> Engine:
     fold = Fold(journey, table, earlier)
     fold.warm()
     customers = Customers(log, fold)
-    policy = EpsilonGreedy(journey.exploration.epsilon)
-    pipeline = Pipeline(fold.schema, policy, earlier)
+    drawing = drawing_of(journey.exploration, [action.id for action in journey.actions])
+    pipeline = Pipeline(fold.schema, drawing, earlier)
     return Engine(fold, customers, Decider(pipeline=pipeline, contexts=customers, log=log))

@@ -60,6 +60,25 @@ class Metrics:
             registry=self.registry,
             multiprocess_mode="max",
         )
+        self.health = self._latest(
+            "nba_health", "Value of each check of the loop, docs/health.md; NaN: undecided", "check"
+        )
+        self.health_red = self._latest(
+            "nba_health_red", "1 where a check is red, 0.5 where it warns", "check"
+        )
+        self.learner_behind = self._latest(
+            "nba_learner_behind_events", "Events that the learner has not read yet"
+        )
+        self.learner_lessons = self._latest(
+            "nba_learner_lessons", "Lessons in the version of the policy that is in force"
+        )
+        self.learner_age = self._latest(
+            "nba_learner_version_age_seconds", "Time since that version was put in force"
+        )
+
+    def _latest(self, name: str, what: str, *labels: str) -> Gauge:
+        """A gauge of which the worker that set it last is right."""
+        return Gauge(name, what, labels, registry=self.registry, multiprocess_mode="mostrecent")
 
     def text(self) -> bytes:
         """All metrics; of every worker, where several share a folder."""

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,6 +24,7 @@ from nba.errors import InvalidBundle
 from nba.events import NO_ACTION
 from nba.journey import JourneyFile
 from nba.measurement.estimate import Undecided
+from nba.scoring import Judge
 from nba.stores.log import Log
 from serving.catalogue import earlier_sub_journeys
 from serving.rehearsal_side import Look, Side
@@ -69,6 +71,14 @@ def rehearse_on(
 
     Raises InvalidBundle, StoreUnavailable.
     """
+    found = sides_on(log, old, new, days)
+    return found if isinstance(found, Undecided) else rehearse(log, *found, progress)
+
+
+def sides_on(
+    log: Log, old: JourneyFile, new: JourneyFile, days: float
+) -> tuple[Side, Side, tuple[datetime, datetime]] | Undecided:
+    """Both versions with the champion, and the span of the log's last `days`."""
     champion = log.alias(CHAMPION)
     stored = None if champion is None else log.bundle(champion)
     if stored is None:
@@ -81,11 +91,11 @@ def rehearse_on(
             scorer = BundleScorer(bundle, fold.schema)
         except InvalidBundle as error:
             return Undecided(reason=f"the champion does not fit the {name} version: {error}")
-        sides.append(Side(fold, scorer, log, earlier_sub_journeys(log)))
+        sides.append(Side(fold, Judge(scorer), log, earlier_sub_journeys(log)))
     span = span_of(log, days)
     if span is None:
         return Undecided(reason="no decision is logged yet")
-    return rehearse(log, sides[0], sides[1], span, progress)
+    return sides[0], sides[1], span
 
 
 def span_of(log: Log, days: float) -> tuple[datetime, datetime] | None:
@@ -105,6 +115,29 @@ def rehearse(
 ) -> Rehearsal:
     """Our own decisions of `span`, by both versions. Raises StoreUnavailable."""
     sums = _Sums()
+    for seen in looked_at(log, old, new, span, progress):
+        sums.unanswerable += seen.unanswerable
+        sums.add(seen.decisions, seen.old, seen.new)
+    return sums.rehearsal(span, old, new)
+
+
+class Looked(NamedTuple):
+    """Decisions that were made on one reading of the capacities, by both versions."""
+
+    decisions: list[Decision]
+    old: list[Look]
+    new: list[Look]
+    unanswerable: int
+
+
+def looked_at(
+    log: Log,
+    old: Side,
+    new: Side,
+    span: tuple[datetime, datetime],
+    progress: Callable[[int], None] = lambda decisions: None,
+) -> Iterator[Looked]:
+    """Our own decisions of `span` in order, block by block. Raises StoreUnavailable."""
     chosen = (
         one
         for one in _logged(log, progress)
@@ -112,10 +145,8 @@ def rehearse(
     )
     for block in _blocks(chosen, old, new):
         asked = [one for one in block if old.answers(one) and new.answers(one)]
-        sums.unanswerable += len(block) - len(asked)
-        if asked:
-            sums.add(asked, old.looks(asked), new.looks(asked))
-    return sums.rehearsal(span, old, new)
+        looks = [side.looks(asked) if asked else [] for side in (old, new)]
+        yield Looked(asked, looks[0], looks[1], len(block) - len(asked))
 
 
 def _logged(

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
-import numpy as np
 
 from features.fold import Fold
-from models.policy import EpsilonGreedy
-from nba.arbitration import Arbitration, Scorer
+from models.drawing import drawing_of
+from nba.arbitration import Arbitration
 from nba.catalogue import SubJourney
 from nba.context import Context
 from nba.decision import Decision, Use
@@ -18,9 +17,10 @@ from nba.errors import InvalidInput, NotFound
 from nba.events import NO_ACTION
 from nba.ledger import LedgerRules
 from nba.pipeline import Pipeline
+from nba.redecide import context_of
+from nba.scoring import Judge
 from nba.stores.log import Log
 from serving.catalogue import stored_journey
-from serving.replay import context_of
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,21 +34,22 @@ class Side:
     """One version, with what scores on its columns."""
 
     def __init__(
-        self, fold: Fold, scorer: Scorer, log: Log, earlier: Sequence[SubJourney] = ()
+        self, fold: Fold, judge: Judge, log: Log, earlier: Sequence[SubJourney] = ()
     ) -> None:
         self.fold = fold
         self.journey = journey = fold.schema.journey
         self.folded_again = 0
         self.taken: dict[tuple[str, str], float] = {}
         self._log = log
-        self._scorer = scorer
-        self._policy = EpsilonGreedy(journey.exploration.epsilon)
-        self._pipeline = Pipeline(self.fold.schema, self._policy, earlier)
+        self._judge = judge
+        actions = [action.id for action in journey.actions]
+        self._drawing = drawing_of(journey.exploration, actions)
+        self._pipeline = Pipeline(self.fold.schema, self._drawing, earlier)
         governor = self._pipeline.governor
         self._arbitration = Arbitration(
             journey, self.fold.schema, governor.variants, governor.names
         )
-        self._names = [*(action.id for action in journey.actions), NO_ACTION]
+        self._names = [*actions, NO_ACTION]
         self._readable: dict[str, bool] = {}
 
     def answers(self, decision: Decision) -> bool:
@@ -64,7 +65,7 @@ class Side:
         contexts = self._contexts(decisions)
         governor = self._pipeline.governor
         used = self._used(decisions)
-        churns = self._scorer.churn(contexts)
+        churns = self._judge.scorer.churn(contexts)
         governed, population = governor.govern(
             [one.request for one in decisions], contexts, churns, used
         )
@@ -75,16 +76,10 @@ class Side:
             calls=[one.calls for one in governed],
             today=[one.today for one in governed],
         )
-        learned = self._scorer.learns_value
-        codes = [[*one.codes, *([-1] if learned else [])] for one in governed]
-        ends = np.cumsum([len(some) for some in codes])
-        scores = np.split(self._scorer.touchpoint(contexts, codes), ends[:-1])
         found = []
-        for one, mine, moment in zip(governed, scores, moments, strict=True):
-            priorities = self._arbitration.priorities(
-                one.codes, mine, moment, learned_value=learned
-            )
-            chances = self._policy.probabilities(priorities.priority).tolist()
+        for one, mine, moment in zip(governed, self._judge.scores(governed), moments, strict=True):
+            priorities = self._judge.priorities(self._arbitration, one.codes, mine, moment)
+            chances = self._drawing.probabilities(self._judge.worth(priorities)).tolist()
             actions = [self._names[code] for code in priorities.codes.tolist()]
             if not one.request.deferred:
                 self._take(actions, chances, one.context.as_of)

@@ -6,20 +6,23 @@ was promoted or published since.
 
 from __future__ import annotations
 
-import msgspec
-import numpy as np
+from typing import NamedTuple
 
-from models.bundle import load_bundle
-from models.policy import EpsilonGreedy
+import msgspec
+
+from models.bundle import Bundle, load_bundle
+from models.drawing import drawing_of
 from models.registry import CHAMPION
-from models.scorer import BundleScorer
-from nba.context import Context, ContextSchema, contacts_from
+from nba.context import ContextSchema
 from nba.decision import Decision
 from nba.errors import NotFound
 from nba.pipeline import BLIND, Pipeline
+from nba.redecide import context_of
+from nba.scoring import Arm, Challenger
 from nba.stores.log import Log
 from nba.valences import FILE as VALENCES, ValenceTable, table_from
 from serving.catalogue import REMEMBERED, earlier_sub_journeys, stored_journey
+from serving.judges import judge_now, judge_then
 
 
 def replayed(log: Log, decision: Decision) -> Decision:
@@ -29,12 +32,7 @@ def replayed(log: Log, decision: Decision) -> Decision:
     log; InvalidInput, InvalidBundle, StoreUnavailable.
     """
     journey = stored_journey(log, decision.catalogue_version)
-    bundle = None
-    if decision.bundle_id is not None:
-        stored = log.bundle(decision.bundle_id)
-        if stored is None:
-            raise NotFound(f"bundle_id: {decision.bundle_id!r}: this bundle is not in the log")
-        bundle = load_bundle(stored.files)
+    bundle = None if decision.bundle_id is None else _named(log, decision.bundle_id)
     table = bundle.table if bundle is not None else _valences(log, decision.valences)
     schema = ContextSchema(journey, table)
     if schema.schema_hash != decision.context_schema:
@@ -43,12 +41,20 @@ def replayed(log: Log, decision: Decision) -> Decision:
             f"{schema.schema_hash!r} of the same catalogue and valences; replay with the version "
             "that decided"
         )
-    policy = EpsilonGreedy(journey.exploration.epsilon)
+    drawing = drawing_of(decision.exploration, [action.id for action in journey.actions])
     heard = [one for one in earlier_sub_journeys(log) if one.definition() not in decision.unheard]
-    pipeline = Pipeline(schema, policy, heard)
+    pipeline = Pipeline(schema, drawing, heard, exploration=decision.exploration)
     pipeline.words = decision.words
-    scorer = BundleScorer(bundle, schema) if bundle is not None else None
-    pipeline.take(scorer, decision.note or "")
+    if bundle is None:
+        pipeline.take(None, decision.note or "")
+    else:
+        judge = judge_then(log, bundle, decision.policy_version, schema)
+        challenger = None
+        if decision.challenger is not None:
+            rival = judge_now(_named(log, decision.challenger), None, schema)
+            challenger = Challenger(rival, decision.exploration.challenger_share)
+        pipeline.take(judge.scorer, residual=judge.residual, challenger=challenger)
+    pipeline.arms = SameArm(decision.arms, frozenset(decision.without))
     context = context_of(decision)
     if decision.policy == BLIND:
         request, note = decision.request, decision.note or ""
@@ -61,6 +67,25 @@ def replayed(log: Log, decision: Decision) -> Decision:
         used=pipeline.governor.by_period(decision.used, decision.decided_at),
     )
     return again
+
+
+class SameArm(NamedTuple):
+    """Everybody in the arms of one decision."""
+
+    labels: tuple[str, ...]
+    without: frozenset[str]
+
+    def of(self, customer_id: str) -> Arm:
+        """The arms that were logged; the strategy is the pipeline's."""
+        return Arm(self.labels, self.without)
+
+
+def _named(log: Log, bundle_id: str) -> Bundle:
+    """The bundle that a decision names. Raises NotFound, InvalidBundle."""
+    stored = log.bundle(bundle_id)
+    if stored is None:
+        raise NotFound(f"bundle_id: {bundle_id!r}: this bundle is not in the log")
+    return load_bundle(stored.files)
 
 
 def _valences(log: Log, version: str) -> ValenceTable:
@@ -79,20 +104,6 @@ def _valences(log: Log, version: str) -> ValenceTable:
             if table.version == version:
                 return table
     raise NotFound(f"valences: {version!r}: no bundle that was promoted has these")
-
-
-def context_of(decision: Decision) -> Context:
-    """The context that a decision was made on."""
-    return Context(
-        customer_id=decision.request.customer_id,
-        as_of=decision.decided_at,
-        seq=decision.context_seq,
-        known=decision.known_customer,
-        values=np.frombuffer(decision.context, dtype="<f8"),
-        contacts=contacts_from(decision.contacts),
-        nodes=decision.nodes,
-        ledger=decision.ledger,
-    )
 
 
 def differences(one: Decision, other: Decision) -> list[str]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
-from nba.arbitration import Arbitration, Moment, Policy, Priorities, Scorer
+from nba.arbitration import Arbitration, Moment, Priorities
 from nba.batch import overfull, rations
 from nba.catalogue import SubJourney
 from nba.context import Context, ContextSchema
@@ -21,8 +21,10 @@ from nba.decision import Churn, Decision, Request
 from nba.facts import Population
 from nba.governor import Governed, Governor
 from nba.journey import JourneyFile
+from nba.policy import Drawing
+from nba.redecide import context_of
 from nba.rule_parts import RulePart
-from serving.replay import context_of
+from nba.scoring import Judge, Scores
 
 
 class Effect(NamedTuple):
@@ -52,6 +54,16 @@ class _Asked(NamedTuple):
     moments: list[Moment]
 
 
+class _ByCode(NamedTuple):
+    """Scores of one customer by action code."""
+
+    at: Mapping[int, int]
+    scores: Scores
+
+    def of(self, codes: Sequence[int]) -> Scores:
+        return self.scores.at([self.at[code] for code in codes])
+
+
 class RuleEffects:
     """The rules of one journey file and one champion."""
 
@@ -59,14 +71,14 @@ class RuleEffects:
         self,
         schema: ContextSchema,
         parts: Sequence[RulePart],
-        scorer: Scorer,
-        policy: Policy,
+        judge: Judge,
+        drawing: Drawing,
         earlier: Sequence[SubJourney] = (),
     ) -> None:
         self._schema = schema
         self._parts = parts
-        self._scorer = scorer
-        self._policy = policy
+        self._judge = judge
+        self._drawing = drawing
         self._earlier = earlier
         self._rations = rations(schema.journey)
         self._whole = self._made(schema.journey)
@@ -86,7 +98,7 @@ class RuleEffects:
 
     def _asked(self, decisions: list[Decision]) -> _Asked:
         contexts = [context_of(one) for one in decisions]
-        churns = self._scorer.churn(contexts)
+        churns = self._judge.scorer.churn(contexts)
         governed, population = self._whole.governor.govern(
             [one.request for one in decisions], contexts, churns, self._used(decisions)
         )
@@ -107,25 +119,25 @@ class RuleEffects:
             [*one.codes, *(code for found in back[n].values() for code in found)]
             for n, one in enumerate(asked.governed)
         ]
-        learned = self._scorer.learns_value
-        scored = [[*dict.fromkeys(some), *([-1] if learned else [])] for some in codes]
-        flat = self._scorer.touchpoint(asked.contexts, scored)
-        ends = np.cumsum([len(some) for some in scored])
+        own = [-1] if self._judge.scorer.learns_value else []
+        scored = [[*dict.fromkeys(some), *own] for some in codes]
         scores = [
-            dict(zip(some, values.tolist(), strict=True))
-            for some, values in zip(scored, np.split(flat, ends[:-1]), strict=True)
+            _ByCode({code: n for n, code in enumerate(some)}, values)
+            for some, values in zip(
+                scored, self._judge.scores_of(asked.contexts, scored), strict=True
+            )
         ]
         others = self._other_moments(asked)
         effects: list[list[Effect]] = []
         for n, one in enumerate(asked.governed):
             with_it = self._priorities(self._whole, one.codes, scores[n], asked.moments[n])
             base = with_it.priority
-            drawn = self._policy.probabilities(base)
+            drawn = self._chances(with_it)
             mine = []
             for part, more in back[n].items():
                 every = sorted([*one.codes, *more])
                 without = self._priorities(self._whole, every, scores[n], asked.moments[n])
-                chances = self._policy.probabilities(without.priority)
+                chances = self._chances(without)
                 lost = float(chances @ without.priority - drawn @ base)
                 mine.append(Effect(part, lost, _distance(one.codes, drawn, every, chances)))
             for part, moments in others.items():
@@ -133,7 +145,7 @@ class RuleEffects:
                     continue
                 alone = self._alone(part)
                 without = self._priorities(alone, one.codes, scores[n], moments[n])
-                chances = self._policy.probabilities(without.priority)
+                chances = self._chances(without)
                 lost = float((chances - drawn) @ without.priority)
                 mine.append(Effect(part, lost, 0.5 * float(np.abs(chances - drawn).sum())))
             effects.append(mine)
@@ -174,12 +186,14 @@ class RuleEffects:
         }
 
     def _priorities(
-        self, alone: _Alone, codes: Sequence[int], scores: Mapping[int, float], moment: Moment
+        self, alone: _Alone, codes: Sequence[int], scores: _ByCode, moment: Moment
     ) -> Priorities:
-        learned = self._scorer.learns_value
-        asked = [*codes, -1] if learned else codes
-        values = np.array([scores[code] for code in asked], dtype=float)
-        return alone.arbitration.priorities(codes, values, moment, learned_value=learned)
+        own = [-1] if self._judge.scorer.learns_value else []
+        found = scores.of([*codes, *own])
+        return self._judge.priorities(alone.arbitration, codes, found, moment)
+
+    def _chances(self, priorities: Priorities) -> np.ndarray:
+        return self._drawing.probabilities(self._judge.worth(priorities))
 
     def _alone(self, part: int) -> _Alone:
         if part not in self._made_without:

@@ -13,7 +13,6 @@ from datetime import datetime
 import msgspec
 import numpy as np
 
-from nba.arbitration import Policy, Scorer
 from nba.catalogue import SubJourney
 from nba.context import ContextSchema
 from nba.decision import Candidate, Decision, Mode
@@ -24,7 +23,9 @@ from nba.measurement.rule_price import (
     lifted_difference,
     snips_difference,
 )
+from nba.policy import Drawing, worth_of
 from nba.rule_parts import RulePart, rule_parts
+from nba.scoring import Strategy
 from nba.stores.log import Log
 from serving.rule_effects import RuleEffects
 
@@ -86,10 +87,8 @@ def decisions_of(
 def report_rules(
     pages: Iterator[list[Decision]],
     schema: ContextSchema,
-    policy: Policy,
+    strategy: Strategy,
     *,
-    scorer: Scorer | None,
-    why_none: str,
     rewards: Mapping[str, float],
     earlier: Sequence[SubJourney] = (),
     since: datetime | None = None,
@@ -105,7 +104,8 @@ def report_rules(
     """
     parts = list(rule_parts(schema.journey))
     version = schema.journey.catalogue_version()
-    effects = RuleEffects(schema, parts, scorer, policy, earlier) if scorer is not None else None
+    judge, drawing, why_none = strategy.judge, strategy.drawing, strategy.why_none
+    effects = None if judge is None else RuleEffects(schema, parts, judge, drawing, earlier)
     tallies = [_Tally() for _ in parts]
     customers: set[str] = set()
     rescored: Counter[str] = Counter()
@@ -133,8 +133,9 @@ def report_rules(
         ]
         for one in live:
             reward = rewards.get(one.decision_id)
-            if reward is not None and one.candidates[0].priority is not None:
-                _weigh(one, parts, tallies, policy, reward, schema)
+            scored = one.candidates[0].priority is not None
+            if reward is not None and scored and one.challenger is None:
+                _weigh(one, parts, tallies, drawing, reward, schema)
         if effects is not None and live:
             rescored.update(one.request.customer_id for one in live)
             for one, found in effects.of(live):
@@ -147,7 +148,7 @@ def report_rules(
         customers=len(customers),
         rescored=seen.decisions,
         catalogue_version=version,
-        bundle_id=None if scorer is None else scorer.bundle_id,
+        bundle_id=None if judge is None else judge.scorer.bundle_id,
         rules=[_price(part, tally, seen) for part, tally in zip(parts, tallies, strict=True)],
     )
 
@@ -198,13 +199,16 @@ def _weigh(
     decision: Decision,
     parts: Sequence[RulePart],
     tallies: Sequence[_Tally],
-    policy: Policy,
+    drawing: Drawing,
     reward: float,
     schema: ContextSchema,
 ) -> None:
     """For each lever and weight: the probability of what was drawn, had it not been there."""
     off = schema.journey.arbitration.without
     at = [one.action_id for one in decision.candidates].index(decision.action_id)
+    codes = {action.id: code for code, action in enumerate(schema.journey.actions)}
+    named = [codes.get(one.action_id, -1) for one in decision.candidates]
+    worth = worth_of(decision.candidates, named, decision.learned_from)
     customer = decision.request.customer_id
     for part, tally in zip(parts, tallies, strict=True):
         if part.factor is None:
@@ -215,19 +219,32 @@ def _weigh(
         if bound and part.factor == 0.0:
             target = np.nan  # what it was worth without cannot be read from 0
         elif bound:
-            priorities = [_without(one, part) for one in decision.candidates]
-            target = float(policy.probabilities(np.array(priorities))[at])
+            factors = np.array([_factor(one, part) for one in decision.candidates])
+            priorities = np.array([_without(one, part) for one in decision.candidates])
+            changed = worth._replace(
+                mean_eur=priorities,
+                spread_eur=worth.spread_eur / factors,
+                gain_eur=worth.gain_eur / factors,
+            )
+            target = float(drawing.probabilities(changed)[at])
         tally.weighed.append((target, decision.propensity, reward, customer))
+
+
+def _factor(candidate: Candidate, part: RulePart) -> float:
+    """By what this part has multiplied the candidate's worth."""
+    assert part.factor is not None  # as its caller has seen
+    bound = part.id in candidate.because and candidate.action_id != NO_ACTION
+    return part.factor if bound else 1.0
 
 
 def _without(candidate: Candidate, part: RulePart) -> float:
     """The logged priority with this factor taken out."""
-    priority = candidate.priority
-    assert priority is not None and part.factor is not None  # as its caller has seen
-    if part.id not in candidate.because or candidate.action_id == NO_ACTION:
+    priority, factor = candidate.priority, _factor(candidate, part)
+    assert priority is not None
+    if factor == 1.0:
         return priority
     paid = candidate.cost_eur + candidate.annoyance_eur
-    return (priority + paid) / part.factor - paid
+    return (priority + paid) / factor - paid
 
 
 def _price(part: RulePart, tally: _Tally, seen: _Seen) -> RulePrice:

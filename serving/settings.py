@@ -13,6 +13,7 @@ from msgspec import Meta
 from nba.errors import InvalidInput, did_you_mean
 
 PREFIX = "NBA_"
+ESTIMATOR = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
 NOT_SETTINGS = {"NBA_DATA"}  # where tests look for public data sets
 SECRETS = {"database_url", "mlflow_url", "webhook_url", "webhook_secret"}  # or may hold one
 NOT_SHOWN = "(not shown)"
@@ -29,6 +30,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=1, le=65535)] = 3000
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
     reload_s: Annotated[float, Meta(gt=0, le=3600)] = 2.0  # how often a new champion is looked for
+    learn_s: Annotated[float, Meta(gt=0, le=86_400)] = 5.0  # how often outcomes are learned from
+    policy_versions: Annotated[int, Meta(ge=1)] = 500  # of what was learned, that are kept
+    retrain_days: Annotated[float, Meta(gt=0)] = 7.0  # after so long nba retrain is due
+    retrain_cool_down_days: Annotated[float, Meta(gt=0)] = 3.0  # and after drift, no sooner
+    # of scikit-learn's API, package.module:name, in place of the models of nba train
+    churn_estimator: Annotated[str, Meta(pattern=ESTIMATOR)] | None = None
+    touchpoint_estimator: Annotated[str, Meta(pattern=ESTIMATOR)] | None = None
     body_bytes: Annotated[int, Meta(ge=1024)] = 524_288  # the largest body that is read
     batch_events: Annotated[int, Meta(ge=1)] = 2_500  # the most events in one call
     seed: Annotated[int, Meta(ge=0)] | None = None  # makes the draws repeatable; none: entropy

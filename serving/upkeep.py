@@ -1,4 +1,5 @@
-"""Upkeep: what a replica does beside its requests: take up what was promoted, conduct, deliver."""
+"""Upkeep: what a replica does beside its requests: take up what was promoted, conduct, deliver,
+learn, watch over a rollout."""
 
 from __future__ import annotations
 
@@ -9,30 +10,51 @@ from datetime import datetime
 
 import numpy as np
 
+from models.scorer import BundleScorer
+from nba.attribution import Attribution
 from nba.errors import StoreUnavailable
 from serving.conductor import Conductor
 from serving.delivery import Courier
+from serving.guarding import Watch
 from serving.house import House
+from serving.learner import Learned, Learner, Subject
 from serving.settings import Settings
 from serving.webhook import webhook_of
+from serving.worker import Worker
 
 logger = logging.getLogger("nba.serving")
 
+GUARD_S = 60.0  # between two looks at the guardrails of a rollout
+
 
 class Upkeep:
-    """Runs from `open` to `close`; `changed` is told after every look at the aliases."""
+    """Runs from `open` to `close`; `changed` is told after every look at the aliases, and
+    `learned` after every pass of the learner."""
 
-    def __init__(self, house: House, settings: Settings, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        house: House,
+        settings: Settings,
+        changed: Callable[[], None],
+        learned: Callable[[Learned], None] = lambda done: None,
+    ) -> None:
         """Raises InvalidInput for a webhook without a secret."""
         self._house = house
         self._reload_s = settings.reload_s
         self._changed = changed
+        self._learned = learned
         self._watch: asyncio.Task[None] | None = None
         self._conductor = Conductor(house.log, house.attend, _courier(house, settings), house.now)
+        self._learner = learner_of(house, settings)
+        self._lessons = Worker("learner", self._learn, settings.learn_s)
+        watch = Watch(house.log, engine=lambda: house.engine, now=house.now)
+        self._guard = Worker("guard", watch.step, GUARD_S)
 
     async def open(self) -> None:
         """Start it."""
         await asyncio.to_thread(self._conductor.start)
+        self._lessons.start()
+        self._guard.start()
         self._watch = asyncio.create_task(self._look())
 
     async def close(self) -> None:
@@ -41,6 +63,14 @@ class Upkeep:
             return
         self._watch.cancel()
         await asyncio.to_thread(self._conductor.stop)
+        await asyncio.to_thread(self._lessons.stop)
+        await asyncio.to_thread(self._guard.stop)
+
+    def _learn(self) -> bool:
+        done = self._learner.step(lambda: self._lessons.stopping)
+        if done is not None:
+            self._learned(done)
+        return done is not None and done.behind > 0
 
     async def _look(self) -> None:
         house = self._house
@@ -53,6 +83,23 @@ class Upkeep:
             except StoreUnavailable as error:
                 logger.warning("cannot look for what was promoted: %s", error)
             self._changed()
+
+
+def learner_of(house: House, settings: Settings) -> Learner:
+    """The learner of what this house serves."""
+
+    def subject() -> Subject | None:
+        bundle, fold = house.bundle, house.fold
+        if bundle is None:
+            return None
+        rule = Attribution(fold.schema.journey, fold.encoder.kind)
+        return Subject(bundle, BundleScorer(bundle, fold.schema), fold.schema, rule)
+
+    return Learner(
+        *(house.log, subject, house.now),
+        kept=settings.policy_versions,
+        save_every_s=settings.learn_s,
+    )
 
 
 def _courier(house: House, settings: Settings) -> Callable[[datetime], int]:

@@ -81,6 +81,7 @@ class FeedbackAnswer(msgspec.Struct, frozen=True, kw_only=True):
     decision_id: str
     event_id: str
     stored: bool
+    late: bool = False  # after the decision's window: nothing is learned from it
 
 
 class IncomingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -142,6 +143,8 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     priority: float | None
     propensity: float
     because: tuple[str, ...]
+    batch_score: float | None = None  # the model's own, where more was learned since
+    spread_eur: float = 0.0  # how unsure the priority is, a standard deviation
 
 
 class Filtered(msgspec.Struct, frozen=True):
@@ -222,6 +225,9 @@ class DecideAnswer(msgspec.Struct, frozen=True, kw_only=True):
     shadow_of: str | None = None  # what the other system did
     lifted: tuple[Lifted, ...] = ()  # rules that were lifted for her, to be priced
     sub_journeys: tuple[Move, ...] = ()  # where she moved with this decision
+    policy_version: str | None = None  # what was learned on top of the model
+    challenger: str | None = None  # the bundle that had a share of the draw
+    arms: tuple[str, ...] = ()  # of experiments, as experiment.arm
 
 
 class PlacementsAnswer(msgspec.Struct, frozen=True, kw_only=True):

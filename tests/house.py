@@ -14,8 +14,8 @@ import numpy as np
 
 from features.customers import Customers
 from features.fold import Fold
-from models.policy import EpsilonGreedy
-from nba.arbitration import NO_ACTION_CODE, Policy, Scorer
+from models.drawing import drawing_of
+from nba.arbitration import NO_ACTION_CODE, Scorer
 from nba.context import Context
 from nba.decider import Chance, Decider
 from nba.decision import Churn, Decision, Reason, Request
@@ -23,6 +23,7 @@ from nba.events import Event
 from nba.journey import JourneyFile
 from nba.journey_file import load_journey
 from nba.pipeline import Pipeline
+from nba.policy import Policy
 from nba.stores.log import Log
 from nba.stores.memory import MemoryLog
 
@@ -117,8 +118,9 @@ class SmallHouse:
     def __post_init__(self) -> None:
         self.fold = FOLD if self.journey is JOURNEY else Fold(self.journey)
         self.contexts = Remembered(Customers(self.log, self.fold, kept=self.kept))
-        policy = self.policy or EpsilonGreedy(self.journey.exploration.epsilon)
-        pipeline = Pipeline(self.fold.schema, policy)
+        actions = [action.id for action in self.journey.actions]
+        drawing = self.policy or drawing_of(self.journey.exploration, actions)
+        pipeline = Pipeline(self.fold.schema, drawing)
         self.decider = Decider(pipeline=pipeline, contexts=self.contexts, log=self.log)
         if self.scorer is not None:
             self.decider.pipeline.take(self.scorer)

@@ -30,7 +30,7 @@ FLOORS: dict[str, set[str]] = {
 RULE_ROOMS = re.compile(
     r"nba\.(rule\w*|engagement|contact_policy|consent|quiet|arbitration|journey\w*|catalogue\w*"
     r"|located_yaml|context|facts|slate|governor|course|sub_journeys|ledger\w*|assignment"
-    r"|pipeline|decision|events|errors|measurement\.\w+)"
+    r"|pipeline|decision|events|errors|experiment\w*|measurement\.\w+)"
 )
 # a heavy package, and the modules (or packages) that may import it
 HEAVY: dict[str, set[str]] = {
@@ -46,6 +46,9 @@ HEAVY: dict[str, set[str]] = {
     "numba": {"features.plan"},
     "lightgbm": {"models.trees", "serving.service"},
     "matplotlib": {"training"},
+    "onnxruntime": {"models.onnx_model"},
+    "skl2onnx": {"training.onnx_export"},
+    "optuna": {"training.search"},
     "sklearn": {"training", "models"},
     "scipy": {"training", "models", "nba.measurement"},
     "httpx": {"serving"},

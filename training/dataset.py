@@ -12,15 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.frame import EVERYTHING, Moments, replay
+from features.frame import Moments, replay
 from models.touchpoint import action_rows, touchpoint_columns, touchpoint_rows
 from nba.context import DAY_S
 from nba.decision import Candidate
 from nba.events import NO_ACTION, Event, micros
 from nba.journey import ChurnRule, RewardRule
 from training.history import History, number
-from training.rewards import rewards
-from training.standing import settled
+from training.rewards import Risk, attribution_of, decision_moments, settled
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,9 +110,9 @@ class Decided:
 
     `set`: rows of (context, offered, action) with the label of the drawn action.
     `actions`: (n,) action ids. `propensity`: (n,) NaN where it was not logged.
-    `reward_eur`: (n,) what the decision was worth, less its cost. `candidates`: the action ids
-    that could have been drawn, empty where they were not logged. `moments`: where each context
-    was looked at, for scoring other actions there.
+    `reward_eur`: (n,) what the decision was worth by itself, less its cost. `candidates`: the
+    action ids that could have been drawn, empty where they were not logged. `moments`: where each
+    context was looked at, for scoring other actions there.
     """
 
     set: TrainingSet
@@ -133,49 +132,37 @@ class Decided:
         return self.set.part(self.actions != NO_ACTION)
 
 
-def decided_set(history: History, rule: RewardRule) -> Decided:
-    """The decisions that count and whose reward window is over, imported ones and our own: those
-    of `training.standing.settled`. The context is that of the decision, whenever it was activated.
+def decided_set(history: History, rule: RewardRule, risk: Risk | None = None) -> Decided:
+    """The decisions that count and whose reward is complete, imported ones and our own: those of
+    `training.rewards.settled`. The context is that of the decision, whenever it was activated.
+
+    `risk`: the churn model, which a reward with the value of staying needs.
     """
-    counted = [
-        one
-        for one in settled(history, rule)
-        if isinstance(one.event.properties.get("action_id"), str)
-    ]
-    counted.sort(key=lambda one: (one.event.occurred_at, one.event.seq))
-    decisions = [one.event for one in counted]
+    attribution = attribution_of(history, rule)
+    counted = settled(history, attribution, risk)
+    credits = [one.credit for one in counted]
+    decisions = [credit.decision for credit in credits]
     journey = history.fold.schema.journey
-    trained = trained_actions(history)
     features = action_features(history)
-    codes = {action.id: code for code, action in enumerate(journey.actions)}
     actions = np.array([event.properties["action_id"] for event in decisions], dtype=object)
-    positions = np.array([codes.get(action, -1) for action in actions], dtype=np.int64)
-    moments = Moments(
-        customers=np.array([event.customer_id for event in decisions], dtype=object),
-        as_of=np.array([_looked_at(event) for event in decisions]),
-        seen_seq=np.array([_seen_seq(event) for event in decisions], dtype=np.int64),
-        seen_received=np.array([_seen_received(event) for event in decisions]),
-        actions=positions,
-    )
+    spans_s = [credit.closes_s - credit.since_s for credit in credits] if rule.carry else []
+    moments = decision_moments(history, decisions)
     values, offered = replay(history.fold, history.rows, moments)
-    own = action_rows(journey, trained, features)[positions]
+    positions = moments.actions
+    own = action_rows(journey, trained_actions(history), features)[positions]
     own[(positions < 0) & (actions != NO_ACTION)] = np.nan  # left the journey file
-    rows = touchpoint_rows(values, offered, own)
-    labels = rewards(history, counted, rule)
-    worth = np.array([*(a.value_eur for a in journey.actions), 0.0])[positions]
-    cost = np.array([*(a.cost_eur for a in journey.actions), 0.0])[positions]
     return Decided(
         set=TrainingSet(
             columns=tuple(touchpoint_columns(history.fold.schema.columns, features)),
-            rows=rows,
-            labels=labels,
-            at_s=np.array([one.since_s for one in counted]),
-            horizon_s=rule.window_days * DAY_S,
+            rows=touchpoint_rows(values, offered, own),
+            labels=np.array([credit.reward for credit in credits]),
+            at_s=np.array([credit.since_s for credit in credits]),
+            horizon_s=max([attribution.horizon_s, *spans_s]),
             customers=moments.customers,
         ),
         actions=actions,
         propensity=np.array([number(event, "propensity") for event in decisions]),
-        reward_eur=labels * (worth if rule.target == "response" else 1.0) - cost,
+        reward_eur=np.array([one.reported_eur for one in counted]),
         candidates=[_candidates(event, history) for event in decisions],
         factors=[_factors(event, history) for event in decisions],
         moments=moments,
@@ -192,25 +179,6 @@ def action_features(history: History) -> tuple[str, ...]:
     """The names of the declared action features, which every action shares."""
     actions = history.fold.schema.journey.actions
     return tuple(actions[0].features) if actions else ()
-
-
-def _seen_seq(event: Event) -> int:
-    """Our own decision logged the position that it saw; an imported one did not."""
-    seen = event.properties.get("context_seq")
-    return int(seen) if isinstance(seen, int) else EVERYTHING
-
-
-def _seen_received(event: Event) -> float:
-    if isinstance(event.properties.get("context_seq"), int):
-        return float(np.inf)
-    return micros(event.occurred_at) / 1e6
-
-
-def _looked_at(event: Event) -> float:
-    """An imported decision is looked at one microsecond before it was taken: its own event must
-    not be among what it knew. Our own knew the log up to `context_seq`, which excludes it."""
-    at = micros(event.occurred_at)
-    return (at if isinstance(event.properties.get("context_seq"), int) else at - 1) / 1e6
 
 
 def _factors(event: Event, history: History) -> dict[str, Candidate]:

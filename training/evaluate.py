@@ -1,28 +1,61 @@
-"""Evaluate: how good is a bundle on the latest part of the log."""
+"""Evaluate: how good is a bundle on the latest part of the log.
+
+Its models by their metrics; its decisions by what they would have been worth, off-policy, beside
+what was decided and what the champion would have decided on the same moments.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from features.fold import Fold
-from features.frame import Moments, replay
-from models.bundle import Bundle
-from models.policy import EpsilonGreedy
-from models.touchpoint import action_rows, touchpoint_rows
-from nba.decision import Candidate
+from models.bundle import Bundle, load_bundle
+from models.registry import CHAMPION
 from nba.errors import InvalidBundle
 from nba.events import NO_ACTION
-from nba.journey import JourneyFile
+from nba.measurement.cross_fit import CrossFitted
 from nba.measurement.estimate import Estimate, Undecided
-from nba.measurement.off_policy import snips, weigh
+from nba.measurement.logged import Floats, Logged, Overlap, logged, overlap, too_young
+from nba.measurement.off_policy import Gain, Valuation, as_drawn, gain, values
 from nba.stores.log import Log
-from training.dataset import Decided, churn_set, decided_set
+from training.dataset import Decided, TrainingSet, churn_set, decided_set
 from training.fit import classification, regression
-from training.history import History, read_history
+from training.history import History, number, read_history
+from training.rewards import attribution_of
 from training.split import check_split, split_by_time
+from training.targets import Candidates, candidates_of, reward_model, target_of
+
+NOTHING_LOGGED = Undecided(reason="no decision of the test period logged propensity and candidates")
+
+
+class Held(NamedTuple):
+    """A model on held-out time: (n,) predictions beside what came."""
+
+    predicted: Floats
+    test: TrainingSet
+    is_probability: bool
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """As `training.fit` has them."""
+        if self.is_probability:
+            return classification(self.predicted, self.test.labels)
+        return regression(self.predicted, self.test)
+
+
+class Compared(NamedTuple):
+    """The bundle and the champion on the same n decisions."""
+
+    chosen: NDArray[np.int64]  # (n,) positions among the decided
+    evidence: Logged
+    champion: Logged | None  # None: it is compared with what was decided
+    acts: Floats  # (n,) how probably the bundle does something at all
+    champion_acts: Floats  # the same of what it is compared with
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,20 +66,54 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     touchpoint: dict[str, float] | Undecided
     value_logged: Estimate | Undecided  # what the logged decisions were worth
     value_uniform: Estimate | Undecided  # any candidate with equal probability
-    value_bundle: Estimate | Undecided  # this bundle under the journey's policy
+    value_bundle: Estimate | Undecided  # this bundle under the journey's policy, by DR
+    methods: dict[str, Valuation | Undecided]  # the bundle's value by each method
+    overlap: Overlap | Undecided  # how far the log answers for the bundle
+    against: str  # the champion's bundle id, or `logged`: what the gain is over
+    gain: Gain | Undecided  # what gates read
+
+
+class Judged(NamedTuple):
+    """The figures with what they rest on."""
+
+    evaluation: Evaluation
+    decided: Decided
+    compared: Compared | Undecided
+    held: dict[str, Held | Undecided]  # by model
 
 
 def evaluate_on(
     fold: Fold, log: Log, bundle: Bundle, progress: Callable[[str], None] = lambda step: None
 ) -> Evaluation:
-    """`evaluate` on the whole log. Raises InvalidBundle, StoreUnavailable."""
+    """`evaluate` on the whole log, against its champion. Raises InvalidBundle, StoreUnavailable."""
     progress("reading the log")
     history = read_history(fold, log)
     progress("replaying it")
-    return evaluate(history, bundle)
+    champion = champion_beside(log, bundle, fold.schema.schema_hash)
+    return evaluate(history, bundle, champion=champion)
 
 
-def evaluate(history: History, bundle: Bundle) -> Evaluation:
+def champion_beside(log: Log, bundle: Bundle, schema_hash: str) -> Bundle | None:
+    """The champion, where it is another bundle and reads the same columns."""
+    champion = log.alias(CHAMPION)
+    stored = None if champion in (None, bundle.bundle_id) else log.bundle(str(champion))
+    if stored is None:
+        return None
+    found = load_bundle(stored.files)
+    fits = found.manifest.schema_hash == schema_hash and found.touchpoint is not None
+    return found if fits else None
+
+
+def evaluate(
+    history: History, bundle: Bundle, *, champion: Bundle | None = None, seed: int = 1
+) -> Evaluation:
+    """The figures of `judged`. Raises InvalidBundle."""
+    return judged(history, bundle, champion=champion, seed=seed).evaluation
+
+
+def judged(
+    history: History, bundle: Bundle, *, champion: Bundle | None = None, seed: int = 1
+) -> Judged:
     """Judge the bundle on the last fifth of the log's time.
 
     Raises InvalidBundle where it was trained on other columns than the journey file gives.
@@ -57,24 +124,140 @@ def evaluate(history: History, bundle: Bundle) -> Evaluation:
             f"{bundle.bundle_id}: trained on {bundle.manifest.schema_hash}, the journey file gives "
             f"{schema.schema_hash}; train again"
         )
-    decided = decided_set(history, schema.journey.reward)
-    test = split_by_time(decided.set).test
-    listed = np.array([bool(names) for names in decided.candidates], dtype=bool)
-    known = test & np.isfinite(decided.propensity) & listed
-    drawn = np.flatnonzero(known)
-    rewards, propensity = decided.reward_eur[drawn], decided.propensity[drawn]
-    uniform = np.array([1 / len(decided.candidates[n]) for n in drawn])
-    return Evaluation(
+    risk = None if bundle.churn is None else bundle.churn.predict
+    decided = decided_set(history, schema.journey.reward, risk)
+    found = _Decisions(history, decided, _testable(decided), _immature(history), seed)
+    compared = found.compared(bundle, champion)
+    methods = {}
+    if not isinstance(compared, Undecided):
+        methods = values(compared.evidence, seed=seed)
+    held = {"churn": _churn(history, bundle), "touchpoint": _touchpoint(decided, bundle)}
+    evaluation = Evaluation(
         bundle_id=bundle.bundle_id,
-        churn=_churn(history, bundle),
-        touchpoint=_touchpoint(decided, bundle),
-        value_logged=snips(weigh(propensity, propensity, rewards)),
-        value_uniform=snips(weigh(uniform, propensity, rewards)),
-        value_bundle=_value(history, bundle, decided, drawn),
+        churn=_metrics(held["churn"]),
+        touchpoint=_metrics(held["touchpoint"]),
+        value_logged=_estimate(found.as_drawn()),
+        value_uniform=_estimate(found.uniform()),
+        value_bundle=compared if isinstance(compared, Undecided) else _estimate(methods["dr"]),
+        methods=methods,
+        overlap=compared if isinstance(compared, Undecided) else overlap(compared.evidence),
+        against="logged" if champion is None else champion.bundle_id,
+        gain=compared
+        if isinstance(compared, Undecided)
+        else gain(compared.evidence, compared.champion, seed=seed),
+    )
+    return Judged(evaluation, decided, compared, held)
+
+
+def _metrics(held: Held | Undecided) -> dict[str, float] | Undecided:
+    return held if isinstance(held, Undecided) else held.metrics
+
+
+def _estimate(found: Valuation | Undecided) -> Estimate | Undecided:
+    return found if isinstance(found, Undecided) else found.estimate
+
+
+def _testable(decided: Decided) -> NDArray[np.int64]:
+    """The decisions of the test period that logged propensity and candidates."""
+    listed = np.array([bool(names) for names in decided.candidates], dtype=bool)
+    test = split_by_time(decided.set).test
+    return np.flatnonzero(test & np.isfinite(decided.propensity) & listed)
+
+
+def _immature(history: History) -> int:
+    """Decisions of the whole log that count and whose reward is not complete."""
+    attribution = attribution_of(history, history.fold.schema.journey.reward)
+    return sum(
+        credit.counted and not credit.closed and np.isfinite(number(credit.decision, "propensity"))
+        for credit in attribution.credits(history.events, history.end_s)
     )
 
 
-def _churn(history: History, bundle: Bundle) -> dict[str, float] | Undecided:
+class _Decisions:
+    """The decisions that a bundle is judged on, with what is needed for each bundle again."""
+
+    def __init__(
+        self,
+        history: History,
+        decided: Decided,
+        chosen: NDArray[np.int64],
+        immature: int,
+        seed: int,
+    ) -> None:
+        self._history, self._decided, self._seed = history, decided, seed
+        self._chosen = chosen
+        self._young = too_young(immature, int(np.isfinite(decided.propensity).sum()))
+        self._candidates: Candidates = candidates_of(decided, chosen, history.fold.schema.journey)
+        self._model: CrossFitted | None = None
+        if len(chosen):
+            self._model = reward_model(history, decided, self._candidates, seed)
+
+    def as_drawn(self) -> Valuation | Undecided:
+        """The logged decisions."""
+        refused = self._refused()
+        return refused or as_drawn(self._evidence(self._uniform()), seed=self._seed)
+
+    def uniform(self) -> Valuation | Undecided:
+        """Any candidate with equal probability."""
+        refused = self._refused()
+        return refused or values(self._evidence(self._uniform()), seed=self._seed)["snips"]
+
+    def compared(self, bundle: Bundle, champion: Bundle | None) -> Compared | Undecided:
+        """The bundle and the champion; without one, what was decided."""
+        if bundle.touchpoint is None:
+            return Undecided(reason=bundle.manifest.missing.get("touchpoint", "not in the bundle"))
+        refused = self._refused()
+        if refused is not None:
+            return refused
+        target, theirs = self._target(bundle), None
+        acted = self._decided.actions[self._chosen] != NO_ACTION
+        champion_acts = acted.astype(float)
+        if champion is not None:
+            other = self._target(champion)
+            theirs, champion_acts = self._evidence(other), self._acts(other)
+        return Compared(
+            self._chosen, self._evidence(target), theirs, self._acts(target), champion_acts
+        )
+
+    def _refused(self) -> Undecided | None:
+        return NOTHING_LOGGED if len(self._chosen) == 0 else self._young
+
+    def _target(self, bundle: Bundle) -> Floats:
+        return target_of(self._history, bundle, self._decided, self._candidates)
+
+    def _acts(self, target: Floats) -> Floats:
+        flat = self._candidates
+        acting = np.array([name != NO_ACTION for name in flat.names])
+        sums = np.bincount(flat.of, weights=target * acting, minlength=len(self._chosen))
+        return sums.astype(np.float64)
+
+    def _uniform(self) -> Floats:
+        sizes = np.bincount(self._candidates.of)
+        return 1.0 / sizes[self._candidates.of]
+
+    def _evidence(self, target: Floats) -> Logged:
+        """The chosen decisions with (k,) probabilities of their candidates."""
+        decided, chosen, flat = self._decided, self._chosen, self._candidates
+        drawn = [decided.actions[n] for n in chosen[flat.of]]
+        same = np.array([one == other for one, other in zip(flat.names, drawn, strict=True)])
+        possible = np.array([one is None or one.propensity > 0 for one in flat.logged])
+        n = len(chosen)
+        model = self._model
+        return logged(
+            np.bincount(flat.of, weights=target * same, minlength=n),
+            decided.propensity[chosen],
+            decided.reward_eur[chosen],
+            decided.set.customers[chosen].astype(str),
+            positive=decided.set.labels[chosen] != 0,
+            supported=np.bincount(flat.of, weights=target * possible, minlength=n),
+            q_logged=None if model is None else model.logged[chosen],
+            q_target=None
+            if model is None
+            else np.bincount(flat.of, weights=target * model.offered, minlength=n),
+        )
+
+
+def _churn(history: History, bundle: Bundle) -> Held | Undecided:
     if bundle.churn is None:
         return Undecided(reason=bundle.manifest.missing.get("churn", "not in the bundle"))
     data = churn_set(history, history.fold.schema.journey.churn)
@@ -83,10 +266,10 @@ def _churn(history: History, bundle: Bundle) -> dict[str, float] | Undecided:
     if refused is not None:
         return refused
     test = data.part(split.test)
-    return classification(bundle.churn.predict(test.rows), test.labels)
+    return Held(bundle.churn.predict(test.rows), test, True)
 
 
-def _touchpoint(decided: Decided, bundle: Bundle) -> dict[str, float] | Undecided:
+def _touchpoint(decided: Decided, bundle: Bundle) -> Held | Undecided:
     if bundle.touchpoint is None:
         return Undecided(reason=bundle.manifest.missing.get("touchpoint", "not in the bundle"))
     data = decided.lessons()
@@ -96,78 +279,4 @@ def _touchpoint(decided: Decided, bundle: Bundle) -> dict[str, float] | Undecide
     if refused is not None:
         return refused
     test = data.part(split.test)
-    predicted = bundle.touchpoint.predict(test.rows)
-    return classification(predicted, test.labels) if classes else regression(predicted, test)
-
-
-def _value(
-    history: History, bundle: Bundle, decided: Decided, drawn: np.ndarray
-) -> Estimate | Undecided:
-    """Off-policy: the bundle's probability of each drawn action among its logged candidates."""
-    if bundle.touchpoint is None:
-        return Undecided(reason=bundle.manifest.missing.get("touchpoint", "not in the bundle"))
-    if len(drawn) == 0:
-        return Undecided(reason="no decision of the test period logged propensity and candidates")
-    candidates = [decided.candidates[n] for n in drawn]
-    scores = candidate_scores(history, bundle, decided.moments, drawn, candidates)
-    journey = history.fold.schema.journey
-    policy = EpsilonGreedy(journey.exploration.epsilon)
-    learned = not bundle.touchpoint.is_probability
-    codes = {action.id: code for code, action in enumerate(journey.actions)}
-    target = np.zeros(len(drawn))
-    start = 0
-    for row, (n, names) in enumerate(zip(drawn, candidates, strict=True)):
-        mine = scores[start : start + len(names)]
-        start += len(names)
-        # a candidate that is no longer in the journey file is no longer offered
-        offered = [at for at, name in enumerate(names) if name in codes or name == NO_ACTION]
-        priorities = [
-            priority(journey, decided.factors[n].get(names[at]), names[at], mine[at], learned)
-            for at in offered
-        ]
-        probabilities = policy.probabilities(np.array(priorities))
-        order = [names[at] for at in offered]
-        if decided.actions[n] in order:
-            target[row] = probabilities[order.index(decided.actions[n])]
-    return snips(weigh(target, decided.propensity[drawn], decided.reward_eur[drawn]))
-
-
-def priority(
-    journey: JourneyFile, logged: Candidate | None, name: str, score: float, learned: bool
-) -> float:
-    """What a candidate is worth under another score: with the factors that were logged for it,
-    or, of an imported decision, with those that the journey file declares."""
-    action = next((action for action in journey.actions if action.id == name), None)
-    if action is None:  # no_action
-        return journey.no_action_value_eur + (score if learned else 0.0)
-    if logged is None:
-        worth = score * (1.0 if learned else action.value_eur)
-        return worth - action.cost_eur
-    value = 1.0 if learned else logged.value_eur + logged.retention_eur
-    weight = logged.context_weight * logged.lever
-    return score * value * weight - logged.cost_eur - logged.annoyance_eur
-
-
-def candidate_scores(
-    history: History,
-    bundle: Bundle,
-    moments: Moments,
-    chosen: np.ndarray,
-    candidates: Sequence[Sequence[str]],
-) -> np.ndarray:
-    """The touchpoint model's score of every candidate of every chosen moment, flat."""
-    assert bundle.touchpoint is not None
-    journey = history.fold.schema.journey
-    codes = {action.id: code for code, action in enumerate(journey.actions)}
-    repeats = np.repeat(chosen, [len(names) for names in candidates])
-    positions = np.array([codes.get(name, -1) for names in candidates for name in names])
-    asked = Moments(
-        customers=moments.customers[repeats],
-        as_of=moments.as_of[repeats],
-        seen_seq=moments.seen_seq[repeats],
-        seen_received=moments.seen_received[repeats],
-        actions=positions,
-    )
-    values, offered = replay(history.fold, history.rows, asked)
-    actions = action_rows(journey, bundle.manifest.actions, bundle.manifest.action_features)
-    return bundle.touchpoint.predict(touchpoint_rows(values, offered, actions[positions]))
+    return Held(bundle.touchpoint.predict(test.rows), test, classes)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from features.frame import Moments
 from models.bundle import FORMAT, Bundle, Manifest, Part, part, valences_hash
 from models.calibration import expected_calibration_error
+from models.predictor import Predictor
 from models.touchpoint import ACTION
-from models.trees import Trees, fit_trees
+from models.warm import Warm
+from nba.errors import InvalidInput, did_you_mean
+from nba.events import NO_ACTION
 from nba.measurement.estimate import Undecided
 from training.dataset import (
     Decided,
@@ -22,17 +25,34 @@ from training.dataset import (
     trained_actions,
 )
 from training.history import History
+from training.leakage import Leakage, find_leaks
+from training.options import MODELS, Options
+from training.recipe import Recipe
+from training.search import Search, search
+from training.slices import Slice, slices
 from training.split import Split, check_split, split_by_time
+from training.uplift import Uplift, uplift_of
+from training.warm import warm_start
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
     """One model with the rows that it was judged on."""
 
-    trees: Trees
+    model: Predictor
     metrics: dict[str, float]
     test: TrainingSet
     predicted: np.ndarray  # (n_test,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How a model came about, and where it holds."""
+
+    recipe: Recipe
+    leakage: Leakage | None = None  # None: too few rows to look
+    search: Search | None = None
+    slices: tuple[Slice, ...] = ()  # everybody is the first
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,92 +64,129 @@ class Training:
     touchpoint: Fitted | Undecided
     decided: Decided
     history: History
+    reports: Mapping[str, Report]  # by model
+    uplift: tuple[Uplift, ...] | Undecided | None  # None: not asked for
+
+    @property
+    def models(self) -> dict[str, Fitted | Undecided]:
+        """By name what was fitted, or why nothing was."""
+        return dict(zip(MODELS, (self.churn, self.touchpoint), strict=True))
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        """By name how each was fitted, for whoever fits it again."""
+        return {name: report.recipe for name, report in self.reports.items()}
 
     def figures(self) -> dict[str, dict[str, float] | Undecided]:
         """Per model its metrics on later time, or why there is none."""
         return {
             name: fitted if isinstance(fitted, Undecided) else fitted.metrics
-            for name, fitted in (("churn", self.churn), ("touchpoint", self.touchpoint))
+            for name, fitted in self.models.items()
         }
 
 
 def train(
-    history: History, *, seed: int, progress: Callable[[str], None] = lambda step: None
-) -> Training:
-    """Fit both models on the history. The same history and seed give the same bundle."""
-    journey = history.fold.schema.journey
-    progress("replaying the log for churn")
-    churn_data = churn_set(history, journey.churn)
-    progress("fitting the churn model")
-    churn = fit_model(churn_data, split_by_time(churn_data), seed=seed, classes=True)
-    progress("replaying the log for decisions")
-    decided = decided_set(history, journey.reward)
-    lessons = decided.lessons()
-    progress("fitting the touchpoint model")
-    touchpoint = fit_model(
-        lessons,
-        split_by_time(lessons),
-        seed=seed,
-        classes=journey.reward.target == "response",
-        categorical=(ACTION,),
-    )
-    missing = {
-        name: fitted.reason
-        for name, fitted in (("churn", churn), ("touchpoint", touchpoint))
-        if isinstance(fitted, Undecided)
-    }
-    manifest = Manifest(
-        format=FORMAT,
-        schema_hash=history.fold.schema.schema_hash,
-        catalogue_version=journey.catalogue_version(),
-        target=journey.reward.target,
-        horizon_days=journey.churn.horizon_days,
-        actions=trained_actions(history),
-        action_features=action_features(history),
-        dataset=history.fingerprint(),
-        seed=seed,
-        churn=_part("churn", churn),
-        touchpoint=_part("touchpoint", touchpoint),
-        valences=valences_hash(history.fold.schema.table),
-        missing=missing,
-    )
-    bundle = Bundle(manifest, _trees(churn), _trees(touchpoint), history.fold.schema.table)
-    return Training(bundle, churn, touchpoint, decided, history)
-
-
-def fit_model(
-    data: TrainingSet,
-    split: Split,
+    history: History,
     *,
     seed: int,
-    classes: bool,
-    categorical: tuple[str, ...] = (),
-    parameters: Mapping[str, Any] | None = None,
-) -> Fitted | Undecided:
+    options: Options | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Training:
+    """Fit both models on the history. The same history, seed and options give the same bundle.
+
+    Raises InvalidInput for an option that names no column, and for an estimator that cannot serve.
+    """
+    chosen = options or Options()
+    journey = history.fold.schema.journey
+    recipes = _recipes(journey.reward.target == "response", chosen)
+    fitting = _Fitting(history, seed, chosen, progress)
+    progress("replaying the log for churn")
+    churn_data = churn_set(history, journey.churn)
+    looked = Moments.at(churn_data.customers, churn_data.at_s)
+    churn, churn_report = fitting.model("churn", churn_data, looked, recipes["churn"])
+    progress("replaying the log for decisions")
+    risk = None if isinstance(churn, Undecided) else churn.model.predict
+    decided = decided_set(history, journey.reward, risk)
+    _check_trusted(chosen, decided.set.columns)
+    touchpoint, touchpoint_report = fitting.model(
+        "touchpoint", decided.lessons(), _lesson_moments(decided), recipes["touchpoint"]
+    )
+    uplift = None
+    if chosen.uplift:
+        progress("comparing actions with no action")
+        uplift = uplift_of(history, decided, seed=seed)
+    reports = dict(zip(MODELS, (churn_report, touchpoint_report), strict=True))
+    fitted = dict(zip(MODELS, (churn, touchpoint), strict=True))
+    warm = None
+    if isinstance(touchpoint, Fitted):
+        warm = warm_start(history, decided, touchpoint.model)
+    bundle = _bundle(history, seed, fitted, reports, warm)
+    return Training(bundle, churn, touchpoint, decided, history, reports, uplift)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """What both models are fitted with."""
+
+    history: History
+    seed: int
+    options: Options
+    progress: Callable[[str], None]
+
+    def model(
+        self, name: str, data: TrainingSet, moments: Moments, recipe: Recipe
+    ) -> tuple[Fitted | Undecided, Report]:
+        """Check the rows, search where asked, fit, and look where the model holds."""
+        self.progress(f"fitting the {name} model")
+        split = split_by_time(data)
+        refused = check_split(data, split, classes=recipe.classes)
+        if refused is not None:
+            return refused, Report(recipe=recipe)
+        leakage = find_leaks(
+            *(self.history, data, moments, split),
+            classes=recipe.classes,
+            seed=self.seed,
+            trusted=self.options.trusted,
+        )
+        if leakage.refusal is not None:
+            return Undecided(reason=leakage.refusal), Report(recipe=recipe, leakage=leakage)
+        found = None
+        if self.options.trials and recipe.estimator is None:
+            found = search(
+                *(data, split, recipe),
+                name=name,
+                seed=self.seed,
+                trials=self.options.trials,
+                file=self.options.searches,
+                progress=self.progress,
+            )
+            recipe = replace(recipe, parameters={**recipe.parameters, **found.parameters})
+        fitted = fit_model(data, split, recipe, seed=self.seed)
+        if isinstance(fitted, Undecided):
+            return fitted, Report(recipe=recipe, leakage=leakage, search=found)
+        schema = self.history.fold.schema
+        parts = slices(
+            *(schema, fitted.test, fitted.predicted), classes=recipe.classes, seed=self.seed
+        )
+        return fitted, Report(recipe=recipe, leakage=leakage, search=found, slices=parts)
+
+
+def fit_model(data: TrainingSet, split: Split, recipe: Recipe, *, seed: int) -> Fitted | Undecided:
     """One model, fitted, stopped and calibrated on earlier time and judged on the latest.
 
-    `parameters`: LightGBM's, in place of those of `models.trees.PARAMETERS`.
+    Raises InvalidInput for an estimator that cannot be fitted or served.
     """
-    refused = check_split(data, split, classes=classes)
+    refused = check_split(data, split, classes=recipe.classes)
     if refused is not None:
         return refused
-    trees = fit_trees(
-        data.rows[split.fit],
-        data.labels[split.fit],
-        data.rows[split.held],
-        data.labels[split.held],
-        columns=data.columns,
-        seed=seed,
-        probability=classes,
-        categorical=categorical,
-        parameters=parameters,
-    )
+    model = recipe.fit(data, split.fit, split.held, seed=seed)
     test = data.part(split.test)
-    predicted = trees.predict(test.rows)
-    metrics = classification(predicted, test.labels) if classes else regression(predicted, test)
+    predicted = model.predict(test.rows)
+    judged = classification(predicted, test.labels) if recipe.classes else None
+    metrics = judged or regression(predicted, test)
     metrics["rows_fit"] = float(split.fit.sum())
     metrics["rows_test"] = float(len(test.labels))
-    return Fitted(trees, metrics, test, predicted)
+    return Fitted(model, metrics, test, predicted)
 
 
 def classification(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -137,7 +194,7 @@ def classification(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float
     from sklearn.metrics import log_loss, roc_auc_score
 
     return {
-        "auc": float(roc_auc_score(labels, predicted)),
+        "auc": float(roc_auc_score(labels > 0.5, predicted)),
         "brier": float(np.mean((predicted - labels) ** 2)),
         "log_loss": float(log_loss(labels > 0.5, predicted)),
         "ece": expected_calibration_error(predicted, labels),
@@ -155,9 +212,72 @@ def regression(predicted: np.ndarray, test: TrainingSet) -> dict[str, float]:
     }
 
 
+def _recipes(response: bool, options: Options) -> dict[str, Recipe]:
+    def recipe(name: str, classes: bool, categorical: tuple[str, ...]) -> Recipe:
+        return Recipe(
+            classes=classes,
+            categorical=categorical,
+            parameters=options.parameters.get(name, {}),
+            estimator=options.estimators.get(name),
+        )
+
+    return {
+        "churn": recipe("churn", True, ()),
+        "touchpoint": recipe("touchpoint", response, (ACTION,)),
+    }
+
+
+def _check_trusted(options: Options, columns: tuple[str, ...]) -> None:
+    for column in options.trusted:
+        if column not in columns:
+            raise InvalidInput("trust", column, did_you_mean(column, columns))
+
+
+def _lesson_moments(decided: Decided) -> Moments:
+    """Where the contexts of `decided.lessons()` were looked at."""
+    if decided.target == "value":
+        return decided.moments
+    taught, moments = decided.actions != NO_ACTION, decided.moments
+    return Moments(
+        customers=moments.customers[taught],
+        as_of=moments.as_of[taught],
+        seen_seq=moments.seen_seq[taught],
+        seen_received=moments.seen_received[taught],
+        actions=moments.actions[taught],
+    )
+
+
+def _bundle(
+    history: History,
+    seed: int,
+    fitted: Mapping[str, Fitted | Undecided],
+    reports: Mapping[str, Report],
+    warm: Warm | None,
+) -> Bundle:
+    schema = history.fold.schema
+    journey = schema.journey
+    models = {
+        name: None if isinstance(one, Undecided) else one.model for name, one in fitted.items()
+    }
+    manifest = Manifest(
+        format=FORMAT,
+        schema_hash=schema.schema_hash,
+        catalogue_version=journey.catalogue_version(),
+        target=journey.reward.target,
+        horizon_days=journey.churn.horizon_days,
+        actions=trained_actions(history),
+        action_features=action_features(history),
+        dataset=history.fingerprint(),
+        seed=seed,
+        churn=_part("churn", fitted["churn"]),
+        touchpoint=_part("touchpoint", fitted["touchpoint"]),
+        valences=valences_hash(schema.table),
+        missing={name: one.reason for name, one in fitted.items() if isinstance(one, Undecided)},
+        recipes={name: note for name in fitted if (note := reports[name].recipe.note) is not None},
+        residual=None if warm is None else warm.part(),
+    )
+    return Bundle(manifest, models["churn"], models["touchpoint"], schema.table, warm)
+
+
 def _part(name: str, fitted: Fitted | Undecided) -> Part | None:
-    return None if isinstance(fitted, Undecided) else part(name, fitted.trees, fitted.metrics)
-
-
-def _trees(fitted: Fitted | Undecided) -> Trees | None:
-    return None if isinstance(fitted, Undecided) else fitted.trees
+    return None if isinstance(fitted, Undecided) else part(name, fitted.model, fitted.metrics)

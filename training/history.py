@@ -33,10 +33,30 @@ class History:
 
     def fingerprint(self) -> str:
         """A hash over the ids and times of all events, in the order of the log."""
-        digest = hashlib.sha256(self.fold.schema.schema_hash.encode())
+        digest = self._digest()
         for event in self.events:
-            digest.update(f"{event.event_id}\t{micros(event.received_at)}\n".encode())
-        return "data-" + digest.hexdigest()[:16]
+            digest.update(_line(event))
+        return _named(digest)
+
+    def events_until(self, fingerprint: str) -> Sequence[Event] | None:
+        """The first events of the log that have this fingerprint, None where none have."""
+        digest = self._digest()
+        for n, event in enumerate(self.events, start=1):
+            digest.update(_line(event))
+            if _named(digest) == fingerprint:
+                return self.events[:n]
+        return None
+
+    def _digest(self) -> hashlib._Hash:
+        return hashlib.sha256(self.fold.schema.schema_hash.encode())
+
+
+def _line(event: Event) -> bytes:
+    return f"{event.event_id}\t{micros(event.received_at)}\n".encode()
+
+
+def _named(digest: hashlib._Hash) -> str:
+    return "data-" + digest.hexdigest()[:16]
 
 
 def history_of(

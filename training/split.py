@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +45,14 @@ def split_by_time(data: TrainingSet, *, shares: tuple[float, float] = (0.6, 0.8)
 
 def check_split(data: TrainingSet, split: Split, *, classes: bool) -> Undecided | None:
     """Why no model can be trained and judged on this split, None where one can."""
-    for name, mask in split._asdict().items():
+    return check_parts(data, split._asdict(), classes=classes)
+
+
+def check_parts(
+    data: TrainingSet, parts: Mapping[str, np.ndarray], *, classes: bool
+) -> Undecided | None:
+    """Why one of the parts, masks (n,) by name, does not suffice, None where they do."""
+    for name, mask in parts.items():
         labels = data.labels[mask]
         if len(labels) < MIN_ROWS:
             return Undecided(reason=f"{len(labels)} rows to {name}, {MIN_ROWS} are needed")

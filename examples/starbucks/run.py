@@ -3,9 +3,10 @@
     python benchmarks/starbucks.py --json --data DIR [--test-wave HOUR] [--seed N]
 
 Worth is what a customer spends in the 96 hours after a wave, less the rewards paid out. Every wave
-was randomised with known probabilities, so any policy can be judged on it by self-normalised
-inverse propensity weighting. Nothing after the opening of the test wave is learned from: an
-earlier wave whose 96 hours reach into the test's is left out.
+was randomised with known probabilities, so any policy can be judged on it: doubly robust, with the
+learned worths as the reward model, and by self-normalised inverse propensity weighting beside it.
+Nothing after the opening of the test wave is learned from: an earlier wave whose 96 hours reach
+into the test's is left out, so that no prediction has seen a reward that it is corrected by.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from features.frame import Moments, replay
 from models.touchpoint import ACTION, action_rows, touchpoint_rows
 from nba.events import NO_ACTION
 from nba.measurement.estimate import Estimate, Undecided, as_json
-from nba.measurement.off_policy import snips, weigh
+from nba.measurement.estimators import NO_MODEL, dr
+from nba.measurement.logged import Logged, logged, overlap
+from nba.measurement.off_policy import Valuation, snips, valuation, values, weigh
 from training.dataset import Decided, action_features, decided_set, trained_actions
-from training.evaluate import priority
 from training.history import History
+from training.targets import priority
 
 JOURNEY = Path(__file__).with_name("journey.yaml")
 TEST_WAVE = 408
@@ -75,24 +78,37 @@ def measure(folder: Path, test_wave: int | None = None, seed: int = 1) -> dict[s
         )
     single = best_single(decided, learn)
     bag = learned_values(decided, learn, test, seed)
+    offered = Offered(history, decided, bag, test)
     chosen = {
-        "nothing": (decided.actions == NO_ACTION)[test].astype(float),
-        "uniform": np.array([1 / len(decided.candidates[n]) for n in np.flatnonzero(test)]),
-        "best_single": (decided.actions == single)[test].astype(float),
-        "learned": follows(history, decided, bag, test),
+        "nothing": offered.only(NO_ACTION),
+        "uniform": offered.uniform(),
+        "best_single": offered.only(single),
+        "learned": offered.best(),
     }
-    propensity, reward = decided.propensity[test], decided.reward_eur[test]
-    worth = {name: snips(weigh(chosen[name], propensity, reward)) for name in POLICIES}
-    gain = difference(chosen["learned"], chosen["best_single"], propensity, reward)
+    logs = {name: offered.followed_by(chosen[name]) for name in POLICIES}
+    worth = {name: values(logs[name], seed=seed) for name in POLICIES}
     return {
-        **{name: as_json(worth[name]) for name in POLICIES},
-        "learned_less_best_single": as_json(gain),
+        **{name: _json(worth[name]["dr"]) for name in POLICIES},
+        "learned_less_best_single": _json(difference(logs["learned"], logs["best_single"], seed)),
+        "by_snips": {name: _json(worth[name]["snips"]) for name in POLICIES},
         "best_single_offer": single,
         "test_wave": test_wave,
         "training_waves": [int(wave) for wave in np.unique(hour[learn])],
         "customers": int(test.sum()),
         "seed": seed,
     }
+
+
+def difference(first: Logged, second: Logged, seed: int) -> Valuation | Undecided:
+    """How much more the first policy is worth than the second: what both draw alike cancels."""
+    one, other = dr(first), dr(second)
+    if isinstance(one, Undecided) or isinstance(other, Undecided):
+        return NO_MODEL
+    return valuation("dr", one.minus(other), first, overlap(first), seed)
+
+
+def _json(found: Valuation | Undecided) -> dict[str, object]:
+    return as_json(found if isinstance(found, Undecided) else found.estimate)
 
 
 def _chosen_wave(waves: np.ndarray, asked: int | None) -> int:
@@ -133,23 +149,58 @@ def learned_values(decided: Decided, learn: np.ndarray, test: np.ndarray, seed: 
     )
 
 
-def follows(history: History, decided: Decided, bag: Bag, test: np.ndarray) -> np.ndarray:
-    """(n_test,) 1 where the drawn action is the one of highest priority among its candidates."""
-    journey = history.fold.schema.journey
-    codes: Mapping[str, int] = {action.id: code for code, action in enumerate(journey.actions)}
-    scores = action_scores(history, decided.moments, bag, test)
-    same = np.zeros(len(scores))
-    for row, n in enumerate(np.flatnonzero(test)):
-        offered = [codes[name] for name in decided.candidates[n] if name in codes]
-        order = [*offered, -1]
-        names = [*(journey.actions[code].id for code in offered), NO_ACTION]
-        worth = [
-            priority(journey, None, name, scores[row, code], True)
-            for name, code in zip(names, order, strict=True)
-        ]
-        best = order[int(np.argmax(worth))]
-        same[row] = decided.actions[n] == (NO_ACTION if best < 0 else journey.actions[best].id)
-    return same
+class Offered:
+    """The decisions of the test wave with what every action is worth there; arrays (n, n_actions).
+
+    The last column is `no_action`.
+    """
+
+    def __init__(self, history: History, decided: Decided, bag: Bag, test: np.ndarray) -> None:
+        rows = np.flatnonzero(test)
+        journey = history.fold.schema.journey
+        self._names = [*(action.id for action in journey.actions), NO_ACTION]
+        at = {name: n for n, name in enumerate(self._names)}
+        self._there = np.zeros((len(rows), len(self._names)), dtype=bool)
+        for row, n in enumerate(rows):
+            self._there[row, [at[name] for name in decided.candidates[n] if name in at]] = True
+        self._predicted = action_scores(history, decided.moments, bag, test)
+        self._priority = np.array(
+            [
+                [priority(journey, None, name, row[n], True) for n, name in enumerate(self._names)]
+                for row in self._predicted
+            ]
+        )
+        self._drawn = np.array([at[decided.actions[n]] for n in rows])
+        self._propensity = decided.propensity[rows]
+        self._rewards = decided.reward_eur[rows]
+        self._customers = decided.set.customers[rows].astype(str)
+
+    def only(self, name: str) -> np.ndarray:
+        """Always this action."""
+        return (np.arange(len(self._names)) == self._names.index(name)) * 1.0 * self._there
+
+    def uniform(self) -> np.ndarray:
+        """Any candidate with equal probability."""
+        return self._there / self._there.sum(axis=1, keepdims=True)
+
+    def best(self) -> np.ndarray:
+        """The candidate of highest priority."""
+        found = np.zeros(self._there.shape)
+        best = np.where(self._there, self._priority, -np.inf).argmax(axis=1)
+        found[np.arange(len(found)), best] = 1.0
+        return found
+
+    def followed_by(self, chances: np.ndarray) -> Logged:
+        """The test wave under a policy of these probabilities."""
+        row = np.arange(len(chances))
+        return logged(
+            chances[row, self._drawn],
+            self._propensity,
+            self._rewards,
+            self._customers,
+            q_logged=self._predicted[row, self._drawn],
+            q_target=(chances * self._predicted).sum(axis=1),
+        )
 
 
 def action_scores(history: History, moments: Moments, bag: Bag, test: np.ndarray) -> np.ndarray:
@@ -173,29 +224,6 @@ def action_scores(history: History, moments: Moments, bag: Bag, test: np.ndarray
     return np.column_stack(list(columns()))
 
 
-def difference(
-    first: np.ndarray, second: np.ndarray, propensity: np.ndarray, reward: np.ndarray
-) -> Estimate | Undecided:
-    """How much more the first policy is worth than the second, on the same decisions.
-
-    The difference of two self-normalised estimates, linearised as `snips` is, so that what both
-    have in common cancels.
-    """
-    one, other = (snips(weigh(chosen, propensity, reward)) for chosen in (first, second))
-    if isinstance(one, Undecided):
-        return one
-    if isinstance(other, Undecided):
-        return other
-    influence = np.zeros(len(reward))
-    for sign, chosen, value in ((1.0, first, one.value), (-1.0, second, other.value)):
-        weight = chosen / propensity
-        influence += sign * weight * (reward - value) / weight.sum()
-    half = 1.96 * float(np.sqrt(np.sum(influence**2)))
-    gain = one.value - other.value
-    ess = min(one.ess, other.ess)
-    return Estimate(value=gain, low=gain - half, high=gain + half, n=len(reward), ess=ess)
-
-
 def table(figures: Mapping[str, Any]) -> Iterator[str]:
     """The figures for people."""
     waves = ", ".join(map(str, figures["training_waves"]))
@@ -204,7 +232,7 @@ def table(figures: Mapping[str, Any]) -> Iterator[str]:
         f"learned on the waves at hours {waves}"
     )
     yield f"best single offer of those waves: {figures['best_single_offer']}"
-    yield "net spend in 96 hours, EUR per customer, with 95 % interval"
+    yield "net spend in 96 hours, EUR per customer, with 95 % interval; doubly robust"
     for name in (*POLICIES, "learned_less_best_single"):
         found = figures[name]
         if "undecided" in found:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+MIN_ESS = 30.0  # effective sample size under which sums give no estimate
+
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """A value with a two-sided 95 % interval."""

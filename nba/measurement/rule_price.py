@@ -11,8 +11,7 @@ import math
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from nba.measurement.estimate import Estimate, Undecided
-from nba.measurement.off_policy import MIN_ESS
+from nba.measurement.estimate import MIN_ESS, Estimate, Undecided
 
 MIN_CUSTOMERS = 30  # on whom an interval can rest
 RESAMPLES = 2_000

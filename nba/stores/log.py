@@ -151,6 +151,9 @@ class Log(Protocol):
     def decision(self, decision_id: str) -> Decision | None:
         """The decision with this id."""
 
+    def decisions(self, decision_ids: Sequence[str]) -> dict[str, Decision]:
+        """Those of these decisions that are there, by id."""
+
     def answered(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Decision]:
         """The decisions already given to these (customer_id, request_id)."""
 
@@ -159,6 +162,9 @@ class Log(Protocol):
 
     def outcomes(self, decision_id: str) -> list[Event]:
         """Events that name this decision, without its own `Action Decided`, by seq."""
+
+    def outcomes_of(self, decision_ids: Sequence[str]) -> list[Event]:
+        """The `outcomes` of several decisions, by seq."""
 
     def position(self) -> int:
         """The seq of the last event, 0 for an empty log."""
@@ -171,6 +177,10 @@ class Log(Protocol):
 
     def save_bundle(self, bundle_id: str, files: Mapping[str, bytes]) -> None:
         """Keep a bundle; saving the same id again changes nothing."""
+
+    def strip_bundles(self, bundle_ids: Sequence[str]) -> None:
+        """Let the files of these bundles go, but of those that an alias points at; the trail keeps
+        their names."""
 
     def set_alias(
         self, alias: str, bundle_id: str, at: datetime, *, by: str = "", why: str = ""

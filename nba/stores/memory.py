@@ -83,6 +83,12 @@ class MemoryLog(MemoryWork, MemoryShelf):
         with self._lock:
             return self._decision_by_id.get(decision_id)
 
+    def decisions(self, decision_ids: Sequence[str]) -> dict[str, Decision]:
+        """As `Log.decisions`."""
+        with self._lock:
+            known = self._decision_by_id
+            return {one: known[one] for one in decision_ids if one in known}
+
     def answered(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Decision]:
         """As `Log.answered`."""
         with self._lock:

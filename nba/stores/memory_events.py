@@ -48,6 +48,12 @@ class MemoryEvents:
             events = self._by_decision.get(decision_id, [])
             return [event for event in events if event.event_id != own]
 
+    def outcomes_of(self, decision_ids: Sequence[str]) -> list[Event]:
+        """As `Log.outcomes_of`."""
+        with self._lock:
+            found = [event for one in dict.fromkeys(decision_ids) for event in self.outcomes(one)]
+            return sorted(found, key=_seq)
+
     def position(self) -> int:
         """As `Log.position`."""
         with self._lock:

@@ -138,6 +138,14 @@ class MemoryShelf:
         with self._shelf_lock:
             return self._bundles.get(bundle_id)
 
+    def strip_bundles(self, bundle_ids: Sequence[str]) -> None:
+        """As `Log.strip_bundles`."""
+        with self._shelf_lock:
+            kept = {changes[-1].after for changes in self._alias_changes.values()}
+            for one in bundle_ids:
+                if one in self._bundles and one not in kept:
+                    self._bundles[one] = StoredBundle(bundle_id=one, files={})
+
     def set_alias(
         self, alias: str, bundle_id: str, at: datetime, *, by: str = "", why: str = ""
     ) -> None:

@@ -97,6 +97,11 @@ class PostgresLog(PostgresWork, PostgresShelf):
         found = self._decisions(sql.DECISION, decision_id)
         return found[0] if found else None
 
+    def decisions(self, decision_ids: Sequence[str]) -> dict[str, Decision]:
+        """As `Log.decisions`."""
+        found = self._decisions(sql.DECISIONS, list(decision_ids)) if decision_ids else []
+        return {decision.decision_id: decision for decision in found}
+
     def answered(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Decision]:
         """As `Log.answered`."""
         if not keys:

@@ -51,6 +51,11 @@ class PostgresEvents(PostgresTables):
         """As `Log.outcomes`."""
         return self._events(sql.OUTCOMES, decision_id, decision_event_id(decision_id))
 
+    def outcomes_of(self, decision_ids: Sequence[str]) -> list[Event]:
+        """As `Log.outcomes_of`."""
+        own = [decision_event_id(decision_id) for decision_id in decision_ids]
+        return self._events(sql.OUTCOMES_OF, list(decision_ids), own) if own else []
+
     def position(self) -> int:
         """As `Log.position`."""
         return int(self._rows(sql.POSITION)[0][0])

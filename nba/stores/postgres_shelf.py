@@ -60,6 +60,13 @@ class PostgresShelf(PostgresTables):
         files = {name: content for _, name, content in rows if name is not None}
         return StoredBundle(bundle_id=bundle_id, files=files)
 
+    def strip_bundles(self, bundle_ids: Sequence[str]) -> None:
+        """As `Log.strip_bundles`."""
+        if bundle_ids:
+            with self._connections.transaction() as connection:
+                connection.execute(sql.LOCK_ALIASES)
+                connection.execute(sql.STRIP_BUNDLES, (list(bundle_ids),))
+
     def set_alias(
         self, alias: str, bundle_id: str, at: datetime, *, by: str = "", why: str = ""
     ) -> None:

@@ -82,11 +82,18 @@ SELECT {_EVENT} FROM events e
 WHERE e.decision_id = %s AND e.event_id <> %s ORDER BY e.seq
 """
 
+OUTCOMES_OF = f"""
+SELECT {_EVENT} FROM events e
+WHERE e.decision_id = ANY(%s) AND e.event_id <> ALL(%s) ORDER BY e.seq
+"""
+
 POSITION = "SELECT coalesce(max(seq), 0) FROM events"
 
 PAGE_DECISIONS = "SELECT seq, record::text FROM decisions WHERE seq > %s ORDER BY seq LIMIT %s"
 
 DECISION = "SELECT record::text FROM decisions WHERE decision_id = %s"
+
+DECISIONS = "SELECT record::text FROM decisions WHERE decision_id = ANY(%s)"
 
 ANSWERED = """
 SELECT d.record::text FROM json_to_recordset(%s::json) AS asked(customer_id text, request_id text),
@@ -121,6 +128,11 @@ SAVE_BUNDLE_FILE = "INSERT INTO bundle_files (bundle_id, name, content) VALUES (
 BUNDLE = """
 SELECT bundle_id, name, content FROM bundles LEFT JOIN bundle_files USING (bundle_id)
 WHERE bundle_id = %s
+"""
+
+STRIP_BUNDLES = """
+DELETE FROM bundle_files WHERE bundle_id = ANY(%s)
+    AND bundle_id NOT IN (SELECT bundle_id FROM aliases)
 """
 
 # Whoever sets an alias waits for the one before, so that the trail is a chain; readers do not wait.

@@ -15,10 +15,15 @@ from serving.cli import (
     delivery,
     demonstration,
     emotion,
+    experiment,
+    health,
     learning,
     operation,
+    policy,
+    promotion,
     reporting,
     scale,
+    whatif,
 )
 from serving.cli.app import app
 from serving.console import console
@@ -29,11 +34,16 @@ __all__ = [
     "delivery",
     "demonstration",
     "emotion",
+    "experiment",
+    "health",
     "learning",
     "main",
     "operation",
+    "policy",
+    "promotion",
     "reporting",
     "scale",
+    "whatif",
 ]
 
 

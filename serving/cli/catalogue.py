@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serving.cli.app import Json, app, ready, user
+from serving.cli.promotion import is_champion, taken_back
 from serving.console import console, print_json, print_table
 from serving.settings import Settings
 
@@ -65,22 +66,38 @@ def publish(
 
 @app.command()
 def rollback(
-    to: Annotated[str | None, typer.Argument(help="A version; none: the one before.")] = None,
+    to: Annotated[
+        str | None,
+        typer.Argument(
+            help="A journey file's version, none: the one before. Of models: `champion` takes back "
+            "what moved last; a version number or bundle id makes that one the champion."
+        ),
+    ] = None,
     why: Annotated[str, typer.Option(help="What for; kept in the audit trail.")] = "",
     promote: Promote = None,
     without_champion: WithoutChampion = False,
     by: By = "",
     json: Json = False,
 ) -> None:
-    """Put an earlier journey file in force again.
+    """Put an earlier journey file in force again, or an earlier champion.
 
-    Where the champion cannot serve on it, together with one that can. Example:
-    `nba rollback --why "too many calls"`, or `nba rollback --promote 3`
+    Where the champion cannot serve on the file, together with one that can. Example:
+    `nba rollback --why "too many calls"`, `nba rollback champion --why "fewer answers"`
     """
     from serving import catalogue
     from serving.assembly import opened_log, utc_now
 
     settings, now, by = ready(), utc_now(), by or user()
+    if is_champion(to):
+        if promote is not None or without_champion:
+            raise typer.BadParameter("--promote and --without-champion are of journey files")
+        with opened_log(settings) as log:
+            champion_id = taken_back(settings, log, to, by=by, why=why, now=now)
+        if json:
+            print_json({"champion": champion_id})
+        else:
+            console.print(f"{champion_id} is champion")
+        return
     with opened_log(settings) as log:
         champion = _Champion(settings, log, promote, without_champion, now, by)
         prepare = champion.prepare
@@ -146,11 +163,13 @@ def changes(json: Json = False) -> None:
     Example: `nba changes`
     """
     from models.registry import CHAMPION
+    from nba import rollout
     from serving import catalogue
     from serving.assembly import opened_log
 
     with opened_log(ready()) as log:
-        found = [*catalogue.changes(log), *log.alias_changes(CHAMPION, catalogue.REMEMBERED)]
+        found = [*catalogue.changes(log), *rollout.changes(log, catalogue.REMEMBERED)]
+        found += log.alias_changes(CHAMPION, catalogue.REMEMBERED)
     found.sort(key=lambda change: change.at, reverse=True)
     if json:
         print_json(found)

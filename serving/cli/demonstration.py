@@ -9,7 +9,8 @@ import typer
 from msgspec.structs import replace
 
 from serving.cli.app import Seed, app, ready
-from serving.cli.learning import promoted, simulate_history, trained
+from serving.cli.judging import first_champion
+from serving.cli.learning import simulate_history, trained
 from serving.console import console, progress_bar, steps
 from serving.reports import print_document, print_import, print_models
 from serving.settings import Settings
@@ -87,8 +88,7 @@ def _prepare_demo(settings: Settings, wanted: Made) -> None:
         print_import(result)
         version, training = trained(settings, wanted.seed)
         print_models(training.figures())
-        _, bundle_id = promoted(settings, version)
-        console.print(f"version {version} ({bundle_id}) is champion")
+        bundle_id = first_champion(settings, log, version, training)
         finished(settings.home, wanted, bundle_id)
 
 

@@ -1,24 +1,21 @@
-"""Commands that learn: train, evaluate, promote, simulate."""
+"""Commands that learn: train, simulate."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serving.cli.app import Json, Seed, Which, app, ready, user
+from serving.cli.app import Json, Seed, app, ready
+from serving.cli.training_report import print_training, training_json
 from serving.console import console, print_json, print_table, progress_bar, steps
-from serving.reports import (
-    models_json,
-    print_models,
-    print_values,
-    values_json,
-)
 from serving.settings import Settings
 
 if TYPE_CHECKING:
     from training.fit import Training
+    from training.options import Options
     from training.world import WorldConfig
 
 
@@ -32,82 +29,45 @@ def train(
     journey: Annotated[
         Path | None, typer.Option(help="A journey file to train for; none: the one in force.")
     ] = None,
+    log: Annotated[
+        Path | None, typer.Option(help="Train on a folder of nba export, not on the database.")
+    ] = None,
+    trials: Annotated[
+        int, typer.Option(min=0, help="Search LightGBM's parameters: trials in all, per model.")
+    ] = 0,
+    uplift: Annotated[
+        bool, typer.Option("--uplift", help="Also compare each action with no action.")
+    ] = False,
+    trust: Annotated[
+        list[str] | None, typer.Option(help="A column that may tell the label by itself.")
+    ] = None,
     seed: Seed = 1,
     json: Json = False,
 ) -> None:
     """Fit churn and touchpoint models on the log and register them as challenger in MLflow.
 
+    A search that was stopped goes on from where it was. A log of `nba export` does not hold what
+    else our own decisions could have drawn, so that uplift there is of imported decisions alone.
     For a file that is to be published, `--journey FILE`, then `nba publish FILE --promote
     challenger`. `nba train emotion` and `nba train text` learn what these models see. Example:
-    `nba train --seed 7`
+    `nba train --trials 30 --seed 7`
     """
     if context.invoked_subcommand is not None:
-        if json or seed != 1 or journey is not None:
+        if any((json, seed != 1, journey, log, trials, uplift, trust)):
             raise typer.BadParameter(f"put options after nba train {context.invoked_subcommand}")
         return
     settings = ready()
-    version, result = trained(settings, seed, journey)
+    options = training_options(settings, trials=trials, trusted=trust or (), uplift=uplift)
+    version, result = trained(settings, seed, journey, folder=log, options=options)
     if json:
-        models = models_json(result.figures())
-        print_json({"version": version, "bundle": result.bundle.bundle_id, **models})
+        found = training_json(result)
+        print_json({"version": version, "bundle": result.bundle.bundle_id, **found})
         return
-    print_models(result.figures())
+    print_training(result)
     following = "nba evaluate, nba promote"
     if journey is not None:
         following = f'nba publish {journey} --promote {version} --why "..."'
     console.print(f"version {version} is challenger; next: {following}", soft_wrap=True)
-
-
-@app.command()
-def evaluate(
-    which: Which = "challenger",
-    json: Json = False,
-) -> None:
-    """Judge a bundle on the latest part of the log, and what it would have been worth there.
-
-    Example: `nba evaluate champion`
-    """
-    from features.fold import Fold
-    from models.registry import Registry
-    from serving.assembly import journey_in_force, opened_log
-    from training.evaluate import evaluate_on
-
-    settings = ready()
-    version, bundle = Registry(settings.tracking_url, settings.artifacts).load(which)
-    with opened_log(settings) as log, steps("evaluating", 2) as step:
-        fold = Fold(journey_in_force(settings, log), bundle.table)
-        result = evaluate_on(fold, log, bundle, step)
-    models = {"churn": result.churn, "touchpoint": result.touchpoint}
-    values = {
-        "logged": result.value_logged,
-        "uniform": result.value_uniform,
-        "bundle": result.value_bundle,
-    }
-    if json:
-        found = {**models_json(models), "value_eur": values_json(values)}
-        print_json({"version": version, "bundle": bundle.bundle_id, **found})
-        return
-    print_models(models)
-    print_values(values)
-
-
-@app.command()
-def promote(
-    which: Which = "challenger",
-    json: Json = False,
-) -> None:
-    """Make a registered bundle the champion; running services take it up within seconds.
-
-    Example: `nba promote 3`
-    """
-    from models.registry import CHAMPION
-
-    settings = ready()
-    version, bundle_id = promoted(settings, which)
-    if json:
-        print_json({"version": version, "bundle": bundle_id, "alias": CHAMPION})
-    else:
-        console.print(f"version {version} ({bundle_id}) is champion")
 
 
 @app.command()
@@ -156,31 +116,60 @@ def simulate(
     )
 
 
-def trained(settings: Settings, seed: int, file: Path | None = None) -> tuple[str, Training]:
-    """Train for the catalogue in force, or for the journey file given."""
+def training_options(
+    settings: Settings, *, trials: int = 0, trusted: Sequence[str] = (), uplift: bool = False
+) -> Options:
+    """What the settings and the command line ask of a training.
+
+    Raises InvalidInput for an estimator that cannot be imported.
+    """
+    from training.estimators import load_estimator
+    from training.options import MODELS, Options
+
+    named = {name: getattr(settings, f"{name}_estimator") for name in MODELS}
+    settings.home.mkdir(parents=True, exist_ok=True)
+    return Options(
+        trials=trials,
+        searches=settings.home / "searches.db",
+        estimators={
+            name: load_estimator(f"NBA_{name.upper()}_ESTIMATOR", value)
+            for name, value in named.items()
+            if value is not None
+        },
+        trusted=tuple(trusted),
+        uplift=uplift,
+    )
+
+
+def trained(
+    settings: Settings,
+    seed: int,
+    file: Path | None = None,
+    *,
+    folder: Path | None = None,
+    options: Options | None = None,
+) -> tuple[str, Training]:
+    """Train for the catalogue in force, or for the journey file given, on the log in the database
+    or on an exported one; gives the version and what was trained."""
     from features.fold import Fold
     from models.registry import Registry
     from nba.journey_file import load_journey
+    from nba.stores.parquet import read_valences
     from serving.assembly import journey_in_force, opened_log
     from training.learned import learned_table
-    from training.retrain import STEPS, retrain
+    from training.retrain import retrain, retrain_folder
 
+    chosen = options or training_options(settings)
     given = None if file is None else load_journey(file)
-    with opened_log(settings) as log, steps("training", STEPS) as step:
+    if folder is not None:
+        with steps("training", chosen.steps) as step:
+            fold = Fold(given or load_journey(settings.journey), read_valences(folder))
+            registry = Registry(settings.tracking_url, settings.artifacts)
+            return retrain_folder(fold, folder, registry, seed=seed, options=chosen, progress=step)
+    with opened_log(settings) as log, steps("training", chosen.steps) as step:
         fold = Fold(given or journey_in_force(settings, log), learned_table(log))
         registry = Registry(settings.tracking_url, settings.artifacts)
-        return retrain(fold, log, registry, seed=seed, progress=step)
-
-
-def promoted(settings: Settings, which: str) -> tuple[str, str]:
-    from models.registry import CHAMPION, Registry
-    from serving.assembly import journey_in_force, opened_log, utc_now
-    from training.promote import promote as put_in_force
-
-    registry = Registry(settings.tracking_url, settings.artifacts)
-    with opened_log(settings) as log:
-        journey, now = journey_in_force(settings, log), utc_now()
-        return put_in_force(registry, log, journey, which=which, alias=CHAMPION, now=now, by=user())
+        return retrain(fold, log, registry, seed=seed, options=chosen, progress=step)
 
 
 def simulate_history(config: WorldConfig, path: Path, *, json: bool = False) -> None:

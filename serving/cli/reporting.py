@@ -58,7 +58,6 @@ def rules(days: Days = 30.0, seed: Seed = 1, json: Json = False) -> None:
 
     Example: `nba report rules --days 7`
     """
-    from models.policy import EpsilonGreedy
     from serving.assembly import assemble
     from serving.catalogue import earlier_sub_journeys
     from serving.rule_report import decisions_of, report_rules
@@ -68,16 +67,13 @@ def rules(days: Days = 30.0, seed: Seed = 1, json: Json = False) -> None:
 
     house = assemble(ready())
     try:
-        pipeline, journey = house.decider.pipeline, house.journey
         with progress_bar("reading the log") as advance:
             rewards = mature_rewards(read_history(house.fold, house.log, advance))
         with progress_bar("deciding again") as advance:
             report = report_rules(
                 decisions_of(house.log, None, advance),
                 house.fold.schema,
-                EpsilonGreedy(journey.exploration.epsilon),
-                scorer=pipeline.scorer,
-                why_none=pipeline.why_no_scorer,
+                house.decider.pipeline.strategy,
                 rewards=rewards,
                 earlier=earlier_sub_journeys(house.log),
                 since=house.now() - timedelta(days=days),

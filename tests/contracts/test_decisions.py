@@ -147,6 +147,17 @@ def test_outcomes_are_the_events_that_name_the_decision(log: Log) -> None:
     assert [one.event_id for one in log.outcomes(made.decision_id)] == ["0", "1"]
 
 
+def test_several_decisions_are_read_at_once_with_what_names_them(log: Log) -> None:
+    made = [decision("ada"), decision("bob"), decision("cyd")]
+    log.append_decisions(made)
+    for number in range(6):  # of anybody, in turn
+        log.append_events([event(str(number), decision_id=made[number % 3].decision_id)])
+    asked = [made[0].decision_id, made[2].decision_id, "unknown"]
+    assert log.decisions(asked) == {one.decision_id: one for one in (made[0], made[2])}
+    assert [one.event_id for one in log.outcomes_of(asked)] == ["0", "2", "3", "5"]
+    assert (log.decisions([]), log.outcomes_of([])) == ({}, [])
+
+
 def test_a_decision_id_of_any_size_or_type_may_come_in_with_an_event(log: Log) -> None:
     values: list[Any] = ["", "x" * 32_000, 7, None, {"a": 1}, ["b"], True]
     answers = log.append_events(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nba.stores.log import Log, Snapshot
 from tests.contracts.making import at_once
+from tests.house import NOON
 
 
 def snapshot(seq: int, state: bytes, customer_id: str = "ada", kernel: str = "k") -> Snapshot:
@@ -57,3 +58,16 @@ def test_a_bundle_is_kept_as_it_was_first_saved(log: Log) -> None:
     log.save_bundle("bare", {})
     bare = log.bundle("bare")
     assert bare is not None and bare.files == {}
+
+
+def test_a_stripped_bundle_keeps_its_name_unless_an_alias_points_at_it(log: Log) -> None:
+    for name in ("old", "served", "unnamed"):
+        log.save_bundle(name, {"sums": b"1"})
+    log.set_alias("policy", "old", NOON)
+    log.set_alias("policy", "served", NOON)
+    log.strip_bundles(["old", "served", "unheard"])
+    log.strip_bundles([])
+    found = [log.bundle(one) for one in ("old", "served", "unnamed", "unheard")]
+    assert [one and one.files for one in found] == [{}, {"sums": b"1"}, {"sums": b"1"}, None]
+    assert [change.after for change in log.alias_changes("policy")] == ["served", "old"]
+    log.set_alias("policy", "old", NOON)

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from features.fold import Fold
-from models.policy import EpsilonGreedy
-from nba.arbitration import NO_ACTION_CODE, Arbitration, Moment, Priorities, draw
+from models.policies.epsilon_greedy import EpsilonGreedy
+from nba.arbitration import NO_ACTION_CODE, Arbitration, Moment, Priorities
 from nba.catalogue import ArbitrationRules, Lever, Weight
 from nba.decision import Candidate, Decision, Request
 from nba.facts import rule_names
 from nba.journey import JourneyFile
+from nba.policy import choose
 from nba.slate import Variants
 from tests.governing import OPEN, OPEN_ACTIONS, SCORES, RiskScorer, governed
 from tests.house import JOURNEY, NOON, SmallHouse, changed, event
@@ -205,11 +206,11 @@ class LastMoment(np.random.Generator):
 @settings(max_examples=300, deadline=None)
 def test_what_has_probability_0_is_never_drawn(weights: list[float], number: float) -> None:
     probabilities = np.array(weights) / np.sum(weights)
-    assert probabilities[draw(probabilities, LastMoment(number))] > 0.0
+    assert probabilities[choose(probabilities, LastMoment(number)).at] > 0.0
 
 
 @pytest.mark.parametrize(
     ("number", "index"), [(0.0, 1), (0.24, 1), (0.25, 3), (0.9999999999999999, 3)]
 )
 def test_the_draw_inverts_the_cumulated_probabilities(number: float, index: int) -> None:
-    assert draw(np.array([0.0, 0.25, 0.0, 0.75, 0.0]), LastMoment(number)) == index
+    assert choose(np.array([0.0, 0.25, 0.0, 0.75, 0.0]), LastMoment(number)).at == index

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from models.policy import EpsilonGreedy
+from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.catalogue import Cap, ContactRules, Step, SubJourney
 from nba.decision import ASK_AGAIN_S
 from nba.errors import StoreUnavailable

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from models.policy import EpsilonGreedy
+from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.decision import Decision, Request
 from nba.errors import InvalidInput, StoreUnavailable
 from nba.events import NO_ACTION

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from models.policy import EpsilonGreedy
-from nba.arbitration import draw
+from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.decision import Mode, Request
 from nba.events import NO_ACTION
+from nba.policy import choose
 from nba.stores.memory import MemoryLog
 from tests.house import NOON, SmallHouse, StubScorer, changed, event, failed_search
 from tests.open_house import (
@@ -76,7 +76,8 @@ def test_a_decision_can_be_drawn_again_from_what_it_logged() -> None:
         [decision] = house.decide(ADA)
         said = propensities(decision)
         order = [*IDS, NO_ACTION]
-        index = draw(np.array([said[name] for name in order]), np.random.default_rng(decision.seed))
+        chances = np.array([said[name] for name in order])
+        index = choose(chances, np.random.default_rng(decision.seed)).at
         assert order[index] == decision.action_id
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from features.fold import Fold
-from models.policy import EpsilonGreedy
+from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.arbitration import Scorer
 from nba.context import Context, contacts_from
 from nba.decision import Decision, Request, Stage, decision_from_json

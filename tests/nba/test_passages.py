@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from msgspec.structs import replace
 
 from features.customers import Customers
-from models.policy import EpsilonGreedy
+from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.decision import Request
 from nba.journey import JourneyFile
 from nba.stores.memory import MemoryLog

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.policy import EpsilonGreedy
+from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.arbitration import NO_ACTION_CODE
 from nba.decider import at_place
 from nba.decision import Decision, Request

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from features.customers import Customers
-from models.policy import EpsilonGreedy
+from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.assignment import among
 from nba.catalogue import Branch, Budget, Step, SubJourney
 from nba.decision import Request

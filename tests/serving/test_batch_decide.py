@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from models.policy import EpsilonGreedy
+from models.policies.epsilon_greedy import EpsilonGreedy
 from models.scorer import BundleScorer
 from nba import batch as batch_module
 from nba.batch import Batch, BatchPlan

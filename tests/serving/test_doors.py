@@ -378,6 +378,7 @@ def test_an_outcome_is_appended_as_the_event_that_it_stands_for(
         "decision_id": decision_id,
         "event_id": f"feedback:{decision_id}:{outcome}",
         "stored": True,
+        "late": False,
     }
     (event,) = client.log.outcomes(decision_id)
     assert event.name == f"Action {outcome.capitalize()}"

@@ -16,6 +16,7 @@ from nba.decision import Request
 from nba.events import NO_ACTION
 from nba.journey import JourneyFile, Trait
 from nba.measurement.estimate import Undecided
+from nba.scoring import Judge
 from nba.stores.memory import MemoryLog
 from serving import catalogue
 from serving.rehearsal import Rehearsal, coupled, rehearse, rehearse_on, span_of
@@ -120,7 +121,7 @@ def test_the_joint_draws_have_both_margins_and_change_as_little_as_can_be(
 
 
 def side(journey: JourneyFile, log: Any, scores: tuple[float, ...] = SCORES) -> Side:
-    return Side(Fold(journey), StubScorer(scores), log)
+    return Side(Fold(journey), Judge(StubScorer(scores)), log)
 
 
 def rehearsed(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from models.policy import EpsilonGreedy
+from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.catalogue import Cap, Capacity, Consent, ContactRules, EngagementRule, Lever, Weight
 from nba.decision import Decision, Request
 from nba.journey import JourneyFile

@@ -22,6 +22,8 @@ OTHER = {
     "NBA_PORT": ("8080", 8080),
     "NBA_WORKERS": ("4", 4),
     "NBA_RELOAD_S": ("0.5", 0.5),
+    "NBA_RETRAIN_DAYS": ("14", 14.0),
+    "NBA_RETRAIN_COOL_DOWN_DAYS": ("1.5", 1.5),
     "NBA_BODY_BYTES": ("2048", 2048),
     "NBA_BATCH_EVENTS": ("10", 10),
     "NBA_SEED": ("7", 7),

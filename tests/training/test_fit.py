@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copy
@@ -17,14 +18,17 @@ from nba.errors import InvalidBundle, NotFound
 from nba.events import ACTION_DECIDED
 from nba.journey_file import load_journey
 from nba.measurement.estimate import Estimate, Undecided
+from nba.measurement.logged import Overlap
+from nba.measurement.off_policy import METHODS, Gain, Valuation
 from nba.stores.memory import MemoryLog
+from nba.stores.parquet import export
 from serving.importing import import_files
 from tests.house import FOLD, NOON
-from training.evaluate import evaluate
+from training.evaluate import Evaluation, evaluate, evaluate_on
 from training.fit import Training, train
 from training.history import History, history_of, read_history
 from training.promote import promote
-from training.retrain import STEPS, register, retrain
+from training.retrain import STEPS, folder_history, register, retrain
 from training.world import WorldConfig
 from training.world_history import write_history
 
@@ -132,8 +136,14 @@ def test_an_empty_log_gives_an_empty_bundle_that_says_why() -> None:
 # Evaluate
 
 
-def test_an_evaluation_gives_values_with_intervals(bank: Bank) -> None:
-    found = evaluate(bank.history, bank.training.bundle)
+@pytest.fixture(scope="module")
+def evaluated(bank: Bank) -> Evaluation:
+    """The bundle against itself as champion, on the last fifth of the bank's time."""
+    return evaluate(bank.history, bank.training.bundle, champion=bank.training.bundle)
+
+
+def test_an_evaluation_gives_values_with_intervals(bank: Bank, evaluated: Evaluation) -> None:
+    found = evaluated
     assert found.bundle_id == bank.training.bundle.bundle_id
     for estimate in (found.value_logged, found.value_uniform, found.value_bundle):
         assert isinstance(estimate, Estimate)
@@ -143,8 +153,46 @@ def test_an_evaluation_gives_values_with_intervals(bank: Bank) -> None:
     assert found.value_logged == found.value_uniform
 
 
-def test_an_evaluation_repeats_the_figures_of_the_training(bank: Bank) -> None:
-    found = evaluate(bank.history, bank.training.bundle)
+def test_an_evaluation_has_every_method_and_says_which_is_the_models_word(
+    evaluated: Evaluation,
+) -> None:
+    assert tuple(evaluated.methods) == METHODS
+    found = {name: one for name, one in evaluated.methods.items() if isinstance(one, Valuation)}
+    assert len(found) == len(METHODS)
+    assert {name for name, one in found.items() if one.note} == {"dm"}
+    assert found["dr"].estimate == evaluated.value_bundle
+    assert found["dr"].always.low < found["dr"].low < found["snips"].value < found["dr"].high
+    assert isinstance(evaluated.overlap, Overlap)
+    assert evaluated.overlap.supported == pytest.approx(1.0)
+    assert abs(evaluated.overlap.mean_weight - 1) < 4 * evaluated.overlap.stderr_weight
+
+
+def test_a_bundle_has_no_gain_over_itself(bank: Bank, evaluated: Evaluation) -> None:
+    assert evaluated.against == bank.training.bundle.bundle_id
+    assert evaluated.gain == Undecided(
+        reason="target and champion draw alike: there is nothing to tell apart"
+    )
+
+
+def test_the_champion_of_the_log_is_what_a_bundle_is_held_against(
+    bank: Bank, silent: Training
+) -> None:
+    """One without a touchpoint model decides nothing: then it is what was logged."""
+    fold, bundle = bank.history.fold, bank.training.bundle
+    log = MemoryLog()
+    log.append_events(list(bank.history.events))
+    log.save_bundle(silent.bundle.bundle_id, silent.bundle.files())
+    log.set_alias(CHAMPION, silent.bundle.bundle_id, NOON)
+    found = evaluate_on(fold, log, bundle)
+    assert found.against == "logged"
+    assert isinstance(found.gain, Gain) and found.gain.agree
+    assert found.gain.low_always < found.gain.low < found.gain.dr.value
+
+
+def test_an_evaluation_repeats_the_figures_of_the_training(
+    bank: Bank, evaluated: Evaluation
+) -> None:
+    found = evaluated
     for mine, name in ((found.churn, "churn"), (found.touchpoint, "touchpoint")):
         figures = bank.training.figures()[name]
         assert isinstance(mine, dict) and isinstance(figures, dict)
@@ -218,12 +266,24 @@ def test_retraining_registers_a_challenger_with_its_pictures(
     found, loaded = registry.load(CHALLENGER)
     assert (found, loaded.bundle_id) == (version, training.bundle.bundle_id)
     assert loaded.bundle_id == bank.training.bundle.bundle_id
-    run_id = registry._client().get_model_version("nba", version).run_id
-    folder = Path(download_artifacts(run_id=run_id, dst_path=str(tmp_path)))
-    pictures = {path.name: path.read_bytes() for path in (folder / "pictures").iterdir()}
-    assert set(pictures) == {
-        f"{model}_{picture}.png"
-        for model in ("churn", "touchpoint")
-        for picture in ("calibration", "importance")
-    }
-    assert all(content.startswith(b"\x89PNG") for content in pictures.values())
+    client = registry._client()
+    run_id = client.get_model_version("nba", version).run_id
+    under = f"tags.`mlflow.parentRunId` = '{run_id}'"
+    runs = client.search_runs([client.get_run(run_id).info.experiment_id], under)
+    assert {run.info.run_name for run in runs} == {"churn", "touchpoint"}
+    for run in runs:
+        name = run.info.run_name
+        folder = Path(download_artifacts(run_id=run.info.run_id, dst_path=str(tmp_path / name)))
+        pictures = {path.name: path.read_bytes() for path in (folder / "pictures").iterdir()}
+        kinds = ("calibration", "importance", "weeks")
+        assert set(pictures) == {f"{name}_{kind}.png" for kind in kinds}
+        assert all(content.startswith(b"\x89PNG") for content in pictures.values())
+        rows = json.loads((folder / "slices.json").read_text())
+        assert rows["data"][0][0] == "all" and run.data.tags["leakage"] == "none found"
+        assert run.data.metrics["auc.low"] < run.data.metrics["auc"] < run.data.metrics["auc.high"]
+        assert run.data.params["dataset"] == training.bundle.manifest.dataset
+
+
+def test_an_exported_log_gives_the_same_history(bank: Bank, tmp_path: Path) -> None:
+    export(bank.log, tmp_path / "log")
+    assert folder_history(BANK, tmp_path / "log").fingerprint() == bank.history.fingerprint()

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from features.fold import Fold
+from nba.attribution import Attribution
 from nba.events import ACTION_OUTCOMES, GOVERNING, IDENTIFY
 from nba.journey_file import load_journey
+from training.history import events_from
 from training.world import EventJson, World, WorldConfig
 from training.world_actions import MOVES
 from training.world_history import RandomPolicy
@@ -76,3 +80,20 @@ def test_selling_and_serving_are_governed_by_emotion_through_ordinary_rules() ->
     assert (rule.group, rule.layer) == ("sales", "suitability")
     raised = {one.group for one in BANK.weights if "upset" in one.when and one.factor > 1}
     assert raised == {"service", "recovery"}
+
+
+def test_what_the_actions_declare_as_their_reward_is_what_her_answers_say(
+    events: list[EventJson],
+) -> None:
+    assert {action.id for action in BANK.actions if action.reward is not None} == {
+        *("help_popup", "chat_invitation", "ivr_payment_tip"),
+    }
+    plain = replace(BANK, actions=[replace(action, reward=None) for action in BANK.actions])
+    log = events_from(events)
+    kind_of = Fold(BANK).encoder.kind
+    found = [
+        [(one.decision.event_id, one.reward) for one in Attribution(file, kind_of).credits(log, 0)]
+        for file in (BANK, plain)
+    ]
+    assert found[0] == found[1]
+    assert sum(reward for _, reward in found[0]) > 500

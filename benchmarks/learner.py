@@ -1,0 +1,239 @@
+"""Whether every outcome is learned once, while learners are killed and outcomes come in disorder.
+
+    .venv/bin/python benchmarks/learner.py --json [--outcomes N]
+
+Two learner processes on one private PostgreSQL take turns, and one after the other is killed with
+SIGKILL and started again, while outcomes are appended: shuffled, some twice, some after their
+window, some decisions expired. Afterwards the same decisions and outcomes, in another order, are
+learned by one learner in memory, and the two states are compared number by number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from bank_learning import BANK, house_on
+
+from features.fold import Fold
+from models.registry import CHAMPION
+from models.residual import ResidualSums
+from nba.decision import Decision, Request
+from nba.events import NO_ACTION, Event
+from nba.stores.log import Log
+from nba.stores.memory import MemoryLog
+from serving.assembly import assemble, close_log, database_url, open_log
+from serving.policy_shelf import policy_state
+from serving.settings import Settings, prepare_environment, read_settings
+from serving.upkeep import learner_of
+from training.fit import train
+from training.history import events_from, history_of
+from training.world import World, WorldConfig
+from training.world_history import RandomPolicy
+
+SEED = 7
+NAMES = ("Action Shown", "Action Clicked", "Action Accepted", "Action Dismissed")
+BLOCK = 250  # customers that are decided together
+PIECE = 1_000  # outcomes that are appended together
+KILL_EVERY_S = 4.0
+PATIENCE_S = 900.0
+CUSTOMERS = 500
+BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="the figures as JSON on the last line")
+    parser.add_argument("--data", help="not used: the load is simulated")
+    parser.add_argument("--outcomes", type=int, default=100_000)
+    parser.add_argument("--worker", action="store_true", help="be one of the learners")
+    given = parser.parse_args()
+    if given.worker:
+        work()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure(Path(folder), given.outcomes)
+    print(f"{figures['outcomes']:,} outcomes ({figures['duplicates']:,} more were sent twice) of "
+          f"{figures['decisions']:,} decisions, {figures['kills']} learners killed: relative "
+          f"difference {figures['max_relative_difference']:.1e}, {figures['lessons_lost']} "
+          f"exposures lost")  # fmt: skip
+    if given.json:
+        print(json.dumps(figures))
+    if figures["max_relative_difference"] > 1e-12 or figures["lessons_lost"]:
+        raise SystemExit("the states differ")
+
+
+def work() -> None:
+    """Learn until killed."""
+    settings = read_settings()
+    house = assemble(settings, journey=BANK)
+    learner = learner_of(house, settings)
+    while True:
+        done = learner.step(page=2_000)
+        house.reload()
+        if done is None or done.rests:
+            time.sleep(0.1)
+
+
+def measure(folder: Path, outcomes: int) -> dict[str, float | int]:
+    """The race on a private PostgreSQL in this folder."""
+    settings = Settings(home=folder)
+    prepare_environment(settings)
+    with ExitStack() as stack:
+        log = open_log(settings)
+        stack.callback(close_log, settings, log)
+        promote_one(log)
+        decisions = decided(log, outcomes // len(NAMES))
+        events, twice = outcomes_of(decisions)
+        kills, seconds = race(log, settings, events, twice)
+        state = policy_state(log)
+        assert state is not None
+        clean = alone(log)
+    return {
+        "outcomes": len(events),
+        "duplicates": len(twice),
+        "decisions": len(decisions),
+        "kills": kills,
+        "lessons": state.head.lessons,
+        "lessons_per_s": round(state.head.lessons / seconds),
+        "max_relative_difference": apart(state.sums, clean),
+        "lessons_lost": int(abs(state.sums.exposures - clean.exposures)),
+    }
+
+
+def promote_one(log: Log) -> None:
+    """A champion, trained on a small bank under a random policy."""
+    config = WorldConfig(customers=400, days=60.0, seed=SEED)
+    history = history_of(Fold(BANK), events_from(World(config).play(RandomPolicy(SEED))))
+    bundle = train(history, seed=SEED).bundle
+    log.save_bundle(bundle.bundle_id, bundle.files())
+    log.set_alias(CHAMPION, bundle.bundle_id, BEGIN)
+
+
+def decided(log: Log, wanted: int) -> list[Decision]:
+    """So many decisions about customers of whom little is known, an hour after the other."""
+    house = house_on(log, BANK, SEED)
+    customers = [f"c{number}" for number in range(CUSTOMERS)]
+    now, found = BEGIN, []
+    while len(found) < wanted:
+        now += timedelta(hours=1)
+        for first in range(0, len(customers), BLOCK):
+            asked = [Request(customer_id=one) for one in customers[first : first + BLOCK]]
+            found += house.decider.decide(asked, now, house.chance)
+    return found[:wanted]
+
+
+def outcomes_of(decisions: Sequence[Decision]) -> tuple[list[Event], list[Event]]:
+    """Every outcome in disorder, and those of them that are sent twice."""
+    rng = np.random.default_rng(SEED)
+    numbers, events = count(), []
+    for decision in decisions:
+        drawn = decision.action_id != NO_ACTION
+        for name in NAMES:
+            expired = name == "Action Dismissed" and rng.random() < 0.1
+            late = rng.random() < 0.05
+            at = decision.decided_at + timedelta(hours=float(rng.uniform(0, 200 if late else 60)))
+            events.append(
+                Event(
+                    event_id=f"o{next(numbers)}",
+                    customer_id=decision.request.customer_id,
+                    name="Action Expired" if expired and drawn else name,
+                    occurred_at=at,
+                    received_at=max(at, decision.decided_at + timedelta(days=9)),
+                    properties={"decision_id": decision.decision_id},
+                )
+            )
+    order = rng.permutation(len(events))
+    shuffled = [events[n] for n in order]
+    return shuffled, [one for one in shuffled if rng.random() < 0.2]
+
+
+def race(
+    log: Log, settings: Settings, events: Sequence[Event], twice: Sequence[Event]
+) -> tuple[int, float]:
+    """Append while learners are killed; gives how many were, and the seconds until all is learned.
+
+    Raises SystemExit where they do not get to the end.
+    """
+    rng = np.random.default_rng(SEED)
+    environ = {**os.environ, **settings.environ(), "NBA_DATABASE_URL": database_url(settings)}
+    command = [sys.executable, __file__, "--worker"]
+    learners = [subprocess.Popen(command, env=environ) for _ in range(2)]
+    started = killed_at = time.monotonic()
+    kills, sent = 0, 0
+    again = list(twice)
+    end = log.position() + len(events)
+    try:
+        while time.monotonic() - started < PATIENCE_S:
+            if sent < len(events):
+                piece = list(events[sent : sent + PIECE])
+                sent += PIECE
+                log.append_events([*piece, *again[: len(piece) // 5]])
+                again = again[len(piece) // 5 :]
+            elif _reached(log) >= end:
+                return kills, time.monotonic() - started
+            else:
+                time.sleep(0.2)
+            if time.monotonic() - killed_at > KILL_EVERY_S and sent < 2 * len(events):
+                at = int(rng.integers(2))
+                learners[at].kill()
+                learners[at].wait()
+                learners[at] = subprocess.Popen(command, env=environ)
+                kills, killed_at = kills + 1, time.monotonic()
+    finally:
+        for one in learners:
+            one.kill()
+            one.wait()
+    raise SystemExit(f"learned {_reached(log)} of {end} events in {PATIENCE_S} s")
+
+
+def _reached(log: Log) -> int:
+    state = policy_state(log)
+    return 0 if state is None else state.head.place.position
+
+
+def alone(log: Log) -> ResidualSums:
+    """What one learner makes of the same decisions and outcomes, in the order of their ids."""
+    memory = MemoryLog()
+    champion = log.alias(CHAMPION)
+    stored = log.bundle(champion) if champion is not None else None
+    assert stored is not None
+    memory.save_bundle(stored.bundle_id, stored.files)
+    memory.set_alias(CHAMPION, stored.bundle_id, BEGIN)
+    position = 0
+    while page := log.page_decisions(position, 1_000):
+        position = page[-1][0]
+        memory.append_decisions([decision for _, decision in page])
+    events, after = [], 0
+    while found := log.page_events(after):
+        events += found
+        after = found[-1].seq
+    outcomes = [one for one in events if one.name != "Action Decided"]
+    memory.append_events(sorted(outcomes, key=lambda one: one.event_id))
+    learner = learner_of(house_on(memory, BANK, SEED), Settings())
+    while not (done := learner.step()) or not done.rests:
+        pass
+    state = policy_state(memory)
+    assert state is not None
+    return state.sums
+
+
+def apart(one: ResidualSums, other: ResidualSums) -> float:
+    """The largest difference, relative to the largest number of its kind."""
+    pairs = [(one.precision, other.precision), (one.moment, other.moment)]
+    return float(max(np.abs(a - b).max() / np.abs(b).max() for a, b in pairs))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Greedy: the best mean, whatever its spread."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nba.policy import Floats, Worth
+
+
+class Greedy:
+    """All on the largest mean; ties share evenly. It does not explore."""
+
+    name = "greedy"
+
+    def probabilities(self, worth: Worth) -> Floats:
+        return evenly(worth.mean_eur == worth.mean_eur.max())
+
+
+def evenly(chosen: NDArray[np.bool_]) -> Floats:
+    """(n,) probabilities: what is chosen shares evenly, the rest has none."""
+    shared: Floats = chosen / np.count_nonzero(chosen)
+    return shared

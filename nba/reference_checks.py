@@ -1,0 +1,23 @@
+"""References of the journey file: names that must be known, and listed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from nba.errors import InvalidInput, did_you_mean
+
+
+def unknown(path: str, name: str | None, known: Iterable[str]) -> Iterator[InvalidInput]:
+    """An error where there is a name and it is not known."""
+    known = list(known)
+    if name is not None and name not in known:
+        yield InvalidInput(path, name, "unknown id, " + did_you_mean(name, known))
+
+
+def all_known(path: str, names: list[str], known: Iterable[str]) -> Iterator[InvalidInput]:
+    """An error for each name that is not known, or listed before."""
+    known = list(known)
+    for i, name in enumerate(names):
+        yield from unknown(f"{path}[{i}]", name, known)
+        if name in names[:i]:
+            yield InvalidInput(f"{path}[{i}]", name, "listed twice; keep one")

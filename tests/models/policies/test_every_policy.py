@@ -1,0 +1,136 @@
+"""What every policy holds to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from scipy.special import gammaincc
+
+from models.policies import (
+    EpsilonGreedy,
+    Fixed,
+    GapWeighting,
+    Greedy,
+    Random,
+    Softmax,
+    Thompson,
+    policy_of,
+)
+from nba.errors import InvalidInput
+from nba.policy import Policy, Worth, choose
+
+POLICIES: tuple[Policy, ...] = (
+    Random(),
+    Fixed([2, 0]),
+    Greedy(),
+    EpsilonGreedy(0.1),
+    Softmax(0.5),
+    Thompson(),
+    Thompson(1.0),
+    GapWeighting(),
+)
+every_policy = pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+
+
+def worth_of(mean: list[float], spread: list[float] | float = 0.0, exposures: float = 10) -> Worth:
+    """Candidates 0, 1, ... and no_action last."""
+    n = len(mean)
+    codes = np.array([*range(n - 1), -1])
+    means, spreads = np.array(mean, dtype=float), np.broadcast_to(np.array(spread, float), n)
+    return Worth(codes, means, spreads, np.full(n, 2.0), exposures)
+
+
+eur = st.floats(-1e6, 1e6) | st.floats(-1.0, 1.0) | st.sampled_from([0.0, 1.0, -1.0])
+wide = st.floats(0.0, 1e6) | st.floats(0.0, 1.0) | st.just(0.0)
+slates = st.lists(st.tuples(eur, wide), min_size=1, max_size=12).map(
+    lambda rows: worth_of([m for m, _ in rows], [s for _, s in rows])
+)
+
+
+@every_policy
+@given(worth=slates)
+@settings(max_examples=40, deadline=None)
+def test_probabilities_sum_to_one_over_the_candidates(policy: Policy, worth: Worth) -> None:
+    p = policy.probabilities(worth)
+    assert p.shape == worth.codes.shape
+    assert (p >= 0).all()
+    assert p.sum() == pytest.approx(1.0, abs=1e-9)
+
+
+@every_policy
+@given(worth=slates, seed=st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_the_order_of_the_candidates_changes_nothing(
+    policy: Policy, worth: Worth, seed: int
+) -> None:
+    order = np.random.default_rng(seed).permutation(len(worth.codes))
+    turned = Worth(*(array[order] for array in worth[:4]), worth.exposures)
+    expected = policy.probabilities(worth)[order]
+    assert policy.probabilities(turned) == pytest.approx(expected, abs=1e-9)
+
+
+@every_policy
+@given(mean=eur, spread=wide, n=st.integers(1, 6), lower=st.lists(eur, max_size=4))
+@settings(max_examples=40, deadline=None)
+def test_equal_candidates_share_evenly(
+    policy: Policy, mean: float, spread: float, n: int, lower: list[float]
+) -> None:
+    if policy.name.startswith("fixed"):
+        return  # it tells actions apart by their codes
+    worth = worth_of([mean] * n + lower, [spread] * n + [0.0] * len(lower))
+    p = policy.probabilities(worth)[:n]
+    assert p == pytest.approx([p[0]] * n, abs=1e-12)
+
+
+@every_policy
+@given(mean=eur, spread=wide)
+@settings(max_examples=30, deadline=None)
+def test_a_single_candidate_is_certain(policy: Policy, mean: float, spread: float) -> None:
+    assert policy.probabilities(worth_of([mean], spread)).tolist() == [1.0]
+
+
+@every_policy
+def test_draws_are_as_frequent_as_their_propensities(policy: Policy) -> None:
+    worth = worth_of([0.1, 0.12, 0.11, 0.05, 0.1], [0.02, 0.05, 0.01, 0.1, 0.0])
+    p = policy.probabilities(worth)
+    rng, draws = np.random.default_rng(11), 20_000
+    drawn = [choose(p, rng) for _ in range(draws)]
+    assert all(one.propensity == p[one.at] > 0 for one in drawn)
+    counts = np.bincount([one.at for one in drawn], minlength=len(p))
+    assert (counts[p == 0] == 0).all()
+    possible = p > 1e-12
+    expected = draws * p[possible]
+    chi2 = ((counts[possible] - expected) ** 2 / expected).sum()
+    freedom = np.count_nonzero(possible) - 1
+    assert freedom == 0 or gammaincc(freedom / 2, chi2 / 2) > 1e-4
+
+
+@every_policy
+def test_the_same_worth_gives_the_same_probabilities(policy: Policy) -> None:
+    worth = worth_of([0.1, 0.3, 0.3, -0.2], [0.2, 0.1, 0.1, 0.0])
+    assert policy.probabilities(worth).tolist() == policy.probabilities(worth).tolist()
+
+
+@every_policy
+def test_a_policy_is_found_by_the_name_that_decisions_log(policy: Policy) -> None:
+    kind, _, rest = policy.name.partition("(")
+    parameters = [float(one) for one in rest.rstrip(")").split(",") if one]
+    assert policy_of(kind, *parameters).name == policy.name
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [
+        ("thomson", ()),
+        ("random", (1.0,)),
+        ("thompson", (0.1, 0.2)),
+        ("thompson", (-1.0,)),
+        ("epsilon_greedy", (1.5,)),
+        ("softmax", (0.0,)),
+        ("gap_weighting", (float("nan"),)),
+    ],
+)
+def test_a_policy_that_cannot_be_is_refused(kind: str, parameters: tuple[float, ...]) -> None:
+    with pytest.raises(InvalidInput, match="policy"):
+        policy_of(kind, *parameters)
