@@ -24,8 +24,14 @@ _NODES = (
 def histogram_text(estimator: Any, columns: Sequence[str], *, probability: bool) -> str:
     """A fitted HistGradientBoostingClassifier (of two classes) or -Regressor as LightGBM text.
 
-    Raises InvalidInput for splits on categories.
+    Raises InvalidInput for categorical features.
     """
+    if estimator.is_categorical_ is not None:
+        raise InvalidInput(
+            "estimator",
+            f"{type(estimator).__name__} with categorical_features",
+            "it splits on sets of categories; leave that out: codes are split as numbers",
+        )
     trees = [_leaf(0, float(np.ravel(estimator._baseline_prediction)[0]))]  # it starts from here
     trees += [_tree(n, nodes[0].nodes) for n, nodes in enumerate(estimator._predictors, start=1)]
     names = [column.replace(".", "__") for column in columns]
@@ -49,12 +55,6 @@ def _leaf(number: int, value: float) -> str:
 
 def _tree(number: int, nodes: np.ndarray) -> str:
     """Inner nodes and leaves are counted apart; a child that is a leaf is -1 - its number."""
-    if nodes["is_categorical"].any():
-        raise InvalidInput(
-            "estimator",
-            "HistGradientBoosting with categorical_features",
-            "it splits on sets of categories; leave that out, codes are split as numbers",
-        )
     is_leaf = nodes["is_leaf"].astype(bool)
     place = np.where(is_leaf, -1 - (np.cumsum(is_leaf) - 1), np.cumsum(~is_leaf) - 1)
     inner, leaves = nodes[~is_leaf], nodes[is_leaf]

@@ -1,7 +1,8 @@
 """An ONNX graph over named columns: a deployment's own estimator, as serving reads it.
 
 ONNX Runtime runs a fixed set of operators: nothing in the file is imported or unpickled, and a
-graph that asks for data outside of its own bytes is refused. It computes in float32.
+graph that asks for data outside of its own bytes is refused. It computes in float32, on rows as
+`readable` gives them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ INPUT = "rows"
 PROBABILITIES, VALUE = "probabilities", "variable"  # outputs, as skl2onnx names them
 OCCLUSION = "nba.occlusion"  # the key of the graph's metadata
 SUFFIX = ".onnx"
+NOTHING = 1e-6
 _CERTAIN = 1e-7  # no nearer to 0 or 1 than float32 can say
 
 
@@ -71,7 +73,7 @@ class OnnxModel:
         """(n,) scores before calibration: log-odds, or values."""
         if len(rows) == 0:
             return np.empty(0)
-        given = {INPUT: single(rows)}
+        given = {INPUT: readable(rows)}
         if self.calibration is None:
             (values,) = self._session.run([VALUE], given)
             return np.asarray(values, dtype=float).reshape(-1)
@@ -120,10 +122,14 @@ def log_odds(probabilities: np.ndarray) -> np.ndarray:
     return odds
 
 
-def single(rows: np.ndarray) -> np.ndarray:
-    """The rows in float32; what is beyond it becomes infinite, as the graph would read it."""
+def readable(rows: np.ndarray) -> np.ndarray:
+    """The rows as the graph reads them: float32, and what is smaller than NOTHING as 0.
+
+    A count that has decayed to 1e-40 would else make a scaler divide by less than float32 holds.
+    """
     with np.errstate(over="ignore"):
-        return np.asarray(rows, dtype=np.float32)
+        given = np.asarray(rows, dtype=np.float32)
+    return np.where(np.abs(given) < NOTHING, np.float32(0.0), given)
 
 
 def _session(content: bytes) -> Any:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.bundle import Bundle, load_bundle
 from models.runs import CARD, ModelRun, shortened
+from nba import rollout
 from nba.errors import NotFound, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 MODEL = "nba"
 EXPERIMENT = "nba"
-CHAMPION, CHALLENGER = "champion", "challenger"
+CHAMPION, CHALLENGER = rollout.CHAMPION, "challenger"
 NOTE = "mlflow.note.content"  # the tag that is shown as a run's description
 _OF_PARENT = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit")
 EMOTION, TEXT = "emotion", "text"  # aliases in the store, and models nba-emotion, nba-text

@@ -58,6 +58,7 @@ class Sums(NamedTuple):
     decisions: float = 0.0
     reward_eur: float = 0.0  # less costs; after a promotion: beyond the champion before
     fallbacks: float = 0.0
+    answers: float = 0.0  # rewards that came, or changed
 
     def plus(self, other: Sums) -> Sums:
         """Both together."""
@@ -146,7 +147,7 @@ class Guard:
             gained = (1.0 - weighed.weight) * gained - lesson.exposed * model
         elif self._rollout.stage == "champion":
             gained = 0.0  # of the fallback, which both would have used
-        return Sums(float(lesson.exposed), gained, fallback)
+        return Sums(float(lesson.exposed), gained, fallback, float(lesson.reward != 0.0))
 
     def _weigh(self, decisions: Iterable[Decision]) -> None:
         """After a promotion: what the champion before would have drawn."""
@@ -221,7 +222,7 @@ class Guard:
                 return Undecided(reason=f"{len(side)} customers {where}, under {MIN_CUSTOMERS}")
         if self._rollout.stage == "champion" and (refused := self._unsupported()):
             return refused
-        rewarded = sum(one.reward_eur != 0.0 for side in sides for one in side.values())
+        rewarded = sum(one.answers > 0.0 for side in sides for one in side.values())
         if rewarded < MIN_REWARDED:
             return Undecided(reason=f"something came of {rewarded} customers, under {MIN_REWARDED}")
         return None

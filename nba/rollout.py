@@ -25,7 +25,7 @@ from nba.errors import InvalidInput, NotFound, StoreUnavailable
 from nba.measurement.sequences import TUNING_N
 from nba.stores.log import AliasChange, Log
 
-CHAMPION, CHALLENGER = "champion", "challenger"
+CHAMPION = "champion"  # the alias of what decides for everybody
 ROLLOUT = "rollout"  # the alias, the turn in which it is moved, and what ids begin with
 CANARY = "canary"  # the arm of a canary's customers
 FILE = "rollout.json"

@@ -65,7 +65,7 @@ class Desk:
         self._events: Batcher[Sequence[Event], list[int | None]] = Batcher(
             self._append, name="events"
         )
-        self._upkeep = Upkeep(house, settings, self._note_health)
+        self._upkeep = Upkeep(house, settings, self._note_health, self.metrics)
         self._note_health()
 
     async def open(self) -> None:

@@ -33,7 +33,7 @@ from serving.health_shelf import HEALTH, Shelf
 logger = logging.getLogger("nba.serving")
 
 KEPT_DAYS = 92
-EARLY_DAYS = 1.0  # the age at which rewards are compared, if no window is shorter
+EARLY_DAYS = 1.0  # the age at which rewards are compared; the longest window where that is shorter
 PAGE = 5_000  # events at a time
 DECISIONS = 1_000  # at a time
 MIN_ROWS = 500  # contexts before columns are cut

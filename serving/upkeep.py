@@ -1,5 +1,5 @@
 """Upkeep: what a replica does beside its requests: take up what was promoted, conduct, deliver,
-learn, watch over a rollout."""
+learn, watch over a rollout and over the loop's health."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from nba.errors import StoreUnavailable
 from serving.conductor import Conductor
 from serving.delivery import Courier
 from serving.guarding import Watch
+from serving.health_view import LOOK_S, look_after, watch_of
 from serving.house import House
-from serving.learner import Learned, Learner, Subject
+from serving.learner import Learner, Subject
+from serving.metrics import Metrics
 from serving.settings import Settings
 from serving.webhook import webhook_of
 from serving.worker import Worker
@@ -28,33 +30,34 @@ GUARD_S = 60.0  # between two looks at the guardrails of a rollout
 
 
 class Upkeep:
-    """Runs from `open` to `close`; `changed` is told after every look at the aliases, and
-    `learned` after every pass of the learner."""
+    """Runs from `open` to `close`; `changed` is told after every look at the aliases."""
 
     def __init__(
         self,
         house: House,
         settings: Settings,
         changed: Callable[[], None],
-        learned: Callable[[Learned], None] = lambda done: None,
+        metrics: Metrics | None = None,
     ) -> None:
         """Raises InvalidInput for a webhook without a secret."""
         self._house = house
         self._reload_s = settings.reload_s
         self._changed = changed
-        self._learned = learned
         self._watch: asyncio.Task[None] | None = None
         self._conductor = Conductor(house.log, house.attend, _courier(house, settings), house.now)
         self._learner = learner_of(house, settings)
         self._lessons = Worker("learner", self._learn, settings.learn_s)
         watch = Watch(house.log, engine=lambda: house.engine, now=house.now)
         self._guard = Worker("guard", watch.step, GUARD_S)
+        self._days = watch_of(house)
+        self._metrics = metrics or Metrics()
+        self._health = Worker("health watch", self._look_at_health, LOOK_S)
 
     async def open(self) -> None:
         """Start it."""
         await asyncio.to_thread(self._conductor.start)
-        self._lessons.start()
-        self._guard.start()
+        for worker in (self._lessons, self._guard, self._health):
+            worker.start()
         self._watch = asyncio.create_task(self._look())
 
     async def close(self) -> None:
@@ -63,14 +66,16 @@ class Upkeep:
             return
         self._watch.cancel()
         await asyncio.to_thread(self._conductor.stop)
-        await asyncio.to_thread(self._lessons.stop)
-        await asyncio.to_thread(self._guard.stop)
+        for worker in (self._lessons, self._guard, self._health):
+            await asyncio.to_thread(worker.stop)
 
     def _learn(self) -> bool:
         done = self._learner.step(lambda: self._lessons.stopping)
-        if done is not None:
-            self._learned(done)
         return done is not None and done.behind > 0
+
+    def _look_at_health(self) -> bool:
+        stopping = self._health
+        return look_after(self._house, self._days, self._metrics, lambda: stopping.stopping)
 
     async def _look(self) -> None:
         house = self._house

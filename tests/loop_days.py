@@ -58,7 +58,7 @@ CLEAN = World()
 def simulated(world: World, rng: np.random.Generator) -> Day:
     """One day of it."""
     n = world.decisions
-    hashes = rng.integers(0, 2**63, n).astype(np.uint64)
+    hashes = rng.integers(0, 2**64, n, dtype=np.uint64)
     rows = rng.normal(size=(n, len(COLUMNS)))
     rows[:, 0] += world.moved
     p = 1.0 / (1.0 + np.exp(2.0 - 0.5 * rows[:, 1]))

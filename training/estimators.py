@@ -19,7 +19,7 @@ import numpy as np
 
 from models.calibration import Calibration, fit_calibration
 from models.histogram_trees import histogram_text
-from models.onnx_model import OnnxModel
+from models.onnx_model import OnnxModel, readable
 from models.predictor import Predictor
 from models.trees import Trees, calibrated, trees_from_text
 from nba.errors import InvalidInput
@@ -96,15 +96,15 @@ def fit_estimator(
 ) -> Predictor:
     """Fit on `rows` (n, n_columns), export, and calibrate on the held rows, which come later.
 
-    A column that is unknown in every row is given as 0, so that imputers and binners have a
-    value; nothing can be learned from it. Raises InvalidInput where the estimator cannot be
+    Rows are given as `models.onnx_model.readable` makes them, and a column that is unknown in
+    every row as 0, so that imputers and binners have a value. Raises InvalidInput where the estimator cannot be
     fitted on NaN, cannot be exported, or is exported to other predictions.
     """
     estimator = spec.made(columns, seed=seed)
     if classes and not hasattr(estimator, "predict_proba"):
         remedy = "the labels are 0 or 1: take a classifier with predict_proba"
         raise InvalidInput(spec.name, type(estimator).__name__, remedy)
-    given = rows.copy()
+    given = readable(rows).astype(float)
     given[:, np.isnan(rows).all(axis=0)] = 0.0
     try:
         estimator.fit(given, (labels > 0.5).astype(np.int64) if classes else labels)
@@ -113,7 +113,7 @@ def fit_estimator(
             raise
         raise InvalidInput(spec.name, type(estimator).__name__, _IMPUTE) from error
     exported = _exported(estimator, spec, given, held_rows, columns, classes=classes)
-    _check_parity(estimator, exported, spec, held_rows, classes=classes)
+    _check_parity(estimator, exported, spec, readable(held_rows).astype(float), classes=classes)
     if not classes:
         return exported
     if isinstance(exported, Trees):

@@ -6,14 +6,12 @@ what was decided and what the champion would have decided on the same moments.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from features.fold import Fold
 from models.bundle import Bundle, load_bundle
 from models.registry import CHAMPION
 from nba.errors import InvalidBundle
@@ -25,7 +23,7 @@ from nba.measurement.off_policy import Gain, Valuation, as_drawn, gain, values
 from nba.stores.log import Log
 from training.dataset import Decided, TrainingSet, churn_set, decided_set
 from training.fit import classification, regression
-from training.history import History, number, read_history
+from training.history import History, number
 from training.rewards import attribution_of
 from training.split import check_split, split_by_time
 from training.targets import Candidates, candidates_of, reward_model, target_of
@@ -80,17 +78,6 @@ class Judged(NamedTuple):
     decided: Decided
     compared: Compared | Undecided
     held: dict[str, Held | Undecided]  # by model
-
-
-def evaluate_on(
-    fold: Fold, log: Log, bundle: Bundle, progress: Callable[[str], None] = lambda step: None
-) -> Evaluation:
-    """`evaluate` on the whole log, against its champion. Raises InvalidBundle, StoreUnavailable."""
-    progress("reading the log")
-    history = read_history(fold, log)
-    progress("replaying it")
-    champion = champion_beside(log, bundle, fold.schema.schema_hash)
-    return evaluate(history, bundle, champion=champion)
 
 
 def champion_beside(log: Log, bundle: Bundle, schema_hash: str) -> Bundle | None:

@@ -53,7 +53,10 @@ def off_policy_gate(evidence: Logged, champion: Logged | None, limits: GateLimit
         "low_one_look_eur": normal(dr.value, error, 0.90).low,
         "apart_stderr": apart,
     }
-    told = f"{dr.value:.4g} EUR per decision, always-valid bounds {low:.4g} and {high:.4g}"
+    over = "what was decided" if champion is None else "the champion"
+    told = (
+        f"{dr.value:.4g} EUR per decision over {over}, always-valid bounds {low:.4g} and {high:.4g}"
+    )
     if apart > AGREE:
         return undecided(
             NAME, f"DR and SNIPS are {apart:.1f} standard errors apart: {told}", numbers

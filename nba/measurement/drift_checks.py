@@ -13,8 +13,9 @@ from nba.measurement.estimate import Undecided
 from nba.measurement.health import join_rate, join_rate_fell
 from nba.measurement.sequences import always_valid
 
+MATERIAL = 0.05  # of PSI: a shift of 0.3 standard deviations has 0.09
 MAJOR_PSI = 0.25  # by custom a shift above it is no longer small
-LEVEL = 0.05  # of the many columns of a context together, after Holm
+LEVEL = 0.02  # of the many columns of a context together, after Holm; the p is approximate
 MAX_LAG = 2.0  # times what it was
 WORST = 3  # columns that a sentence names
 
@@ -47,7 +48,10 @@ def context_drift(period: Period) -> Check:
     sides = zip(cut.names, before.contexts.columns(cut), now.contexts.columns(cut), strict=True)
     customers = before.customers.count, now.customers.count
     for column, one, two in sides:
-        moved = shift(_per_customer(one, customers[0]), _per_customer(two, customers[1]))
+        moved = shift(
+            *(_per_customer(one, customers[0]), _per_customer(two, customers[1])),
+            material=MATERIAL,
+        )
         if isinstance(moved, Shift):
             found.append((column, moved))
     if not found:
@@ -77,7 +81,7 @@ def score_drift(period: Period, name: str, kind: Kind) -> Check:
     if min(one.n for one in sides) < MIN_DECISIONS:
         reason = f"the champion predicted for {sides[0].n} customers before, {sides[1].n} now"
         return undecided(name, f"{reason}: {MIN_DECISIONS} each are needed")
-    moved = shift(sides[0], sides[1])
+    moved = shift(sides[0], sides[1], material=MATERIAL)
     if isinstance(moved, Undecided):
         return undecided(name, moved.reason)
     what = "what the champion predicts of candidates" if kind == "accept" else "the risk of leaving"

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from serving.policy_status import PolicyStatus
 
 policy_app = typer.Typer(
-    rich_markup_mode="markdown", no_args_is_help=True, help="What is learned online."
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    help="What is learned online, minute by minute. Example: `nba policy status`",
 )
 app.add_typer(policy_app, name="policy")
 

@@ -52,7 +52,7 @@ def evaluate(
 ) -> None:
     """Judge a bundle: what it would have been worth on the latest part of the log, and every gate.
 
-    The verdict is kept on its MLflow run. Example: `nba evaluate champion --no-retrain`
+    The verdict is kept on its MLflow run. Example: `nba evaluate champion --json`
     """
     from serving.assembly import opened_log
 

@@ -16,6 +16,7 @@ import pytest
 
 from models.bundle import FORMAT, MANIFEST, Bundle, Manifest, load_bundle, part
 from models.registry import CHALLENGER, CHAMPION, EXPERIMENT, MODEL, Registry
+from models.runs import CARD, DESCRIPTION, ModelRun, shortened, table_json
 from models.trees import fit_trees
 from nba.errors import NotFound
 
@@ -27,6 +28,13 @@ pytestmark = [
 PNG = b"\x89PNG\r\n\x1a\n..."
 JOURNEY = b'{"version": 1, "name": "small_bank"}'
 COLUMNS = ("a.count_1h", "action")
+CARD_TEXT = "# bundle\n" + "a line of the card\n" * 500
+CHURN = ModelRun(
+    params={"seed": 1},
+    metrics={"auc": 0.7},
+    tags={"leakage": "none found"},
+    files={"slices.json": table_json(("slice", "rows"), [("all", 4)]), "pictures/one.png": PNG},
+)
 
 
 class Kept(NamedTuple):
@@ -66,6 +74,8 @@ def save(registry: Registry, made: Bundle) -> str:
         tags={"missing.none": "all there"},
         pictures={"churn_calibration.png": PNG},
         journey=JOURNEY,
+        models={"churn": CHURN},
+        card=CARD_TEXT,
     )
 
 
@@ -124,6 +134,38 @@ def test_a_run_names_its_bundle_data_and_figures(kept: Kept) -> None:
     assert client.get_experiment(run.info.experiment_id).name == EXPERIMENT
 
 
+def test_each_model_has_a_run_under_that_of_its_bundle(kept: Kept) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(kept.url)
+    parent = client.get_run(client.get_model_version(MODEL, "1").run_id)
+    under = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    [run] = client.search_runs([parent.info.experiment_id], under)
+    assert (run.info.run_name, run.info.status) == ("churn", "FINISHED")
+    assert (run.data.params, run.data.metrics) == ({"seed": "1"}, {"auc": 0.7})
+    assert run.data.tags["leakage"] == "none found"
+    assert json.loads(run.data.tags["mlflow.loggedArtifacts"]) == [
+        {"path": "slices.json", "type": "table"}
+    ]
+    folder = Path(client.download_artifacts(run.info.run_id, ""))
+    table = json.loads((folder / "slices.json").read_text())
+    assert table == {"columns": ["slice", "rows"], "data": [["all", 4]]}
+    assert (folder / "pictures" / "one.png").read_bytes() == PNG
+
+
+def test_the_card_is_a_file_and_as_far_as_it_fits_the_description(kept: Kept) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(kept.url)
+    version = client.get_model_version(MODEL, "1")
+    assert version.description == shortened(CARD_TEXT)
+    assert len(version.description) <= DESCRIPTION < len(CARD_TEXT)
+    assert version.description.endswith(f"a line of the card\n\nThe rest: {CARD} of the run.\n")
+    folder = Path(client.download_artifacts(version.run_id, ""))
+    assert (folder / CARD).read_text() == CARD_TEXT
+    assert shortened("short\n") == "short\n"
+
+
 def test_a_second_registry_on_the_same_server_finds_the_same_versions(kept: Kept) -> None:
     again = Registry(kept.url, kept.folder / "elsewhere")
     assert again.load(CHAMPION)[1].bundle_id == kept.first.bundle_id
@@ -167,12 +209,12 @@ def test_no_file_is_a_pickle(kept: Kept) -> None:
 
     assert all(is_pickle(pickle.dumps({"a": [1]}, protocol)) for protocol in range(6))
     artifacts = [path for path in (kept.folder / "artifacts").rglob("*") if path.is_file()]
-    assert len(artifacts) == 2 * 7
+    assert len(artifacts) == 2 * (8 + 2)
     for path in artifacts:
         content = path.read_bytes()
         assert not is_pickle(content), path
         assert not content.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")), path
-        assert path.suffix in {".json", ".txt", ".png", ""}, path
+        assert path.suffix in {".json", ".txt", ".png", ".md", ""}, path
         assert not content.startswith(b"PK"), path  # an archive could hold one
 
 

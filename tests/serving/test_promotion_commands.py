@@ -1,4 +1,4 @@
-"""Commands that judge and promote: what they move, what they refuse, and what stays in the trail."""
+"""Commands that judge and promote: what they move, what they refuse, what the trail says."""
 
 from __future__ import annotations
 
@@ -99,6 +99,6 @@ def test_an_evaluation_prints_the_verdict_and_keeps_it(run: Run, bank: Bank) -> 
     found = json.loads(out)
     assert found["version"] == "1" and set(found) >= {"churn", "touchpoint", "value_eur", "gain"}
     gates = found["verdict"]["gates"]
-    order = ["data", "reproducible", "off_policy", "calibration", "slices", "behaviour"]
-    assert list(gates) == order and found["verdict"]["id"].startswith("verdict-")
+    names = {"data", "reproducible", "off_policy", "calibration", "slices", "behaviour"}
+    assert set(gates) == names and found["verdict"]["id"].startswith("verdict-")
     assert "was not trained again" in gates["reproducible"]["reason"]

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.catalogue import Cap, Capacity, Consent, ContactRules, EngagementRule, Lever, Weight
 from nba.decision import Decision, Request
+from nba.exploration import Exploration
 from nba.journey import JourneyFile
 from nba.measurement.estimate import Estimate, Undecided
 from nba.measurement.rule_price import (
@@ -19,7 +20,9 @@ from nba.measurement.rule_price import (
     lifted_difference,
     snips_difference,
 )
+from nba.policy import Drawing, Worth
 from nba.rule_parts import rule_parts
+from nba.scoring import Judge, Strategy
 from serving.rule_report import RulePrice, RuleReport, decisions_of, report_rules
 from serving.rule_tables import rules_json, shadow_json
 from serving.shadow_report import report_shadow
@@ -48,13 +51,20 @@ def report_on(
     return report_rules(
         decisions_of(house.log, None),
         house.fold.schema,
-        EpsilonGreedy(house.journey.exploration.epsilon),
-        scorer=scorer or house.scorer,
-        why_none="",
+        judged_by(scorer or house.scorer, house.journey.exploration.epsilon),
         rewards=rewards or {},
         since=since,
         seed=3,
     )
+
+
+def judged_by(scorer: Any, epsilon: float) -> Strategy:
+    """Everybody decided by this scorer, above a floor."""
+    drawing = Drawing(EpsilonGreedy(epsilon))
+    judge, why_none = None, "no bundle is promoted"
+    if scorer is not None:
+        judge, why_none = Judge(scorer), ""
+    return Strategy(Exploration(epsilon=epsilon), drawing, judge, why_none)
 
 
 def price(report: RuleReport, rule: str) -> RulePrice:
@@ -84,7 +94,12 @@ def test_a_rule_costs_what_would_have_been_drawn_without_it() -> None:
     with_it, without = [2.49, 7.95, 11.95, 0.1], [2.49, 7.95, 10.0, 11.95, 0.1]
 
     def worth(all_: list[float]) -> float:
-        return float(EpsilonGreedy(0.1).probabilities(np.array(all_)) @ np.array(all_))
+        mean = np.array(all_)
+        nothing = np.zeros(len(mean))
+        chances = EpsilonGreedy(0.1).probabilities(
+            Worth(np.arange(len(mean)), mean, nothing, nothing)
+        )
+        return float(chances @ mean)
 
     value = number(found.model_eur)
     assert value.value == pytest.approx(60 * (worth(without) - worth(with_it)))
@@ -159,8 +174,8 @@ def test_a_lever_is_measured_from_rewards_where_the_draw_explored() -> None:
         (one,) = house.decide(Request(customer_id=f"c{k}"))
         rewards[one.decision_id] = 10.0 if one.action_id == "loan_offer" else 1.0
     report = report_rules(
-        decisions_of(house.log, None), house.fold.schema, EpsilonGreedy(0.5),
-        scorer=house.scorer, why_none="", rewards=rewards,
+        decisions_of(house.log, None), house.fold.schema, judged_by(house.scorer, 0.5),
+        rewards=rewards,
     )  # fmt: skip
     value = number(price(report, "push").measured_eur)
     assert value.low < 0.5 * 9.0 < value.high and value.low > 0  # half of the draws move
@@ -258,8 +273,7 @@ def test_who_met_the_rule_before_the_report_begins_is_not_met_for_the_first_time
 def test_without_a_champion_or_on_another_catalogue_the_model_is_undecided() -> None:
     house, _ = decided(plain())
     report = report_rules(
-        decisions_of(house.log, None), house.fold.schema, EpsilonGreedy(0.1),
-        scorer=None, why_none="no bundle is promoted", rewards={},
+        decisions_of(house.log, None), house.fold.schema, judged_by(None, 0.1), rewards={},
     )  # fmt: skip
     other, _ = decided(plain(no_action_value_eur=5.0, levers=[
         Lever(id="push", factor=2.0, ends="2030-01-01")]))  # fmt: skip

@@ -15,6 +15,7 @@ def made_set(n: int = 1_500, *, customers: int = 300, seed: int = 1) -> Training
     """The first column moves the label, the second a little; the last is unknown in every row."""
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(n, len(COLUMNS)))
+    rows[:, 2] = rng.integers(18, 80, n)
     rows[rng.random(rows.shape) < 0.2] = np.nan
     rows[:, -1] = np.nan
     margin = 2 * np.nan_to_num(rows[:, 0]) + np.nan_to_num(rows[:, 1]) - 0.5

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from models.bundle import Bundle, RecipeNote
 from models.drawing import drawing_of
 from nba.decision import Decision, Mode, Refused, Request, Stage
 from nba.errors import InvalidBundle
@@ -22,6 +24,7 @@ from nba.measurement.mismatch import Mismatch, anytime_mismatch
 from nba.pipeline import Pipeline
 from nba.stores.memory import MemoryLog
 from tests.house import NOON, SmallHouse, StubScorer, event
+from tests.models.test_bundle import made
 from tests.open_house import OPEN, SCORES
 from training.behaviour_gate import Again, again, behaviour_gate
 from training.data_gate import (
@@ -32,7 +35,9 @@ from training.data_gate import (
     reproduction_gate,
     unequal_contexts,
 )
+from training.gates import trained_again
 from training.history import History, history_of, read_history
+from training.options import Options
 
 JOURNEY = replace(OPEN, exploration=Exploration(policy="softmax", temperature_eur=2.0))
 GREEN = Audit(n=5_000, p=0.4, mean_weight=1.0, weight_error=0.01, actions=())
@@ -252,3 +257,36 @@ def test_what_a_bundle_was_trained_on_is_found_in_a_log_that_went_on(history: Hi
     before = history_of(history.fold, history.events[:250])
     assert history.events_until(before.fingerprint()) == history.events[:250]
     assert history.events_until("data-0") is None
+
+
+def of_data(dataset: str, **recipes: RecipeNote) -> Bundle:
+    whole = made()
+    manifest = replace(whole.manifest, dataset=dataset, seed=7, recipes=recipes)
+    return Bundle(manifest, whole.churn, whole.touchpoint)
+
+
+def test_it_is_trained_again_on_its_own_data_with_its_own_parameters(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int, Options]] = []
+
+    def train(before: History, *, seed: int, options: Options) -> SimpleNamespace:
+        asked.append((len(before.events), seed, options))
+        return SimpleNamespace(bundle=SimpleNamespace(bundle_id="bundle-again"))
+
+    monkeypatch.setattr("training.gates.train", train)
+    before = history_of(history.fold, history.events[:250])
+    note = RecipeNote(parameters={"num_leaves": 7})
+    bundle = of_data(before.fingerprint(), touchpoint=note)
+    assert trained_again(history, bundle, {}) == "bundle-again"
+    [(events, seed, options)] = asked
+    assert (events, seed) == (250, 7)
+    assert options.parameters == {"touchpoint": {"num_leaves": 7}}
+    gone = trained_again(history, of_data("data-gone"), {})
+    assert isinstance(gone, Undecided) and "events have left it" in gone.reason
+
+
+def test_no_code_is_imported_because_a_bundle_names_it(history: History) -> None:
+    note = RecipeNote(estimator="os:system")
+    found = trained_again(history, of_data(history.fingerprint(), churn=note), {})
+    assert found == Undecided(reason="churn: os:system is not in the settings")

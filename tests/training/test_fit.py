@@ -24,7 +24,7 @@ from nba.stores.memory import MemoryLog
 from nba.stores.parquet import export
 from serving.importing import import_files
 from tests.house import FOLD, NOON
-from training.evaluate import Evaluation, evaluate, evaluate_on
+from training.evaluate import Evaluation, champion_beside, evaluate
 from training.fit import Training, train
 from training.history import History, history_of, read_history
 from training.promote import promote
@@ -178,12 +178,12 @@ def test_the_champion_of_the_log_is_what_a_bundle_is_held_against(
     bank: Bank, silent: Training
 ) -> None:
     """One without a touchpoint model decides nothing: then it is what was logged."""
-    fold, bundle = bank.history.fold, bank.training.bundle
+    bundle = bank.training.bundle
     log = MemoryLog()
-    log.append_events(list(bank.history.events))
     log.save_bundle(silent.bundle.bundle_id, silent.bundle.files())
     log.set_alias(CHAMPION, silent.bundle.bundle_id, NOON)
-    found = evaluate_on(fold, log, bundle)
+    champion = champion_beside(log, bundle, BANK.schema.schema_hash)
+    found = evaluate(bank.history, bundle, champion=champion)
     assert found.against == "logged"
     assert isinstance(found.gain, Gain) and found.gain.agree
     assert found.gain.low_always < found.gain.low < found.gain.dr.value
@@ -267,7 +267,9 @@ def test_retraining_registers_a_challenger_with_its_pictures(
     assert (found, loaded.bundle_id) == (version, training.bundle.bundle_id)
     assert loaded.bundle_id == bank.training.bundle.bundle_id
     client = registry._client()
-    run_id = client.get_model_version("nba", version).run_id
+    registered = client.get_model_version("nba", version)
+    run_id = registered.run_id
+    assert registered.description.startswith(f"# {loaded.bundle_id}\n")
     under = f"tags.`mlflow.parentRunId` = '{run_id}'"
     runs = client.search_runs([client.get_run(run_id).info.experiment_id], under)
     assert {run.info.run_name for run in runs} == {"churn", "touchpoint"}

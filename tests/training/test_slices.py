@@ -19,7 +19,7 @@ from training.slices import EVERYBODY, Slice, slices
 SEGMENTS = {
     "mass": "traits.segment == 'mass'",
     "rare": "search_failed.count_1h > 0.99",
-    "phone": "request.device == 'phone'",
+    "phone": "request.page == 'home'",
     "risky": "churn.risk > 0.5",
     "risky_mass": "segment.risky and segment.mass",
 }
@@ -70,7 +70,7 @@ def test_a_small_slice_and_one_that_training_cannot_know_are_undecided() -> None
     assert isinstance(rare := found["segment.rare"], Undecided)
     assert rare.reason.endswith("rows, 200 are needed")
     for name, fact in (
-        *(("phone", "request.device"), ("risky", "churn.risk"), ("risky_mass", "churn.risk")),
+        *(("phone", "request.page"), ("risky", "churn.risk"), ("risky_mass", "churn.risk")),
     ):
         why = f"it names {fact}, which no training row holds"
         assert found[f"segment.{name}"] == Undecided(reason=why)

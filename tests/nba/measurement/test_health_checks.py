@@ -130,38 +130,44 @@ def test_a_wrong_propensity_is_seen_within_5000_decisions() -> None:
     assert missed <= 1
 
 
+def side(rng: np.random.Generator, n: int, moved: float = 0.0, times: int = 1) -> Day:
+    """Contexts of n customers, each decided for so many times."""
+    rows = rng.normal(size=(n, len(COLUMNS)))
+    rows[:, 0] += moved
+    customers = distinct(rng.integers(0, 2**64, n, dtype=np.uint64).tolist())
+    contexts = binned(np.repeat(rows, times, axis=0), CUT)
+    return Day(drawn=Drawn(customers=customers, contexts=contexts))
+
+
+def period(before: Day, now: Day) -> Period:
+    return Period(
+        reference=before, now=now, last=now, own=before, cut=CUT, champion=BUNDLE,
+        catalogue=ACTIONS, schema=SCHEMA,
+    )  # fmt: skip
+
+
 def test_contexts_that_do_not_drift_alarm_in_under_5_percent_of_windows() -> None:
     rng = np.random.default_rng(11)
-
-    def side(n: int) -> Day:
-        rows = rng.normal(size=(n, len(COLUMNS)))
-        customers = distinct(rng.integers(0, 2**63, n).tolist())
-        return Day(drawn=Drawn(customers=customers, contexts=binned(rows, CUT)))
-
     false = 0
     for _ in range(WINDOWS):
-        before, now = side(1_000), side(600)
-        period = Period(
-            reference=before, now=now, last=now, own=before, cut=CUT, champion=BUNDLE,
-            catalogue=ACTIONS, schema=SCHEMA,
-        )  # fmt: skip
-        false += context_drift(period).state in ("warn", "red")
+        false += context_drift(period(side(rng, 1_000), side(rng, 600))).state in ("warn", "red")
     assert false <= 0.05 * WINDOWS
+
+
+def test_a_shift_of_three_tenths_of_a_deviation_is_seen_in_2000_customers() -> None:
+    rng = np.random.default_rng(12)
+    seen = 0
+    for _ in range(40):
+        found = context_drift(period(side(rng, 8_000), side(rng, 2_000, moved=0.3)))
+        seen += found.state == "warn" and COLUMNS[0] in found.text
+    assert seen >= 36
 
 
 def test_customers_who_come_often_are_no_drift() -> None:
     """A hundred decisions of each customer, on the same context: as many as there are customers."""
     rng = np.random.default_rng(5)
-    days = []
-    for customers in (600, 600):
-        rows = np.repeat(rng.normal(size=(customers, len(COLUMNS))), 100, axis=0)
-        known = distinct(rng.integers(0, 2**63, customers).tolist())
-        days.append(Day(drawn=Drawn(customers=known, contexts=binned(rows, CUT))))
-    period = Period(
-        reference=days[0], now=days[1], last=days[1], own=days[0], cut=CUT, champion=BUNDLE,
-        catalogue=ACTIONS, schema=SCHEMA,
-    )  # fmt: skip
-    assert context_drift(period).state == "ok"
+    found = context_drift(period(side(rng, 600, times=100), side(rng, 600, times=100)))
+    assert found.state == "ok"
 
 
 def test_without_a_past_nothing_is_made_up(clean: list[Dated]) -> None:
