@@ -97,8 +97,8 @@ def fit_estimator(
     """Fit on `rows` (n, n_columns), export, and calibrate on the held rows, which come later.
 
     Rows are given as `models.onnx_model.readable` makes them, and a column that is unknown in
-    every row as 0, so that imputers and binners have a value. Raises InvalidInput where the estimator cannot be
-    fitted on NaN, cannot be exported, or is exported to other predictions.
+    every row as 0, so that imputers and binners have a value. Raises InvalidInput where the
+    estimator cannot be fitted on NaN, cannot be exported, or is exported to other predictions.
     """
     estimator = spec.made(columns, seed=seed)
     if classes and not hasattr(estimator, "predict_proba"):

@@ -127,7 +127,11 @@ def trained_again(
         if note.estimator is not None and (spec is None or spec.name != note.estimator):
             return Undecided(reason=f"{name}: {note.estimator} is not in the settings")
     options = Options(
-        estimators={n: s for n, s in estimators.items() if n in manifest.recipes},
+        estimators={
+            name: estimators[name]
+            for name, note in manifest.recipes.items()
+            if note.estimator is not None
+        },
         parameters={name: note.parameters for name, note in manifest.recipes.items()},
         trusted=() if manifest.touchpoint is None else manifest.touchpoint.columns,
     )

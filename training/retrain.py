@@ -109,8 +109,10 @@ def register(training: Training, registry: Registry) -> str:
             for name, fitted in training.models.items()
             if isinstance(fitted, Fitted)
             for metric, value in fitted.metrics.items()
-        },
-        tags={f"missing.{name}": why for name, why in manifest.missing.items()},
+        }
+        | _uplift_metrics(training),
+        tags={f"missing.{name}": why for name, why in manifest.missing.items()}
+        | ({"uplift": training.uplift.reason} if isinstance(training.uplift, Undecided) else {}),
         pictures=_uplift_pictures(training),
         journey=msgspec.json.format(msgspec.json.encode(training.history.fold.schema.journey)),
         models={
@@ -200,6 +202,19 @@ def _pictures(name: str, fitted: Fitted, target: str) -> dict[str, bytes]:
             fitted.predicted, test.labels, f"{name}: calibration on later time"
         )
     return {f"pictures/{name}_{what}.png": content for what, content in pictures.items()}
+
+
+def _uplift_metrics(training: Training) -> dict[str, float]:
+    found = training.uplift
+    if found is None or isinstance(found, Undecided):
+        return {}
+    return {
+        f"uplift.{one.action}.{name}{end}": value
+        for one in found
+        if not isinstance(one.figures, Undecided)
+        for name, estimate in (("effect", one.figures.effect), ("qini", one.figures.qini))
+        for end, value in (("", estimate.value), (".low", estimate.low), (".high", estimate.high))
+    }
 
 
 def _uplift_pictures(training: Training) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shutil import copy
 
 import pandas as pd
 import pytest
@@ -155,3 +156,49 @@ def test_spark_where_it_is_missing_is_one_line(
     assert (code, out) == (1, "")
     assert "make spark" in said[-1]
     assert not (tmp_path / "rows.parquet").exists()
+
+
+# Training from the folder
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader:sqlalchemy.exc.SADeprecationWarning")
+def test_an_exported_log_is_trained_on_without_a_database(
+    run: Run, exported: Path, tmp_path: Path, mlflow_database: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    copy(mlflow_database, home / "mlflow.db")
+    code, printed, said = run("train", "--log", exported, "--uplift", "--json")
+    assert code == 0, said
+    found = json.loads(printed)
+    assert found["version"] == "1"
+    assert "are needed" in found["churn"]["undecided"]
+    assert "drew no_action by chance" in found["uplift"]["undecided"]
+    assert not any(home.rglob("PG_VERSION"))
+    code, printed, said = run("train", "--log", exported)
+    assert code == 0 and "rows to fit" in printed
+    assert said[-1].startswith("version 2 is challenger")
+
+
+@pytest.mark.parametrize(
+    ("environ", "words", "error"),
+    [
+        ({"NBA_CHURN_ESTIMATOR": "no.such:make"}, (), "NBA_CHURN_ESTIMATOR: 'no.such:make'"),
+        ({"NBA_TOUCHPOINT_ESTIMATOR": "make"}, (), "NBA_TOUCHPOINT_ESTIMATOR"),
+        ({}, ("--trust", "search_faild.count_1h"), "did you mean 'search_failed.count_1h'?"),
+    ],
+)
+def test_a_training_that_cannot_be_says_why_on_one_line(
+    run: Run,
+    exported: Path,
+    tmp_path: Path,
+    mlflow_database: Path,
+    environ: dict[str, str],
+    words: tuple[str, ...],
+    error: str,
+) -> None:
+    (tmp_path / "home").mkdir()
+    copy(mlflow_database, tmp_path / "home" / "mlflow.db")
+    code, _, said = run("train", "--log", exported, *words, **environ)
+    assert code == 1
+    assert len(said) == 1 and error in said[0]
