@@ -41,8 +41,8 @@ VW: dict[str, str] = {
     "vw_squarecb_tuned": f"--squarecb --gamma_scale 1000 -l 2 {LINEAR}",
     "vw_regcb_tuned": f"{REGCB} --mellowness 0.001 -l 2 {LINEAR}",
     "vw_cover_tuned": f"--cover 5 --nounif -l 2 {LINEAR}",
-    "vw_squarecb_xxa": f"--squarecb --gamma_scale 1000 {SQUARES}",
-    "vw_regcb_xxa": f"{REGCB} --mellowness 0.001 {SQUARES}",
+    "vw_squarecb_xxa": f"--squarecb -l 2 {SQUARES}",
+    "vw_regcb_xxa": f"{REGCB} --mellowness 0.001 -l 2 {SQUARES}",
 }
 MABWISER: dict[str, Callable[[], Any]] = {
     "mabwiser_linucb": lambda: LearningPolicy.LinUCB(alpha=0.3),
