@@ -11,7 +11,8 @@ differs (prior, scaling, products of columns where they are few) it finds itself
 their defaults and with settings tuned on such streams in hindsight. See `bandit_streams.py`.
 
 `mean_value_ratio_to_best_peer`: ours (Thompson) over the best peer of each stream, the mean over
-the streams; `..._to_best_single_peer`: over the one peer that is best on that mean.
+the streams but `obd`, whose clicks are too few to rank; `..._to_best_single_peer`: over the one
+peer that is best on that mean.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def main() -> None:
         figures[name] = told = summary(found)
         figures["rows"][name] = rows  # type: ignore[index]
         values[name] = {algorithm: one["value"] for algorithm, one in told.items()}
-    figures |= ratios(values)
+    figures |= ratios({name: of for name, of in values.items() if name != "obd"})
     if given.json:
         print(json.dumps(figures))
 
@@ -183,7 +184,8 @@ def summary(found: list[Figures]) -> dict[str, dict[str, float | list[float]]]:
 
 def ratios(values: Mapping[str, Mapping[str, float]]) -> dict[str, object]:
     """Thompson over the best peer of each stream, and over the best single peer."""
-    names = [name for name in next(iter(values.values())) if name not in OURS]
+    names = [name for of in values.values() for name in of if name not in OURS]
+    names = list(dict.fromkeys(names))
     if not names or any("thompson" not in of for of in values.values()):
         return {}
     over = {
