@@ -118,9 +118,11 @@ def measure(folder: Path, outcomes: int) -> dict[str, float | int]:
 
 def promote_one(log: Log) -> None:
     """A champion, trained on a small bank under a random policy."""
-    config = WorldConfig(customers=400, days=60.0, seed=SEED)
+    config = WorldConfig(customers=1_200, days=120.0, seed=SEED)
     history = history_of(Fold(BANK), events_from(World(config).play(RandomPolicy(SEED))))
     bundle = train(history, seed=SEED).bundle
+    if bundle.manifest.missing:
+        raise SystemExit(f"the champion is incomplete: {bundle.manifest.missing}")
     log.save_bundle(bundle.bundle_id, bundle.files())
     log.set_alias(CHAMPION, bundle.bundle_id, BEGIN)
 
@@ -190,7 +192,7 @@ def race(
             reached = _reached(log)
             if reached > seen:
                 seen, seen_at = reached, time.monotonic()
-            elif sent >= len(events) and time.monotonic() - seen_at > QUIET_S:
+            elif seen and sent >= len(events) and time.monotonic() - seen_at > QUIET_S:
                 return kills, seen_at - started
             if seen > last and time.monotonic() - killed_at > KILL_EVERY_S:
                 last = seen

@@ -1,7 +1,7 @@
-"""Warm start: what a bundle's own training data say of its out-of-fold scores.
+"""Warm start: what a bundle's own training data say of its scores where it had not learned.
 
-The residual of a new bundle begins with these sums rather than with nothing. The scores are those
-of models that had not seen the customer: in-sample ones would say that nothing is left to learn.
+The residual of a new bundle begins with these sums rather than with nothing. The decisions are
+later than those that the model was fitted on: of these it would say that nothing is left to learn.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def versions(log: Log, limit: int = 20) -> list[AliasChange]:
 
 def first_state(log: Log, bundle: Bundle, attribution: Attribution) -> PolicyState | None:
     """Where learning on top of a bundle begins: with what its training data say of its own
-    out-of-fold scores, and the decisions whose windows were still open then.
+    scores on later time, and the decisions whose windows were still open then.
 
     None where the bundle brings no residual. Raises StoreUnavailable.
     """
