@@ -55,7 +55,7 @@ OURS: Mapping[str, Policy] = {
     "greedy": Greedy(),
 }
 FLOOR = 0.005  # of ours: the least share of the draw that the service allows
-ROWS = {"digits": 1_797, "pendigits": 4_000, "letter": 5_000, "bank": 10_000, "obd": 10_000}
+ROWS = {"digits": 1_797, "pendigits": 4_000, "letter": 5_000, "bank": 10_000, "obd": 8_000}
 Figures = dict[str, tuple[float, float]]  # by algorithm: value, us_per_decision
 
 

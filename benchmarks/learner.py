@@ -25,10 +25,12 @@ from pathlib import Path
 
 import numpy as np
 from bank_learning import BANK, house_on
+from msgspec.structs import replace
 
 from features.fold import Fold
 from models.registry import CHAMPION
 from models.residual import ResidualSums
+from nba.catalogue import ContactRules
 from nba.decision import Decision, Request
 from nba.events import NO_ACTION, Event
 from nba.stores.log import Log
@@ -43,6 +45,17 @@ from training.world import World, WorldConfig
 from training.world_history import RandomPolicy
 
 SEED = 7
+OPEN = replace(  # the bank without its rules: nearly every decision is an action to learn from
+    BANK,
+    actions=[
+        replace(one, eligible=None, applicable=None, suitable=None, purpose=None,
+                only_in_sub_journey=False)
+        for one in BANK.actions
+    ],
+    engagement=[],
+    sub_journeys=[],
+    contact_policy=ContactRules(),
+)  # fmt: skip
 NAMES = ("Action Shown", "Action Clicked", "Action Accepted", "Action Dismissed")
 BLOCK = 250  # customers that are decided together
 PIECE = 1_000  # outcomes that are appended together
@@ -71,6 +84,8 @@ def main() -> None:
           f"exposures lost")  # fmt: skip
     if given.json:
         print(json.dumps(figures))
+    if not figures["lessons"]:
+        raise SystemExit("nothing was learned")
     if figures["max_relative_difference"] > 1e-12 or figures["lessons_lost"]:
         raise SystemExit("the states differ")
 
@@ -78,7 +93,7 @@ def main() -> None:
 def work() -> None:
     """Learn until killed."""
     settings = read_settings()
-    house = assemble(settings, journey=BANK)
+    house = assemble(settings, journey=OPEN)
     learner = learner_of(house, settings)
     while True:
         done = learner.step(page=2_000)
@@ -98,7 +113,7 @@ def measure(folder: Path, outcomes: int) -> dict[str, float | int]:
         decisions = decided(log, outcomes // len(NAMES))
         events, twice = outcomes_of(decisions)
         kills, seconds = race(log, settings, events, twice)
-        last = learner_of(house_on(log, BANK, SEED), settings)  # what no version was worth
+        last = learner_of(house_on(log, OPEN, SEED), settings)  # what no version was worth
         while not (done := last.step()) or not done.rests:
             pass
         state = policy_state(log)
@@ -119,7 +134,7 @@ def measure(folder: Path, outcomes: int) -> dict[str, float | int]:
 def promote_one(log: Log) -> None:
     """A champion, trained on a small bank under a random policy."""
     config = WorldConfig(customers=1_200, days=120.0, seed=SEED)
-    history = history_of(Fold(BANK), events_from(World(config).play(RandomPolicy(SEED))))
+    history = history_of(Fold(OPEN), events_from(World(config).play(RandomPolicy(SEED))))
     bundle = train(history, seed=SEED).bundle
     if bundle.manifest.missing:
         raise SystemExit(f"the champion is incomplete: {bundle.manifest.missing}")
@@ -129,7 +144,7 @@ def promote_one(log: Log) -> None:
 
 def decided(log: Log, wanted: int) -> list[Decision]:
     """So many decisions about customers of whom little is known, an hour after the other."""
-    house = house_on(log, BANK, SEED)
+    house = house_on(log, OPEN, SEED)
     customers = [f"c{number}" for number in range(CUSTOMERS)]
     now, found = BEGIN, []
     while len(found) < wanted:
@@ -231,7 +246,7 @@ def alone(log: Log) -> ResidualSums:
         after = found[-1].seq
     outcomes = [one for one in events if one.name != "Action Decided"]
     memory.append_events(sorted(outcomes, key=lambda one: one.event_id))
-    learner = learner_of(house_on(memory, BANK, SEED), Settings())
+    learner = learner_of(house_on(memory, OPEN, SEED), Settings())
     while not (done := learner.step()) or not done.rests:
         pass
     state = policy_state(memory)
