@@ -63,7 +63,7 @@ KILL_EVERY_S = 4.0
 PATIENCE_S = 900.0
 QUIET_S = 15.0  # without a new version: all is learned
 CUSTOMERS = 500
-BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
+BEGIN = datetime(2026, 7, 1, tzinfo=UTC)  # after the bank that it was trained on
 
 
 def main() -> None:
