@@ -8,7 +8,8 @@
   that were drawn at random: a LightGBM model of them gives the scores, out of fold on themselves.
 - `obd`: 8,000 of 10,000 logged requests of the Open Bandit Dataset (men, uniformly random, 34
   items). Each is learned from, and counts for the value with the probability of its action:
-  progressive replay without the coin. About 37 clicks: it shows that learning from a log works, and ranks nobody.
+  progressive replay without the coin. About 37 clicks: it shows that learning from a log works,
+  and ranks nobody.
 """
 
 from __future__ import annotations
