@@ -239,7 +239,8 @@ def alone(log: Log) -> ResidualSums:
     position = 0
     while page := log.page_decisions(position, 1_000):
         position = page[-1][0]
-        memory.append_decisions([decision for _, decision in page])
+        for _, decision in page:  # one call takes one decision of a customer
+            memory.append_decisions([decision])
     events, after = [], 0
     while found := log.page_events(after):
         events += found
