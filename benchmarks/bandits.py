@@ -30,6 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -76,8 +77,8 @@ def main() -> None:
     for name in given.streams.split(","):
         rows = min(ROWS[name], given.rows or ROWS[name])
         work = partial(one_seed, name, data=given.data, rows=rows, chosen=given.algorithms)
-        with get_context("fork").Pool(given.jobs) as pool:
-            found = pool.map(work, range(given.seeds), chunksize=1)
+        with ProcessPoolExecutor(given.jobs, mp_context=get_context("fork")) as pool:
+            found = list(pool.map(work, range(given.seeds)))
         print(f"{name}, {rows} requests")
         figures[name] = told = summary(found)
         figures["rows"][name] = rows  # type: ignore[index]
@@ -160,7 +161,7 @@ def peers(stream: Stream, seed: int, algorithms: list[str]) -> Figures:
         command += ["--algorithms", ",".join(algorithms)] if algorithms else []
         answer = subprocess.run(command, capture_output=True, text=True)
     if answer.returncode:
-        sys.exit(f"the peers failed on {stream.name}, seed {seed}:\n{answer.stderr[-2000:]}")
+        raise RuntimeError(f"peers failed on {stream.name}, seed {seed}: {answer.stderr[-2000:]}")
     found = json.loads(answer.stdout.splitlines()[-1])
     return {name: (value, us) for name, (value, us) in found.items()}
 
