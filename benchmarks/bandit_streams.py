@@ -208,7 +208,7 @@ def scored(
     rng: np.random.Generator,
 ) -> tuple[Log, Floats]:
     """The first requests as a random log, with scores out of fold, and the scores of the rest."""
-    from models.trees import fit_trees
+    from models.predictors.lightgbm_trees import fit_trees
 
     actions = np.array([rng.choice(np.flatnonzero(row)) for row in eligible[:WARM]])
     codes = np.arange(len(features), dtype=float)

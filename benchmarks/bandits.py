@@ -42,10 +42,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.bandit_streams import NAMES, WINDOW, Stream, save, stream_of
 from examples.raw_files import data_folder
-from models.bandit import Bandit
+from models.learning.bandit import Bandit
 from models.policies import EpsilonGreedy, GapWeighting, Greedy, Thompson
-from models.residual_spec import fit_spec
-from nba.policy import Policy
+from models.residual.features import fit_spec
+from nba.engine.policy import Policy
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS_PYTHON = ROOT / ".peers" / "bin" / "python"

@@ -32,26 +32,26 @@ import numpy as np
 from scipy.special import ndtri
 
 from features.fold import Fold
-from models.bundle import Bundle, load_bundle
-from models.registry import CHAMPION
-from models.scorer import BundleScorer
-from nba.events import ACTION_DECIDED, parse_event
-from nba.journey import JourneyFile
-from nba.journey_file import load_journey
-from nba.stores.memory import MemoryLog
-from serving.assembly import assemble
-from serving.cli.simulated import ServicePolicy
-from serving.house import House
-from serving.policy_shelf import POLICY
+from models.bundles.bundle import Bundle, load_bundle
+from models.bundles.registry import CHAMPION
+from models.bundles.scorer import BundleScorer
+from models.learning.versions import POLICY
+from nba.events.event import ACTION_DECIDED, parse_event
+from nba.journey.file import JourneyFile
+from nba.journey_file.loader import load_journey
+from nba.stores.memory.log import MemoryLog
+from serving.cli.scientists.simulated_service import ServicePolicy
+from serving.replica.assembly import assemble
+from serving.replica.replica import House
 from serving.settings import Settings
-from serving.upkeep import learner_of
-from training.fit import train
-from training.history import events_from, history_of, read_history
-from training.world import Asked, Chosen, EventJson, Nature, Policy, World, WorldConfig
-from training.world_actions import MOVES
-from training.world_config import draw_nature
-from training.world_history import Nothing, RandomPolicy
-from training.world_policies import Always, Oracle
+from serving.workers.background import learner_of
+from training.data.history import events_from, history_of, read_history
+from training.fitting.fit import train
+from training.simulation.config import draw_nature
+from training.simulation.history import Nothing, RandomPolicy
+from training.simulation.policies import Always, Oracle
+from training.simulation.responses import MOVES
+from training.simulation.world import Asked, Chosen, EventJson, Nature, Policy, World, WorldConfig
 
 BANK = load_journey(Path(__file__).parents[1] / "examples" / "bank" / "journey.yaml")
 START = datetime(2026, 1, 1, tzinfo=UTC)

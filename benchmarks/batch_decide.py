@@ -51,9 +51,9 @@ def main() -> None:
 
 def measure(folder: Path, given: argparse.Namespace) -> dict[str, object]:
     from features.fold import Fold
-    from nba.stores.memory import MemoryLog
-    from serving.assembly import assemble, opened_log
-    from serving.batch import BatchAsk, run_batch
+    from nba.stores.memory.log import MemoryLog
+    from serving.jobs.batch_decisions import BatchAsk, run_batch
+    from serving.replica.assembly import assemble, opened_log
     from serving.settings import Settings, prepare_environment
 
     settings = Settings(home=folder / "home", journey=folder / "journey.json")
@@ -107,7 +107,7 @@ def floor(bundle, actions: int) -> float:  # type: ignore[no-untyped-def]
 
 def with_limits(journey):  # type: ignore[no-untyped-def]
     """The journey with a cap, a cool-down and a capacity, so that their cost is in the figure."""
-    from nba.catalogue import Cap, Capacity, ContactRules, CoolDown
+    from nba.journey.actions import Cap, Capacity, ContactRules, CoolDown
 
     limits = ContactRules(
         caps=[Cap(id="seven_a_week", times=7, days=7)],
@@ -118,9 +118,9 @@ def with_limits(journey):  # type: ignore[no-untyped-def]
 
 
 def simulated():  # type: ignore[no-untyped-def]
-    from nba.events import parse_event
-    from training.world import World, WorldConfig
-    from training.world_history import RandomPolicy
+    from nba.events.event import parse_event
+    from training.simulation.history import RandomPolicy
+    from training.simulation.world import World, WorldConfig
 
     now = datetime.now(UTC)
     config = WorldConfig(customers=WORLD, days=DAYS, start=now - timedelta(days=DAYS), seed=SEED)
@@ -130,7 +130,7 @@ def simulated():  # type: ignore[no-untyped-def]
 
 def fill(log, events, bundle, given) -> list[str]:  # type: ignore[no-untyped-def]
     """Copies of the simulated customers, as many as asked for, and the champion."""
-    from models.registry import CHAMPION
+    from models.bundles.registry import CHAMPION
 
     log.save_bundle(bundle.bundle_id, bundle.files())
     log.set_alias(CHAMPION, bundle.bundle_id, datetime.now(UTC))

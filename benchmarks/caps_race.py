@@ -28,11 +28,11 @@ import numpy as np
 from decide import fill
 from http_load import Load, post_all
 
-from nba.decision import Decision
-from nba.events import NO_ACTION
-from nba.journey import JourneyFile
+from nba.decisions.decision import Decision
+from nba.events.event import NO_ACTION
+from nba.journey.file import JourneyFile
 from nba.stores.log import Log
-from serving.server import free_port, running
+from serving.jobs.server import free_port, running
 from serving.settings import Settings, prepare_environment
 
 BANK = Path(__file__).parent.parent / "examples" / "bank" / "journey.yaml"
@@ -98,7 +98,7 @@ def measure(folder: Path, decisions: int, withdrawals: int, replays: int) -> dic
             settings = msgspec.structs.replace(first, port=free_port(LOCAL))
             urls.append(services.enter_context(running(settings, folder / f"{number}.log")))
         race(urls, customers, decisions)
-        from serving.assembly import opened_log
+        from serving.replica.assembly import opened_log
 
         with opened_log(first) as log:
             made = logged(log)
@@ -128,9 +128,9 @@ def measure(folder: Path, decisions: int, withdrawals: int, replays: int) -> dic
 
 def make_journey() -> JourneyFile:
     """The bank's map and events, under caps that are reached again and again."""
-    from nba.catalogue import Action, Cap, Capacity, Consent, ContactRules
-    from nba.journey_checks import check_journey
-    from nba.journey_file import load_journey
+    from nba.journey.actions import Action, Cap, Capacity, Consent, ContactRules
+    from nba.journey_file.checks import check_journey
+    from nba.journey_file.loader import load_journey
 
     rng = np.random.default_rng(SEED)
     actions = [

@@ -24,17 +24,17 @@ import msgspec
 import numpy as np
 
 from features.fold import Fold
-from nba.journey import JourneyFile
-from nba.journey_file import load_journey
-from nba.measurement.estimate import Undecided
-from training.dataset import TrainingSet, churn_set
-from training.fit import fit_model
-from training.history import History, events_from, history_of
-from training.learned import learn_emotion
-from training.recipe import Recipe
-from training.split import split_by_time
-from training.world import World, WorldConfig
-from training.world_history import RandomPolicy
+from nba.journey.file import JourneyFile
+from nba.journey_file.loader import load_journey
+from nba.measurement.statistics.estimate import Undecided
+from training.data.history import History, events_from, history_of
+from training.data.time_split import split_by_time
+from training.data.training_sets import TrainingSet, churn_set
+from training.emotion.learned import learn_emotion
+from training.fitting.fit import fit_model
+from training.fitting.recipe import Recipe
+from training.simulation.history import RandomPolicy
+from training.simulation.world import World, WorldConfig
 
 ROOT = Path(__file__).parents[1]
 LEFT_OUT = ("closing_viewed", "account_closed")  # of the bank: kinds that say she is leaving

@@ -28,7 +28,7 @@ import msgspec
 import numpy as np
 from http_load import Load, post_all
 
-from serving.server import free_port
+from serving.jobs.server import free_port
 from serving.settings import Settings, prepare_environment
 
 HERE = Path(__file__).parent
@@ -105,8 +105,8 @@ def measure(folder: Path, actions: int, rules: int, requests: int) -> dict[str, 
 
 def make_journey(actions: int, rules: int):  # type: ignore[no-untyped-def]
     """The bank's journey; with `actions`, as many on the web, under this many distinct rules."""
-    from nba.catalogue import Action, Cap, Capacity, ContactRules
-    from nba.journey_file import load_journey
+    from nba.journey.actions import Action, Cap, Capacity, ContactRules
+    from nba.journey_file.loader import load_journey
 
     journey = load_journey(HERE.parent / "examples" / "bank" / "journey.yaml")
     if actions == 0:
@@ -152,11 +152,11 @@ def make_journey(actions: int, rules: int):  # type: ignore[no-untyped-def]
 def fill(settings: Settings, journey) -> list[str]:  # type: ignore[no-untyped-def]
     """Simulated customers and a champion of a usual size into the log; gives the customers."""
     from features.fold import Fold
-    from models.registry import CHAMPION
-    from nba.events import parse_event
-    from serving.assembly import opened_log
-    from training.world import World, WorldConfig
-    from training.world_history import RandomPolicy
+    from models.bundles.registry import CHAMPION
+    from nba.events.event import parse_event
+    from serving.replica.assembly import opened_log
+    from training.simulation.history import RandomPolicy
+    from training.simulation.world import World, WorldConfig
 
     start = datetime.now(UTC) - timedelta(days=60)
     config = WorldConfig(customers=CUSTOMERS, days=60, start=start, seed=SEED)
@@ -175,10 +175,14 @@ def fill(settings: Settings, journey) -> list[str]:  # type: ignore[no-untyped-d
 
 def make_bundle(fold, events):  # type: ignore[no-untyped-def]
     """Models about as large as the bank's own: real contexts, labels that depend on ten columns."""
-    from features.frame import Moments, encode, replay
-    from models.bundle import FORMAT, Bundle, Manifest, part
-    from models.touchpoint import action_rows, touchpoint_columns, touchpoint_rows
-    from models.trees import fit_trees
+    from features.replay.point_in_time import Moments, encode, replay
+    from models.bundles.bundle import FORMAT, Bundle, Manifest, part
+    from models.predictors.lightgbm_trees import fit_trees
+    from models.predictors.touchpoint_columns import (
+        action_rows,
+        touchpoint_columns,
+        touchpoint_rows,
+    )
 
     rng = np.random.default_rng(SEED)
     journey = fold.schema.journey
@@ -228,7 +232,7 @@ def make_bundle(fold, events):  # type: ignore[no-untyped-def]
 
 @contextmanager
 def serving(settings: Settings, folder: Path) -> Iterator[None]:
-    from serving.server import running
+    from serving.jobs.server import running
 
     with running(settings, folder / "service.log"):
         yield

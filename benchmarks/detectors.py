@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from features.fold import Fold
-from features.nodes import read_nodes
-from nba.journey_file import load_journey
-from training.history import events_from, history_of
-from training.world import World, WorldConfig
-from training.world_history import RandomPolicy
+from features.replay.visits import read_nodes
+from nba.journey_file.loader import load_journey
+from training.data.history import events_from, history_of
+from training.simulation.history import RandomPolicy
+from training.simulation.world import World, WorldConfig
 
 BANK = Path(__file__).parents[1] / "examples" / "bank" / "journey.yaml"
 VISIT_S = 1_800.0

@@ -1,4 +1,4 @@
-"""An empty BentoML endpoint: the same stack and settings as `serving.service`, and no work."""
+"""An empty BentoML endpoint: the same stack and settings as `serving.http.service`, and no work."""
 
 from __future__ import annotations
 

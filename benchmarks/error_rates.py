@@ -19,7 +19,7 @@ import error_trials as trials
 import error_trials_bandit as bandits
 import numpy as np
 
-from nba.measurement.sequences import TUNING_N
+from nba.measurement.statistics.confidence_sequences import TUNING_N
 
 SEED = 20_261_122
 BASE = 0.05

@@ -10,22 +10,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nba.measurement.allocation import past_means, score
-from nba.measurement.audit import Audit, audit, draw_counts
-from nba.measurement.confidence import always_above
-from nba.measurement.corrections import benjamini_hochberg, holm
-from nba.measurement.drift import Shift, edges_of, histogram, shift
-from nba.measurement.effect import Effect, fixed
-from nba.measurement.estimate import Undecided
-from nba.measurement.mismatch import (
+from nba.measurement.off_policy.bandit_arms import past_means, score
+from nba.measurement.off_policy.intervals import always_above
+from nba.measurement.off_policy.propensity_audit import Audit, audit, draw_counts
+from nba.measurement.statistics.confidence_sequences import always_valid
+from nba.measurement.statistics.drift import Shift, edges_of, histogram, shift
+from nba.measurement.statistics.effect import Effect, fixed
+from nba.measurement.statistics.estimate import Undecided
+from nba.measurement.statistics.moments import moments, per_customer, plain, ratio, share
+from nba.measurement.statistics.multiple_testing import benjamini_hochberg, holm
+from nba.measurement.statistics.sample_ratio import (
     LEVEL,
     Mismatch,
     detectable_loss,
     log_bayes_factor,
     ratio_mismatch,
 )
-from nba.measurement.moments import moments, per_customer, plain, ratio, share
-from nba.measurement.sequences import always_valid
 
 LOOKS = 100
 

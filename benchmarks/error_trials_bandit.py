@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from error_trials import excludes_0, hit
 
-from nba.measurement.allocation import (
+from nba.measurement.off_policy.bandit_arms import (
     GATE,
     ArmContrast,
     Draws,
@@ -18,8 +18,8 @@ from nba.measurement.allocation import (
     past_means,
     score,
 )
-from nba.measurement.effect import fixed
-from nba.measurement.moments import moments, plain
+from nba.measurement.statistics.effect import fixed
+from nba.measurement.statistics.moments import moments, plain
 
 BATCH = 20  # decisions between two updates of the bandit
 NO_GATE = Pulls(0, 0)

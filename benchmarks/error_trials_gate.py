@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nba.gate import Status
-from nba.guard import difference
-from nba.measurement.effect import Effect
-from nba.measurement.logged import logged
-from nba.measurement.moments import Level, moments, ratio
-from nba.measurement.verdict import Guard, Metric, guard
-from nba.rollout import GUARDRAILS
-from training.off_policy_gate import off_policy_gate
+from nba.measurement.off_policy.logged_decisions import logged
+from nba.measurement.statistics.effect import Effect
+from nba.measurement.statistics.moments import Level, moments, ratio
+from nba.measurement.statistics.verdict import Guard, Metric, guard
+from nba.promotion.guardrails import difference
+from nba.promotion.rollout import GUARDRAILS
+from nba.promotion.verdict import Status
+from training.gates.off_policy_gate import off_policy_gate
 
 LOOKS = 40
 

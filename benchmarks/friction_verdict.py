@@ -20,14 +20,14 @@ from pathlib import Path
 import numpy as np
 
 from features.fold import Fold
-from nba.journey_file import load_journey
-from nba.measurement.estimate import Undecided
-from nba.measurement.friction import Friction, Visits, friction
-from training.friction import report_friction
-from training.history import events_from, history_of
-from training.world import World, WorldConfig
-from training.world_config import Mechanism
-from training.world_history import RandomPolicy
+from nba.analytics.journeys.friction import Friction, Visits, friction
+from nba.journey_file.loader import load_journey
+from nba.measurement.statistics.estimate import Undecided
+from training.data.history import events_from, history_of
+from training.emotion.friction import report_friction
+from training.simulation.config import Mechanism
+from training.simulation.history import RandomPolicy
+from training.simulation.world import World, WorldConfig
 
 BANK = Path(__file__).parents[1] / "examples" / "bank" / "journey.yaml"
 RIGHT: dict[Mechanism, str] = {

@@ -26,13 +26,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the trees are small: a second t
 
 from examples.commands import measure_parser
 from examples.raw_files import find
-from nba.measurement.cross_fit import customer_folds
-from nba.measurement.effect import Effect, fixed
-from nba.measurement.estimate import Undecided
-from nba.measurement.logged import Floats, logged
-from nba.measurement.mismatch import ratio_mismatch
-from nba.measurement.moments import moments, plain
-from nba.measurement.off_policy import Gain, gain
+from nba.measurement.off_policy.cross_fitting import customer_folds
+from nba.measurement.off_policy.evaluation import Gain, gain
+from nba.measurement.off_policy.logged_decisions import Floats, logged
+from nba.measurement.statistics.effect import Effect, fixed
+from nba.measurement.statistics.estimate import Undecided
+from nba.measurement.statistics.moments import moments, plain
+from nba.measurement.statistics.sample_ratio import ratio_mismatch
 
 ARMS = ("No E-Mail", "Mens E-Mail", "Womens E-Mail")
 KEYS = ("none", "mens", "womens")

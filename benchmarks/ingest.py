@@ -26,9 +26,9 @@ import msgspec
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from nba.events import Event
-from nba.stores import embedded, schema
-from nba.stores.postgres import PostgresLog
+from nba.events.event import Event
+from nba.stores.postgres import embedded, schema
+from nba.stores.postgres.log import PostgresLog
 
 BATCH = 10_000
 CUSTOMERS = 20_000

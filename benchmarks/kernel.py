@@ -16,11 +16,12 @@ import time
 
 import numpy as np
 
-from features import kernel
 from features.fold import Fold, untraced
-from features.plan import ROLE, ROW, stage_codes
-from nba.context import DAY_S
-from nba.journey import (
+from features.kernel import fold_events as kernel
+from features.kernel.layout import ROLE, ROW, stage_codes
+from nba.customer.context import DAY_S
+from nba.events.signals import ROLES
+from nba.journey.file import (
     Action,
     ChurnRule,
     EventMapping,
@@ -30,7 +31,6 @@ from nba.journey import (
     Scene,
     Touchpoint,
 )
-from nba.signals import ROLES
 
 EVENTS = 3_000_000
 PEER_EVENTS = 5_000_000

@@ -18,8 +18,8 @@ import time
 import numpy as np
 from scipy.stats import spearmanr
 
-from nba.measurement.estimate import Undecided
-from training.emotion import NODES, Evidence, Unit, learn_valences
+from nba.measurement.statistics.estimate import Undecided
+from training.emotion.valences import NODES, Evidence, Unit, learn_valences
 
 FIGURES = ("rank_correlation", "signs_right", "interval_coverage", "flips_right")
 CUSTOMERS = (300, 1_000, 3_000)

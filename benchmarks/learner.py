@@ -28,21 +28,21 @@ from bank_learning import BANK, house_on
 from msgspec.structs import replace
 
 from features.fold import Fold
-from models.registry import CHAMPION
-from models.residual import ResidualSums
-from nba.catalogue import ContactRules
-from nba.decision import Decision, Request
-from nba.events import NO_ACTION, Event
+from models.bundles.registry import CHAMPION
+from models.learning.versions import policy_state
+from models.residual.sums import ResidualSums
+from nba.decisions.decision import Decision, Request
+from nba.events.event import NO_ACTION, Event
+from nba.journey.actions import ContactRules
 from nba.stores.log import Log
-from nba.stores.memory import MemoryLog
-from serving.assembly import assemble, close_log, database_url, open_log
-from serving.policy_shelf import policy_state
+from nba.stores.memory.log import MemoryLog
+from serving.replica.assembly import assemble, close_log, database_url, open_log
 from serving.settings import Settings, prepare_environment, read_settings
-from serving.upkeep import learner_of
-from training.fit import train
-from training.history import events_from, history_of
-from training.world import World, WorldConfig
-from training.world_history import RandomPolicy
+from serving.workers.background import learner_of
+from training.data.history import events_from, history_of
+from training.fitting.fit import train
+from training.simulation.history import RandomPolicy
+from training.simulation.world import World, WorldConfig
 
 SEED = 7
 OPEN = replace(  # the bank without its rules: nearly every decision is an action to learn from

@@ -30,11 +30,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.ope_bank import METHODS, Bank, lived, replicate
 from examples.raw_files import data_folder
-from nba.measurement import estimators
-from nba.measurement.estimate import Undecided
-from nba.measurement.estimators import Scores, Truncated
-from nba.measurement.logged import Logged, logged
-from nba.measurement.off_policy import values
+from nba.measurement.off_policy import estimators
+from nba.measurement.off_policy.estimators import Scores, Truncated
+from nba.measurement.off_policy.evaluation import values
+from nba.measurement.off_policy.logged_decisions import Logged, logged
+from nba.measurement.statistics.estimate import Undecided
 
 ROOT = Path(__file__).resolve().parents[1]
 PEER = ROOT / ".obp" / "bin" / "python"

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.policies.thompson import Thompson
-from nba.measurement import estimators
-from nba.measurement.confidence import normal, standard_error
-from nba.measurement.cross_fit import Offered, cross_fit
-from nba.measurement.estimate import Undecided
-from nba.measurement.estimators import Scores
-from nba.measurement.logged import GATE, Logged, logged, overlap, refusal
-from nba.policy import Worth
-from training.world import Asked, Chosen, World, WorldConfig
-from training.world_actions import accept_probability
-from training.world_history import RandomPolicy
-from training.world_moves import Situation
+from nba.engine.policy import Worth
+from nba.measurement.off_policy import estimators
+from nba.measurement.off_policy.cross_fitting import Offered, cross_fit
+from nba.measurement.off_policy.estimators import Scores
+from nba.measurement.off_policy.intervals import normal, standard_error
+from nba.measurement.off_policy.logged_decisions import GATE, Logged, logged, overlap, refusal
+from nba.measurement.statistics.estimate import Undecided
+from training.simulation.action_kinds import Situation
+from training.simulation.history import RandomPolicy
+from training.simulation.responses import accept_probability
+from training.simulation.world import Asked, Chosen, World, WorldConfig
 
 CUSTOMERS, DAYS = 6_000, 60.0
 FLOOR, SHARE = 0.02, 0.10  # of the draw: uniform, and the challenger's own

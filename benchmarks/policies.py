@@ -29,20 +29,20 @@ import numpy as np
 from scipy.special import stdtrit
 
 from features.fold import Fold
-from models.bundle import load_bundle
-from models.registry import CHAMPION
-from models.scorer import BundleScorer
-from nba.journey import JourneyFile
-from nba.journey_file import load_journey
-from nba.stores.memory import MemoryLog
-from serving.assembly import assemble
-from serving.cli.simulated import ServicePolicy
+from models.bundles.bundle import load_bundle
+from models.bundles.registry import CHAMPION
+from models.bundles.scorer import BundleScorer
+from nba.journey.file import JourneyFile
+from nba.journey_file.loader import load_journey
+from nba.stores.memory.log import MemoryLog
+from serving.cli.scientists.simulated_service import ServicePolicy
+from serving.replica.assembly import assemble
 from serving.settings import Settings
-from training.fit import train
-from training.history import events_from, history_of
-from training.world import Policy, World, WorldConfig
-from training.world_history import Nothing, RandomPolicy, customer_values_eur
-from training.world_policies import SELLING, Always, LastNode, Oracle
+from training.data.history import events_from, history_of
+from training.fitting.fit import train
+from training.simulation.history import Nothing, RandomPolicy, customer_values_eur
+from training.simulation.policies import SELLING, Always, LastNode, Oracle
+from training.simulation.world import Policy, World, WorldConfig
 
 BANK = Path(__file__).parents[1] / "examples" / "bank" / "journey.yaml"
 TRAINING_SEED = 100_001

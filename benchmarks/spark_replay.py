@@ -26,12 +26,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.batch import Grid, replay_folder, written_rows
 from features.fold import Fold
-from features.spark import check_spark, replay_spark
+from features.replay.exported_log import Grid, replay_folder, written_rows
+from features.replay.spark import check_spark, replay_spark
 from nba.errors import NbaError
-from nba.events import micros
-from nba.journey_file import load_journey
+from nba.events.event import micros
+from nba.journey_file.loader import load_journey
 from nba.stores import parquet
 
 JOURNEY = Path(__file__).parents[1] / "examples" / "bank" / "journey.yaml"
@@ -138,7 +138,7 @@ def one(folder: Path, engine: str) -> dict[str, float]:
 
 def fold_nothing(fold: Fold) -> None:
     """Compile or load what a replay calls."""
-    from features.frame import Moments, encode, replay
+    from features.replay.point_in_time import Moments, encode, replay
 
     replay(fold, encode(fold, []), Moments.at(["nobody"], np.array([0.0])))
 

@@ -22,9 +22,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from features.text import TextModel
-from nba.measurement.estimate import Undecided
-from training.text import FittedText, distinct, fit_text
+from features.text.model import TextModel
+from nba.measurement.statistics.estimate import Undecided
+from training.emotion.text import FittedText, distinct, fit_text
 
 SEED = 5
 ALONE = 300  # texts scored one by one

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from features.fold import Fold
-from models.predictor import Predictor
-from nba.journey_file import load_journey
-from nba.measurement.cross_fit import customer_folds
-from nba.measurement.estimate import Undecided
-from training.dataset import TrainingSet
-from training.fit import fit_model
-from training.history import History, events_from, history_of
-from training.recipe import Recipe
-from training.split import Split
+from models.predictors.predictor import Predictor
+from nba.journey_file.loader import load_journey
+from nba.measurement.off_policy.cross_fitting import customer_folds
+from nba.measurement.statistics.estimate import Undecided
+from training.data.history import History, events_from, history_of
+from training.data.time_split import Split
+from training.data.training_sets import TrainingSet
+from training.fitting.fit import fit_model
+from training.fitting.recipe import Recipe
 
 FOLDS = 5
 ONE_THREAD = {"num_threads": 1}  # on so few rows a second thread waits more than it works

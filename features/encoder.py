@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from features.plan import CONTACT, EVENT, ROLE, ROW, SKETCH_BITS, TRAIT
-from nba.context import UNMAPPED, ContextSchema
-from nba.events import (
+from features.kernel.layout import CONTACT, EVENT, ROLE, ROW, SKETCH_BITS, TRAIT
+from nba.customer.appraisal import Feeling, SurveyFeelings
+from nba.customer.context import UNMAPPED, ContextSchema
+from nba.events.event import (
     ACTION_ACTIVATED,
     ACTION_DECIDED,
     GOVERNING,
@@ -22,11 +23,10 @@ from nba.events import (
     Event,
     micros,
 )
-from nba.feelings import Feeling, SurveyFeelings
-from nba.journey import EventMapping, Trait
-from nba.rule_facts import as_number
-from nba.rules import PROPERTIES, PropertyFacts, Rule, parse_rule
-from nba.signals import ROLES, SURVEYS
+from nba.events.signals import ROLES, SURVEYS
+from nba.journey.file import EventMapping, Trait
+from nba.rules.rule import PROPERTIES, PropertyFacts, Rule, parse_rule
+from nba.rules.types import as_number
 
 NAN = math.nan
 # one record of dtype ROW

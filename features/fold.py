@@ -1,7 +1,7 @@
 """The fold of one customer, online: snapshot + the events since = context.
 
-The same compiled functions as in `features.frame`, so that a replayed context equals a served one
-bit for bit.
+The same compiled functions as in `features.replay.point_in_time`, so that a replayed context
+equals a served one bit for bit.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from features import kernel
 from features.encoder import Encoder
-from features.plan import (
+from features.kernel import fold_events as kernel
+from features.kernel.layout import (
     BECAUSE,
     CHANNELS,
     CONTACT_SIZE,
@@ -36,16 +36,16 @@ from features.plan import (
     TRACE_COLUMNS,
     plan_of,
 )
-from nba.catalogue import SubJourney
-from nba.context import Contact, Context, ContextSchema
-from nba.events import Event, from_micros, micros
-from nba.feelings import FeltNode
-from nba.journey import CONTACTS_KEPT, JourneyFile
-from nba.ledger import Ledger
-from nba.ledger_fold import LEDGER_VERSION, advance
-from nba.ledger_rules import ledger_rules
-from nba.signals import AGENCIES, SURVEYS
-from nba.valences import ValenceTable
+from nba.customer.appraisal import FeltNode
+from nba.customer.contact_history import Ledger
+from nba.customer.contact_history_fold import LEDGER_VERSION, advance
+from nba.customer.contact_history_limits import ledger_rules
+from nba.customer.context import Contact, Context, ContextSchema
+from nba.events.event import Event, from_micros, micros
+from nba.events.signals import AGENCIES, SURVEYS
+from nba.events.valences import ValenceTable
+from nba.journey.actions import SubJourney
+from nba.journey.file import CONTACTS_KEPT, JourneyFile
 
 
 class CustomerState(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from nba.stores import embedded, schema
+from nba.stores.postgres import embedded, schema
 
 # LightGBM's threads would spin while they wait for one another: ten times the CPU, when it is busy.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -8,14 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from nba.decision import Decision, Request
-from nba.experiments import ArmSpec, Experiment, GuardrailSpec, PrimarySpec, Slot, Started
-from nba.scoring import Judge
+from nba.decisions.decision import Decision, Request
+from nba.engine.strategy import Judge
+from nba.experiments.experiment import (
+    ArmSpec,
+    Experiment,
+    GuardrailSpec,
+    PrimarySpec,
+    Slot,
+    Started,
+)
+from nba.experiments.report import ExperimentReport
+from nba.promotion.catalogue_versions import keep
 from nba.stores.log import Log
-from serving.arms import ExperimentArms, arms_of
-from serving.catalogue import keep
-from serving.experiment_reading import reported
-from serving.experiment_report import ExperimentReport
+from serving.replica.arms import ExperimentArms, arms_of
+from serving.reports.experiment_reading import reported
 from tests.house import NOON, SmallHouse, StubScorer, event
 from tests.open_house import OPEN, SCORES
 

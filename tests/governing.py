@@ -10,9 +10,12 @@ import numpy as np
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from features.customers import Customers
+from features.context_store import Customers
 from features.fold import Fold
-from nba.catalogue import (
+from nba.customer.context import Context
+from nba.decisions.decision import Churn, Request
+from nba.events.event import Event
+from nba.journey.actions import (
     ArbitrationRules,
     Branch,
     Budget,
@@ -31,12 +34,9 @@ from nba.catalogue import (
     Treatment,
     Weight,
 )
-from nba.context import Context
-from nba.decision import Churn, Request
-from nba.events import Event
-from nba.journey import JourneyFile, Trait
-from nba.journey_checks import check_journey
-from nba.stores.memory import MemoryLog
+from nba.journey.file import JourneyFile, Trait
+from nba.journey_file.checks import check_journey
+from nba.stores.memory.log import MemoryLog
 from tests.house import JOURNEY, NOON, StubScorer, changed, event
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -12,20 +12,20 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from features.customers import Customers
+from features.context_store import Customers
 from features.fold import Fold
-from models.drawing import drawing_of
-from nba.arbitration import NO_ACTION_CODE, Scorer
-from nba.context import Context
-from nba.decider import Chance, Decider
-from nba.decision import Churn, Decision, Reason, Request
-from nba.events import Event
-from nba.journey import JourneyFile
-from nba.journey_file import load_journey
-from nba.pipeline import Pipeline
-from nba.policy import Policy
+from models.policies.from_journey import drawing_of
+from nba.customer.context import Context
+from nba.decisions.decision import Churn, Decision, Reason, Request
+from nba.engine.arbitration import NO_ACTION_CODE, Scorer
+from nba.engine.decider import Chance, Decider
+from nba.engine.pipeline import Pipeline
+from nba.engine.policy import Policy
+from nba.events.event import Event
+from nba.journey.file import JourneyFile
+from nba.journey_file.loader import load_journey
 from nba.stores.log import Log
-from nba.stores.memory import MemoryLog
+from nba.stores.memory.log import MemoryLog
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 JOURNEY = load_journey(Path(__file__).parent / "data" / "small_journey.yaml")

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from nba.events import Event
-from nba.stores.memory import MemoryLog
+from nba.events.event import Event
+from nba.stores.memory.log import MemoryLog
 from tests.house import NOON
 
 DAYS = 40

@@ -8,13 +8,18 @@ from datetime import UTC, date, datetime, time, timedelta
 import msgspec
 import numpy as np
 
-from nba.credit import SettledCounts
-from nba.measurement.audit import draw_counts
-from nba.measurement.calibration import calibration_bins
-from nba.measurement.days import Day, Drawn, Early, Settled, Told, lags_of, scores_of
-from nba.measurement.health import Join, offers
-from nba.measurement.health_report import Dated, Facts, Learning
-from nba.measurement.tallies import (
+from nba.analytics.monitoring.daily_record import (
+    Day,
+    Drawn,
+    Early,
+    Settled,
+    Told,
+    lags_of,
+    scores_of,
+)
+from nba.analytics.monitoring.offers_and_joins import Join, offers
+from nba.analytics.monitoring.report import Dated, Facts, Learning
+from nba.analytics.monitoring.sketches import (
     Cut,
     Source,
     binned,
@@ -24,6 +29,9 @@ from nba.measurement.tallies import (
     sources_of,
     tally_of,
 )
+from nba.measurement.off_policy.propensity_audit import draw_counts
+from nba.measurement.statistics.calibration import calibration_bins
+from nba.rewards.credit import SettledCounts
 
 FIRST = date(2026, 1, 5)  # a Monday
 ACTIONS = ("call", "mail", "no_action", "popup")

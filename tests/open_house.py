@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from nba.catalogue import Cap, ContactRules
-from nba.decision import Decision, Request
-from nba.events import Event
-from nba.journey import JourneyFile
+from nba.decisions.decision import Decision, Request
+from nba.events.event import Event
+from nba.journey.actions import Cap, ContactRules
+from nba.journey.file import JourneyFile
 from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, changed, event, failed_search
 
 ADA = Request(customer_id="ada", facts={"page": "home"})

@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from features.fold import Fold
-from features.nodes import NodePart, StoryNode, story
-from nba.events import Event
-from nba.journey import EmotionRule, EventMapping, JourneyFile, SignalRule
-from nba.journey_checks import check_journey
+from features.replay.visits import NodePart, StoryNode, story
+from nba.events.event import Event
+from nba.journey.file import EmotionRule, EventMapping, JourneyFile, SignalRule
+from nba.journey_file.checks import check_journey
 from tests.house import JOURNEY, NOON, changed, event
 
 PLACES = {

@@ -9,23 +9,23 @@ from itertools import count
 import msgspec
 import numpy as np
 
-from models.bundle import Bundle
-from models.registry import CHAMPION
-from models.residual import ResidualSums
-from models.residual_prior import Prior
-from models.residual_spec import ResidualSpec
-from models.warm import Warm
-from nba.attribution import Attribution
-from nba.decision import Decision, Request
-from nba.events import NO_ACTION, Event
-from nba.exploration import Exploration
-from nba.journey import JourneyFile
+from models.bundles.bundle import Bundle
+from models.bundles.registry import CHAMPION
+from models.learning.learner import Learner
+from models.residual.features import ResidualSpec
+from models.residual.posterior import Prior
+from models.residual.sums import ResidualSums
+from models.residual.warm_start import Warm
+from nba.decisions.decision import Decision, Request
+from nba.events.event import NO_ACTION, Event
+from nba.journey.exploration import Exploration
+from nba.journey.file import JourneyFile
+from nba.rewards.attribution import Attribution
 from nba.stores.log import Log
-from serving.assembly import assemble
-from serving.house import House
-from serving.learner import Learner
+from serving.replica.assembly import assemble
+from serving.replica.replica import House
 from serving.settings import Settings
-from serving.upkeep import learner_of
+from serving.workers.background import learner_of
 from tests.house import FOLD, NOON
 from tests.open_house import IDS, OPEN
 

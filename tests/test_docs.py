@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from nba.decision import Stage
-from nba.engagement import CODES
-from serving.openapi import openapi
+from nba.decisions.decision import Stage
+from nba.governance.engagement_policy import CODES
+from serving.http.openapi import openapi
 from serving.settings import PREFIX, Settings
 from tests.commands import COMMANDS
 
@@ -53,7 +53,7 @@ def routes() -> list[str]:
 def reason_codes() -> set[str]:
     """The codes of the source: an argument of `strike` or `Limit`, or a value of `CODES`."""
     codes = set(CODES.values())
-    for file in sorted((ROOT / "nba").glob("*.py")):
+    for file in sorted((ROOT / "nba").rglob("*.py")):
         for call in ast.walk(ast.parse(read(file))):
             if not isinstance(call, ast.Call) or _name(call.func) not in (
                 "strike",
@@ -76,7 +76,7 @@ def reason_codes() -> set[str]:
 
 def exits() -> set[str]:
     """The exits of the source: what `_leave` is called with, and what `_ended` gives."""
-    tree = ast.parse(read(ROOT / "nba" / "sub_journeys.py"))
+    tree = ast.parse(read(ROOT / "nba" / "governance" / "sub_journeys.py"))
     found = {
         call.args[1].value
         for call in ast.walk(tree)
@@ -170,7 +170,7 @@ def test_every_note_of_a_decision_is_explained() -> None:
     """The notes are the texts of the functions whose name says that they give one."""
     notes = {
         node.value.value
-        for file in sorted((ROOT / "nba").glob("*.py"))
+        for file in sorted((ROOT / "nba").rglob("*.py"))
         for function in ast.walk(ast.parse(read(file)))
         if isinstance(function, ast.FunctionDef) and "why_no_action" in function.name
         for node in ast.walk(function)
@@ -281,6 +281,6 @@ def test_every_file_that_a_text_names_in_code_exists(file: Path) -> None:
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
 def test_every_test_that_a_text_names_exists(file: Path) -> None:
-    """`tests/nba/test_consent.py::test_name`."""
+    """`tests/nba/governance/test_consent.py::test_name`."""
     for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", read(file)):
         assert f"def {name}(" in read(ROOT / path), f"{file.name}: {path}::{name}"

@@ -9,22 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.registry import CHAMPION
-from nba.decision import Mode, Request
-from nba.events import ACTION_DECIDED, NO_ACTION, parse_event
-from nba.journey_file import load_journey
-from nba.stores.memory import MemoryLog
-from serving.answers import decide_answer, feedback_event
-from serving.assembly import assemble
-from serving.house import House
-from serving.importing import import_files
+from models.bundles.registry import CHAMPION
+from nba.decisions.decision import Mode, Request
+from nba.events.event import ACTION_DECIDED, NO_ACTION, parse_event
+from nba.journey_file.loader import load_journey
+from nba.stores.memory.log import MemoryLog
+from serving.api.answers import decide_answer, feedback_event
+from serving.api.schemas import FeedbackRequest
+from serving.jobs.event_import import import_files
+from serving.replica.assembly import assemble
+from serving.replica.replica import House
 from serving.settings import Settings
-from serving.wire import FeedbackRequest
-from training.dataset import decided_set
-from training.fit import train
-from training.history import read_history
-from training.world import WorldConfig
-from training.world_history import frustrated_customer, write_history
+from training.data.history import read_history
+from training.data.training_sets import decided_set
+from training.fitting.fit import train
+from training.simulation.history import frustrated_customer, write_history
+from training.simulation.world import WorldConfig
 
 BANK = load_journey(Path(__file__).parents[1] / "examples" / "bank" / "journey.yaml")
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from features.customers import Customers
-from features.frame import Moments, encode, replay
-from nba.context import Context, offered_columns
-from nba.decision import Decision, Request
-from nba.events import Event, micros
+from features.context_store import Customers
+from features.replay.point_in_time import Moments, encode, replay
+from nba.customer.context import Context, offered_columns
+from nba.decisions.decision import Decision, Request
+from nba.events.event import Event, micros
 from nba.stores.log import Log
-from nba.stores.memory import MemoryLog
+from nba.stores.memory.log import MemoryLog
 from tests.house import NOON, SmallHouse, StubScorer, event
 
 CUSTOMERS = ("ada", "ada", "bob", "ada", "bob", "cid")  # few, so that histories grow
@@ -37,7 +37,7 @@ SETTINGS = settings(max_examples=60, deadline=None)
 def _early_snapshots() -> Iterator[None]:
     """Snapshots after a few events, so that small logs have them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("features.customers.SNAPSHOT_AFTER", 3)
+        patch.setattr("features.context_store.SNAPSHOT_AFTER", 3)
         yield
 
 
@@ -156,7 +156,7 @@ def live(script: list[Any], scored: bool) -> tuple[Log, SmallHouse, dict[Any, Co
 
 
 def moments_of(decisions: list[Decision], action: int = -1) -> Moments:
-    """What `training.dataset` asks about our own decisions."""
+    """What `training.data.training_sets` asks about our own decisions."""
     return Moments(
         customers=np.array([d.request.customer_id for d in decisions], dtype=object),
         as_of=np.array([micros(d.decided_at) / 1e6 for d in decisions]),

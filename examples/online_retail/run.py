@@ -31,9 +31,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from examples.commands import measure_parser
 from examples.learning import FOLDS, fit_bag, read_events
 from examples.online_retail import convert
-from models.calibration import expected_calibration_error
-from nba.events import micros
-from training.dataset import TrainingSet, churn_set
+from models.predictors.platt_scaling import expected_calibration_error
+from nba.events.event import micros
+from training.data.training_sets import TrainingSet, churn_set
 
 JOURNEY = Path(__file__).with_name("journey.yaml")
 CUT = "2011-09-09"

@@ -22,16 +22,16 @@ import numpy as np
 from examples.commands import measure_parser
 from examples.learning import Bag, fit_bag, read_events
 from examples.starbucks import convert
-from features.frame import Moments, replay
-from models.touchpoint import ACTION, action_rows, touchpoint_rows
-from nba.events import NO_ACTION
-from nba.measurement.estimate import Estimate, Undecided, as_json
-from nba.measurement.estimators import NO_MODEL, dr
-from nba.measurement.logged import Logged, logged, overlap
-from nba.measurement.off_policy import Valuation, snips, valuation, values, weigh
-from training.dataset import Decided, action_features, decided_set, trained_actions
-from training.history import History
-from training.targets import priority
+from features.replay.point_in_time import Moments, replay
+from models.predictors.touchpoint_columns import ACTION, action_rows, touchpoint_rows
+from nba.events.event import NO_ACTION
+from nba.measurement.off_policy.estimators import NO_MODEL, dr
+from nba.measurement.off_policy.evaluation import Valuation, snips, valuation, values, weigh
+from nba.measurement.off_policy.logged_decisions import Logged, logged, overlap
+from nba.measurement.statistics.estimate import Estimate, Undecided, as_json
+from training.data.history import History
+from training.data.target_policies import priority
+from training.data.training_sets import Decided, action_features, decided_set, trained_actions
 
 JOURNEY = Path(__file__).with_name("journey.yaml")
 TEST_WAVE = 408

@@ -18,8 +18,8 @@ from sklearn.model_selection import StratifiedKFold
 from examples.commands import measure_parser
 from examples.learning import FOLDS, fit_bag, read_events
 from examples.telco import convert
-from training.dataset import churn_set
-from training.fit import classification
+from training.data.training_sets import churn_set
+from training.fitting.fit import classification
 
 JOURNEY = Path(__file__).with_name("journey.yaml")
 # Additive but for pairs of traits, each tree on a few of them: what is known here is little.

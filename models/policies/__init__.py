@@ -9,8 +9,8 @@ from models.policies.greedy import Greedy
 from models.policies.softmax import Softmax
 from models.policies.thompson import Thompson
 from models.policies.uniform import Random
+from nba.engine.policy import Policy
 from nba.errors import InvalidInput, did_you_mean
-from nba.policy import Policy
 
 __all__ = [
     "EpsilonGreedy",

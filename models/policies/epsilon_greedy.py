@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.policies.greedy import evenly
-from nba.policy import Floats, Worth
+from nba.engine.policy import Floats, Worth
 
 
 class EpsilonGreedy:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from models.policies.greedy import evenly
-from nba.policy import Floats, Worth
+from nba.engine.policy import Floats, Worth
 
 
 class Fixed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nba.policy import Floats, Worth
+from nba.engine.policy import Floats, Worth
 
 
 class GapWeighting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nba.policy import Floats, Worth
+from nba.engine.policy import Floats, Worth
 
 
 class Greedy:

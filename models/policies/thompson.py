@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from models.policies.greedy import evenly
-from nba.policy import Floats, Worth
+from nba.engine.policy import Floats, Worth
 
 REACH = 6.0  # standard deviations that count; 1e-9 of a normal lies below
 PANEL = 2.0  # width of a panel in its smallest standard deviation

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from nba.decision import Decision, Use
+from nba.decisions.decision import Decision, Use
 from nba.errors import shown
-from nba.events import DECISION_PREFIX, MAX_ID_CHARS, Event
+from nba.events.event import DECISION_PREFIX, MAX_ID_CHARS, Event
 from nba.stores.log import Guarded
 
 Period = tuple[str, str]  # (capacity, period)

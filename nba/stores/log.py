@@ -15,8 +15,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from nba.decision import Decision, Timer, Use
-from nba.events import Event
+from nba.decisions.decision import Decision, Timer, Use
+from nba.events.event import Event
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

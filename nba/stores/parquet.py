@@ -19,9 +19,9 @@ from typing import Any
 import msgspec
 
 from nba.errors import InvalidBundle, InvalidFile, InvalidInput
-from nba.events import Event, from_micros, micros
+from nba.events.event import Event, from_micros, micros
+from nba.events.valences import FILE, ValenceTable, table_from, table_json
 from nba.stores.log import Log
-from nba.valences import FILE, ValenceTable, table_from, table_json
 
 PAGE = 50_000  # events in one page
 NAMES = ("event_id", "customer_id", "name", "occurred_at", "received_at", "seq", "properties")

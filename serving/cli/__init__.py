@@ -10,22 +10,21 @@ from __future__ import annotations
 import sys
 
 from nba.errors import InvalidJourney, NbaError
-from serving.cli import (
-    catalogue,
-    delivery,
-    demonstration,
-    emotion,
-    experiment,
+from serving.cli.app import app
+from serving.cli.operators import (
+    deliveries as delivery,
+    demo as demonstration,
+    export as scale,
+    service as operation,
+)
+from serving.cli.owners import catalogue, experiment, report as reporting, whatif
+from serving.cli.scientists import (
     health,
-    learning,
-    operation,
     policy,
     promotion,
-    reporting,
-    scale,
-    whatif,
+    train as learning,
+    train_emotion as emotion,
 )
-from serving.cli.app import app
 from serving.console import console
 
 __all__ = [

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from nba.stores.log import Log
-from nba.stores.memory import MemoryLog
-from nba.stores.postgres import PostgresLog
+from nba.stores.memory.log import MemoryLog
+from nba.stores.postgres.log import PostgresLog
 
 
 @pytest.fixture(params=[MemoryLog, PostgresLog], ids=lambda kind: kind.__name__)

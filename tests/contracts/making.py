@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from nba.decision import (
+from nba.decisions.decision import (
     Candidate,
     Decision,
     Mode,
@@ -20,7 +20,7 @@ from nba.decision import (
     Timer,
     Use,
 )
-from nba.events import NO_ACTION, Event
+from nba.events.event import NO_ACTION, Event
 from nba.stores.log import Guarded
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)

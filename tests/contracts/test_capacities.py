@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from nba.decision import Decision, Use
+from nba.decisions.decision import Decision, Use
 from nba.stores.log import Guarded, Log
-from nba.stores.memory import MemoryLog
+from nba.stores.memory.log import MemoryLog
 from tests.contracts.making import NOON, at_once, decision, event, guarded, timer, use
 
 POST = ("post", "2026-03")

@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from nba.decision import Decision
-from nba.events import (
+from nba.decisions.decision import Decision
+from nba.events.event import (
     ACTION_ACCEPTED,
     ACTION_DECIDED,
     SUB_JOURNEY_ENTERED,

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from msgspec.structs import replace
 
-from nba.decision import Mode
+from nba.decisions.decision import Mode
 from nba.errors import NotFound
-from nba.events import NO_ACTION
+from nba.events.event import NO_ACTION
 from nba.stores.log import Delivery, Log
-from nba.stores.memory import MemoryLog
+from nba.stores.memory.log import MemoryLog
 from tests.contracts.making import NOON, at_once, decision, event
 
 MINUTE = timedelta(minutes=1)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from nba.events import Event
+from nba.events.event import Event
 from nba.stores.log import Log
 from tests.contracts.making import at_once, decision, event
 

@@ -13,8 +13,8 @@ import pytest
 
 from examples.learning import read_events
 from examples.starbucks import convert, run
-from nba.events import NO_ACTION
-from training.dataset import decided_set
+from nba.events.event import NO_ACTION
+from training.data.training_sets import decided_set
 
 PORTFOLIO = [
     {"id": "aa", "offer_type": "bogo", "difficulty": 5, "duration": 5.0, "reward": 5},

@@ -10,8 +10,8 @@ import pytest
 
 from examples.learning import read_events
 from examples.telco import convert, run
-from nba.journey_file import load_journey
-from training.dataset import churn_set
+from nba.journey_file.loader import load_journey
+from training.data.training_sets import churn_set
 
 ROWS = [
     {"customerID": "x-1", "SeniorCitizen": "0", "Partner": "Yes", "tenure": "3",

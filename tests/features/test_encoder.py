@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features.plan import CONTACT, EVENT, TRAIT
-from nba.events import GOVERNING, micros
-from nba.journey import EventMapping
+from features.kernel.layout import CONTACT, EVENT, TRAIT
+from nba.events.event import GOVERNING, micros
+from nba.journey.file import EventMapping
 from tests.house import FOLD, JOURNEY, NOON, SmallHouse, changed, event
 
 ENCODER = FOLD.encoder

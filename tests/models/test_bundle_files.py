@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from models.bundle import MANIFEST, load_bundle
+from models.bundles.bundle import MANIFEST, load_bundle
 from nba.errors import InvalidBundle
-from tests.models.test_bundle import made
+from tests.models.bundles.test_bundle import made
 
 
 class Trap:

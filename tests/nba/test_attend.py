@@ -9,11 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from models.policies.epsilon_greedy import EpsilonGreedy
-from nba.catalogue import Cap, ContactRules, Step, SubJourney
-from nba.decision import ASK_AGAIN_S
+from nba.decisions.decision import ASK_AGAIN_S
 from nba.errors import StoreUnavailable
+from nba.journey.actions import Cap, ContactRules, Step, SubJourney
 from nba.stores.log import Guarded
-from nba.stores.memory import MemoryLog
+from nba.stores.memory.log import MemoryLog
 from tests.governing import DAY, HOUR, SCORES, governed
 from tests.house import NOON, SmallHouse, StubScorer, event, failed_search
 

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
 
-from nba.catalogue import Cap, ContactRules, CoolDown, Pause
-from nba.contact_policy import ON_ITS_WAY_S
-from nba.decision import Request
-from nba.events import Event
+from nba.decisions.decision import Request
+from nba.events.event import Event
+from nba.governance.contact_policy import ON_ITS_WAY_S
+from nba.journey.actions import Cap, ContactRules, CoolDown, Pause
 from tests.governing import (
     CHANNELS,
     DAY,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nba.errors import InvalidInput
-from nba.measurement.cross_fit import Offered, cross_fit, customer_folds
+from nba.measurement.off_policy.cross_fitting import Offered, cross_fit, customer_folds
 
 
 class Remembering:

@@ -11,10 +11,10 @@ import pytest
 from scipy.stats import chisquare
 
 from models.policies.epsilon_greedy import EpsilonGreedy
-from nba.decision import Mode, Request
-from nba.events import NO_ACTION
-from nba.policy import choose
-from nba.stores.memory import MemoryLog
+from nba.decisions.decision import Mode, Request
+from nba.engine.policy import choose
+from nba.events.event import NO_ACTION
+from nba.stores.memory.log import MemoryLog
 from tests.house import NOON, SmallHouse, StubScorer, changed, event, failed_search
 from tests.open_house import (
     ADA,

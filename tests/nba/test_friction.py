@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from nba.measurement.estimate import Estimate, Undecided
-from nba.measurement.friction import MIN_LOSSES, Friction, Visits, friction
-from nba.measurement.lags import Past
-from nba.measurement.signs import SMALL, loss_by_sign, wilson
+from nba.analytics.journeys.friction import MIN_LOSSES, Friction, Visits, friction
+from nba.analytics.journeys.lagged_visits import Past
+from nba.analytics.journeys.loss_by_emotion import SMALL, loss_by_sign, wilson
+from nba.measurement.statistics.estimate import Estimate, Undecided
 
 STORIES = {
     "accumulation": "accumulation",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nba.errors import InvalidJourney
-from nba.journey_file import parse_journey
+from nba.journey_file.loader import parse_journey
 
 TEXT = (Path(__file__).parents[1] / "data/small_journey.yaml").read_text(encoding="utf-8")
 _EITHER = "101: churn: {}: give either event or inactive: how is it known that a customer has left?"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from nba.measurement.logistic import fit_logistic
+from nba.measurement.statistics.logistic_regression import fit_logistic
 
 
 def sample(n: int = 800, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from nba.measurement.estimate import MIN_ESS, Estimate, Undecided, as_json
-from nba.measurement.off_policy import WeightedRewards, snips, weigh
+from nba.measurement.off_policy.evaluation import WeightedRewards, snips, weigh
+from nba.measurement.statistics.estimate import MIN_ESS, Estimate, Undecided, as_json
 
 one_decision = st.tuples(st.floats(0, 1), st.floats(0.01, 1), st.floats(-50, 50))
 logs = st.lists(one_decision, max_size=40)

@@ -7,12 +7,33 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from nba.errors import InvalidInput
-from nba.measurement import estimators
-from nba.measurement.confidence import always, always_above, bootstrap, normal, standard_error
-from nba.measurement.estimate import Undecided
-from nba.measurement.estimators import Scores, Truncated
-from nba.measurement.logged import Demands, Logged, logged, mature, overlap, refusal
-from nba.measurement.off_policy import BY_MODEL, METHODS, Gain, Valuation, as_drawn, gain, values
+from nba.measurement.off_policy import estimators
+from nba.measurement.off_policy.estimators import Scores, Truncated
+from nba.measurement.off_policy.evaluation import (
+    BY_MODEL,
+    METHODS,
+    Gain,
+    Valuation,
+    as_drawn,
+    gain,
+    values,
+)
+from nba.measurement.off_policy.intervals import (
+    always,
+    always_above,
+    bootstrap,
+    normal,
+    standard_error,
+)
+from nba.measurement.off_policy.logged_decisions import (
+    Demands,
+    Logged,
+    logged,
+    mature,
+    overlap,
+    refusal,
+)
+from nba.measurement.statistics.estimate import Undecided
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 
 from nba.errors import InvalidInput
-from nba.measurement import estimators
-from nba.measurement.confidence import normal, standard_error
-from nba.measurement.estimators import Scores
-from nba.measurement.logged import Logged, logged, overlap
-from nba.measurement.off_policy_bounds import (
+from nba.measurement.off_policy import estimators
+from nba.measurement.off_policy.bounded_intervals import (
     always_bounded,
     bernstein_above,
     clopper_pearson,
@@ -18,6 +15,9 @@ from nba.measurement.off_policy_bounds import (
     gain_always_above,
     gaussian,
 )
+from nba.measurement.off_policy.estimators import Scores
+from nba.measurement.off_policy.intervals import normal, standard_error
+from nba.measurement.off_policy.logged_decisions import Logged, logged, overlap
 
 
 def v9(order: np.ndarray | None = None) -> Logged:

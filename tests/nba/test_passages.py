@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings, strategies as st
 from msgspec.structs import replace
 
-from features.customers import Customers
+from features.context_store import Customers
 from models.policies.epsilon_greedy import EpsilonGreedy
-from nba.decision import Request
-from nba.journey import JourneyFile
-from nba.stores.memory import MemoryLog
+from nba.decisions.decision import Request
+from nba.journey.file import JourneyFile
+from nba.stores.memory.log import MemoryLog
 from tests.governing import HOUR, OPEN, SCORES, histories, sub_journeys
 from tests.house import NOON, SmallHouse, StubScorer, event
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from models.policies.epsilon_greedy import EpsilonGreedy
-from nba.arbitration import NO_ACTION_CODE
-from nba.decider import at_place
-from nba.decision import Decision, Request
+from nba.decisions.decision import Decision, Request
+from nba.engine.arbitration import NO_ACTION_CODE
+from nba.engine.decider import at_place
 from nba.errors import InvalidInput
-from nba.events import NO_ACTION
+from nba.events.event import NO_ACTION
 from tests.governing import SCORES, governed
 from tests.house import SmallHouse, StubScorer
 

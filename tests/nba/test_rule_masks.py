@@ -9,10 +9,8 @@ import numpy as np
 from hypothesis import given, settings, strategies as st
 
 from nba.errors import InvalidInput
-from nba.rules import (
-    parse_rule,
-)
-from tests.nba.test_rules import NAMES
+from nba.rules.rule import parse_rule
+from tests.nba.rules.test_rule import NAMES
 
 # The law: a mask is `holds`, row by row. Rules are made as text from small trees.
 _NUMBERS = ["search_failed.count_1h", "emotion.sum10", "properties.n"]

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from nba.journey import JourneyFile
+from nba.journey.file import JourneyFile
 from nba.stores.log import Log
-from nba.stores.memory import MemoryLog
-from serving.assembly import assemble
-from serving.house import House
-from serving.routes import Doors
+from nba.stores.memory.log import MemoryLog
+from serving.http.routes import Doors
+from serving.replica.assembly import assemble
+from serving.replica.replica import House
 from serving.settings import Settings
 from tests.house import JOURNEY, NOON
 

@@ -12,16 +12,16 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from nba.catalogue import Cap, Capacity, Consent, ContactRules, Step, SubJourney, Treatment
-from nba.decision import Decision
+from nba.decisions.decision import Decision
 from nba.errors import StoreUnavailable
-from nba.events import Event
-from nba.journey import JourneyFile
-from nba.journey_checks import check_journey
+from nba.events.event import Event
+from nba.journey.actions import Cap, Capacity, Consent, ContactRules, Step, SubJourney, Treatment
+from nba.journey.file import JourneyFile
+from nba.journey_file.checks import check_journey
 from nba.stores.log import Log
-from nba.stores.memory import MemoryLog
-from serving.assembly import assemble
-from serving.routes import Doors
+from nba.stores.memory.log import MemoryLog
+from serving.http.routes import Doors
+from serving.replica.assembly import assemble
 from serving.settings import Settings
 from tests.house import JOURNEY, changed
 from tests.serving.conftest import Clock, InProcess

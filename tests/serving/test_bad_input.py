@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from nba.decision import Decision
+from nba.decisions.decision import Decision
 
 if TYPE_CHECKING:
     from tests.serving.conftest import InProcess

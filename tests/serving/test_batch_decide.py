@@ -18,21 +18,21 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from models.bundles.scorer import BundleScorer
 from models.policies.epsilon_greedy import EpsilonGreedy
-from models.scorer import BundleScorer
-from nba import batch as batch_module
-from nba.batch import Batch, BatchPlan
-from nba.catalogue import Cap, Capacity, ContactRules, EngagementRule, Weight
-from nba.decider import Chance
-from nba.decision import Decision, Request
+from nba.decisions.decision import Decision, Request
+from nba.engine import batch as batch_module
+from nba.engine.batch import Batch, BatchPlan
+from nba.engine.decider import Chance
 from nba.errors import InvalidFile, InvalidInput, StoreUnavailable
-from nba.events import Event
-from nba.stores import decision_parts
-from nba.stores.memory import MemoryLog
-from nba.stores.postgres import PostgresLog
-from serving.batch import BatchAsk, customers_in, customers_of, run_batch
+from nba.events.event import Event
+from nba.journey.actions import Cap, Capacity, ContactRules, EngagementRule, Weight
+from nba.stores.memory.log import MemoryLog
+from nba.stores.postgres.log import PostgresLog
+from serving.jobs import decision_files as decision_parts
+from serving.jobs.batch_decisions import BatchAsk, customers_in, customers_of, run_batch
 from tests.house import FOLD, NOON, SmallHouse, StubScorer, changed, event, failed_search
-from tests.models.test_bundle import made
+from tests.models.bundles.test_bundle import made
 
 SCORES = (0.5, 0.2, 0.3, 0.1, 0.0)
 ROOT = Path(__file__).parents[2]
@@ -192,7 +192,7 @@ class Dying(MemoryLog):
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decision_parts, "PART", 10)
-    monkeypatch.setattr("serving.batch.CHUNK", 4)
+    monkeypatch.setattr("serving.jobs.batch_decisions.CHUNK", 4)
     monkeypatch.setattr(batch_module, "CHUNK", 4)
 
 

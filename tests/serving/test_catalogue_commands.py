@@ -16,16 +16,16 @@ import pandas as pd
 import pytest
 from msgspec.structs import replace
 
-from models.bundle import FORMAT, Bundle, Manifest, part
-from models.registry import CHALLENGER, CHAMPION, Registry
-from models.touchpoint import ACTION, touchpoint_columns
-from models.trees import Trees, fit_trees
-from nba.context import ContextSchema
-from nba.events import NO_ACTION
-from nba.journey_file import load_journey
-from nba.stores.postgres import PostgresLog
+from models.bundles.bundle import FORMAT, Bundle, Manifest, part
+from models.bundles.registry import CHALLENGER, CHAMPION, Registry
+from models.predictors.lightgbm_trees import Trees, fit_trees
+from models.predictors.touchpoint_columns import ACTION, touchpoint_columns
+from nba.customer.context import ContextSchema
+from nba.events.event import NO_ACTION
+from nba.journey_file.loader import load_journey
+from nba.promotion.catalogue_versions import IN_FORCE
+from nba.stores.postgres.log import PostgresLog
 from serving import cli
-from serving.catalogue import IN_FORCE
 from serving.settings import Settings
 from tests.contracts.making import decision
 from tests.house import NOON

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from nba.journey_file import load_journey
+from nba.journey_file.loader import load_journey
 from serving import cli
 from serving.cli import app
 from tests.commands import COMMANDS

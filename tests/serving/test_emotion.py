@@ -10,18 +10,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from features.text import TextModel
-from models.bundle import Bundle, valences_hash
-from models.registry import CHAMPION, TEXT
-from nba.context import ContextSchema
-from nba.events import TEXT_SCORE
-from nba.journey import EventMapping
-from nba.valences import LearnedValence, ValenceTable
+from features.text.model import TextModel
+from models.bundles.bundle import Bundle, valences_hash
+from models.bundles.registry import CHAMPION, TEXT
+from nba.customer.context import ContextSchema
+from nba.events.event import TEXT_SCORE
+from nba.events.valences import LearnedValence, ValenceTable
+from nba.journey.file import EventMapping
 from tests.house import JOURNEY, NOON, changed
-from tests.models.test_bundle import made
+from tests.models.bundles.test_bundle import made
 from tests.serving.conftest import InProcess, opened_doors
 from tests.signal_house import signal_journey
-from training.text import FittedText, fit_text
+from training.emotion.text import FittedText, fit_text
 
 WORDED = changed(
     signal_journey(),

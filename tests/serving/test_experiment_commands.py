@@ -14,10 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from nba.errors import InvalidInput, NbaError
-from nba.journey_file import load_journey
-from nba.stores.postgres import PostgresLog
+from nba.experiments.registry import named, stored_experiments
+from nba.journey_file.loader import load_journey
+from nba.stores.postgres.log import PostgresLog
 from serving.cli import app
-from serving.experiments import named, stored_experiments
 from tests.house import event
 
 SMALL = Path(__file__).parents[1] / "data" / "small_journey.yaml"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from nba.stores.postgres import PostgresLog
+from nba.stores.postgres.log import PostgresLog
 from serving.cli import app
 from tests.house import failed_search
 

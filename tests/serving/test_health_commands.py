@@ -14,9 +14,10 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from nba.measurement.health_report import CHECKS
-from nba.stores.postgres import PostgresLog
-from serving.cli import app, learning
+from nba.analytics.monitoring.report import CHECKS
+from nba.stores.postgres.log import PostgresLog
+from serving.cli import app
+from serving.cli.scientists import train as learning
 from serving.console import console
 from tests.house import event, failed_search
 

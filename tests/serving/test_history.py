@@ -10,18 +10,18 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from models.bundle import Bundle, valences_hash
-from models.registry import CHAMPION
-from nba.context import ContextSchema
-from nba.decision import Decision
-from nba.journey import Exploration, JourneyFile
+from models.bundles.bundle import Bundle, valences_hash
+from models.bundles.registry import CHAMPION
+from nba.customer.context import ContextSchema
+from nba.decisions.decision import Decision
+from nba.events.valences import LearnedValence, ValenceTable
+from nba.journey.file import Exploration, JourneyFile
+from nba.promotion import catalogue_versions as catalogue
 from nba.stores.log import Log
-from nba.stores.memory import MemoryLog
-from nba.stores.postgres import PostgresLog
-from nba.valences import LearnedValence, ValenceTable
-from serving import catalogue
+from nba.stores.memory.log import MemoryLog
+from nba.stores.postgres.log import PostgresLog
 from tests.house import JOURNEY, NOON
-from tests.models.test_bundle import made
+from tests.models.bundles.test_bundle import made
 from tests.serving.conftest import InProcess
 from tests.serving.journeys import RESCUE, TREATED, HeldLog, checked, doors_on, until
 

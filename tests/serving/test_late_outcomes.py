@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nba.attribution import Attribution
-from nba.stores.memory import MemoryLog
+from nba.rewards.attribution import Attribution
+from nba.stores.memory.log import MemoryLog
 from tests.house import failed_search
 from tests.serving.conftest import InProcess
 from tests.serving.journeys import doors_on

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from nba.events import ACTION_ACTIVATED
-from nba.stores.memory import MemoryLog
-from serving import catalogue
+from nba.events.event import ACTION_ACTIVATED
+from nba.promotion import catalogue_versions as catalogue
+from nba.stores.memory.log import MemoryLog
 from tests.house import NOON
 from tests.serving.conftest import InProcess
 from tests.serving.journeys import (

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from msgspec.structs import replace
 
-from models.bundle import Bundle
-from models.registry import CHAMPION
-from nba.context import ContextSchema
-from nba.journey_file import load_journey
-from nba.rollout import ROLLOUT, rollout_of
+from models.bundles.bundle import Bundle
+from models.bundles.registry import CHAMPION
+from nba.customer.context import ContextSchema
+from nba.journey_file.loader import load_journey
+from nba.promotion.rollout import ROLLOUT, rollout_of
 from tests.serving.test_catalogue_commands import (
     SMALL,
     Bank,

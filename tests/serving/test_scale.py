@@ -13,9 +13,9 @@ from shutil import copy
 import pandas as pd
 import pytest
 
+from nba.events.valences import FILE, LearnedValence, SurveyScale, ValenceTable, table_json
 from nba.stores import parquet
-from nba.stores.postgres import PostgresLog
-from nba.valences import FILE, LearnedValence, SurveyScale, ValenceTable, table_json
+from nba.stores.postgres.log import PostgresLog
 from serving import cli
 from tests.house import NOON, event
 from tests.late_log import late_log

@@ -14,20 +14,20 @@ from typer.testing import CliRunner
 
 from features.fold import Fold
 from models.policies.uniform import Random
-from nba.catalogue import ContactRules, EngagementRule
-from nba.decision import Mode, Request
-from nba.events import NO_ACTION
-from nba.journey import JourneyFile
-from nba.measurement.estimate import Estimate, Undecided
-from nba.measurement.logged import Demands
-from nba.measurement.off_policy import Gain
-from nba.scoring import Judge
-from serving import catalogue
+from nba.decisions.decision import Mode, Request
+from nba.engine.strategy import Judge
+from nba.events.event import NO_ACTION
+from nba.journey.actions import ContactRules, EngagementRule
+from nba.journey.file import JourneyFile
+from nba.measurement.off_policy.evaluation import Gain
+from nba.measurement.off_policy.logged_decisions import Demands
+from nba.measurement.statistics.estimate import Estimate, Undecided
+from nba.promotion import catalogue_versions as catalogue
 from serving.cli import app
-from serving.rehearsal import looked_at, span_of
-from serving.rehearsal_side import Side
+from serving.reports.rehearsal import looked_at, span_of
+from serving.reports.rehearsal_side import Side
 from tests.house import JOURNEY, SmallHouse, StubScorer, changed
-from training.whatif import Redecided, WhatIf, what_if
+from training.gates.whatif import Redecided, WhatIf, what_if
 
 SMALL = Path(__file__).parents[1] / "data" / "small_journey.yaml"
 SCORES = (0.5, 0.2, 0.3, 0.1, 0.0)

@@ -16,9 +16,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from nba.errors import UnknownSchema
-from nba.events import Event
-from nba.stores import embedded, schema
-from nba.stores.postgres import PostgresLog
+from nba.events.event import Event
+from nba.stores.postgres import embedded, schema
+from nba.stores.postgres.log import PostgresLog
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -12,10 +12,10 @@ import pytest
 from msgspec.structs import replace
 
 from nba.errors import InvalidFile, InvalidInput, StoreUnavailable
-from nba.events import Event
+from nba.events.event import Event
+from nba.events.valences import SurveyScale, ValenceTable
 from nba.stores import parquet
-from nba.stores.memory import MemoryLog
-from nba.valences import SurveyScale, ValenceTable
+from nba.stores.memory.log import MemoryLog
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 

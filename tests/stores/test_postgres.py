@@ -18,12 +18,12 @@ import pytest
 from alembic.script import ScriptDirectory
 from msgspec.structs import replace
 
-from nba.decision import Timer
+from nba.decisions.decision import Timer
 from nba.errors import InvalidInput, NbaError, StoreUnavailable, UnknownSchema
-from nba.events import TIMER_FIRED, Event
-from nba.stores import embedded, schema
+from nba.events.event import TIMER_FIRED, Event
 from nba.stores.log import Guarded, Snapshot
-from nba.stores.postgres import PostgresLog
+from nba.stores.postgres import embedded, schema
+from nba.stores.postgres.log import PostgresLog
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -294,8 +294,8 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from itertools import count
-from nba.events import TIMER_FIRED, Event
-from nba.stores.postgres import PostgresLog
+from nba.events.event import TIMER_FIRED, Event
+from nba.stores.postgres.log import PostgresLog
 
 log = PostgresLog.open(sys.argv[1])
 now = datetime(2026, 3, 1, tzinfo=UTC)
@@ -342,7 +342,7 @@ def test_a_killed_writer_loses_nothing_acknowledged_and_stores_calls_whole(
 FIRER = """
 import sys
 from datetime import datetime
-from nba.stores.postgres import PostgresLog
+from nba.stores.postgres.log import PostgresLog
 
 log = PostgresLog.open(sys.argv[1])
 while True:
@@ -380,7 +380,7 @@ def test_timers_fire_once_though_a_replica_is_killed_again_and_again(
 
 HOLDER = """
 import sys
-from nba.stores.postgres import PostgresLog
+from nba.stores.postgres.log import PostgresLog
 
 with PostgresLog.open(sys.argv[1]).turn("conductor") as mine:
     print(mine, flush=True)
@@ -431,7 +431,7 @@ def test_commits_wait_for_the_disk_even_where_the_server_would_not(postgres_url:
 
 
 def test_every_lookup_is_served_by_an_index(log: PostgresLog, postgres_url: str) -> None:
-    from nba.stores import postgres_sql as sql, postgres_work_sql as work_sql
+    from nba.stores.postgres import sql, work_sql
 
     # While a table is small, reading the whole of it looks cheap, and such a plan may be kept.
     log.append_events([event(str(number)) for number in range(5)])

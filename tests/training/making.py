@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
-from training.dataset import TrainingSet
-from training.split import Split
+from training.data.time_split import Split
+from training.data.training_sets import TrainingSet
 
 COLUMNS = ("search.count_1h", "calls.count_7d", "traits.age", "never.known")
 

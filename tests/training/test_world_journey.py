@@ -8,13 +8,13 @@ import pytest
 from msgspec.structs import replace
 
 from features.fold import Fold
-from nba.attribution import Attribution
-from nba.events import ACTION_OUTCOMES, GOVERNING, IDENTIFY
-from nba.journey_file import load_journey
-from training.history import events_from
-from training.world import EventJson, World, WorldConfig
-from training.world_actions import MOVES
-from training.world_history import RandomPolicy
+from nba.events.event import ACTION_OUTCOMES, GOVERNING, IDENTIFY
+from nba.journey_file.loader import load_journey
+from nba.rewards.attribution import Attribution
+from training.data.history import events_from
+from training.simulation.history import RandomPolicy
+from training.simulation.responses import MOVES
+from training.simulation.world import EventJson, World, WorldConfig
 
 BANK = load_journey(Path(__file__).parents[2] / "examples" / "bank" / "journey.yaml")
 

@@ -15,7 +15,7 @@ from models.policies import (
     Random,
     Softmax,
 )
-from nba.policy import Worth
+from nba.engine.policy import Worth
 
 
 def worth_of(mean: list[float], codes: list[int] | None = None, **given: object) -> Worth:

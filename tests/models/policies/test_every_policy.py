@@ -17,8 +17,8 @@ from models.policies import (
     Thompson,
     policy_of,
 )
+from nba.engine.policy import Policy, Worth, choose
 from nba.errors import InvalidInput
-from nba.policy import Policy, Worth, choose
 
 POLICIES: tuple[Policy, ...] = (
     Random(),

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from scipy.special import ndtr
 
 from models.policies.thompson import Thompson, best_probabilities
-from nba.policy import Worth
+from nba.engine.policy import Worth
 
 
 def probabilities(mean: list[float], spread: list[float]) -> np.ndarray:

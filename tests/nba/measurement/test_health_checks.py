@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from nba.measurement.check import Period
-from nba.measurement.days import Day, Drawn
-from nba.measurement.drift_checks import context_drift
-from nba.measurement.health_report import CHECKS, Dated, Health, Learning, health_of
-from nba.measurement.tallies import KEPT, Distinct, binned, distinct, hash_of
+from nba.analytics.monitoring.check import Period
+from nba.analytics.monitoring.daily_record import Day, Drawn
+from nba.analytics.monitoring.drift_checks import context_drift
+from nba.analytics.monitoring.report import CHECKS, Dated, Health, Learning, health_of
+from nba.analytics.monitoring.sketches import KEPT, Distinct, binned, distinct, hash_of
 from tests.loop_days import (
     ACTIONS,
     BUNDLE,

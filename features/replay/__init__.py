@@ -1,0 +1,1 @@
+"""Contexts as they were: from the log and from exported files, on one machine or on Spark."""

@@ -1,0 +1,182 @@
+"""Nodes: every visit in a log with what it was made of, by the same fold.
+
+For training and the friction report over a whole log (`read_nodes`), and for one customer's
+explanation (`story`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+import numpy as np
+
+from features.fold import Fold
+from features.kernel import fold_events as kernel
+from features.kernel.emotion import add_up
+from features.kernel.layout import FROM, TRACE_COLUMNS
+from features.replay.point_in_time import Rows
+from nba.events.event import Event, from_micros, micros
+from nba.events.signals import Agency
+
+PARTS = np.dtype(
+    [
+        ("node", "i8"),
+        ("time", "f8"),
+        ("kind", "i4"),
+        ("touchpoint", "i4"),
+        ("valence", "f8"),
+        ("confidence", "f8"),
+        ("derived", "?"),  # a signal, not an event
+        ("seqs", "f8", (FROM,)),  # log positions of the events it comes from, 0 for none
+    ]
+)
+NODES = np.dtype(
+    [
+        ("customer", "i8"),
+        ("number", "i8"),
+        ("touchpoint", "i4"),
+        ("time", "f8"),
+        ("valence", "f8"),
+        ("confidence", "f8"),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NodeTable:
+    """The nodes of a log, sorted by (customer, time), and their parts.
+
+    `nodes`: (n_nodes,) of dtype NODES, `customer` the position in `Rows.customers`.
+    `parts`: (n_parts,) of dtype PARTS. `part_customers`, `node_of`: (n_parts,) positions of each
+    part's customer and node, -1 where it has no touchpoint.
+    """
+
+    nodes: np.ndarray
+    parts: np.ndarray
+    part_customers: np.ndarray
+    node_of: np.ndarray
+
+
+def read_nodes(fold: Fold, rows: Rows, upto_s: float) -> NodeTable:
+    """Every node up to `upto_s` (seconds since 1970 UTC), whenever its events were received."""
+    room = 2 * len(rows.rows) + 64
+    while True:
+        trace = np.zeros((room + 1, TRACE_COLUMNS))
+        customers = np.empty(room, dtype=np.int64)
+        starts = np.append(rows.starts[: len(rows.customers)], len(rows.rows)).astype(np.int64)
+        kernel.trace_all(
+            *(np.empty(fold.size), fold.plan, rows.rows, starts, upto_s, trace, customers)
+        )
+        held = int(trace[0, 0])
+        if held < room:
+            break
+        room *= 2
+    parts = np.empty(held, dtype=PARTS)
+    for column, name in enumerate(list(PARTS.fields or ())[:-1]):
+        parts[name] = trace[1 : held + 1, column]
+    parts["seqs"] = trace[1 : held + 1, -FROM:]
+    customers = customers[:held]
+    node_of = np.empty(len(parts), dtype=np.int64)
+    nodes = np.empty(len(parts), dtype=NODES)
+    found = add_up(parts, customers, node_of, nodes)
+    return NodeTable(nodes[:found].copy(), parts, customers, node_of)
+
+
+class NodePart(msgspec.Struct, frozen=True, kw_only=True):
+    """One event or signal of a node."""
+
+    kind: str
+    at: datetime  # UTC
+    valence: float  # what it added, -1 to 1
+    confidence: float
+    source: str  # prior, learned, or said: this event's own survey answer or words
+    signal: bool  # derived from a sequence of events
+    derived_from: tuple[str, ...]  # event ids; of a plain event its own
+
+
+class StoryNode(msgspec.Struct, frozen=True, kw_only=True):
+    """One visit, as it felt."""
+
+    touchpoint: str
+    at: datetime  # UTC, its first event
+    valence: float  # -1 to 1
+    arousal: float
+    confidence: float
+    agency: Agency  # of the strongest part
+    cumulative: float  # the sum over the last nodes up to this one
+    parts: tuple[NodePart, ...]
+
+
+class Story(msgspec.Struct, frozen=True, kw_only=True):
+    """How one customer's emotion came about."""
+
+    nodes_in_all: int
+    nodes: tuple[StoryNode, ...]  # the last, oldest first
+
+
+def story(fold: Fold, events: Sequence[Event], as_of: datetime, *, last: int = 200) -> Story:
+    """The last nodes of one customer up to `as_of`, from her whole log."""
+    ordered = sorted(events, key=lambda event: (event.occurred_at, event.seq))
+    ids = {event.seq: event.event_id for event in ordered}
+    array = fold.encoder.array(ordered)
+    said = set(array["seq"][~np.isnan(array["valence"])].tolist())
+    rows = Rows(np.array(["one"]), np.array([0, len(array)]), array, np.zeros(len(array)))
+    table = read_nodes(fold, rows, micros(as_of) / 1e6)
+    n = len(table.nodes)
+    inside = np.flatnonzero(table.node_of >= 0)
+    cuts = inside[np.searchsorted(table.node_of[inside], np.arange(n))]
+    cuts = np.append(cuts, len(table.parts))
+    kept = fold.schema.journey.emotion.nodes
+    valences = table.nodes["valence"]
+    made = []
+    for at in range(max(0, n - last), n):
+        parts = table.parts[cuts[at] : cuts[at + 1]]
+        cumulative = float(valences[max(0, at + 1 - kept) : at + 1].sum())
+        made.append(_node(fold, table.nodes[at], parts[parts["node"] >= 0], ids, said, cumulative))
+    return Story(nodes_in_all=n, nodes=tuple(made))
+
+
+def _node(
+    fold: Fold,
+    node: np.void,
+    inside: np.ndarray,
+    ids: dict[int, str],
+    said: set[int],
+    cumulative: float,
+) -> StoryNode:
+    schema = fold.schema
+    touchpoint = schema.journey.touchpoints()[node["touchpoint"]].id
+    parts, arousal, strongest = [], 0.0, 0.0
+    agency: Agency = "none"
+    for part in inside:
+        kind = schema.kinds[part["kind"]]
+        feeling = schema.feeling(kind, touchpoint)
+        seqs = [int(seq) for seq in part["seqs"] if seq > 0]
+        arousal = max(arousal, feeling.arousal)
+        if abs(part["valence"]) > strongest:
+            strongest, agency = abs(part["valence"]), feeling.agency
+        own = not part["derived"] and bool(said.intersection(seqs))
+        parts.append(
+            NodePart(
+                kind=kind,
+                at=from_micros(round(float(part["time"]) * 1e6)),
+                valence=float(part["valence"]),
+                confidence=float(part["confidence"]) if part["valence"] else 0.0,
+                source="said" if own else "learned" if feeling.learned else "prior",
+                signal=bool(part["derived"]),
+                derived_from=tuple(ids[seq] for seq in seqs if seq in ids),
+            )
+        )
+    return StoryNode(
+        touchpoint=touchpoint,
+        at=from_micros(round(float(node["time"]) * 1e6)),
+        valence=float(node["valence"]),
+        arousal=arousal,
+        confidence=float(node["confidence"]),
+        agency=agency,
+        cumulative=cumulative,
+        parts=tuple(parts),
+    )

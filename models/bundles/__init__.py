@@ -1,0 +1,1 @@
+"""Bundles: the models that serve together, as files, in MLflow and loaded to score."""

@@ -1,0 +1,170 @@
+"""Bundle: all that is promoted as one, as text and JSON with a checked manifest.
+
+Files: `manifest.json`, `churn.txt`, `touchpoint.txt` (LightGBM text; `.onnx` where the deployment
+has an estimator of its own), `valences.json` where valences were learned, and `residual.bin`, the
+warm start of what is learned online. The bundle's id is the hash of its manifest, which holds the
+hash of every other file; loading checks them and runs no code of the bundle's. A part that could
+not be trained is absent, and the manifest says why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from models.predictors.lightgbm_trees import SUFFIX as TREES, trees_from_text
+from models.predictors.onnx_graph import SUFFIX as ONNX, OnnxModel
+from models.predictors.platt_scaling import Calibration
+from models.predictors.predictor import Predictor
+from models.residual.warm_start import FILE as RESIDUAL, Warm, WarmPart, warm_from
+from nba.errors import InvalidBundle
+from nba.events.valences import FILE as VALENCES, ValenceTable, table_from, table_json
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model of the bundle."""
+
+    file: str
+    sha256: str
+    columns: tuple[str, ...]
+    calibration: Calibration | None
+    metrics: dict[str, float] = {}
+
+
+class RecipeNote(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model was fitted, where otherwise than by default."""
+
+    parameters: dict[str, float | int | str] = {}  # LightGBM's
+    estimator: str | None = None  # the setting that named it; only training imports it
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the bundle is, without its boosters."""
+
+    format: int
+    schema_hash: str  # of the context columns that both models were trained on
+    catalogue_version: str  # the journey file at training
+    target: str  # of the touchpoint model: response or value
+    horizon_days: float  # of the churn model
+    actions: tuple[str, ...]  # action ids in the order of their codes in the touchpoint model
+    action_features: tuple[str, ...]
+    dataset: str  # fingerprint of the training data
+    seed: int
+    churn: Part | None
+    touchpoint: Part | None
+    valences: str | None = None  # sha256 of valences.json; None: the priors
+    missing: dict[str, str] = {}  # part -> why it is not there
+    recipes: dict[str, RecipeNote] = {}  # by part
+    residual: WarmPart | None = None  # the warm start of what is learned online
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """A manifest with its models in memory."""
+
+    manifest: Manifest
+    churn: Predictor | None
+    touchpoint: Predictor | None
+    table: ValenceTable = ValenceTable()
+    warm: Warm | None = None
+
+    @property
+    def bundle_id(self) -> str:
+        return bundle_id(_encoded(self.manifest))
+
+    def files(self) -> dict[str, bytes]:
+        """Every file of the bundle by name; the same bundle gives the same bytes."""
+        files = {MANIFEST: _encoded(self.manifest)}
+        for part, model in ((self.manifest.churn, self.churn),
+                            (self.manifest.touchpoint, self.touchpoint)):  # fmt: skip
+            if part is not None and model is not None:
+                files[part.file] = model.to_bytes()
+        if self.manifest.valences is not None:
+            files[VALENCES] = table_json(self.table)
+        if self.warm is not None:
+            files[RESIDUAL] = self.warm.sums.to_bytes()
+        return files
+
+
+def part(name: str, model: Predictor, metrics: dict[str, float]) -> Part:
+    """The manifest's entry of a model."""
+    return Part(
+        file=f"{name}{model.suffix}",
+        sha256=hashlib.sha256(model.to_bytes()).hexdigest(),
+        columns=model.columns,
+        calibration=model.calibration,
+        metrics=metrics,
+    )
+
+
+def valences_hash(table: ValenceTable) -> str | None:
+    """The manifest's entry of a table, None for the priors."""
+    return None if table.is_prior else hashlib.sha256(table_json(table)).hexdigest()
+
+
+def load_bundle(files: Mapping[str, bytes]) -> Bundle:
+    """The bundle in these files.
+
+    Raises InvalidBundle for a missing, altered or unreadable file, or an unknown format.
+    """
+    if MANIFEST not in files:
+        raise InvalidBundle(f"{MANIFEST}: absent; promote the bundle again")
+    try:
+        manifest = msgspec.json.decode(files[MANIFEST], type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidBundle(f"{MANIFEST}: {error}; promote the bundle again") from None
+    if manifest.format != FORMAT:
+        raise InvalidBundle(f"{MANIFEST}: format {manifest.format}; this program reads {FORMAT}")
+    return Bundle(
+        manifest=manifest,
+        churn=_load(files, manifest.churn),
+        touchpoint=_load(files, manifest.touchpoint),
+        table=_table(files, manifest.valences),
+        warm=_warm(files, manifest.residual),
+    )
+
+
+def bundle_id(manifest: bytes) -> str:
+    """The id of the bundle with this manifest."""
+    return "bundle-" + hashlib.sha256(manifest).hexdigest()[:16]
+
+
+def _load(files: Mapping[str, bytes], part: Part | None) -> Predictor | None:
+    if part is None:
+        return None
+    content = _checked(files, part.file, part.sha256)
+    if part.file.endswith(ONNX):
+        return OnnxModel(content, part.columns, part.calibration)
+    if not part.file.endswith(TREES):
+        raise InvalidBundle(f"{part.file}: a model is {TREES} or {ONNX}; promote the bundle again")
+    try:
+        return trees_from_text(content.decode(), part.columns, part.calibration)
+    except UnicodeDecodeError:
+        raise InvalidBundle(f"{part.file}: no text of trees; promote the bundle again") from None
+
+
+def _table(files: Mapping[str, bytes], sha256: str | None) -> ValenceTable:
+    return ValenceTable() if sha256 is None else table_from(_checked(files, VALENCES, sha256))
+
+
+def _warm(files: Mapping[str, bytes], part: WarmPart | None) -> Warm | None:
+    return None if part is None else warm_from(_checked(files, RESIDUAL, part.sha256), part)
+
+
+def _checked(files: Mapping[str, bytes], name: str, sha256: str) -> bytes:
+    content = files.get(name)
+    if content is None:
+        raise InvalidBundle(f"{name}: absent; promote the bundle again")
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise InvalidBundle(f"{name}: altered since training; promote the bundle again")
+    return content
+
+
+def _encoded(manifest: Manifest) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=1)

@@ -1,0 +1,1 @@
+"""Learning online: settled outcomes become the next version of the policy."""

@@ -1,0 +1,241 @@
+"""Learner: settled outcomes become a new version of the policy, by one replica at a time.
+
+Everything it knows is the version that serves: its sums, and up to where the log is in them. A
+learner that is killed loses what it had not saved, and the next one learns that again; two that
+run at once can do no harm, since a version follows from the log and its place in it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from models.bundles.bundle import Bundle
+from models.bundles.scorer import BundleScorer
+from models.learning.versions import LEARNER, POLICY, first_state, mode, policy_state, put_in_force
+from models.residual.posterior import fit_prior
+from models.residual.sums import ResidualSums
+from models.residual.version import PolicyState
+from nba.customer.context import ContextSchema
+from nba.decisions.decision import Decision, Mode
+from nba.engine.policy import Floats
+from nba.engine.redecision import context_of
+from nba.errors import NbaError, StoreUnavailable
+from nba.events.event import NO_ACTION, micros
+from nba.rewards.attribution import Attribution
+from nba.rewards.changes import Lesson, Place, stretch
+from nba.stores.log import Log
+
+logger = logging.getLogger("nba.serving")
+
+TURN = "learner"
+PAGE = 5_000  # events that are learned from together
+REMEMBERED = 100_000  # decisions whose features are kept
+
+
+class Learned(msgspec.Struct, frozen=True, kw_only=True):
+    """What one pass has done."""
+
+    events: int = 0  # of the log, read
+    lessons: int = 0
+    passed_over: int = 0  # lessons of decisions that this bundle cannot read
+    version: str | None = None  # that it has put in force
+    behind: int = 0  # events that are still to be read
+
+    @property
+    def rests(self) -> bool:
+        """Whether there was nothing to do."""
+        return not (self.events or self.behind)
+
+
+class Subject(NamedTuple):
+    """What is learned on: a bundle and the journey that it serves, with the rule of its rewards."""
+
+    bundle: Bundle
+    scorer: BundleScorer
+    schema: ContextSchema
+    attribution: Attribution
+
+
+class Row(NamedTuple):
+    """One decision as the residual sees it."""
+
+    values: Floats
+    code: int
+    score: float
+    at_s: float
+
+
+class Learner:
+    """Passes over the log for whatever serves now."""
+
+    def __init__(
+        self,
+        log: Log,
+        subject: Callable[[], Subject | None],
+        now: Callable[[], datetime],
+        *,
+        kept: int,
+        save_every_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`subject`: what serves now, None where nothing can be learned. `kept`: versions whose
+        files are kept. A version is saved at most every `save_every_s` seconds of the clock while
+        the learner catches up."""
+        self._log = log
+        self.subject = subject
+        self._now = now
+        self._kept = kept
+        self._save_every_s = save_every_s
+        self._clock = clock
+        self._saved_at = float("-inf")
+        # how far the log was read since the version in force, where that taught nothing
+        self._reached: tuple[str | None, Place] = (None, Place())
+        self._rows: OrderedDict[tuple[str, str], Row | None] = OrderedDict()
+
+    def step(
+        self, stopping: Callable[[], bool] = lambda: False, page: int = PAGE
+    ) -> Learned | None:
+        """Learn up to the end of the log; None where another replica does.
+
+        Raises StoreUnavailable.
+        """
+        with self._log.turn(TURN) as mine:
+            return self._pass(stopping, page) if mine else None
+
+    def _pass(self, stopping: Callable[[], bool], page: int) -> Learned:
+        subject = self.subject()
+        if subject is None or mode(self._log) == "paused":
+            return Learned()
+        state, lasting = self._begin(subject)
+        if state is None:
+            return Learned()
+        # the sums are added to in place: those of the version in force stay as they are
+        sums = ResidualSums.from_bytes(state.sums.to_bytes())
+        head = state.head
+        done = Learned()
+        fresh = 0 if lasting else 1  # a first version is put in force even if nothing came
+        while not stopping():
+            found = stretch(self._log, subject.attribution, head.place, page)
+            if found.events == 0:
+                break
+            taken = self._take(subject, sums, found.lessons)
+            fresh += taken
+            head = msgspec.structs.replace(
+                head, place=found.place, lessons=head.lessons + taken, as_of_s=found.place.end_s
+            )
+            done = msgspec.structs.replace(
+                done,
+                events=done.events + found.events,
+                lessons=done.lessons + taken,
+                passed_over=done.passed_over + len(found.lessons) - taken,
+            )
+            if fresh and self._clock() - self._saved_at >= self._save_every_s:
+                break
+        if fresh == 0:
+            self._reached = (self._log.alias(POLICY), head.place)
+            return done
+        head = msgspec.structs.replace(head, prior=fit_prior(sums, head.as_of_s, head.prior))
+        why = f"{done.lessons} lessons of {done.events} events"
+        made = PolicyState(head, sums)
+        version = put_in_force(self._log, made, self._now(), by=LEARNER, why=why, kept=self._kept)
+        self._saved_at = self._clock()
+        behind = max(self._log.position() - head.place.position, 0)
+        return msgspec.structs.replace(done, version=version, behind=behind)
+
+    def _begin(self, subject: Subject) -> tuple[PolicyState | None, bool]:
+        """The version to go on from, and whether it is in force already."""
+        try:
+            state = policy_state(self._log)
+        except StoreUnavailable:
+            raise
+        except NbaError as error:
+            logger.warning("the policy begins anew: %s", error)
+            state = None
+        bundle, attribution = subject.bundle, subject.attribution
+        actions = [action.id for action in subject.schema.journey.actions]
+        if state is not None:
+            head = state.head
+            if (head.bundle_id, head.reward_version) == (bundle.bundle_id, attribution.version):
+                version, place = self._reached
+                if version == state.version:
+                    state = PolicyState(msgspec.structs.replace(head, place=place), state.sums)
+                return state.for_actions(actions), True
+        begun = first_state(self._log, bundle, attribution)
+        return None if begun is None else begun.for_actions(actions), False
+
+    def _take(self, subject: Subject, sums: ResidualSums, lessons: Sequence[Lesson]) -> int:
+        """Add the lessons to the sums; gives how many could be."""
+        rows = self._rows_of(subject, sums, [lesson.decision_id for lesson in lessons])
+        readable = [(one, row) for one, row in zip(lessons, rows, strict=True) if row is not None]
+        if not readable:
+            return 0
+        x = sums.spec.features(
+            np.array([row.values for _, row in readable]),
+            np.array([row.score for _, row in readable]),
+        )
+        codes = np.array([row.code for _, row in readable], dtype=np.int64)
+        scores = np.array([row.score for _, row in readable])
+        at_s = np.array([row.at_s for _, row in readable])
+        exposed = np.array([one.exposed for one, _ in readable])
+        rewards = np.array([one.reward for one, _ in readable])
+        for sign in (1, -1):
+            some = exposed == sign
+            if some.any():
+                sums.expose(x[some], codes[some], scores[some], at_s[some], float(sign))
+        some = rewards != 0.0
+        if some.any():
+            sums.reward(x[some], codes[some], scores[some], rewards[some], at_s[some])
+        return len(readable)
+
+    def _rows_of(
+        self, subject: Subject, sums: ResidualSums, decision_ids: Sequence[str]
+    ) -> list[Row | None]:
+        """Of each decision; None where this bundle cannot read it, or it is not learned from."""
+        bundle_id = subject.bundle.bundle_id
+        keys = [(bundle_id, one) for one in decision_ids]
+        absent = list(dict.fromkeys(one for key, one in zip(keys, decision_ids, strict=True)
+                                    if key not in self._rows))  # fmt: skip
+        for one, row in _rows(subject, sums, self._log.decisions(absent), absent).items():
+            self._rows[bundle_id, one] = row
+        found = [self._rows[key] for key in keys]
+        while len(self._rows) > REMEMBERED:
+            self._rows.popitem(last=False)
+        return found
+
+
+def _rows(
+    subject: Subject,
+    sums: ResidualSums,
+    decisions: dict[str, Decision],
+    asked: Sequence[str],
+) -> dict[str, Row | None]:
+    schema, scorer = subject.schema, subject.scorer
+    codes = {action.id: code for code, action in enumerate(schema.journey.actions)}
+    if scorer.learns_value:
+        codes[NO_ACTION] = -1
+    found: dict[str, Row | None] = dict.fromkeys(asked)
+    readable = [
+        one
+        for one in decisions.values()
+        if one.mode is Mode.LIVE
+        and one.context_schema == schema.schema_hash
+        and one.action_id in codes
+    ]
+    if not readable:
+        return found
+    contexts = [context_of(one) for one in readable]
+    chosen = [codes[one.action_id] for one in readable]
+    scores = scorer.touchpoint(contexts, [[code] for code in chosen]).tolist()
+    columns = [schema.index[name] for name in sums.spec.columns]
+    for one, context, code, score in zip(readable, contexts, chosen, scores, strict=True):
+        at_s = micros(one.decided_at) / 1e6
+        found[one.decision_id] = Row(context.values[columns], code, score, at_s)
+    return found

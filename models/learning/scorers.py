@@ -1,0 +1,61 @@
+"""Judges: the bundles of the log, each with what was learned on top of it, bound to a journey."""
+
+from __future__ import annotations
+
+from models.bundles.bundle import Bundle, load_bundle
+from models.bundles.scorer import BundleScorer
+from models.learning.versions import policy_state
+from models.residual.correction import OnlineResidual, learned_before, learned_since
+from models.residual.version import PolicyState
+from models.residual.warm_start import WARM_PREFIX
+from nba.customer.context import ContextSchema
+from nba.engine.strategy import Judge
+from nba.errors import InvalidBundle, NotFound
+from nba.stores.log import Log
+
+
+def stored_bundle(log: Log, bundle_id: str | None) -> Bundle:
+    """The bundle with this id. Raises NotFound, InvalidBundle, StoreUnavailable."""
+    if bundle_id is None:
+        raise NotFound("no bundle is promoted: run nba train, then nba promote")
+    stored = log.bundle(bundle_id)
+    if stored is None:
+        raise NotFound(f"the bundle {bundle_id} is not in the store: promote it again")
+    bundle = load_bundle(stored.files)
+    if bundle.bundle_id != bundle_id:
+        raise InvalidBundle(f"{bundle_id}: its manifest was altered; promote it again")
+    return bundle
+
+
+def judge_now(bundle: Bundle, state: PolicyState | None, schema: ContextSchema) -> Judge:
+    """The bundle with the policy's state, where that is of this bundle, else with its own warm
+    start. Raises InvalidBundle."""
+    scorer = BundleScorer(bundle, schema)
+    trained = bundle.manifest.actions
+    if state is not None and state.head.bundle_id == bundle.bundle_id:
+        return Judge(scorer, learned_since(state, schema, trained))
+    return Judge(scorer, _warm(bundle, schema))
+
+
+def judge_then(log: Log, bundle: Bundle, version: str | None, schema: ContextSchema) -> Judge:
+    """The bundle with the version of the policy that a decision names.
+
+    Raises NotFound, InvalidBundle, StoreUnavailable.
+    """
+    scorer = BundleScorer(bundle, schema)
+    if version is None:
+        return Judge(scorer)
+    if version.startswith(WARM_PREFIX):
+        residual = _warm(bundle, schema)
+        if residual is None or residual.version != version:
+            raise NotFound(f"policy_version: {version!r}: {bundle.bundle_id} does not bring it")
+        return Judge(scorer, residual)
+    state = policy_state(log, version)
+    assert state is not None
+    return Judge(scorer, learned_since(state, schema, bundle.manifest.actions))
+
+
+def _warm(bundle: Bundle, schema: ContextSchema) -> OnlineResidual | None:
+    if bundle.warm is None:
+        return None
+    return learned_before(bundle.warm, schema, bundle.manifest.actions)

@@ -1,0 +1,137 @@
+"""The policy's versions on the log's shelf: which one serves, and whether it learns.
+
+The alias `policy` points at the version that serves, `policy-mode` says whether the learner goes
+on. Every change of either is in the log's trail, with who and why.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from models.bundles.bundle import Bundle
+from models.residual.sums import ResidualSums
+from models.residual.version import PolicyHead, PolicyState, load_policy_state
+from models.residual.warm_start import Warm
+from nba.errors import InvalidBundle, InvalidInput, NotFound
+from nba.rewards.attribution import Attribution
+from nba.rewards.changes import Place, first_after
+from nba.stores.log import AliasChange, Log
+
+POLICY, MODE = "policy", "policy-mode"
+LEARNER = "learner"  # who changes what is learned
+STRIPPED = 50  # old versions whose files go when one more is saved
+_MODE_FILE = "mode.json"
+
+Mode = Literal["learning", "paused"]
+
+
+def policy_state(log: Log, version: str | None = None) -> PolicyState | None:
+    """The version that serves, or this one; None before the first.
+
+    Raises NotFound, InvalidBundle, StoreUnavailable.
+    """
+    name = version or log.alias(POLICY)
+    if name is None:
+        return None
+    stored = log.bundle(name)
+    if stored is None:
+        raise NotFound(f"policy: {name!r}: no such version; nba policy status lists them")
+    state = load_policy_state(stored.files)
+    if state.version != name:
+        raise InvalidBundle(f"{name}: altered since it was learned; run nba policy reset")
+    return state
+
+
+def put_in_force(
+    log: Log, state: PolicyState, at: datetime, *, by: str, why: str, kept: int
+) -> str:
+    """Save a version and let it serve; beyond the newest `kept` versions their files go."""
+    version = state.version
+    log.save_bundle(version, state.files())
+    log.set_alias(POLICY, version, at, by=by, why=why)
+    changes = log.alias_changes(POLICY, kept + STRIPPED)
+    newest = {change.after for change in changes[:kept]}
+    log.strip_bundles(
+        sorted({change.after for change in changes[kept:] if change.after not in newest})
+    )
+    return version
+
+
+def mode(log: Log) -> Mode:
+    """Whether the learner goes on."""
+    name = log.alias(MODE)
+    stored = None if name is None else log.bundle(name)
+    if stored is None:
+        return "learning"
+    return "paused" if b"paused" in stored.files[_MODE_FILE] else "learning"
+
+
+def set_mode(log: Log, wanted: Mode, at: datetime, *, by: str, why: str) -> None:
+    """Let the learner pause or go on."""
+    name = f"policy-mode-{wanted}"
+    log.save_bundle(name, {_MODE_FILE: msgspec.json.encode(wanted)})
+    log.set_alias(MODE, name, at, by=by, why=why)
+
+
+def versions(log: Log, limit: int = 20) -> list[AliasChange]:
+    """The last changes of what serves, newest first."""
+    return log.alias_changes(POLICY, limit)
+
+
+def first_state(log: Log, bundle: Bundle, attribution: Attribution) -> PolicyState | None:
+    """Where learning on top of a bundle begins: with what its training data say of its own
+    scores on later time, and the decisions whose windows were still open then.
+
+    None where the bundle brings no residual. Raises StoreUnavailable.
+    """
+    warm = bundle.warm
+    if warm is None:
+        return None
+    if warm.reward_version != attribution.version:  # it was rewarded by another rule
+        return emptied(log, bundle, attribution)
+    known_s = warm.settled_s - attribution.horizon_s
+    place = Place(position=first_after(log, known_s), settled_s=warm.settled_s)
+    return _begun(bundle, warm, attribution, place)
+
+
+def emptied(log: Log, bundle: Bundle, attribution: Attribution) -> PolicyState:
+    """The bundle's own beginning, with every decision of the log so far left out; nothing at all
+    where its rewards were by another rule.
+
+    Raises InvalidInput where the bundle brings no residual, StoreUnavailable.
+    """
+    if bundle.warm is None:
+        remedy = "nothing is learned on top of it; train and promote one that has a residual"
+        raise InvalidInput("bundle", bundle.bundle_id, remedy)
+    end = log.position()
+    place = Place(position=end, begin=end, settled_s=bundle.warm.settled_s)
+    return _begun(bundle, bundle.warm, attribution, place)
+
+
+def back_to(log: Log, version: str, at: datetime, *, by: str, why: str, kept: int) -> PolicyState:
+    """Let an earlier version serve again, and the learner pause: it would learn the same again.
+
+    Raises NotFound, InvalidBundle, StoreUnavailable.
+    """
+    state = policy_state(log, version)
+    assert state is not None
+    set_mode(log, "paused", at, by=by, why=why)
+    put_in_force(log, state, at, by=by, why=why, kept=kept)
+    return state
+
+
+def _begun(bundle: Bundle, warm: Warm, attribution: Attribution, place: Place) -> PolicyState:
+    sums = warm.sums
+    if warm.reward_version != attribution.version:
+        sums = ResidualSums(sums.spec, sums.actions)
+    head = PolicyHead(
+        bundle_id=bundle.bundle_id,
+        reward_version=attribution.version,
+        place=place,
+        prior=warm.prior,
+        as_of_s=warm.settled_s,
+    )
+    return PolicyState(head, sums)

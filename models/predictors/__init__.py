@@ -1,0 +1,1 @@
+"""Predictors: trees and graphs that turn context rows into probabilities."""

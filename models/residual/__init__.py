@@ -1,0 +1,1 @@
+"""The Bayesian residual on the batch score: sums, posterior, versions, warm start."""

@@ -1,0 +1,71 @@
+"""Online: what was learned since the bundle, as it corrects the bundle's scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.residual.posterior import Posterior, Prior
+from models.residual.sums import ResidualSums
+from models.residual.version import PolicyState
+from models.residual.warm_start import Warm
+from nba.customer.context import Context, ContextSchema
+from nba.engine.arbitration import NO_ACTION_CODE
+from nba.engine.policy import Floats
+from nba.errors import InvalidBundle
+
+
+class OnlineResidual:
+    """Implements `nba.engine.arbitration.Residual` for one version and one journey."""
+
+    def __init__(
+        self,
+        version: str,
+        sums: ResidualSums,
+        prior: Prior,
+        as_of_s: float,
+        schema: ContextSchema,
+        trained: Sequence[str],
+    ) -> None:
+        """`trained`: the action ids that the batch model has seen.
+
+        Raises InvalidBundle where the version reads columns that the journey does not have.
+        """
+        spec = sums.spec
+        absent = [name for name in spec.columns if name not in schema.index]
+        if absent:
+            raise InvalidBundle(f"{version}: column {absent[0]!r} is not in the context")
+        actions = [action.id for action in schema.journey.actions]
+        seen = set(trained)
+        new = [code for code, action in enumerate(actions) if action not in seen]
+        sums = sums.for_actions(actions)
+        self.version = version
+        self.exposures = sums.exposures
+        self._spec = spec
+        self._columns = [schema.index[name] for name in spec.columns]
+        self._posterior = Posterior.of(sums, prior, as_of_s, new)
+
+    def correct(
+        self, contexts: Sequence[Context], codes: Sequence[Sequence[int]], scores: Floats
+    ) -> tuple[Floats, Floats]:
+        flat = np.array([code for chosen in codes for code in chosen], dtype=np.int64)
+        if len(flat) == 0:
+            return scores, np.zeros(0)
+        own = np.array([context.values[self._columns] for context in contexts])
+        values = np.repeat(own, [len(chosen) for chosen in codes], axis=0)
+        assert NO_ACTION_CODE == -1  # the last row of the sums
+        return self._posterior.correct(self._spec.features(values, scores), flat, scores)
+
+
+def learned_since(
+    state: PolicyState, schema: ContextSchema, trained: Sequence[str]
+) -> OnlineResidual:
+    """The residual of a version of the policy. Raises InvalidBundle."""
+    head = state.head
+    return OnlineResidual(state.version, state.sums, head.prior, head.as_of_s, schema, trained)
+
+
+def learned_before(warm: Warm, schema: ContextSchema, trained: Sequence[str]) -> OnlineResidual:
+    """The residual that a bundle brings from its own training. Raises InvalidBundle."""
+    return OnlineResidual(warm.version, warm.sums, warm.prior, warm.settled_s, schema, trained)

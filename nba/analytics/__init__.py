@@ -1,0 +1,1 @@
+"""What the log tells people: monitoring, journeys, the price of rules."""

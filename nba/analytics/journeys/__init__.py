@@ -1,0 +1,1 @@
+"""Journeys in figures: friction, and how emotion goes with loss."""

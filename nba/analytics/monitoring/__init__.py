@@ -1,0 +1,1 @@
+"""Health of the loop: daily records of the log and the checks on them."""

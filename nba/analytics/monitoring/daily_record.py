@@ -1,0 +1,189 @@
+"""A day of the loop in sums that add up: what was told, what was drawn, what came of it.
+
+Days, replicas and shards merge exactly, so that a month is the sum of its days.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from nba.analytics.monitoring.offers_and_joins import Join, Offers
+from nba.analytics.monitoring.sketches import Binned, Distinct, Rewards, Sources, Tally
+from nba.measurement.off_policy.propensity_audit import DrawCounts
+from nba.measurement.statistics.calibration import CalibrationBins
+from nba.measurement.statistics.drift import Histogram, histogram
+from nba.rewards.credit import SettledCounts
+
+# of probabilities and of EUR alike; a score is one or the other
+_UPPER: tuple[float, ...] = (
+    *(0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.065, 0.08, 0.1, 0.125, 0.15, 0.2),
+    *(0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0),
+    *(1.5, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 50.0, 75.0, 100.0, 150.0, 200.0, 500.0),
+)
+SCORE_EDGES = (*(-one for one in reversed(_UPPER)), 0.0, *_UPPER)
+LAG_EDGES_S: tuple[float, ...] = tuple(
+    60.0 * math.sqrt(2.0) ** n for n in range(32)
+)  # a minute to 33 days
+
+Kind = Literal["accept", "churn"]
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """Events from outside, on the day on which they were received."""
+
+    events: int = 0
+    kinds: Tally = Tally()  # by mapped kind
+    unmapped: Tally = Tally()  # by name, where the journey file maps none
+    sources: Sources = Sources()  # traits and amounts
+
+    def __add__(self, other: Told) -> Told:
+        return Told(
+            events=self.events + other.events,
+            kinds=self.kinds + other.kinds,
+            unmapped=self.unmapped + other.unmapped,
+            sources=self.sources + other.sources,
+        )
+
+
+class Scores(msgspec.Struct, frozen=True, kw_only=True):
+    """What one bundle predicted."""
+
+    accept: tuple[int, ...] = ()  # candidates by their score, between SCORE_EDGES
+    churn: tuple[int, ...] = ()  # decisions by the risk of leaving
+
+    def __add__(self, other: Scores) -> Scores:
+        return Scores(
+            accept=_together(self.accept, other.accept), churn=_together(self.churn, other.churn)
+        )
+
+    def histogram(self, kind: Kind) -> Histogram:
+        """One of the two."""
+        counts = self.accept if kind == "accept" else self.churn
+        return Histogram(edges=SCORE_EDGES, counts=counts or (0,) * (len(SCORE_EDGES) + 2))
+
+
+def scores_of(accept: np.ndarray, churn: np.ndarray) -> Scores:
+    """The scores of any number of candidates, and the risks of any number of decisions."""
+    counts = [histogram(one, SCORE_EDGES).counts if len(one) else () for one in (accept, churn)]
+    return Scores(accept=counts[0], churn=counts[1])
+
+
+class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+    """Decisions, on the day on which they were made."""
+
+    modes: Tally = Tally()
+    schemas: Tally = Tally()  # live decisions by the columns of their contexts
+    customers: Distinct = Distinct()  # of live decisions
+    draws: DrawCounts = DrawCounts()
+    offers: Offers = Offers()
+    unsound: int = 0  # live decisions whose probabilities are none
+    least: float = 1.0  # the smallest probability above 0 of any candidate
+    cut: str = ""  # name of the cut that the contexts were counted by; empty: none were
+    contexts: Binned = Binned()
+    bundles: tuple[str, ...] = ()
+    scores: tuple[Scores, ...] = ()  # a bundle each
+
+    def __add__(self, other: Drawn) -> Drawn:
+        found = dict(zip(self.bundles, self.scores, strict=True))
+        for bundle_id, scores in zip(other.bundles, other.scores, strict=True):
+            found[bundle_id] = found.get(bundle_id, Scores()) + scores
+        bundles = tuple(sorted(found))
+        return Drawn(
+            modes=self.modes + other.modes,
+            schemas=self.schemas + other.schemas,
+            customers=self.customers + other.customers,
+            draws=self.draws + other.draws,
+            offers=self.offers + other.offers,
+            unsound=self.unsound + other.unsound,
+            least=min(self.least, other.least),
+            cut=self.cut or other.cut,
+            contexts=self.contexts + other.contexts,
+            bundles=bundles,
+            scores=tuple(found[bundle_id] for bundle_id in bundles),
+        )
+
+    @property
+    def live(self) -> int:
+        """Decisions that the policy drew."""
+        return self.modes.of("live")
+
+    def of_bundle(self, bundle_id: str | None) -> Scores:
+        """What this bundle predicted; nothing where it made no decision."""
+        return dict(zip(self.bundles, self.scores, strict=True)).get(bundle_id or "", Scores())
+
+
+class Early(msgspec.Struct, frozen=True, kw_only=True):
+    """What had come of decisions when each was a certain age, the same for all of them."""
+
+    join: Join = Join()
+    rewards: Rewards = Rewards()
+
+    def __add__(self, other: Early) -> Early:
+        return Early(join=self.join + other.join, rewards=self.rewards + other.rewards)
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What had come of decisions when their windows were over."""
+
+    counts: SettledCounts = SettledCounts()
+    lags: tuple[int, ...] = ()  # decisions by the time to their first answer, between LAG_EDGES_S
+    bundles: tuple[str, ...] = ()
+    calibration: tuple[CalibrationBins, ...] = ()  # a bundle each
+
+    def __add__(self, other: Settled) -> Settled:
+        found = dict(zip(self.bundles, self.calibration, strict=True))
+        for bundle_id, bins in zip(other.bundles, other.calibration, strict=True):
+            found[bundle_id] = found.get(bundle_id, CalibrationBins()) + bins
+        bundles = tuple(sorted(found))
+        return Settled(
+            counts=self.counts + other.counts,
+            lags=_together(self.lags, other.lags),
+            bundles=bundles,
+            calibration=tuple(found[bundle_id] for bundle_id in bundles),
+        )
+
+    def of_bundle(self, bundle_id: str | None) -> CalibrationBins:
+        """Predictions and outcomes of this bundle."""
+        known = dict(zip(self.bundles, self.calibration, strict=True))
+        return known.get(bundle_id or "", CalibrationBins())
+
+
+class Day(msgspec.Struct, frozen=True, kw_only=True):
+    """One day, or the sum of several."""
+
+    told: Told = Told()
+    drawn: Drawn = Drawn()
+    early: Early = Early()
+    settled: Settled = Settled()
+
+    def __add__(self, other: Day) -> Day:
+        return Day(
+            told=self.told + other.told,
+            drawn=self.drawn + other.drawn,
+            early=self.early + other.early,
+            settled=self.settled + other.settled,
+        )
+
+
+def lags_of(lags_s: np.ndarray) -> tuple[int, ...]:
+    """The counts of (n,) times to the first answer; none of none."""
+    return histogram(lags_s, LAG_EDGES_S).counts if len(lags_s) else ()
+
+
+def lag_s(lags: tuple[int, ...], quantile: float) -> float:
+    """A quantile of the lags, the upper edge of its bin; NaN of none."""
+    total = sum(lags)
+    if total == 0:
+        return float("nan")
+    place = int(np.searchsorted(np.cumsum(lags), quantile * total))
+    return LAG_EDGES_S[min(place, len(LAG_EDGES_S) - 1)]
+
+
+def _together(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    if not one or not other:
+        return one or other
+    return tuple(a + b for a, b in zip(one, other, strict=True))

@@ -1,0 +1,240 @@
+"""Health: what happened on a day becomes sums: events told, decisions drawn, credits that came.
+
+Pure: events and decisions in, records of `nba.analytics.monitoring.daily_record` out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from nba.analytics.monitoring.daily_record import Drawn, Early, Settled, Told, lags_of, scores_of
+from nba.analytics.monitoring.offers_and_joins import Join, offers
+from nba.analytics.monitoring.sketches import (
+    Binned,
+    Cut,
+    Source,
+    binned,
+    cut_of,
+    distinct,
+    hash_of,
+    rewards_of,
+    sources_of,
+    tally_of,
+)
+from nba.decisions.decision import Decision, Mode
+from nba.engine.redecision import chances
+from nba.events.event import (
+    ACTION_ACTIVATED,
+    ACTION_DECIDED,
+    ACTION_DELIVERED,
+    ACTION_EXPIRED,
+    ACTION_SHOWN,
+    GOVERNING,
+    IDENTIFY,
+    NO_ACTION,
+    RESERVED,
+    Event,
+)
+from nba.journey.file import EventMapping, JourneyFile, Trait
+from nba.measurement.off_policy.propensity_audit import draw_counts
+from nba.measurement.statistics.calibration import calibration_bins
+from nba.rewards.credit import Credit, settled_counts
+from nba.rewards.validity import at_s
+
+MAX_NAMES = 200  # of unmapped events on one day; the rest is counted under `OTHERS`
+OTHERS = "(others)"
+GROWING = (".total", ".sum_total", "customer.days_known")  # columns that time alone moves
+_SOUND = 1e-9  # of probabilities that sum to one
+# events that name a decision without answering it
+_SIGNS = {ACTION_DECIDED, ACTION_ACTIVATED, ACTION_DELIVERED, ACTION_EXPIRED, ACTION_SHOWN}
+
+
+def told_of(
+    events: Iterable[Event],
+    journey: JourneyFile,
+    mapping_of: Callable[[Event], EventMapping | None],
+    known: Sequence[str] = (),
+) -> Told:
+    """The events of one day from outside. `known`: the unmapped names that it has already."""
+    kinds, unmapped = Counter[str](), Counter[str]()
+    names = set(known)
+    sources: dict[str, Source] = defaultdict(Source)
+    count = 0
+    for event in events:
+        if event.name in RESERVED:
+            continue
+        count += 1
+        if event.name == IDENTIFY:
+            for name, trait in journey.traits.items():
+                sources[f"traits.{name}"] += _of_trait(trait, event.properties.get(name))
+        mapping = mapping_of(event)
+        if mapping is not None:
+            kinds[mapping.id] += 1
+            if mapping.amount:
+                amount = event.properties.get(mapping.amount)
+                sources[f"{mapping.id}.{mapping.amount}"] += _of_number(amount)
+        elif event.name not in (IDENTIFY, *GOVERNING) and not _maps(journey, event.name):
+            if event.name not in names and len(names) >= MAX_NAMES:
+                unmapped[OTHERS] += 1
+            else:
+                names.add(event.name)
+                unmapped[event.name] += 1
+    return Told(
+        events=count,
+        kinds=tally_of(kinds),
+        unmapped=tally_of(unmapped),
+        sources=sources_of(sources),
+    )
+
+
+def drawn_of(decisions: Sequence[Decision], cut: Cut | None) -> Drawn:
+    """The decisions of one day; contexts are counted where they have the columns of the cut."""
+    modes = Counter(one.mode.value for one in decisions)
+    live = [one for one in decisions if one.mode is Mode.LIVE]
+    sound = [one for one in live if _is_sound(one)]
+    free = chances(sound)
+    rows = contexts_of(live, cut.schema) if cut is not None else np.empty((0, 0))
+    contexts = Binned() if cut is None else binned(rows, cut)
+    by_bundle: dict[str, list[Decision]] = defaultdict(list)
+    for one in live:
+        if one.bundle_id is not None:
+            by_bundle[one.bundle_id].append(one)
+    bundles = tuple(sorted(by_bundle))
+    return Drawn(
+        modes=tally_of(modes),
+        schemas=tally_of(Counter(one.context_schema for one in live)),
+        customers=distinct(hash_of(one.request.customer_id) for one in live),
+        draws=draw_counts(*free),
+        offers=offers(*free),
+        unsound=len(live) - len(sound),
+        least=float(free.probabilities[free.probabilities > 0.0].min(initial=1.0)),
+        cut="" if cut is None or not contexts.counts else cut.schema,
+        contexts=contexts,
+        bundles=bundles,
+        scores=tuple(
+            scores_of(
+                np.array([score for one in by_bundle[name] for score in _scores(one)]),
+                np.array([one.churn.risk for one in by_bundle[name] if one.churn is not None]),
+            )
+            for name in bundles
+        ),
+    )
+
+
+def contexts_of(decisions: Sequence[Decision], schema: str) -> np.ndarray:
+    """(n, columns) the contexts of those decisions that have these columns."""
+    rows = [np.frombuffer(one.context, "<f8") for one in decisions if one.context_schema == schema]
+    return np.array(rows) if rows else np.empty((0, 0))
+
+
+def columns_cut(
+    schema: str, columns: Sequence[str], rows: np.ndarray, bundle_id: str | None
+) -> Cut:
+    """Where (n, columns) contexts are cut; columns that time alone moves are left whole."""
+    still = rows.copy()
+    for n, column in enumerate(columns):
+        if column.endswith(GROWING):
+            still[:, n] = np.nan  # no edges: everything falls into one bin
+    return cut_of(schema, tuple(columns), still, bundle_id)
+
+
+def early_of(credits: Sequence[Credit]) -> Early:
+    """What had come of decisions by the time at which they were looked at."""
+    counted = [one for one in credits if one.counted]
+    asked = [one for one in counted if one.decision.properties.get("action_id") != NO_ACTION]
+    hashes = [hash_of(one.decision.customer_id) for one in counted]
+    return Early(
+        join=Join(decisions=len(asked), joined=sum(one.answered for one in asked)),
+        rewards=rewards_of(
+            np.array(hashes, dtype=np.uint64), np.array([one.reward for one in counted])
+        ),
+    )
+
+
+def settled_of(
+    credits: Sequence[Credit], decisions: Mapping[str, Decision], answers: Iterable[Event]
+) -> Settled:
+    """What came of decisions whose windows are over; `answers`: events that name them."""
+    complete = {one.decision.decision_id or "": one for one in credits if one.complete}
+    first_s: dict[str, float] = {}
+    for event in answers:
+        name = event.decision_id or ""
+        if name in complete and event.name not in _SIGNS:
+            since_s = complete[name].since_s
+            first_s[name] = min(first_s.get(name, math.inf), max(at_s(event) - since_s, 0.0))
+    told: dict[str, list[tuple[float, bool]]] = defaultdict(list)
+    for name, credit in complete.items():
+        decision = decisions.get(name)
+        p = None if decision is None else _predicted(decision)
+        if p is not None and decision is not None and decision.bundle_id is not None:
+            told[decision.bundle_id].append((p, credit.reward >= 0.5))
+    bundles = tuple(sorted(told))
+    return Settled(
+        counts=settled_counts(credits),
+        lags=lags_of(np.array(list(first_s.values()))),
+        bundles=bundles,
+        calibration=tuple(
+            calibration_bins(
+                np.array([p for p, _ in told[name]]), np.array([y for _, y in told[name]])
+            )
+            for name in bundles
+        ),
+    )
+
+
+def _predicted(decision: Decision) -> float | None:
+    """P(responds well) of what was drawn; None where it is no such decision."""
+    if decision.mode is not Mode.LIVE or decision.action_id == NO_ACTION:
+        return None
+    return next(
+        (one.p_accept for one in decision.candidates if one.action_id == decision.action_id), None
+    )
+
+
+def _scores(decision: Decision) -> Iterable[float]:
+    """The bundle's own scores of the candidates."""
+    for one in decision.candidates:
+        if one.action_id == NO_ACTION:
+            continue
+        if one.batch_score is not None:
+            yield one.batch_score
+        elif one.p_accept is not None:
+            yield one.p_accept
+
+
+def _is_sound(decision: Decision) -> bool:
+    """Whether its probabilities are probabilities, and what was drawn has one."""
+    listed = {one.action_id: one.propensity for one in decision.candidates}
+    return (
+        len(listed) == len(decision.candidates)
+        and all(0.0 <= p <= 1.0 for p in listed.values())
+        and abs(math.fsum(listed.values()) - 1.0) <= _SOUND
+        and listed.get(decision.action_id, 0.0) > 0.0
+    )
+
+
+def _maps(journey: JourneyFile, name: str) -> bool:
+    """Whether the file knows events of this name, if only under conditions."""
+    return any(mapping.event == name for mapping in journey.events)
+
+
+def _of_trait(trait: Trait, value: object) -> Source:
+    if trait.type == "number":
+        return _of_number(value)
+    if trait.type == "boolean":
+        return Source(1, int(isinstance(value, bool)))
+    listed = value in (trait.values or [])
+    return Source(1, int(listed), int(value is not None and not listed))
+
+
+def _of_number(value: object) -> Source:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return Source(1)
+    if value == 0.0:
+        return Source(1, 1)
+    log = math.log(abs(value))
+    return Source(1, 1, 0, 1, log, log * log)

@@ -1,0 +1,153 @@
+"""Alarms of the data that come in: the last day against the days before it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+from scipy.special import ndtri
+
+from nba.analytics.monitoring.check import Check, State, listed, undecided
+from nba.analytics.monitoring.daily_record import Told
+
+MIN_EVENTS = 50  # of a kind or a source, before it is judged
+MIN_UNKNOWN = 20  # events of a new name, and the share of the day's events
+UNKNOWN_SHARE = 0.005
+UNLISTED_SHARE = 0.01  # of values, and as much above what it was
+MOST_NULL = 0.2  # of a source was known before: none of fifty is then no chance, 1e-5
+UNIT_FACTOR = 10.0  # by which the typical size of a number changes where its unit did
+UNIT_LEVEL = 1e-6
+MIN_VOLUME = 0.6  # of what a day of its kind brings
+VOLUME_DEVIATIONS = 3.0  # of the days before, that it must be below as well
+MIN_DAYS = 3  # of reference, before a volume is judged
+
+
+def data_checks(
+    before: Sequence[tuple[date, Told]], last: tuple[date, Told] | None, today: Told
+) -> list[Check]:
+    """Every alarm of the data. `before`: the days of the reference, `last`: the last whole day.
+
+    Today is judged by itself, as soon as there is enough of it, and so is the day before.
+    """
+    known = Told()
+    for _, told in before:
+        known = known + told
+    newest = [today] if last is None else [last[1], today]
+    each = (unknown_event, new_category, unit_change, null_column)
+    found = [max((check(known, now) for now in newest), key=_badness) for check in each]
+    return [*found, volume(before, last)]
+
+
+def _badness(check: Check) -> int:
+    return ("undecided", "ok", "warn", "red").index(check.state)
+
+
+def unknown_event(known: Told, now: Told) -> Check:
+    """Events of a name that the journey file does not map, and that never came before."""
+    name = "unknown_event"
+    if known.events < MIN_EVENTS or now.events < MIN_EVENTS:
+        return undecided(name, _few(known.events, now.events))
+    limit = max(float(MIN_UNKNOWN), UNKNOWN_SHARE * now.events)
+    new = {
+        event: count
+        for event, count in now.unmapped.items()
+        if count >= limit and known.unmapped.of(event) == 0
+    }
+    value = float(max(new.values(), default=0))
+    if not new:
+        text = "no event of a new name"
+        return Check(name=name, state="ok", value=value, limit=limit, text=text)
+    names = listed(f"{event!r} ({new[event]:,})" for event in sorted(new, key=lambda n: -new[n]))
+    text = f"events of new names that the journey file does not map: {names}"
+    return Check(name=name, state="warn", value=value, limit=limit, text=text)
+
+
+def new_category(known: Told, now: Told) -> Check:
+    """Values of a category that the journey file does not list."""
+    name, worst, found = "new_category", 0.0, []
+    judged = 0
+    for source, here in now.sources.items():
+        there = known.sources.of(source)
+        values = here.read + here.unlisted
+        if values < MIN_EVENTS or there.read + there.unlisted < MIN_EVENTS:
+            continue
+        judged += 1
+        share = here.unlisted / values
+        was = there.unlisted / (there.read + there.unlisted)
+        worst = max(worst, share)
+        noise = 4.0 * math.sqrt(max(was * (1.0 - was), 1e-4) / values)
+        if share > was + max(UNLISTED_SHARE, noise):
+            found.append(f"{source} ({share:.1%})")
+    if not judged:
+        return undecided(name, f"no trait came {MIN_EVENTS} times", UNLISTED_SHARE)
+    text = f"unlisted values in {listed(found)}" if found else "no trait has new values"
+    state: State = "warn" if found else "ok"
+    return Check(name=name, state=state, value=worst, limit=UNLISTED_SHARE, text=text)
+
+
+def unit_change(known: Told, now: Told) -> Check:
+    """Numbers whose typical size is another: cents for euros, seconds for minutes."""
+    name = "unit_change"
+    found, worst, judged = [], 0.0, 0
+    for source, here in now.sources.items():
+        there = known.sources.of(source)
+        if min(here.n, there.n) < MIN_EVENTS:
+            continue
+        judged += 1
+        moved = here.size - there.size
+        error = math.sqrt(here.size_error2 + there.size_error2)
+        worst = max(worst, abs(moved), key=abs)
+        sure = abs(moved) > -float(ndtri(UNIT_LEVEL / 2)) * error
+        if abs(moved) > math.log(UNIT_FACTOR) and sure:
+            found.append(f"{source} (x {math.exp(moved):.3g})")
+    if not judged:
+        return undecided(name, f"no number came {MIN_EVENTS} times on both sides", UNIT_FACTOR)
+    text = f"numbers of another size: {listed(found)}" if found else "no number changed its size"
+    state: State = "red" if found else "ok"
+    return Check(name=name, state=state, value=math.exp(worst), limit=UNIT_FACTOR, text=text)
+
+
+def null_column(known: Told, now: Told) -> Check:
+    """Properties that were known and do not come any more."""
+    name, found, judged = "null_column", [], 0
+    for source, there in known.sources.items():
+        here = now.sources.of(source)
+        if there.told < MIN_EVENTS or there.read < MOST_NULL * there.told:
+            continue
+        if here.told < MIN_EVENTS:
+            continue
+        judged += 1
+        if here.read == 0:
+            found.append(source)
+    if not judged:
+        return undecided(name, f"no property could have come {MIN_EVENTS} times", 0.0)
+    text = f"every value is missing or unreadable in {listed(found)}"
+    if not found:
+        text = f"{judged} properties still come"
+    state: State = "red" if found else "ok"
+    return Check(name=name, state=state, value=float(len(found)), limit=0.0, text=text)
+
+
+def volume(before: Sequence[tuple[date, Told]], last: tuple[date, Told] | None) -> Check:
+    """Events of the last whole day against those of its weekday, or of all days before."""
+    name = "volume"
+    if last is None or len(before) < MIN_DAYS:
+        return undecided(name, f"{len(before)} days before, under {MIN_DAYS}", MIN_VOLUME)
+    day, told = last
+    alike = [one.events for when, one in before if when.weekday() == day.weekday()]
+    events = np.array(alike if len(alike) >= MIN_DAYS else [one.events for _, one in before])
+    usual, spread = float(events.mean()), float(events.std(ddof=1))
+    if usual < MIN_EVENTS:
+        return undecided(name, f"{usual:.0f} events a day, under {MIN_EVENTS}", MIN_VOLUME)
+    share = told.events / usual
+    noise = max(spread, math.sqrt(usual))
+    fell = share < MIN_VOLUME and told.events < usual - VOLUME_DEVIATIONS * noise
+    text = f"{told.events:,} events on {day}, where {usual:,.0f} are usual"
+    state: State = "red" if fell else "ok"
+    return Check(name=name, state=state, value=share, limit=MIN_VOLUME, text=text)
+
+
+def _few(before: int, now: int) -> str:
+    return f"{before} events before and {now} now: {MIN_EVENTS} each are needed"

@@ -1,0 +1,168 @@
+"""Whether the loop is well: rewards that come, actions that are drawn, a catalogue that is used."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from scipy.special import betaincinv
+
+from nba.errors import InvalidInput
+from nba.measurement.statistics.confidence_sequences import TUNING_N, always_valid
+from nba.measurement.statistics.effect import Effect
+from nba.measurement.statistics.estimate import Undecided
+from nba.measurement.statistics.moments import Moments, plain
+
+STARVED_SHARE = 0.001  # of the decisions in which an action was a candidate
+MIN_OFFERED = 1_000  # before an action can be starved
+
+
+class Join(msgspec.Struct, frozen=True, kw_only=True):
+    """How many decisions an outcome was joined to; days and shards add up."""
+
+    decisions: int = 0  # whose reward window is over
+    joined: int = 0
+
+    def __add__(self, other: Join) -> Join:
+        return Join(decisions=self.decisions + other.decisions, joined=self.joined + other.joined)
+
+
+class Rate(msgspec.Struct, frozen=True, kw_only=True):
+    """A share with its exact binomial interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class Offers(msgspec.Struct, frozen=True, kw_only=True):
+    """How often each action was a candidate and how often it was drawn; shards add up."""
+
+    actions: tuple[str, ...] = ()
+    offered: tuple[int, ...] = ()
+    drawn: tuple[int, ...] = ()
+    entropy: float = 0.0  # sum over decisions of their entropy over log(candidates)
+    choices: int = 0  # decisions of two candidates or more
+
+    def __add__(self, other: Offers) -> Offers:
+        known = dict(zip(self.actions, zip(self.offered, self.drawn, strict=True), strict=True))
+        for action, offered, drawn in zip(other.actions, other.offered, other.drawn, strict=True):
+            before = known.get(action, (0, 0))
+            known[action] = (before[0] + offered, before[1] + drawn)
+        actions = tuple(sorted(known))
+        return Offers(
+            actions=actions,
+            offered=tuple(known[action][0] for action in actions),
+            drawn=tuple(known[action][1] for action in actions),
+            entropy=self.entropy + other.entropy,
+            choices=self.choices + other.choices,
+        )
+
+
+class Coverage(NamedTuple):
+    """How much of the catalogue is alive, and what is not."""
+
+    share: float  # of the catalogue, drawn at least once
+    never_offered: tuple[str, ...]  # rules or consent keep it out everywhere
+    never_drawn: tuple[str, ...]  # offered, and never the one
+
+
+def offers(actions: tuple[str, ...], probabilities: np.ndarray, drawn: np.ndarray) -> Offers:
+    """The sums of n decisions: `probabilities` (n, k), 0 where not a candidate; `drawn` (n,)."""
+    possible = probabilities > 0.0
+    candidates = possible.sum(axis=1)
+    free = candidates > 1
+    logs = np.log(probabilities, out=np.zeros_like(probabilities), where=possible)
+    surprise = -(probabilities * logs).sum(axis=1)[free] / np.log(candidates[free])
+    order = np.argsort(actions).tolist()
+    counts = np.bincount(drawn, minlength=len(actions))
+    return Offers(
+        actions=tuple(actions[i] for i in order),
+        offered=tuple(possible.sum(axis=0)[order].tolist()),
+        drawn=tuple(counts[order].tolist()),
+        entropy=float(surprise.sum()),
+        choices=int(free.sum()),
+    )
+
+
+def exploration(record: Offers) -> float | Undecided:
+    """Mean entropy of the draw over its greatest: 1 is uniform, 0 is no exploration at all."""
+    if record.choices == 0:
+        return Undecided(reason="no decision with two candidates or more")
+    return record.entropy / record.choices
+
+
+def starved(record: Offers, *, share: float = STARVED_SHARE) -> tuple[str, ...]:
+    """Actions offered often and hardly drawn: a share below it would have drawn more.
+
+    Surely so: the exact upper 97.5 % bound of the share drawn lies below `share`.
+    """
+    found = zip(record.actions, record.offered, record.drawn, strict=True)
+    return tuple(
+        action
+        for action, offered, drawn in found
+        if offered >= MIN_OFFERED and _high(drawn, offered, 0.95) < share
+    )
+
+
+def coverage(record: Offers, catalogue: tuple[str, ...]) -> Coverage | Undecided:
+    """Of the actions that the catalogue holds now."""
+    if not catalogue:
+        return Undecided(reason="the catalogue holds no action")
+    drawn = {a for a, count in zip(record.actions, record.drawn, strict=True) if count}
+    offered = {a for a, count in zip(record.actions, record.offered, strict=True) if count}
+    return Coverage(
+        len(drawn & set(catalogue)) / len(catalogue),
+        tuple(action for action in catalogue if action not in offered),
+        tuple(action for action in catalogue if action in offered - drawn),
+    )
+
+
+def join_rate(record: Join, *, confidence: float = 0.95) -> Rate | Undecided:
+    """The share of decisions with an outcome (Clopper and Pearson, Biometrika 1934)."""
+    n, hits = record.decisions, record.joined
+    if n == 0:
+        return Undecided(reason="no decision whose reward window is over")
+    if not 0 <= hits <= n:
+        raise InvalidInput("joined", hits, f"between 0 and the {n} decisions")
+    low = 1.0 - _high(n - hits, n, confidence)
+    return Rate(value=hits / n, low=low, high=_high(hits, n, confidence), n=n)
+
+
+def join_rate_fell(before: Join, now: Join, *, confidence: float = 0.999) -> bool | Undecided:
+    """Whether the two intervals part, the newer below: outcomes have stopped to arrive."""
+    old, new = (join_rate(one, confidence=confidence) for one in (before, now))
+    if isinstance(old, Undecided):
+        return old
+    return new if isinstance(new, Undecided) else new.high < old.low
+
+
+def reward_change(
+    before: Moments, now: Moments, *, tuning_n: int = TUNING_N, confidence: float = 0.95
+) -> Effect | Undecided:
+    """Reward per customer now minus before, at every look: it may be watched each day."""
+    return always_valid(plain(before), plain(now), tuning_n=tuning_n, confidence=confidence)
+
+
+def immature_share(ages_days: np.ndarray, window_days: float) -> float:
+    """The share of (n,) decisions that are younger than their reward window; 0 of none."""
+    return float((ages_days < window_days).mean()) if len(ages_days) else 0.0
+
+
+def seen_share(ages_days: np.ndarray, mean_delay_days: float) -> float:
+    """The share of rewards already seen from (n,) decisions of these ages.
+
+    With exponential delays, mean(1 - exp(-age / mean delay)): what taking young decisions as they
+    are would leave of a rate.
+    """
+    if mean_delay_days <= 0.0:
+        raise InvalidInput("mean_delay_days", mean_delay_days, "above 0")
+    return float(-np.expm1(-ages_days / mean_delay_days).mean()) if len(ages_days) else math.nan
+
+
+def _high(hits: int, n: int, confidence: float) -> float:
+    """The upper end of the exact interval."""
+    return 1.0 if hits == n else float(betaincinv(hits + 1, n - hits, 0.5 + confidence / 2))

@@ -1,0 +1,181 @@
+"""The health of the loop: days are added up to two periods, and every check reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from typing import TypeAlias
+
+import msgspec
+
+from nba.analytics.monitoring.check import MIN_DECISIONS, Check, Period, State, undecided
+from nba.analytics.monitoring.daily_record import Day, Told
+from nba.analytics.monitoring.data_checks import data_checks
+from nba.analytics.monitoring.draw_checks import draw_checks
+from nba.analytics.monitoring.drift_checks import drift_checks
+from nba.analytics.monitoring.sketches import Cut
+
+REFERENCE_DAYS = 28
+WINDOW_DAYS = 7  # a whole week, so that weekdays are not taken for drift
+MAX_BEHIND = (20_000, 500_000)  # events that wait to be learned from: warn, red
+CHECKS = (
+    *("context_drift", "score_drift", "churn_drift", "calibration", "reward_drop"),
+    *("join_rate", "reward_lag", "immature", "exploration", "least_propensity", "starved"),
+    *("coverage", "concentration", "fallback", "passed_over", "propensity_audit"),
+    *("learner_behind", "unknown_event", "new_category", "unit_change", "null_column", "volume"),
+)
+
+Dated: TypeAlias = tuple[date, Day]
+
+
+class Learning(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the learner is."""
+
+    behind: int  # events of the log
+    paused: bool = False
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What serves now."""
+
+    champion: str | None = None
+    anchor: datetime | None = None  # the reference is what was before it
+    cut: Cut | None = None
+    schema: str = ""  # hash of the columns that the champion reads
+    catalogue: tuple[str, ...] = ()  # action ids
+    learning: Learning | None = None  # None: nothing was learned online yet
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """The report."""
+
+    at: datetime
+    since: date  # the first day of now; the last is that of `at`
+    reference_since: date
+    reference_until: date  # exclusive
+    checks: tuple[Check, ...]
+
+    def check(self, name: str) -> Check:
+        """The check of this name, one of CHECKS."""
+        return next(one for one in self.checks if one.name == name)
+
+    def alarms(self) -> list[Check]:
+        """What somebody should look at, the worst first."""
+        order: dict[State, int] = {"red": 0, "warn": 1}
+        found = [one for one in self.checks if one.state in order]
+        return sorted(found, key=lambda one: order[one.state])
+
+    @property
+    def red(self) -> bool:
+        """Whether anything is."""
+        return any(one.state == "red" for one in self.checks)
+
+
+def health_of(
+    days: Sequence[Dated],
+    now: datetime,
+    facts: Facts,
+    *,
+    window_days: int = WINDOW_DAYS,
+    reference_days: int = REFERENCE_DAYS,
+) -> Health:
+    """The report on the last `window_days` days (UTC), today among them; `days` in order.
+
+    The reference is the `reference_days` before the anchor where they hold enough decisions, else
+    those before now; of fewer days than a week, their weekdays alone. Alarms of the data look at
+    the last whole day.
+    """
+    today = now.date()
+    since = today - timedelta(days=window_days - 1)
+    end = since
+    if facts.anchor is not None:
+        anchor = facts.anchor.date()
+        if _sum(days, anchor - timedelta(days=reference_days), anchor).drawn.live >= MIN_DECISIONS:
+            end, since = anchor, max(since, min(anchor, today))
+    begin = end - timedelta(days=reference_days)
+    promoted = facts.anchor.date() if facts.anchor is not None else date.min
+    current = _sum(days, since, today + timedelta(days=1))
+    weekdays = {(since + timedelta(days=n)).weekday() for n in range((today - since).days + 1)}
+    alike = [(when, day) for when, day in days if when.weekday() in weekdays]
+    reference = _sum(alike, begin, end)
+    if reference.drawn.live < MIN_DECISIONS:
+        reference = _sum(days, begin, end)
+    period = Period(
+        reference=reference,
+        now=current,
+        last=_newest(days),
+        own=_sum(days, promoted, since),
+        cut=facts.cut,
+        champion=facts.champion,
+        catalogue=facts.catalogue,
+        schema=facts.schema,
+    )
+    checks = {one.name: one for one in drift_checks(period)}
+    checks |= {one.name: one for one in draw_checks(period)}
+    checks |= {one.name: one for one in (_immature(current), _behind(facts.learning))}
+    checks |= {one.name: one for one in _data(days, today)}
+    return Health(
+        at=now,
+        since=since,
+        reference_since=begin,
+        reference_until=end,
+        checks=tuple(checks[name] for name in CHECKS),
+    )
+
+
+def _data(days: Iterable[Dated], today: date) -> list[Check]:
+    """The alarms of the data."""
+    told = [(when, day.told) for when, day in days]
+    yesterday = today - timedelta(days=1)
+    first = yesterday - timedelta(days=REFERENCE_DAYS)
+    before = [(when, one) for when, one in told if first <= when < yesterday and one.events]
+    # a day on which nothing came has no record of its own
+    last = dict(told).get(yesterday, Told())
+    return data_checks(before, (yesterday, last) if before else None, dict(told).get(today, Told()))
+
+
+def _immature(now: Day) -> Check:
+    """The share of the decisions whose windows are still open: nothing is known of them yet."""
+    name = "immature"
+    made = now.drawn.modes.of("live") + now.drawn.modes.of("fallback")
+    if made == 0:
+        return undecided(name, "no decision in these days")
+    share = max(0.0, 1.0 - now.settled.counts.decided / made)
+    text = f"the reward windows of {share:.0%} of {made:,} decisions are still open"
+    return Check(name=name, state="ok", value=share, text=text)
+
+
+def _behind(learning: Learning | None) -> Check:
+    """Events that the learner has not read yet."""
+    name = "learner_behind"
+    if learning is None:
+        return undecided(name, "nothing was learned online yet", float(MAX_BEHIND[1]))
+    state: State = "ok"
+    if learning.paused:
+        text = f"the learner is paused, {learning.behind:,} events behind"
+        state = "warn"
+    else:
+        text = f"the learner is {learning.behind:,} events behind"
+        if learning.behind > MAX_BEHIND[0]:
+            state = "red" if learning.behind > MAX_BEHIND[1] else "warn"
+    value, limit = float(learning.behind), float(MAX_BEHIND[1])
+    return Check(name=name, state=state, value=value, limit=limit, text=text)
+
+
+def _newest(days: Sequence[Dated]) -> Day:
+    """The last days whose outcomes are known, as few as hold enough decisions."""
+    total = Day()
+    for _, day in reversed(days):
+        if total.early.join.decisions >= MIN_DECISIONS:
+            break
+        total = total + Day(early=day.early)
+    return total
+
+
+def _sum(days: Iterable[Dated], begin: date, end: date) -> Day:
+    """The days from `begin` until before `end`, added up."""
+    total = Day()
+    for when, day in days:
+        if begin <= when < end:
+            total = total + day
+    return total

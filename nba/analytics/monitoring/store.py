@@ -1,0 +1,179 @@
+"""Summaries of the days on the log's shelf, so that replicas hold no truth.
+
+The alias `health` points at an index: which bundle holds which day, and up to where the log is in
+them. A pass saves one bundle with its index and the days that it has changed; what no index names
+any more is stripped by the pass after the next, so that a reader finds what it was told of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from datetime import date, datetime
+from typing import TypeVar
+
+import msgspec
+
+from nba.analytics.monitoring.daily_record import Day
+from nba.analytics.monitoring.report import Dated
+from nba.analytics.monitoring.sketches import Cut
+from nba.errors import InvalidBundle
+from nba.stores.log import Log
+
+HEALTH = "health"  # the alias, and the turn in which it is moved
+FORMAT = 1
+_INDEX, _CUT = "index.json", "cut"
+Part = TypeVar("Part", Day, Cut)
+_TRIES = 3  # a pass may strip what was just read
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """Up to where the log is in the summaries, by their parts."""
+
+    told: int = 0
+    drawn: int = 0
+    early: int = 0
+    settled: int = 0
+
+
+class Index(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is, and where."""
+
+    format: int = FORMAT
+    places: Places = Places()
+    at: datetime | None = None  # of the pass
+    files: dict[str, str] = {}  # name, a day or the cut -> the bundle that holds it
+    stale: tuple[str, ...] = ()  # bundles that are stripped next
+
+
+class Shelf:
+    """The summaries as they are known here; `load` before anything else."""
+
+    def __init__(self, log: Log, kept_days: int) -> None:
+        self._log = log
+        self._kept_days = kept_days
+        self._name: str | None = None
+        self._index = Index()
+        self._changed: set[str] = set()
+        self.cut: Cut | None = None
+        self.days: dict[date, Day] = {}
+        self.places = Places()
+
+    @property
+    def begun(self) -> bool:
+        """Whether any pass was saved."""
+        return self._name is not None
+
+    @property
+    def at(self) -> datetime | None:
+        """When the last pass was saved."""
+        return self._index.at
+
+    @property
+    def dated(self) -> list[Dated]:
+        """The days in order."""
+        return sorted(self.days.items())
+
+    def load(self) -> None:
+        """Take up what was saved last; what was not saved is dropped.
+
+        Raises InvalidBundle where it cannot be read, StoreUnavailable.
+        """
+        for tries in range(_TRIES):
+            name = self._log.alias(HEALTH)
+            if name == self._name and not self._changed:
+                return
+            try:
+                self._take(name)
+                return
+            except KeyError:
+                if tries == _TRIES - 1:
+                    raise InvalidBundle(
+                        f"{name}: a part of it is gone; the next pass begins anew"
+                    ) from None
+
+    def add(self, when: date, day: Day) -> None:
+        """Add to a day."""
+        self.days[when] = self.days.get(when, Day()) + day
+        self._changed.add(when.isoformat())
+
+    def recut(self, cut: Cut | None, drawn: int) -> None:
+        """Cut contexts otherwise: decisions are counted anew, from this position on."""
+        self.cut = cut
+        self.places = msgspec.structs.replace(self.places, drawn=drawn)
+        self.days = {
+            when: Day(told=one.told, early=one.early, settled=one.settled)
+            for when, one in self.days.items()
+        }
+        self._changed |= {_CUT, *(when.isoformat() for when in self.days)}
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._index, self.cut, self.days, self.places = Index(), None, {}, Places()
+        self._changed = set()
+
+    def save(self, at: datetime) -> bool:
+        """Save what has changed; False where nothing has. Raises StoreUnavailable."""
+        if self.begun and not self._changed and self.places == self._index.places:
+            return False
+        newest = sorted(self.days, reverse=True)[: self._kept_days]
+        self.days = {when: self.days[when] for when in newest}
+        names = {when.isoformat() for when in newest} | ({_CUT} if self.cut is not None else set())
+        written = {name: self._bytes(name) for name in sorted(self._changed & names)}
+        marker = msgspec.json.encode([self.places, at, sorted(written)])
+        digest = hashlib.sha256(b"".join([marker, *written.values()]))
+        name = f"{HEALTH}-{digest.hexdigest()[:16]}"
+        before = self._index.files
+        files = {one: name if one in written else before[one] for one in sorted(names)}
+        gone = ({*before.values()} | ({self._name} if self._name else set())) - {*files.values()}
+        index = Index(places=self.places, at=at, files=files, stale=tuple(sorted(gone - {name})))
+        self._log.save_bundle(name, {_INDEX: msgspec.json.encode(index), **written})
+        self._log.set_alias(HEALTH, name, at, by=HEALTH, why="")
+        self._log.strip_bundles([one for one in self._index.stale if one not in files.values()])
+        self._name, self._index, self._changed = name, index, set()
+        return True
+
+    def _take(self, name: str | None) -> None:
+        if name is None:
+            self.clear()
+            self._name = None
+            return
+        index = _index(self._file(name, _INDEX))
+        same = {one for one, at in index.files.items() if self._index.files.get(one) == at}
+        fresh = [one for one in index.files if one not in same or one in self._changed]
+        found = {one: self._file(index.files[one], one) for one in fresh}
+        days = {when: day for when, day in self.days.items() if when.isoformat() in index.files}
+        days |= {
+            date.fromisoformat(one): _decoded(one, content, Day)
+            for one, content in found.items()
+            if one != _CUT
+        }
+        cut = self.cut if _CUT in index.files else None
+        self.cut = _decoded(_CUT, found[_CUT], Cut) if _CUT in found else cut
+        self._name, self._index, self._changed = name, index, set()
+        self.days, self.places = days, index.places
+
+    def _file(self, bundle_id: str, name: str) -> bytes:
+        stored = self._log.bundle(bundle_id)
+        return ({} if stored is None else stored.files)[name]
+
+    def _bytes(self, name: str) -> bytes:
+        kept = self.cut if name == _CUT else self.days[date.fromisoformat(name)]
+        return zlib.compress(msgspec.msgpack.encode(kept), 6)
+
+
+def _index(content: bytes) -> Index:
+    try:
+        index = msgspec.json.decode(content, type=Index)
+    except msgspec.DecodeError as error:
+        raise InvalidBundle(f"{_INDEX}: {error}") from None
+    if index.format != FORMAT:
+        raise InvalidBundle(f"{_INDEX}: format {index.format}; this program reads {FORMAT}")
+    return index
+
+
+def _decoded(name: str, content: bytes, kind: type[Part]) -> Part:
+    try:
+        return msgspec.msgpack.decode(zlib.decompress(content), type=kind)
+    except (msgspec.DecodeError, zlib.error) as error:
+        raise InvalidBundle(f"{name}: {error}") from None

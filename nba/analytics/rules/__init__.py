@@ -1,0 +1,1 @@
+"""What each rule, limit, lever and weight removes and costs."""

@@ -1,0 +1,57 @@
+"""How far decisions in shadow mode are those of the system that they run beside."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+
+from nba.analytics.journeys.loss_by_emotion import wilson
+from nba.decisions.decision import Decision, Mode
+from nba.measurement.statistics.estimate import Estimate, Undecided
+
+MIN_SHADOW = 100
+GO_LIVE = (0.6, 0.8)  # share of equal actions with which owners go live, a rule of thumb
+
+
+class Shadow(msgspec.Struct, frozen=True, kw_only=True):
+    """Decisions beside another system: how often ours is the same."""
+
+    channel: str | None  # None: all of them
+    decisions: int
+    same: int
+    agreement: Estimate | Undecided
+    advice: str
+
+
+def report_shadow(pages: Iterator[list[Decision]]) -> list[Shadow]:
+    """How often our action is the other system's, over all and by channel."""
+    asked: Counter[str | None] = Counter()
+    same: Counter[str | None] = Counter()
+    for page in pages:
+        for one in page:
+            if one.mode is Mode.SHADOW:
+                for channel in {None, one.request.channel or "any"}:
+                    asked[channel] += 1
+                    same[channel] += one.action_id == one.request.baseline
+    channels = [None, *sorted(one for one in asked if one is not None)]
+    return [_shadow(channel, asked[channel], same[channel]) for channel in channels]
+
+
+def _shadow(channel: str | None, n: int, same: int) -> Shadow:
+    if n < MIN_SHADOW:
+        reason = f"{n} decisions in shadow mode, under {MIN_SHADOW}"
+        agreement: Estimate | Undecided = Undecided(reason=reason)
+        return Shadow(channel=channel, decisions=n, same=same, agreement=agreement, advice="")
+    low, high = wilson(same, n)
+    agreement = Estimate(value=same / n, low=low, high=high, n=n, ess=float(n))
+    if low >= GO_LIVE[1]:
+        advice = "over 80 %: it repeats the other system, and going live changes little"
+    elif low >= GO_LIVE[0]:
+        advice = "within 60 to 80 %: as usual for going live"
+    elif high < GO_LIVE[0]:
+        advice = "under 60 %: look at where they differ before going live"
+    else:
+        advice = "around 60 %: more decisions will tell"
+    return Shadow(channel=channel, decisions=n, same=same, agreement=agreement, advice=advice)

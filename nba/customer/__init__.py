@@ -1,0 +1,1 @@
+"""One customer at one moment: context, appraisal, contact history."""

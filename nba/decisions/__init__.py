@@ -1,0 +1,1 @@
+"""What is asked of a decision and what is logged of it."""

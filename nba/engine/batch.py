@@ -1,0 +1,204 @@
+"""Batch: a whole base decided under the same rules, caps and capacities as single requests.
+
+Ids and seeds follow from the batch and the customer alone, so that neither order nor an
+interruption matters. In one process every decision equals, byte for byte, the one that the same
+request would have got alone, in the same order: what a decision takes of a capacity is gone for
+the next one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from nba.customer.context import Context
+from nba.decisions.decision import Decision, Request
+from nba.engine.decider import ATTEMPTS, Contexts
+from nba.engine.pipeline import Pipeline
+from nba.errors import StoreUnavailable
+from nba.governance.candidate_set import Variants
+from nba.journey.file import JourneyFile
+from nba.stores.log import Log
+
+CHUNK = 250  # customers that are scored in one go
+
+Used = dict[tuple[str, str], float]  # by (capacity, period)
+
+
+class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a batch is; one that goes on must still be the same."""
+
+    name: str  # the request_id of its decisions
+    seed: int
+    now: datetime  # UTC
+    channel: str | None = None
+    placement: str | None = None
+    deferred: bool = False
+    logged: bool = True  # False: a dry run
+    catalogue_version: str = ""
+    bundle_id: str | None = None
+
+    def request(self, customer_id: str) -> Request:
+        """What is asked for this customer."""
+        return Request(
+            customer_id=customer_id,
+            channel=self.channel,
+            placement=self.placement,
+            request_id=self.name,
+            deferred=self.deferred,
+        )
+
+    def decision_id(self, customer_id: str) -> str:
+        """The id of this customer's decision."""
+        return f"dec-{self._digest('id', self.name, customer_id, size=16).hex()}"
+
+    def draw_seed(self, customer_id: str) -> int:
+        """The seed of this customer's draw, 0 to 2^48 - 1."""
+        return int.from_bytes(self._digest("draw", customer_id, size=6), "big")
+
+    def _digest(self, *parts: str, size: int) -> bytes:
+        text = msgspec.json.encode((self.seed, *parts))
+        return hashlib.blake2b(text, digest_size=size).digest()
+
+
+class Batch:
+    """One batch on one pipeline; `taken` is what a dry run has taken of the capacities so far."""
+
+    def __init__(
+        self,
+        plan: BatchPlan,
+        journey: JourneyFile,
+        *,
+        pipeline: Pipeline,
+        contexts: Contexts,
+        log: Log,
+        taken: Mapping[tuple[str, str], float] | None = None,
+    ) -> None:
+        """Raises InvalidInput where the plan names what the journey file does not."""
+        pipeline.check(plan.request("any"))
+        self.plan = plan
+        self.taken: Used = dict(taken or {})
+        self._pipeline = pipeline
+        self._contexts = contexts
+        self._log = log
+        self._rations = rations(journey)
+        self._block = CHUNK  # requests that are decided on one reading of the capacities
+
+    def decide(self, customer_ids: Sequence[str]) -> list[Decision]:
+        """One decision a customer, in order; logged, unless this is a dry run.
+
+        A customer for whom the batch has decided before keeps that decision. Raises
+        StoreUnavailable: the same call may be made again.
+        """
+        requests = [self.plan.request(one) for one in customer_ids]
+        answers: dict[int, Decision] = {}
+        if self.plan.logged:
+            earlier = self._log.answered([(one, self.plan.name) for one in customer_ids])
+            answers = {
+                n: earlier[one, self.plan.name]
+                for n, one in enumerate(customer_ids)
+                if (one, self.plan.name) in earlier
+            }
+        for _ in range(ATTEMPTS):
+            open_ = [n for n in range(len(requests)) if n not in answers]
+            if not open_:
+                return [answers[n] for n in range(len(requests))]
+            asked = [requests[n] for n in open_]
+            contexts = self._contexts.of([customer_ids[n] for n in open_], self.plan.now)
+            drawn = self._in_order(asked, contexts)
+            held = self._log.append_decisions(drawn) if self.plan.logged else drawn
+            answers |= {n: one for n, one in zip(open_, held, strict=True) if one is not None}
+        if len(answers) < len(requests):
+            raise StoreUnavailable("the log kept moving; start the batch again: it goes on")
+        return [answers[n] for n in range(len(requests))]
+
+    def _in_order(self, requests: Sequence[Request], contexts: Sequence[Context]) -> list[Decision]:
+        """As if each request had come after the decisions before it.
+
+        A block is decided on one reading of the capacities. That reading is brought up to date
+        decision by decision; where it would have refused otherwise, the rest is decided again.
+        """
+        periods = [self._pipeline.governor.periods(context.as_of) for context in contexts]
+        totals = self._totals(sorted({one for each in periods for one in each}))
+        done: list[Decision] = []
+        while len(done) < len(requests):
+            block = slice(len(done), len(done) + self._block)
+            read = dict(totals)
+            for decision in self._run(requests[block], contexts[block], read):
+                own = periods[len(done)]
+                used = {capacity: totals.get((capacity, at), 0.0) for capacity, at in own}
+                if used != decision.used:
+                    if self._left(used) != self._left(decision.used):
+                        self._block = 1
+                        break
+                    decision = replace(decision, used=used)
+                done.append(decision)
+                for use in decision.uses:
+                    key = (use.capacity, use.period)
+                    totals[key] = totals.get(key, 0.0) + use.amount
+                    if not self.plan.logged:
+                        self.taken[key] = self.taken.get(key, 0.0) + use.amount
+            else:
+                self._block = min(CHUNK, 2 * self._block)
+        return done
+
+    def _run(
+        self, requests: Sequence[Request], contexts: Sequence[Context], used: Used
+    ) -> list[Decision]:
+        ids = (self.plan.decision_id(request.customer_id) for request in requests)
+        seeds = (self.plan.draw_seed(request.customer_id) for request in requests)
+        return self._pipeline.run(
+            requests,
+            contexts,
+            new_id=ids.__next__,
+            new_seed=seeds.__next__,
+            used=used,
+        )
+
+    def _totals(self, periods: Sequence[tuple[str, str]]) -> Used:
+        found = dict(self._log.used(periods)) if periods else {}
+        for key, amount in self.taken.items():
+            found[key] = found.get(key, 0.0) + amount
+        return found
+
+    def _left(self, used: Mapping[str, float]) -> list[tuple[int, float]]:
+        """Of each capacity what its refusals depend on: how many amounts no longer fit, and, as
+        refusals name it, what is taken."""
+        over = overfull(self._rations, used)
+        return [
+            (n, used.get(one.capacity, 0.0) if n else 0.0)
+            for one, n in zip(self._rations, over, strict=True)
+        ]
+
+
+class Ration(NamedTuple):
+    """What actions take of one capacity."""
+
+    capacity: str
+    most: float
+    amounts: tuple[float, ...]
+
+
+def rations(journey: JourneyFile) -> list[Ration]:
+    """The capacities of a journey file with the amounts that its actions take."""
+    variants = Variants(journey)
+    found = []
+    for capacity in journey.contact_policy.capacities:
+        codes = set(variants.code[variants.mask(capacity)].tolist())
+        costs = {journey.actions[code].cost_eur for code in codes}
+        amounts = costs if capacity.unit == "cost_eur" else {1.0} if codes else set()
+        found.append(Ration(capacity.id, capacity.most, tuple(sorted(amounts))))
+    return found
+
+
+def overfull(listed: Sequence[Ration], used: Mapping[str, float]) -> tuple[int, ...]:
+    """Of each capacity, how many amounts no longer fit: two readings that agree refuse the same."""
+    return tuple(
+        sum(used.get(one.capacity, 0.0) + amount > one.most for amount in one.amounts)
+        for one in listed
+    )

@@ -1,0 +1,153 @@
+"""Record: the draw among scored candidates, and the decision as it is logged."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nba.customer.contact_history import Ledger
+from nba.customer.context import ContextSchema
+from nba.decisions.decision import Decision, Mode, Reason
+from nba.engine.arbitration import Arbitration, candidates
+from nba.engine.policy import choose
+from nba.engine.strategy import Arm, Scored
+from nba.events.event import NO_ACTION
+from nba.governance.governor import Governed, Governor
+from nba.journey.exploration import Exploration
+
+
+class Drawn(NamedTuple):
+    """What came out of the draw."""
+
+    at: int  # among the candidates
+    seed: int
+    treatment: str | None
+    treatment_propensity: float
+
+
+class Origin(NamedTuple):
+    """Who decided, and by what."""
+
+    decision_id: str
+    policy: str
+    bundle_id: str | None
+    exploration: Exploration
+    policy_version: str | None
+    learned_from: float
+    challenger: str | None
+    arm: Arm
+    words: str  # what reads texts on the way in
+
+
+class Recorder:
+    """Draws and writes the decisions of one journey."""
+
+    def __init__(self, schema: ContextSchema, governor: Governor, arbitration: Arbitration) -> None:
+        self._schema = schema
+        self._governor = governor
+        self._arbitration = arbitration
+        self._journey = schema.journey
+        self._version = self._journey.catalogue_version()
+        self._names = [*(action.id for action in self._journey.actions), NO_ACTION]
+
+    def draw(self, scored: Scored, seed: int) -> Drawn:
+        """A candidate by its probability, and one of its treatments that are left, evenly."""
+        rng = np.random.default_rng(seed)
+        at = choose(scored.probabilities, rng).at
+        code = int(scored.priorities.codes[at])
+        if code < 0:
+            return Drawn(at, seed, None, 1.0)
+        left = scored.governed.slate.treatments(code)
+        nth = int(rng.integers(len(left))) if len(left) > 1 else 0
+        return Drawn(at, seed, self._treatment(code, left[nth]), 1.0 / len(left))
+
+    def fall_back(self, governed: Governed, seed: int, origin: Origin, note: str) -> Decision:
+        """The owner's first fallback action that the rules allow, with propensity 1."""
+        codes = np.array([*governed.codes, -1], dtype=np.int64)
+        allowed = [self._names.index(name) for name in self._journey.fallback]
+        allowed = [code for code in allowed if code in governed.codes]
+        index = governed.codes.index(allowed[0]) if allowed else len(codes) - 1
+        probabilities = np.zeros(len(codes))
+        probabilities[index] = 1.0
+        left = governed.slate.treatments(allowed[0]) if allowed else []
+        treatment = self._treatment(allowed[0], left[0]) if allowed else None
+        scored = Scored(governed, self._arbitration.unscored(codes), probabilities, None)
+        drawn = Drawn(index, seed, treatment, 1.0)
+        return self.decision(scored, drawn, (), origin, Mode.FALLBACK, note)
+
+    def decision(
+        self,
+        scored: Scored,
+        drawn: Drawn,
+        reasons: tuple[Reason, ...],
+        origin: Origin,
+        mode: Mode,
+        note: str | None,
+    ) -> Decision:
+        """The whole record."""
+        governed, priorities = scored.governed, scored.priorities
+        context, request = governed.context, governed.request
+        code = int(priorities.codes[drawn.at])
+        action_id = self._names[code]
+        call = governed.calls.get(action_id)
+        step = "" if call is None else call.step_key
+        takes = not request.deferred and request.baseline is None  # of capacities
+        uses = self._governor.uses(action_id, context.as_of) if takes and code >= 0 else ()
+        return Decision(
+            decision_id=origin.decision_id,
+            request=request,
+            decided_at=context.as_of,
+            mode=mode if request.baseline is None else Mode.SHADOW,
+            action_id=action_id,
+            treatment=drawn.treatment,
+            propensity=float(scored.probabilities[drawn.at]),
+            candidates=candidates(priorities, scored.probabilities, self._names),
+            refused=governed.refused,
+            reasons=reasons,
+            churn=scored.churn,
+            known_customer=context.known,
+            context=context.values.astype("<f8").tobytes(),
+            context_schema=self._schema.schema_hash,
+            context_seq=context.seq,
+            nodes=context.nodes,
+            emotion=self._schema.emotion_of(context.values),
+            valences=self._schema.table.version,
+            words=origin.words,
+            bundle_id=origin.bundle_id,
+            catalogue_version=self._version,
+            policy=origin.policy,
+            seed=drawn.seed,
+            note=note,
+            treatment_propensity=drawn.treatment_propensity,
+            not_before=governed.not_before.get(code),
+            step=step,
+            previous_id=previous_of(context.ledger, step),
+            moves=governed.moves,
+            uses=uses,
+            watched=self._governor.watched(governed.codes, context.as_of) if takes else (),
+            used=dict(governed.used),
+            unheard=self._governor.sub_journeys.unheard(context.ledger),
+            lifted=governed.lifted,
+            ledger=context.ledger,
+            contacts=context.contact_bytes(),
+            exploration=origin.exploration,
+            policy_version=origin.policy_version,
+            learned_from=origin.learned_from,
+            challenger=origin.challenger,
+            arms=origin.arm.labels,
+            without=tuple(sorted(origin.arm.without)),
+        )
+
+    def _treatment(self, code: int, variant: int) -> str | None:
+        treatment = self._governor.variants.treatments[variant]
+        return self._journey.actions[code].treatment if treatment is None else treatment.id
+
+
+def previous_of(ledger: Ledger, step: str) -> str | None:
+    """The decision before this step in the same passage, None for the first."""
+    if not step:
+        return None
+    episode = step.rsplit("/", 1)[0] + "/"
+    earlier = [one for one in ledger.touches if one.step.startswith(episode) and one.counted]
+    return (earlier[-1].decision_id or None) if earlier else None

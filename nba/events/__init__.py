@@ -1,0 +1,1 @@
+"""What happened: events, the signals read from them, how each kind feels."""

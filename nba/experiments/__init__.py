@@ -1,0 +1,1 @@
+"""Experiments on customers: plan, arms, metrics, results, shipping."""

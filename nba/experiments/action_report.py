@@ -1,0 +1,235 @@
+"""Actions compared by reward where the policy draws them, by what was logged of each draw.
+
+A bandit draws what it likes, and likes what did well: plain means of what it drew are wrong. Here
+every decision in which both actions could have been drawn counts, weighted by the probability that
+was logged (AIPW), in units of customers, once both have events enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from nba.decisions.decision import Candidate, Decision, Mode
+from nba.events.event import Event
+from nba.experiments.report import audit_of
+from nba.experiments.results import Light, audited, holm_levels
+from nba.journey.file import JourneyFile
+from nba.measurement.off_policy.bandit_arms import (
+    ArmContrast,
+    Draws,
+    Pulls,
+    arm_contrast,
+    arm_difference,
+    arm_scores,
+    score,
+)
+from nba.measurement.statistics.confidence_sequences import TUNING_N
+from nba.measurement.statistics.effect import Effect
+from nba.measurement.statistics.estimate import Undecided
+from nba.measurement.statistics.moments import ratio
+from nba.measurement.statistics.verdict import Metric, Verdict, judge, sentence
+from nba.rewards.attribution import Attribution
+
+A, B, OTHER = 0, 1, 2  # columns of the scores
+
+
+class ActionComparison(msgspec.Struct, frozen=True, kw_only=True):
+    """One action against the first on the decisions in which both could have been drawn."""
+
+    action: str
+    decisions: int
+    customers: int
+    pulls: Pulls  # of the first
+    action_pulls: Pulls
+    control_mean: float  # reward of a decision
+    action_mean: float
+    effect: Effect | Undecided
+    p_adjusted: float | None
+    verdict: Verdict
+    sentence: str
+
+
+class ActionReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Actions against the first of them."""
+
+    control: str
+    lights: list[Light]
+    withheld: str
+    comparisons: list[ActionComparison]
+    answer: str
+
+
+class _Row(NamedTuple):
+    customer: str
+    drawn: int
+    propensity: float
+    reward: float
+    predicted: tuple[float, float, float]
+
+
+@dataclass
+class _Pair:
+    """The decisions in which both of two actions could have been drawn."""
+
+    control: str
+    action: str
+    rows: list[_Row] = field(default_factory=list)
+
+    def take(self, decision: Decision, reward: float) -> None:
+        """Count a decision, if both could."""
+        by_id = {one.action_id: one for one in decision.candidates if one.propensity > 0.0}
+        if self.control not in by_id or self.action not in by_id:
+            return
+        drawn = {self.control: A, self.action: B}.get(decision.action_id, OTHER)
+        a, b = by_id[self.control], by_id[self.action]
+        self.rows.append(
+            _Row(
+                decision.request.customer_id,
+                drawn,
+                decision.propensity,
+                reward,
+                (_predicted(a), _predicted(b), 0.0),
+            )
+        )
+
+    def draws(self) -> Draws:
+        """As AIPW takes them."""
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(_Row._fields)
+        return score(
+            np.array(columns[1], dtype=np.int64),
+            np.array(columns[2], dtype=float),
+            np.array(columns[3], dtype=float),
+            np.array(columns[4], dtype=float).reshape(len(self.rows), 3),
+            np.array(columns[0], dtype=str),
+        )
+
+
+def report_actions(
+    actions: Sequence[str],
+    journey: JourneyFile,
+    kind_of: Callable[[Event], str | None],
+    events: Iterable[list[Event]],
+    decisions: Iterator[list[Decision]],
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    alpha: float = 0.05,
+    tuning_n: int = TUNING_N,
+) -> ActionReport:
+    """Each of the actions against the first, on our own live decisions whose reward is complete.
+
+    `actions`: at least two. Holm over all of them.
+    """
+    rewards = _rewards(journey, kind_of, events)
+    pairs = [_Pair(actions[0], other) for other in actions[1:]]
+
+    def compared() -> Iterator[list[Decision]]:
+        for page in decisions:
+            mine = [one for one in page if one.mode is Mode.LIVE and _within(one, since, until)]
+            for one in mine:
+                if (reward := rewards.get(one.decision_id)) is not None:
+                    for pair in pairs:
+                        pair.take(one, reward)
+            yield mine
+
+    light = audited(audit_of(compared(), lambda one: True))
+    return _report(pairs, light, _metric(journey), alpha, tuning_n)
+
+
+def _report(
+    pairs: Sequence[_Pair], light: Light, metric: Metric, alpha: float, tuning_n: int
+) -> ActionReport:
+    control = pairs[0].control
+    if light.red:
+        withheld = f"{light.name}: {light.detail}"
+        return ActionReport(
+            control=control,
+            lights=[light],
+            withheld=withheld,
+            comparisons=[],
+            answer=f"results are withheld: {withheld}",
+        )
+    draws = [pair.draws() for pair in pairs]
+    records = [arm_contrast(one, A, B) for one in draws]
+
+    def effect(n: int, level: float) -> Effect | Undecided:
+        names = (control, pairs[n].action)
+        return arm_difference(records[n], names=names, tuning_n=tuning_n, confidence=1.0 - level)
+
+    first = [effect(n, alpha) for n in range(len(pairs))]
+    p = [None if isinstance(one, Undecided) else one.p for one in first]
+    comparisons = [
+        _comparison(pair, draws[n], records[n], effect(n, level), p_adjusted, metric)
+        for n, (pair, (level, p_adjusted)) in enumerate(
+            zip(pairs, holm_levels(p, alpha), strict=True)
+        )
+    ]
+    return ActionReport(
+        control=control,
+        lights=[light],
+        withheld="",
+        comparisons=comparisons,
+        answer="; ".join(one.sentence for one in comparisons),
+    )
+
+
+def _comparison(
+    pair: _Pair,
+    draws: Draws,
+    record: ArmContrast,
+    effect: Effect | Undecided,
+    p_adjusted: float | None,
+    metric: Metric,
+) -> ActionComparison:
+    return ActionComparison(
+        action=pair.action,
+        decisions=len(pair.rows),
+        customers=record.scores.n,
+        pulls=record.a,
+        action_pulls=record.b,
+        control_mean=ratio(arm_scores(draws, A).scores).mean,
+        action_mean=ratio(arm_scores(draws, B).scores).mean,
+        effect=effect,
+        p_adjusted=p_adjusted,
+        verdict=judge(metric, effect),
+        sentence=sentence(metric, effect, arm=pair.action, baseline=pair.control),
+    )
+
+
+def _within(decision: Decision, since: datetime | None, until: datetime | None) -> bool:
+    at = decision.decided_at
+    return (since is None or since <= at) and (until is None or at <= until)
+
+
+def _metric(journey: JourneyFile) -> Metric:
+    if journey.reward.target == "response":
+        return Metric(name="response", unit="points")
+    return Metric(name="reward", unit="EUR per decision")
+
+
+def _predicted(candidate: Candidate) -> float:
+    """Its expected reward as it was known before the draw."""
+    return candidate.value_eur if candidate.p_accept is None else candidate.p_accept
+
+
+def _rewards(
+    journey: JourneyFile, kind_of: Callable[[Event], str | None], pages: Iterable[list[Event]]
+) -> Mapping[str, float]:
+    """Of the decisions whose reward is complete, by id."""
+    rule = Attribution(journey, kind_of)
+    kept: list[Event] = []
+    end_s = -np.inf
+    for page in pages:
+        end_s = max([end_s, *(event.received_at.timestamp() for event in page)])
+        kept += [event for event in page if rule.concerns(event)]
+    return {
+        credit.decision.decision_id or "": credit.reward
+        for credit in rule.credits(kept, float(end_s))
+        if credit.complete
+    }

@@ -1,0 +1,62 @@
+"""Consent and suppression: what she allows, in force with the next decision.
+
+Reason codes: `no_consent`, `suppressed`.
+"""
+
+from __future__ import annotations
+
+from nba.customer.contact_history import Ledger
+from nba.decisions.decision import Stage
+from nba.governance.candidate_set import Mask, Slate, Variants
+from nba.journey.file import JourneyFile
+
+
+class ConsentPolicy:
+    """Consents by purpose and channel; a purpose has a default for those who have said nothing."""
+
+    def __init__(self, journey: JourneyFile, variants: Variants) -> None:
+        self._variants = variants
+        self._default = {name: one.default == "granted" for name, one in journey.consents.items()}
+        self._asked = [
+            (
+                *(purpose, channel),
+                variants.where(lambda a, p=purpose, c=channel: (a.purpose, a.channel) == (p, c)),
+            )
+            for purpose in journey.consents
+            for channel in journey.channels()
+        ]
+        self._stoppable = [
+            (
+                channel,
+                variants.where(lambda a, c=channel: a.channel == c and a.type != "transactional"),
+            )
+            for channel in journey.channels()
+        ]
+
+    def concerned(self) -> Mask:
+        """What needs a consent, or can be stopped."""
+        found = ~self._variants.everything
+        for _, _, mask in self._asked:
+            found = found | mask
+        for _, mask in self._stoppable:
+            found = found | mask
+        return found
+
+    def granted(self, ledger: Ledger, purpose: str, channel: str) -> bool:
+        """Whether she consents, by what she said or by the default."""
+        said = ledger.granted(purpose, channel)
+        return self._default.get(purpose, False) if said is None else said
+
+    def ask(self, slate: Slate, ledger: Ledger, now_s: float) -> None:
+        """Strike what she has not consented to, and channels on which contacts are stopped."""
+        if ledger.suppressed:
+            for channel, mask in self._stoppable:
+                if ledger.stopped(channel, now_s):
+                    detail = f"contacts on {channel} are stopped for this customer"
+                    slate.strike(mask, Stage.CONSENT, "suppressed", channel, detail)
+        for purpose, channel, mask in self._asked:
+            if slate.meets(mask) and not self.granted(ledger, purpose, channel):
+                said = ledger.granted(purpose, channel)
+                what = "has not given it" if said is None else "has withdrawn it"
+                detail = f"consent to {purpose} on {channel}: the customer {what}"
+                slate.strike(mask, Stage.CONSENT, "no_consent", purpose, detail)

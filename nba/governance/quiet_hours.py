@@ -1,0 +1,112 @@
+"""Quiet hours on a customer's own clock, and the periods in which capacities are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, time, timedelta
+from functools import cache
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from nba.decisions.decision import Stage
+from nba.governance.candidate_set import Mask, Slate, Variants
+from nba.journey.actions import QuietHours
+
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+@cache
+def zone(name: str) -> ZoneInfo:
+    """The time zone of this name. Raises ValueError for an unknown one."""
+    try:
+        return ZoneInfo(name)
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{name!r} is no time zone of the IANA list") from error
+
+
+class Quiet:
+    """One rule of quiet hours; they may reach past midnight."""
+
+    def __init__(self, rule: QuietHours) -> None:
+        self.rule = rule
+        self._from = time.fromisoformat(rule.from_)
+        self._until = time.fromisoformat(rule.until)
+        self._days = {_DAYS.index(one) for one in rule.days or _DAYS}
+
+    def over_at(self, local: datetime) -> datetime | None:
+        """When they end, where `local` falls into them; on the same clock.
+
+        The days are those on which they begin. Of an hour that the clock repeats, the end belongs
+        to the pass that `local` is in.
+        """
+        for back in (0, 1):
+            begun = local.date() - timedelta(days=back)
+            if begun.weekday() not in self._days:
+                continue
+            ended = begun + timedelta(days=self._until <= self._from)
+            start = datetime.combine(begun, self._from, local.tzinfo)
+            end = datetime.combine(ended, self._until, local.tzinfo)
+            if start <= local < end:
+                return end.replace(fold=local.fold)
+        return None
+
+
+def next_allowed(rules: Sequence[Quiet], local: datetime) -> datetime | None:
+    """The first moment from `local` on that is in none of these quiet hours.
+
+    None where there is none within a week.
+    """
+    at, last = local, local.astimezone(UTC) + timedelta(days=8)
+    while True:
+        ends = [end for rule in rules if (end := rule.over_at(at)) is not None]
+        if not ends:
+            return at
+        over = max(end.astimezone(UTC) for end in ends)
+        if over > last:
+            return None
+        at = over.astimezone(local.tzinfo)  # a time that the clock skips becomes the one after it
+
+
+class QuietPolicy:
+    """All quiet hours, each with the variants that it concerns."""
+
+    def __init__(self, rules: Sequence[tuple[Quiet, Mask]], variants: Variants) -> None:
+        self.rules = rules
+        self._code = variants.code
+
+    def keep_still(self, slate: Slate, local: datetime) -> dict[int, datetime]:
+        """Strike what is dropped now; by action code, when what may wait can be shown."""
+        waiting: dict[int, str] = {}  # by code: the rule for which it waits
+        for quiet, mask in self.rules:
+            over_at = quiet.over_at(local)
+            if over_at is None or not slate.meets(mask):
+                continue
+            if quiet.rule.blocked == "next_allowed":
+                codes = np.unique(self._code[slate.alive & mask]).tolist()
+                waiting |= dict.fromkeys(codes, quiet.rule.id)
+                continue
+            detail = f"it is {local:%H:%M} for her, quiet until {over_at:%H:%M}"
+            slate.strike(mask, Stage.CONTACT_POLICY, "quiet_hours", quiet.rule.id, detail)
+        not_before: dict[int, datetime] = {}
+        for code, rule in waiting.items():
+            only = self._code == code
+            concerning = [quiet for quiet, mask in self.rules if bool((mask & only).any())]
+            free = next_allowed(concerning, local)
+            if free is None:
+                detail = "her quiet hours never end"
+                slate.strike(only, Stage.CONTACT_POLICY, "quiet_hours", rule, detail)
+            else:
+                not_before[code] = free
+        return not_before
+
+
+def period(every: Literal["day", "week", "month"], local: datetime) -> str:
+    """The name of the day, week or month, such as 2026-03-01, 2026-W09, 2026-03."""
+    if every == "day":
+        return local.date().isoformat()
+    if every == "month":
+        return f"{local:%Y-%m}"
+    year, week, _ = local.isocalendar()
+    return f"{year}-W{week:02d}"

@@ -1,0 +1,193 @@
+"""Facts: what rules may name, for one customer by name and for many as columns.
+
+Beside the context's columns: the request's facts, the owner's segments, the churn risk, and whether
+the customer is in a sub-journey. Both readings come from the same values, so that a rule holds for
+a customer exactly where its mask says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from nba.customer.contact_history import Ledger
+from nba.customer.context import STAGE, ContextSchema
+from nba.errors import InvalidInput
+from nba.journey.file import JourneyFile, Trait
+from nba.rules.rule import Boolean, Category, Names, NameType, Number, Rule, parse_rule
+
+CHURN_RISK = "churn.risk"
+FEW = 8  # so many customers are read by name, more as columns
+
+
+def rule_names(journey: JourneyFile) -> Names:
+    """What the rules of decisions may name, the segments without their own rules."""
+    schema = ContextSchema(journey)
+    names: dict[str, NameType] = {column: Number() for column in schema.columns}
+    names[STAGE] = Category(tuple(schema.stages))
+    for prefix, declared in (("traits", journey.traits), ("request", journey.request)):
+        for name, trait in declared.items():
+            names[f"{prefix}.{name}"] = _name_type(trait)
+    names[CHURN_RISK] = Number()
+    names |= {f"segment.{name}": Boolean() for name in journey.segments}
+    names |= {f"sub_journey.{one.id}": Boolean() for one in journey.sub_journeys}
+    return names
+
+
+def segment_rules(journey: JourneyFile, names: Names) -> dict[str, Rule]:
+    """By name `segment.<id>`; a segment may name those above it.
+
+    Raises InvalidInput whose field is the segment's path.
+    """
+    known = {name: kind for name, kind in names.items() if not name.startswith("segment.")}
+    rules = {}
+    for name, text in journey.segments.items():
+        try:
+            rules[f"segment.{name}"] = parse_rule(text, known)
+        except InvalidInput as error:
+            error.field = f"segments.{name}"
+            error.args = (f"{error.field}: {error.value}: {error.remedy}",)
+            raise
+        known[f"segment.{name}"] = Boolean()
+    return rules
+
+
+def _name_type(trait: Trait) -> NameType:
+    if trait.type == "category":
+        return Category(tuple(trait.values or ()))
+    return Boolean() if trait.type == "boolean" else Number()
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """One customer and one request, as facts are read of them."""
+
+    values: NDArray[np.float64]  # the context's row
+    request: Mapping[str, Any]  # the request's facts
+    ledger: Ledger
+    churn_risk: float | None  # None: not scored
+
+
+class Facts(Mapping[str, Any]):
+    """What rules see of one subject, by name; None where unknown."""
+
+    def __init__(
+        self, schema: ContextSchema, subject: Subject, segments: Mapping[str, Rule]
+    ) -> None:
+        self._schema = schema
+        self._subject = subject
+        self._segments = segments
+        self._seen: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return self._seen[name]
+        except KeyError:
+            found = self._seen[name] = self._look_up(name)
+            return found
+
+    def _look_up(self, name: str) -> Any:
+        position = self._schema.index.get(name)
+        if position is not None:
+            return self._schema.value(name, self._subject.values[position])
+        space, _, rest = name.partition(".")
+        if space == "request":
+            return self._subject.request.get(rest)
+        if name in self._segments:
+            return self._segments[name].holds(self)
+        if name == CHURN_RISK:
+            return self._subject.churn_risk
+        if space == "sub_journey":
+            return _is_in(self._subject.ledger, rest)
+        raise KeyError(name)
+
+    def after(self, ledger: Ledger) -> Facts:
+        """The same facts of a customer whose ledger has moved on."""
+        subject = msgspec.structs.replace(self._subject, ledger=ledger)
+        return Facts(self._schema, subject, self._segments)
+
+    def failing(self, rule: Rule) -> str:
+        """`rule.failing`, and of every segment in it what makes it hold or not."""
+        said = [rule.failing(self)]
+        for name in rule.names:
+            if name in self._segments and name in said[0]:
+                why = self._segments[name].condition.why(self, not self[name])
+                said.append(f"{name}: {why}")
+        return "; ".join(said)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._schema.columns)
+
+    def __len__(self) -> int:
+        return len(self._schema.columns)
+
+
+class _Columns(Mapping[str, NDArray[Any]]):
+    """The same facts of many subjects, a column a name."""
+
+    def __init__(
+        self, schema: ContextSchema, subjects: Sequence[Subject], segments: Mapping[str, Rule]
+    ) -> None:
+        self._schema = schema
+        self._subjects = subjects
+        self._segments = segments
+        self._rows = np.vstack([subject.values for subject in subjects])
+        self._seen: dict[str, NDArray[Any]] = {}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._seen:
+            self._seen[name] = self._column(name)
+        return self._seen[name]
+
+    def _column(self, name: str) -> NDArray[Any]:
+        position = self._schema.index.get(name)
+        if position is not None:
+            numbers = self._rows[:, position]
+            words = self._schema.categories.get(name)
+            if words is None:
+                return numbers
+            known = [None if number != number else words[int(number)] for number in numbers]
+            return np.array(known, dtype=object)
+        if name in self._segments:
+            return self._segments[name].mask(self, len(self._subjects))
+        space, _, rest = name.partition(".")
+        found: list[Any] = [None] * len(self._subjects)
+        for n, subject in enumerate(self._subjects):
+            if space == "request":
+                found[n] = subject.request.get(rest)
+            elif name == CHURN_RISK:
+                found[n] = subject.churn_risk
+            elif space == "sub_journey":
+                found[n] = _is_in(subject.ledger, rest)
+        return np.array(found, dtype=object)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._schema.columns)
+
+    def __len__(self) -> int:
+        return len(self._schema.columns)
+
+
+class Population:
+    """The facts of the customers that are decided for in one go."""
+
+    def __init__(
+        self, schema: ContextSchema, subjects: Sequence[Subject], segments: Mapping[str, Rule]
+    ) -> None:
+        self.facts = [Facts(schema, subject, segments) for subject in subjects]
+        self._columns = _Columns(schema, subjects, segments) if len(subjects) > FEW else None
+
+    def holds(self, rule: Rule) -> Sequence[bool]:
+        """For each customer, whether the rule holds."""
+        if self._columns is not None:
+            found: list[bool] = rule.mask(self._columns, len(self.facts)).tolist()
+            return found
+        return [rule.holds(facts) for facts in self.facts]
+
+
+def _is_in(ledger: Ledger, sub_journey: str) -> bool:
+    position = ledger.position(sub_journey)
+    return position is not None and not position.held_out

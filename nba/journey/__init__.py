@@ -1,0 +1,1 @@
+"""What the owner declares, as types: the map, actions, policies, sub-journeys."""

@@ -1,0 +1,282 @@
+"""Off-policy evaluation: what another policy would have been worth on the decisions we logged.
+
+`values` and `gain` take the decisions themselves, look at the overlap first and refuse where it is
+thin; `snips` takes sums that add up, for slices and shards.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+from scipy.special import ndtri
+
+from nba.measurement.off_policy import estimators
+from nba.measurement.off_policy.bounded_intervals import gain_always_above
+from nba.measurement.off_policy.estimators import Scores, Truncated
+from nba.measurement.off_policy.intervals import (
+    Interval,
+    always,
+    always_above,
+    bootstrap,
+    normal,
+    standard_error,
+)
+from nba.measurement.off_policy.logged_decisions import (
+    DEMANDS,
+    GATE,
+    Demands,
+    Logged,
+    Overlap,
+    kish,
+    overlap,
+    refusal,
+)
+from nba.measurement.statistics.estimate import MIN_ESS, Estimate, Undecided
+
+METHODS = ("ips", "snips", "dm", "dr", "switch_dr", "dros")
+BY_MODEL = "by the reward model alone: no interval shows its error"
+AGREE = 2.0  # standard errors between DR and SNIPS
+
+
+class WeightedRewards(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over logged decisions, with w = pi(action | context) / propensity and reward r.
+
+    Days, segments and shards add up: `a + b`, in any order up to rounding.
+    """
+
+    n: int = 0
+    w: float = 0.0
+    w2: float = 0.0
+    wr: float = 0.0
+    w2r: float = 0.0
+    w2r2: float = 0.0
+
+    def __add__(self, other: WeightedRewards) -> WeightedRewards:
+        return WeightedRewards(
+            n=self.n + other.n,
+            w=self.w + other.w,
+            w2=self.w2 + other.w2,
+            wr=self.wr + other.wr,
+            w2r=self.w2r + other.w2r,
+            w2r2=self.w2r2 + other.w2r2,
+        )
+
+    @property
+    def ess(self) -> float:
+        """Effective sample size, (sum w)^2 / sum w^2 (Kish)."""
+        return self.w**2 / self.w2 if self.w2 > 0 else 0.0
+
+
+def weigh(target: np.ndarray, propensity: np.ndarray, rewards: np.ndarray) -> WeightedRewards:
+    """The sums of (n,) target probabilities of the drawn actions, propensities and rewards."""
+    w = target / propensity
+    return WeightedRewards(
+        n=len(w),
+        w=float(w.sum()),
+        w2=float((w**2).sum()),
+        wr=float((w * rewards).sum()),
+        w2r=float((w**2 * rewards).sum()),
+        w2r2=float((w**2 * rewards**2).sum()),
+    )
+
+
+def snips(sums: WeightedRewards, *, confidence: float = 0.95) -> Estimate | Undecided:
+    """Self-normalised inverse propensity score with its linearised normal interval.
+
+    v = sum w r / sum w, var = sum w^2 (r - v)^2 / (sum w)^2. Swaminathan and Joachims, The
+    Self-Normalized Estimator for Counterfactual Learning, NeurIPS 2015, section 4; Owen, Monte
+    Carlo theory, chapter 9.2.
+    """
+    if sums.ess < MIN_ESS:
+        reason = f"effective sample size {sums.ess:.1f} of {sums.n} decisions, under {MIN_ESS:.0f}"
+        return Undecided(reason=reason)
+    value = sums.wr / sums.w
+    variance = (sums.w2r2 - 2 * value * sums.w2r + value**2 * sums.w2) / sums.w**2
+    half = float(ndtri(0.5 + confidence / 2)) * math.sqrt(max(variance, 0.0))
+    return Estimate(value=value, low=value - half, high=value + half, n=sums.n, ess=sums.ess)
+
+
+class Valuation(msgspec.Struct, frozen=True, kw_only=True):
+    """A value by one method, with its 95 % intervals; errors are between customers."""
+
+    method: str
+    value: float
+    stderr: float
+    low: float  # normal, at this number of decisions
+    high: float
+    bootstrap: Interval  # percentiles over resampled customers
+    always: Interval  # at every number of customers
+    n: int
+    customers: int
+    ess: float
+    largest_share: float  # of all weight, in one customer
+    note: str = ""
+
+    @property
+    def estimate(self) -> Estimate:
+        """The value with its interval at this number of decisions."""
+        return Estimate(value=self.value, low=self.low, high=self.high, n=self.n, ess=self.ess)
+
+
+class Gain(msgspec.Struct, frozen=True, kw_only=True):
+    """Target minus champion on the same decisions: what a gate reads."""
+
+    dr: Valuation
+    snips: Valuation
+    low: float  # the gain by DR is above it: one-sided 95 %, at this number of decisions
+    low_always: float  # the same at every number of customers: for gates that look again
+    low_bounded: float | None  # the same by IPS, exact, where the range of the rewards is known
+    apart: float  # |DR - SNIPS| in standard errors of the wider of both
+
+    @property
+    def agree(self) -> bool:
+        """Whether DR and SNIPS say the same."""
+        return self.apart <= AGREE
+
+
+def values(
+    evidence: Logged, *, demands: Demands = DEMANDS, seed: int = 1
+) -> dict[str, Valuation | Undecided]:
+    """The target's value per decision by each of METHODS, or why there is none.
+
+    The reward model's own (`dm`) is there without overlap too, and says what it is.
+    """
+    found = overlap(evidence)
+    refused = refusal(found, demands)
+    scores = {
+        "ips": estimators.ips(evidence),
+        "snips": estimators.snips(evidence),
+        "dm": estimators.dm(evidence),
+        "dr": estimators.dr(evidence),
+        "switch_dr": _untruncated(estimators.switch_dr(evidence)),
+        "dros": _untruncated(estimators.dros(evidence)),
+    }
+    return {
+        method: refused
+        if refused is not None and method != "dm"
+        else valuation(method, one, evidence, found, seed)
+        for method, one in scores.items()
+    }
+
+
+def as_drawn(
+    evidence: Logged, *, demands: Demands = DEMANDS, seed: int = 1
+) -> Valuation | Undecided:
+    """What the logged decisions themselves were worth."""
+    own = replace(evidence, target=evidence.propensity, supported=None)
+    found = overlap(own)
+    refused = refusal(found, demands)
+    if refused is not None:
+        return refused
+    return valuation("mean", estimators.as_drawn(own), own, found, seed)
+
+
+def valuation(
+    method: str, scores: Scores | Undecided, evidence: Logged, found: Overlap, seed: int
+) -> Valuation | Undecided:
+    """A value from its scores; Undecided where they do not vary or are of one customer."""
+    if isinstance(scores, Undecided):
+        return scores
+    if found.customers < 2:
+        return Undecided(reason=f"decisions of {found.customers} customers")
+    value, stderr = scores.value, standard_error(scores, evidence.customers)
+    if stderr <= 1e-12 * (1.0 + abs(value)):
+        return Undecided(reason="the scores do not vary, so that nothing says how sure they are")
+    low, high = normal(value, stderr)
+    return Valuation(
+        method=method,
+        value=value,
+        stderr=stderr,
+        low=low,
+        high=high,
+        bootstrap=bootstrap(scores, evidence.customers, seed=seed),
+        always=always(value, stderr, found.customers),
+        n=found.n,
+        customers=found.customers,
+        ess=found.ess,
+        largest_share=found.largest_share,
+        note=BY_MODEL if method == "dm" else "",
+    )
+
+
+def gain(
+    evidence: Logged,
+    champion: Logged | None = None,
+    *,
+    demands: Demands = GATE,
+    reward_range: tuple[float, float] | None = None,
+    seed: int = 1,
+) -> Gain | Undecided:
+    """EUR per decision of the target minus the champion, on the same decisions.
+
+    `champion`: the same decisions with the champion as target; None: what logged them. What both
+    draw alike cancels, so that the evidence is where they differ: the positives are counted there.
+    `reward_range`: (least, most) that a reward can be, fixed before looking.
+    """
+    found = overlap(evidence)
+    pairs = []
+    apart = told_apart(evidence, champion, demands=demands)
+    if isinstance(apart, Undecided):
+        return apart
+    for method, scores in zip(("dr", "snips"), apart, strict=True):
+        valued = valuation(method, scores, evidence, found, seed)
+        if isinstance(valued, Undecided):
+            return valued
+        pairs.append(valued)
+    dr, snips_ = pairs
+    return Gain(
+        dr=dr,
+        snips=snips_,
+        low=normal(dr.value, dr.stderr, 0.90).low,
+        low_always=always_above(dr.value, dr.stderr, dr.customers),
+        low_bounded=None if reward_range is None else _bounded(evidence, champion, reward_range),
+        apart=abs(dr.value - snips_.value) / max(dr.stderr, snips_.stderr),
+    )
+
+
+def told_apart(
+    evidence: Logged, champion: Logged | None = None, *, demands: Demands = DEMANDS
+) -> tuple[Scores, Scores] | Undecided:
+    """Target minus champion by DR and by SNIPS, as scores of the same decisions; `gain` with less.
+
+    Undecided where the log is too thin for either of both, or for what tells them apart.
+    """
+    for name, policy in (("target", evidence), ("champion", champion)):
+        refused = None if policy is None else refusal(overlap(policy), demands)
+        if refused is not None:
+            return Undecided(reason=f"{name}: {refused.reason}")
+    moved = np.abs(evidence.weights - (1.0 if champion is None else champion.weights))
+    if float(moved.max()) < 1e-9:
+        return Undecided(reason="target and champion draw alike: there is nothing to tell apart")
+    telling = kish(moved[evidence.positive])
+    if telling < demands.positives:
+        return Undecided(
+            reason=f"{telling:.1f} effective positives where target and champion differ, "
+            f"under {demands.positives:.0f}"
+        )
+    found: list[Scores] = []
+    for score in (estimators.dr, estimators.snips):
+        one = score(evidence)
+        other = estimators.as_drawn(evidence) if champion is None else score(champion)
+        if isinstance(one, Undecided) or isinstance(other, Undecided):
+            return estimators.NO_MODEL
+        found.append(one.minus(other))
+    return found[0], found[1]
+
+
+def _bounded(
+    evidence: Logged, champion: Logged | None, reward_range: tuple[float, float]
+) -> float | None:
+    """Against what logged them only: weights of two policies have no common lower bound."""
+    if champion is not None:
+        return None
+    least, most = reward_range
+    scaled = replace(evidence, rewards=(evidence.rewards - least) / (most - least))
+    return (most - least) * gain_always_above(scaled)
+
+
+def _untruncated(found: Truncated | Undecided) -> Scores | Undecided:
+    return found if isinstance(found, Undecided) else found.scores

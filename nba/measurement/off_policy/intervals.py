@@ -1,0 +1,104 @@
+"""Intervals around off-policy values: at a fixed n, over resampled customers, and at every n.
+
+The last kind may be looked at as often as one likes, and stopped whenever one likes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtri
+
+from nba.measurement.off_policy.estimators import Scores, clustered_variance
+from nba.measurement.off_policy.logged_decisions import Floats
+from nba.measurement.statistics.confidence_sequences import TUNING_N, half_width, rho
+
+RESAMPLES = 1_000
+
+
+class Interval(NamedTuple):
+    """From low to high."""
+
+    low: float
+    high: float
+
+
+def standard_error(scores: Scores, customers: np.ndarray) -> float:
+    """Of the value, between customers."""
+    return math.sqrt(clustered_variance(scores.influence, customers))
+
+
+def normal(value: float, stderr: float, confidence: float = 0.95) -> Interval:
+    """value -+ z stderr."""
+    half = float(ndtri(0.5 + confidence / 2)) * stderr
+    return Interval(value - half, value + half)
+
+
+def bootstrap(
+    scores: Scores, customers: np.ndarray, *, seed: int, confidence: float = 0.95
+) -> Interval:
+    """Percentiles over resampled customers.
+
+    Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. Where few customers
+    carry all of the value it is far too narrow: look at the overlap first.
+    """
+    sums = _sums(scores, customers)
+    many = sums.shape[1]
+    rng = np.random.default_rng(seed)
+    values = np.empty(RESAMPLES)
+    for one in range(RESAMPLES):
+        drawn = sums @ np.bincount(rng.integers(0, many, many), minlength=many)
+        ratios = drawn[0::2] / np.where(drawn[1::2] == 0.0, np.nan, drawn[1::2])
+        values[one] = ratios[0] - ratios[1:].sum()
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(values, [tail, 1 - tail]).tolist()
+    return Interval(low, high)
+
+
+def _sums(scores: Scores, customers: np.ndarray) -> Floats:
+    """(2, n_customers) or, of a difference, (4, n_customers): tops and bottoms by customer."""
+    rows = [scores.top, scores.bottom]
+    if scores.less is not None:
+        rows += [scores.less.top, scores.less.bottom]
+    return np.array([np.bincount(customers, weights=row) for row in rows])
+
+
+def always(
+    value: float,
+    stderr: float,
+    customers: int,
+    *,
+    confidence: float = 0.95,
+    tuning_n: int = TUNING_N,
+) -> Interval:
+    """The asymptotic confidence sequence: at every number of customers at once.
+
+    Of `statistics.confidence_sequences`, with the variance stderr^2 m of one of m customers.
+    """
+    half = (
+        stderr
+        * math.sqrt(customers)
+        * float(half_width(customers, tuning_n=tuning_n, confidence=confidence))
+    )
+    return Interval(value - half, value + half)
+
+
+def always_above(
+    value: float,
+    stderr: float,
+    customers: int,
+    *,
+    confidence: float = 0.95,
+    tuning_n: int = TUNING_N,
+) -> float:
+    """The one-sided kind, lower: what the value is above at every number of customers at once.
+
+    value - stderr sqrt(2 (m rho^2 + 1) / (m rho^2) log(1 + sqrt(m rho^2 + 1) / (2 alpha))).
+    Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Annals of Statistics 2024, appendix B.1.
+    """
+    alpha = 1 - confidence
+    m_rho2 = customers * rho(tuning_n, 1 - 2 * alpha) ** 2
+    inside = math.log1p(math.sqrt(m_rho2 + 1) / (2 * alpha))
+    return value - stderr * math.sqrt(2 * (m_rho2 + 1) / m_rho2 * inside)

@@ -1,0 +1,175 @@
+"""The propensity audit: whether actions are drawn as often as their logged probabilities say.
+
+Everything that is learned or measured from the log divides by these probabilities.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from scipy.special import chdtrc, ndtr
+
+from nba.errors import InvalidInput
+from nba.measurement.statistics.estimate import Undecided
+
+LEVEL = 0.001
+MIN_DRAWS = 5.0  # expected of an action, below which it is tested with others as one
+MIN_DECISIONS = 100
+MIN_PROBABILITY = 0.01  # of the drawn action, below which its weight is left out: one would do
+MAX_WEIGHT_ERRORS = 4.0  # standard errors that the mean weight may be from 1
+_TOLERANCE = 1e-9  # of probabilities that sum to one
+
+
+class DrawCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over decisions in which chance had a say; k actions, in one order.
+
+    Days, segments and replicas add up, `a + b`, whatever actions each of them knows.
+    """
+
+    actions: tuple[str, ...] = ()
+    n: int = 0
+    drawn: tuple[int, ...] = ()  # times that each action was drawn
+    expected: tuple[float, ...] = ()  # sums of its logged probabilities
+    products: tuple[tuple[float, ...], ...] = ()  # (k, k) sums of p_a p_b
+    weight: float = 0.0  # sum of 1 / (p of the drawn action x actions of `MIN_PROBABILITY` or more)
+    weight_variance: float = 0.0  # that it has if the log is right
+
+    def __add__(self, other: DrawCounts) -> DrawCounts:
+        actions = tuple(sorted({*self.actions, *other.actions}))
+        one, two = _wide(self, actions), _wide(other, actions)
+        return DrawCounts(
+            actions=actions,
+            n=self.n + other.n,
+            drawn=tuple((one.drawn + two.drawn).tolist()),
+            expected=tuple((one.expected + two.expected).tolist()),
+            products=tuple(map(tuple, (one.products + two.products).tolist())),
+            weight=self.weight + other.weight,
+            weight_variance=self.weight_variance + other.weight_variance,
+        )
+
+
+class ActionAudit(msgspec.Struct, frozen=True, kw_only=True):
+    """One action: how often it was drawn, and how often it should have been."""
+
+    action: str
+    drawn: int
+    expected: float
+    z: float | None  # None where too few were expected
+    p: float | None
+
+
+class Audit(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict over all actions."""
+
+    n: int
+    p: float  # of "every logged probability is right"
+    mean_weight: float  # 1 where they are
+    weight_error: float  # its standard error
+    actions: tuple[ActionAudit, ...]
+
+    @property
+    def alarm(self) -> bool:
+        """Whether the log is not to be learned from."""
+        far = abs(self.mean_weight - 1.0) > MAX_WEIGHT_ERRORS * self.weight_error
+        return self.p < LEVEL or far
+
+
+class _Wide(NamedTuple):
+    """The sums of `DrawCounts` over more actions than it knew."""
+
+    drawn: np.ndarray
+    expected: np.ndarray
+    products: np.ndarray
+
+
+def draw_counts(
+    actions: tuple[str, ...], probabilities: np.ndarray, drawn: np.ndarray
+) -> DrawCounts:
+    """The sums of n decisions: `probabilities` (n, k), 0 where not a candidate; `drawn` (n,).
+
+    Decisions without a choice (a probability of 1) tell nothing and are left out. Raises
+    InvalidInput for probabilities that do not sum to one, or a draw of probability 0.
+    """
+    if len(probabilities) and np.abs(probabilities.sum(axis=1) - 1.0).max() > _TOLERANCE:
+        raise InvalidInput("probabilities", "a row", "every row sums to one")
+    chosen = probabilities[np.arange(len(drawn)), drawn]
+    if (chosen <= 0.0).any():
+        raise InvalidInput("drawn", "an action of probability 0", "log what it was drawn with")
+    free = probabilities.max(axis=1, initial=0.0) < 1.0
+    p, hit, chosen = probabilities[free], drawn[free], chosen[free]
+    heard = p >= MIN_PROBABILITY
+    choices = np.maximum(heard.sum(axis=1), 1)
+    inverse = np.divide(1.0, p, out=np.zeros_like(p), where=heard).sum(axis=1)
+    weights = np.where(chosen >= MIN_PROBABILITY, 1.0 / (chosen * choices), 0.0)
+    order = np.argsort(actions)
+    p = p[:, order]
+    counts = np.bincount(hit, minlength=len(actions))[order]
+    return DrawCounts(
+        actions=tuple(actions[i] for i in order.tolist()),
+        n=len(hit),
+        drawn=tuple(counts.tolist()),
+        expected=tuple(p.sum(axis=0).tolist()),
+        products=tuple(map(tuple, (p.T @ p).tolist())),
+        weight=float(weights.sum()),
+        weight_variance=float((inverse / choices**2 - 1.0).sum()),
+    )
+
+
+def audit(counts: DrawCounts) -> Audit | Undecided:
+    """Chi-square of draws against logged probabilities, and the mean weight.
+
+    (O - E)' C^- (O - E) with C = sum over decisions of diag(p) - p p', so that it holds where the
+    probabilities differ from decision to decision; actions of which fewer than `MIN_DRAWS` are
+    expected count together. E[1 / (p k)] = 1 for the drawn one of k candidates; rare ones among
+    them, whose single draw would move the mean, are in neither the weight nor k.
+    """
+    if counts.n < MIN_DECISIONS:
+        reason = f"{counts.n} decisions in which chance had a say, under {MIN_DECISIONS}"
+        return Undecided(reason=reason)
+    wide = _wide(counts, counts.actions)
+    covariance = np.diag(wide.expected) - wide.products
+    gap = wide.drawn - wide.expected
+    frequent = wide.expected >= MIN_DRAWS
+    groups = np.vstack([np.eye(len(gap))[frequent], (~frequent).astype(float)])
+    spread = groups @ covariance @ groups.T
+    roots, directions = np.linalg.eigh(spread)
+    apart = roots > counts.n * 1e-9
+    if not apart.any():
+        reason = f"{counts.n} decisions over {len(gap)} actions: under {MIN_DRAWS:.0f} of each"
+        return Undecided(reason=reason)
+    along = directions.T @ (groups @ gap)
+    chi2 = float((along[apart] ** 2 / roots[apart]).sum())
+    errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    return Audit(
+        n=counts.n,
+        p=float(chdtrc(int(apart.sum()), chi2)),
+        mean_weight=counts.weight / counts.n,
+        weight_error=math.sqrt(counts.weight_variance) / counts.n,
+        actions=tuple(
+            _one(action, int(o), float(e), float(d), float(s))
+            for action, o, e, d, s in zip(
+                counts.actions, wide.drawn, wide.expected, gap, errors, strict=True
+            )
+        ),
+    )
+
+
+def _one(action: str, drawn: int, expected: float, gap: float, error: float) -> ActionAudit:
+    known = expected >= MIN_DRAWS and error > 0.0
+    z = gap / error if known else None
+    p = 2.0 * float(ndtr(-abs(z))) if z is not None else None
+    return ActionAudit(action=action, drawn=drawn, expected=expected, z=z, p=p)
+
+
+def _wide(counts: DrawCounts, actions: tuple[str, ...]) -> _Wide:
+    k = len(actions)
+    drawn, expected = np.zeros(k, dtype=np.int64), np.zeros(k)
+    products = np.zeros((k, k))
+    places = [actions.index(action) for action in counts.actions]
+    if places:
+        drawn[places], expected[places] = counts.drawn, counts.expected
+        products[np.ix_(places, places)] = np.array(counts.products)
+    return _Wide(drawn, expected, products)

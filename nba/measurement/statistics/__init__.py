@@ -1,0 +1,1 @@
+"""Estimates, intervals, sequences and tests, each from its source."""

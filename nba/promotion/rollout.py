@@ -1,0 +1,272 @@
+"""Rollout: a challenger's way to the champion's place, stage by stage, and the way back.
+
+    shadow     each draw gives it the journey file's `challenger_share`
+    canary     a share of the customers, by a salted hash, is decided wholly by it
+    champion   it decides for everybody, and the champion before is measured beside it
+    over       it was left where it was: promoted and watched to the end, aborted, or rolled back
+
+What is under way is kept under the hash of its content, as a bundle of one file, and `rollout` is
+an alias like `champion`: every move is in the audit trail, and replicas take it up as they take up
+a champion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
+
+from nba.errors import InvalidInput, NotFound, StoreUnavailable
+from nba.measurement.statistics.confidence_sequences import TUNING_N
+from nba.stores.log import AliasChange, Log
+
+CHAMPION = "champion"  # the alias of what decides for everybody
+ROLLOUT = "rollout"  # the alias, the turn in which it is moved, and what ids begin with
+CANARY = "canary"  # the arm of a canary's customers
+FILE = "rollout.json"
+REMEMBERED = 1_000  # changes of the champion that a way back is looked for in
+
+Stage: TypeAlias = Literal["shadow", "canary", "champion", "over"]
+
+
+class Guardrails(msgspec.Struct, frozen=True, kw_only=True):
+    """When a canary, or a champion that is new, is taken back by itself."""
+
+    margin_eur: float = 0.0  # EUR per decision: surely worse by more than this
+    fallback_margin: float = 0.02  # share of its decisions that came from the fallback, the same
+    confidence: float = 0.95
+    tuning_n: int = TUNING_N  # decisions at which the intervals are narrowest, fixed before
+    watch_days: float = 7.0  # after the promotion
+
+
+GUARDRAILS = Guardrails()
+
+
+class Rollout(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage of one challenger."""
+
+    stage: Stage
+    bundle_id: str  # the challenger
+    version: str = ""  # its version in MLflow
+    share: float = 0.0  # of the customers, in a canary
+    champion: str  # the bundle that decides otherwise, or decided before
+    since: datetime  # of this stage
+    since_seq: int  # the log's last event then
+    guardrails: Guardrails = GUARDRAILS
+    verdict: str = ""  # id of the verdict that let it through, empty where none was asked
+    by: str = ""
+    why: str = ""
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it does anything, or is watched."""
+        return self.stage != "over"
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether it decides beside a champion that stays."""
+        return self.stage in ("shadow", "canary")
+
+    @property
+    def label(self) -> str:
+        """The arm that decisions of a canary's customers log."""
+        return CANARY
+
+    @property
+    def salt(self) -> str:
+        """Of the hash that chooses a canary's customers."""
+        return f"{CANARY}:{self.bundle_id}"
+
+    def watched_at(self, now: datetime) -> bool:
+        """Whether the guardrails are looked at: in a canary, and for some days afterwards."""
+        if self.stage == "champion":
+            return now < self.since + timedelta(days=self.guardrails.watch_days)
+        return self.stage == "canary"
+
+
+def rollout_of(log: Log) -> Rollout | None:
+    """What is under way, None for nothing.
+
+    Raises InvalidInput where this program does not read it any more, StoreUnavailable.
+    """
+    found = _stored(log)
+    return found if found is not None and found.under_way else None
+
+
+def begin(
+    log: Log,
+    stage: Literal["shadow", "canary"],
+    bundle_id: str,
+    now: datetime,
+    *,
+    by: str,
+    why: str,
+    version: str = "",
+    share: float = 0.0,
+    guardrails: Guardrails = GUARDRAILS,
+    verdict: str = "",
+) -> Rollout:
+    """Put a bundle that the log holds in shadow, or let it decide for a share of the customers.
+
+    What was under way for another bundle ends. Raises InvalidInput where it is the champion
+    already, there is no champion, or the share is none; NotFound, StoreUnavailable.
+    """
+    if stage == "canary" and not 0.0 < share < 1.0:
+        raise InvalidInput("share", share, "above 0 and below 1 of the customers")
+    with _moving(log):
+        champion = log.alias(CHAMPION)
+        if champion is None:
+            remedy = "there is no champion that it could be compared with: promote it at once"
+            raise InvalidInput("to", stage, remedy)
+        if champion == bundle_id:
+            raise InvalidInput("bundle", bundle_id, "it is the champion already")
+        found = Rollout(
+            stage=stage,
+            bundle_id=bundle_id,
+            version=version,
+            share=share if stage == "canary" else 0.0,
+            champion=champion,
+            since=now,
+            since_seq=log.position(),
+            guardrails=guardrails,
+            verdict=verdict,
+            by=by,
+            why=why,
+        )
+        if log.bundle(bundle_id) is None:
+            raise NotFound(f"bundle {bundle_id!r} is not in the log: promote it from MLflow")
+        _save(log, found, now, by, _said(found))
+    return found
+
+
+def crown(
+    log: Log,
+    bundle_id: str,
+    now: datetime,
+    *,
+    by: str,
+    why: str,
+    version: str = "",
+    guardrails: Guardrails = GUARDRAILS,
+    verdict: str = "",
+) -> Rollout | None:
+    """Make a bundle that the log holds the champion; gives what is watched, None for the first.
+
+    The champion's alias moves last: a failure before leaves the old one in force. Raises
+    NotFound, StoreUnavailable.
+    """
+    with _moving(log):
+        before = log.alias(CHAMPION)
+        found = None
+        if before is not None and before != bundle_id:
+            found = Rollout(
+                stage="champion",
+                bundle_id=bundle_id,
+                version=version,
+                champion=before,
+                since=now,
+                since_seq=log.position(),
+                guardrails=guardrails,
+                verdict=verdict,
+                by=by,
+                why=why,
+            )
+            _save(log, found, now, by, _said(found))
+        log.set_alias(CHAMPION, bundle_id, now, by=by, why=why)
+    return found
+
+
+def end(log: Log, now: datetime, *, by: str, why: str) -> Rollout | None:
+    """End what is under way; the champion stays who it is. Gives what ended.
+
+    Raises StoreUnavailable.
+    """
+    with _moving(log):
+        return _end(log, now, by, why)
+
+
+def roll_back(log: Log, now: datetime, *, by: str, why: str, to: str | None = None) -> str:
+    """Take back what was moved last; gives the champion that is in force then.
+
+    A shadow or a canary ends, and the champion stays; else the champion before comes back. With
+    `to`, that bundle is made the champion, and whatever is under way ends. Raises NotFound where
+    there is none, StoreUnavailable.
+    """
+    with _moving(log):
+        found, champion = _stored(log), log.alias(CHAMPION)
+        if to is None and champion is not None and found is not None and found.is_beside:
+            _end(log, now, by, f"rollback: {why}" if why else "rollback")
+            return champion
+        back = to or champion_before(log)
+        if back is None:
+            raise NotFound("no bundle was champion before this one: there is nothing to go back to")
+        log.set_alias(CHAMPION, back, now, by=by, why=f"rollback: {why}" if why else "rollback")
+        _end(log, now, by, f"rolled back to {back}")
+    return back
+
+
+def champion_before(log: Log) -> str | None:
+    """The champion that the present one replaced, None for the first.
+
+    What was rolled back from is never gone back to: a change to a bundle that was champion before
+    takes away all that came after it.
+    """
+    way: list[str] = []
+    for change in reversed(log.alias_changes(CHAMPION, REMEMBERED)):
+        if change.after in way:
+            del way[way.index(change.after) + 1 :]
+        else:
+            way.append(change.after)
+    return way[-2] if len(way) > 1 else None
+
+
+def changes(log: Log, limit: int = REMEMBERED) -> list[AliasChange]:
+    """The moves of rollouts, newest first."""
+    return log.alias_changes(ROLLOUT, limit)
+
+
+def _end(log: Log, now: datetime, by: str, why: str) -> Rollout | None:
+    found = _stored(log)
+    if found is None or not found.under_way:
+        return None
+    over = replace(found, stage="over", since=now, since_seq=log.position(), by=by, why=why)
+    _save(log, over, now, by, f"{found.stage} of {found.bundle_id} ends: {why}")
+    return found
+
+
+def _said(found: Rollout) -> str:
+    share = f" for {found.share:.3g} of the customers" if found.stage == "canary" else ""
+    return f"{found.stage} of {found.bundle_id}{share}: {found.why}"
+
+
+def _stored(log: Log) -> Rollout | None:
+    name = log.alias(ROLLOUT)
+    if name is None:
+        return None
+    stored = log.bundle(name)
+    content = stored.files.get(FILE, b"") if stored is not None else b""
+    try:
+        return msgspec.json.decode(content, type=Rollout)
+    except msgspec.DecodeError as error:
+        raise InvalidInput(name, FILE, f"written by another program version: {error}") from None
+
+
+def _save(log: Log, rollout: Rollout, now: datetime, by: str, why: str) -> None:
+    content = msgspec.json.encode(rollout, order="deterministic")
+    name = f"{ROLLOUT}-{hashlib.sha256(content).hexdigest()[:16]}"
+    log.save_bundle(name, {FILE: content})
+    log.set_alias(ROLLOUT, name, now, by=by, why=why)
+
+
+@contextmanager
+def _moving(log: Log) -> Iterator[None]:
+    """One caller at a time in the whole deployment."""
+    with log.turn(ROLLOUT) as mine:
+        if not mine:
+            raise StoreUnavailable("somebody else is moving the rollout now; try again")
+        yield

@@ -1,0 +1,1 @@
+"""Rewards: outcomes claimed by decisions, valued by the owner's rule."""

@@ -1,0 +1,171 @@
+"""Credit: what came of one decision, and how credits add up.
+
+A credit is a value: the same decision and the same events give the same one, whatever their order.
+Who has learned from it at one position of the log learns the difference at the next.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from nba.events.event import Event
+from nba.rewards.validity import Standing, when
+
+State: TypeAlias = Literal["learned", "default", "deferred", "rejected"]
+
+
+class Credit(NamedTuple):
+    """What came of one decision, as far as the events and the clock tell."""
+
+    decision: Event  # its `Action Decided`
+    standing: Standing
+    since_s: float  # from when its outcomes count, seconds since 1970 UTC; made, where none do
+    closes_s: float  # until when; infinite where none do
+    closed: bool  # the window is over
+    answered: bool  # something came in it; False: silence, worth the default
+    earned: float  # before terms and bounds
+    reward: float  # what is learned: so far, where it is not complete; 0 where it does not count
+    unread: bool  # terms of the reward wait for what is known at the close
+    outcomes: int  # events in the window that made the reward
+    late: int  # outcomes that name it and came after the window: they change nothing
+    unreadable: int  # given rewards that are no number
+
+    @property
+    def counted(self) -> bool:
+        """Whether it reached her, as far as is known, or left her in peace."""
+        return self.standing == "counted"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the reward is what it will be, stragglers from within the window aside."""
+        return self.counted and self.closed and not self.unread
+
+    @property
+    def state(self) -> State:
+        """Where it stands in `SettledCounts`."""
+        if self.standing in ("expired", "malformed"):
+            return "rejected"
+        if not self.complete:
+            return "deferred"
+        return "learned" if self.answered else "default"
+
+
+class Reading(NamedTuple):
+    """A customer at one moment; NaN where unknown."""
+
+    churn_risk: float
+    emotion: float  # the sum over the last nodes, such as `emotion.sum10`
+
+
+class Readings(NamedTuple):
+    """A customer when it was decided, and when the window closed; both risks by one model."""
+
+    decided: Reading
+    closed: Reading
+
+
+class SettledCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of decisions: decided = learned + default + deferred + rejected."""
+
+    decided: int = 0
+    learned: int = 0  # something came in the window
+    default: int = 0  # silence: the default reward
+    deferred: int = 0  # not activated yet, or the window is open, or a term is not known yet
+    rejected: int = 0  # they never reached her, or name no action
+    outcomes: int = 0  # events that made a reward
+    late: int = 0  # outcomes after the window
+    unreadable: int = 0  # given rewards that are no number
+
+    @property
+    def difference(self) -> int:
+        """Decisions that got lost on the way: 0."""
+        return self.decided - self.learned - self.default - self.deferred - self.rejected
+
+    def __add__(self, other: SettledCounts) -> SettledCounts:
+        return _combined(self, other, 1)
+
+    def __sub__(self, other: SettledCounts) -> SettledCounts:
+        """What has changed since `other`."""
+        return _combined(self, other, -1)
+
+
+def _combined(one: SettledCounts, other: SettledCounts, sign: int) -> SettledCounts:
+    names = SettledCounts.__struct_fields__
+    return SettledCounts(**{n: getattr(one, n) + sign * getattr(other, n) for n in names})
+
+
+def settled_counts(credits: Iterable[Credit]) -> SettledCounts:
+    """The counts of these credits."""
+    found: dict[str, int] = defaultdict(int)
+    for credit in credits:
+        found["decided"] += 1
+        found[credit.state] += 1
+        found["outcomes"] += credit.outcomes
+        found["late"] += credit.late
+        found["unreadable"] += credit.unreadable
+    return SettledCounts(**found)
+
+
+class _Rest(NamedTuple):
+    """What a step and those after it are worth."""
+
+    reward: float
+    closes_s: float
+    closed: bool
+    unread: bool
+
+
+def carried(
+    credits: Sequence[Credit], carry: float, low: float = float("-inf"), high: float = float("inf")
+) -> list[Credit]:
+    """The credits, in their order, each with its share of what the next step was worth.
+
+    The discounted return of an episode, G_t = R_t + carry G_t+1, kept within `low` and `high`
+    (Sutton and Barto, Reinforcement Learning, 2nd edition, 2018, section 3.3). The next step is
+    the first later decision that counts, of the same `episode_id`, whose `previous_id` leads here:
+    one that does not count is passed over. A credit is complete once the steps after it are.
+    """
+    if carry == 0.0:
+        return list(credits)
+    order = sorted(range(len(credits)), key=lambda n: when(credits[n].decision))
+    place = {n: at for at, n in enumerate(order)}
+    ids = {n: _text(credits[n].decision, "decision_id") for n in reversed(order)}
+    known = {name: n for n, name in ids.items() if name is not None}
+    after: dict[int, list[int]] = defaultdict(list)
+    for n in order:
+        before = known.get(_text(credits[n].decision, "previous_id") or "")
+        if before is not None and place[before] < place[n] and _same(credits, before, n):
+            after[before].append(n)
+    rest: dict[int, _Rest | None] = {}  # None: nothing that counts from here on
+    found = list(credits)
+    for n in reversed(order):
+        credit = credits[n]
+        following = next((rest[one] for one in after[n] if rest[one] is not None), None)
+        if not credit.counted:
+            rest[n] = following
+            continue
+        own = _Rest(credit.reward, credit.closes_s, credit.closed, credit.unread)
+        if following is not None:
+            own = _Rest(
+                min(max(credit.reward + carry * following.reward, low), high),
+                max(credit.closes_s, following.closes_s),
+                credit.closed and following.closed,
+                credit.unread or following.unread,
+            )
+        rest[n] = own
+        found[n] = credit._replace(**own._asdict())
+    return found
+
+
+def _same(credits: Sequence[Credit], before: int, after: int) -> bool:
+    episode = _text(credits[before].decision, "episode_id")
+    return episode is not None and episode == _text(credits[after].decision, "episode_id")
+
+
+def _text(event: Event, name: str) -> str | None:
+    value = event.properties.get(name)
+    return value if isinstance(value, str) and value else None

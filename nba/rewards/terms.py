@@ -1,0 +1,73 @@
+"""The reward rule of a journey file, action by action."""
+
+from __future__ import annotations
+
+import hashlib
+from math import inf
+from typing import NamedTuple
+
+import msgspec
+
+from nba.journey.actions import ActionReward
+from nba.journey.file import JourneyFile, RewardRule
+
+DAY_S = 86_400.0
+RULE_VERSION = 1  # raised when the rule's meaning changes
+
+
+class ActionTerms(NamedTuple):
+    """How one action is rewarded."""
+
+    window_s: float
+    plus: frozenset[str]  # kinds that count
+    minus: frozenset[str]  # kinds that count against it
+    worth: float | None  # of each event; None: its amount, of a response 1
+    aggregate: str
+    default: float
+    own: bool  # the action itself declares the kinds, not the file
+
+    def declares(self, kind: str) -> bool:
+        """Whether events of this kind make the reward."""
+        return kind in self.plus or kind in self.minus
+
+
+def action_terms(rule: RewardRule, action: ActionReward | None = None) -> ActionTerms:
+    """The file's rule with what the action declares in its place."""
+    value = rule.target == "value"
+    plus, minus = (rule.events, rule.minus) if value else ([], [])
+    action = action or ActionReward()
+    own = bool(action.events or action.minus)
+    if own:
+        plus, minus = action.events, action.minus
+    days = rule.window_days if action.window_days is None else action.window_days
+    if action.window_hours is not None:
+        days = action.window_hours / 24.0
+    return ActionTerms(
+        window_s=days * DAY_S,
+        plus=frozenset(plus),
+        minus=frozenset(minus),
+        worth=action.worth,
+        aggregate=action.aggregate or rule.aggregate,
+        default=rule.default if action.default is None else action.default,
+        own=own,
+    )
+
+
+def bounds_of(rule: RewardRule) -> tuple[float, float]:
+    """Between which values rewards are kept."""
+    if rule.target == "response":
+        return 0.0, 1.0
+    return (-inf, inf) if rule.bounds is None else (rule.bounds.low, rule.bounds.high)
+
+
+def reward_version(journey: JourneyFile) -> str:
+    """A hash of all that makes a reward what it is: rewards of two versions do not mix."""
+    rule = journey.reward
+    declared = [(one.id, one.reward) for one in journey.actions if one.reward is not None]
+    events = [(m.id, m.event, m.when, m.amount, m.outcome) for m in journey.events]
+    staying = journey.arbitration.customer_value_eur if rule.staying else 0.0
+    nodes = journey.emotion.nodes if rule.feeling_eur else 0
+    # what is reported beside the reward changes nothing of it
+    learned = msgspec.structs.replace(rule, annoyance=False)
+    content = msgspec.json.encode([RULE_VERSION, learned, declared, events, staying, nodes])
+    return "reward-" + hashlib.sha256(content).hexdigest()[:16]

@@ -1,0 +1,76 @@
+"""Which decisions count, and from when: one rule for what is learned and what is reported.
+
+A decision counts from when it was made. A deferred one counts from its activation: the first
+`Action Activated`, `Action Delivered` or outcome that names it; without one it does not count.
+`no_action` counts from when it was decided, deferred or not: nobody can activate it, and leaving it
+out would choose decisions by what was drawn. `Action Expired` ends that a decision counts, unless
+she had seen it before or any such sign comes after, as in `nba.customer.contact_history_fold`;
+then it counts from where it would have without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from nba.events.event import (
+    ACTION_ACTIVATED,
+    ACTION_DELIVERED,
+    ACTION_EXPIRED,
+    ACTION_OUTCOMES,
+    NO_ACTION,
+    Event,
+    micros,
+)
+
+# waiting: deferred, not activated yet; malformed: without an action
+Standing: TypeAlias = Literal["counted", "waiting", "expired", "malformed"]
+SIGNS = frozenset((*ACTION_OUTCOMES, ACTION_ACTIVATED, ACTION_DELIVERED, ACTION_EXPIRED))
+
+
+def standing_of(decision: Event, named: Iterable[Event]) -> tuple[Standing, float]:
+    """Whether a decision counts, and from when (of one that does not: when it was made).
+
+    `decision`: its `Action Decided`. `named`: the events that name it, in order of time.
+    """
+    made_s = at_s(decision)
+    action = decision.properties.get("action_id")
+    if not isinstance(action, str):
+        return "malformed", made_s
+    if action == NO_ACTION:
+        return "counted", made_s
+    first_s: float | None = None
+    reached = expired = False
+    for event in named:
+        if event.name == ACTION_EXPIRED:
+            expired = not reached
+        elif event.name in SIGNS:
+            expired = False
+            first_s = at_s(event) if first_s is None else first_s
+            reached = reached or event.name in ACTION_OUTCOMES
+    if expired:
+        return "expired", made_s
+    if decision.properties.get("deferred") is not True:
+        return "counted", made_s
+    return ("waiting", made_s) if first_s is None else ("counted", max(made_s, first_s))
+
+
+def in_order(events: Iterable[Event]) -> list[Event]:
+    """Each event once, in order of time; of a repeated id the one that the log has first."""
+    once: dict[str, Event] = {}
+    for event in events:
+        known = once.setdefault(event.event_id, event)
+        if event.seq < known.seq:
+            once[event.event_id] = event
+    return sorted(once.values(), key=when)
+
+
+def when(event: Event) -> tuple[datetime, int, str]:
+    """Its place in the order of time."""
+    return event.occurred_at, event.seq, event.event_id
+
+
+def at_s(event: Event) -> float:
+    """When it occurred, seconds since 1970 UTC."""
+    return micros(event.occurred_at) / 1e6

@@ -1,0 +1,1 @@
+"""The rule language: read, checked and evaluated over one customer or many."""

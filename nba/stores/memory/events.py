@@ -1,0 +1,85 @@
+"""The events of the log in memory."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from nba.events.event import Event
+from nba.stores.acceptance import claimed_decision, decision_event_id
+
+
+class MemoryEvents:
+    """Events in dictionaries, under one lock. The event at index i has seq i + 1."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._events: list[Event] = []
+        self._event_ids: set[str] = set()
+        self._by_customer: dict[str, list[Event]] = {}
+        self._by_decision: dict[str, list[Event]] = {}
+
+    def append_events(self, events: Sequence[Event]) -> list[int | None]:
+        """As `Log.append_events`."""
+        with self._lock:
+            return [self._append(event) for event in events]
+
+    def events_since(self, positions: Mapping[str, int]) -> dict[str, list[Event]]:
+        """As `Log.events_since`."""
+        with self._lock:
+            found = {
+                customer_id: _after(self._by_customer.get(customer_id, []), after)
+                for customer_id, after in positions.items()
+            }
+        return {customer_id: events for customer_id, events in found.items() if events}
+
+    def page_events(self, after: int = 0, limit: int = 10_000) -> list[Event]:
+        """As `Log.page_events`."""
+        with self._lock:
+            return self._events[max(after, 0) : max(after, 0) + limit]
+
+    def outcomes(self, decision_id: str) -> list[Event]:
+        """As `Log.outcomes`."""
+        with self._lock:
+            own = decision_event_id(decision_id)
+            events = self._by_decision.get(decision_id, [])
+            return [event for event in events if event.event_id != own]
+
+    def outcomes_of(self, decision_ids: Sequence[str]) -> list[Event]:
+        """As `Log.outcomes_of`."""
+        with self._lock:
+            found = [event for one in dict.fromkeys(decision_ids) for event in self.outcomes(one)]
+            return sorted(found, key=_seq)
+
+    def position(self) -> int:
+        """As `Log.position`."""
+        with self._lock:
+            return len(self._events)
+
+    def _append(self, event: Event) -> int | None:
+        if event.event_id in self._event_ids:
+            return None
+        seq = len(self._events) + 1
+        event = replace(event, seq=seq)
+        self._events.append(event)
+        self._event_ids.add(event.event_id)
+        self._by_customer.setdefault(event.customer_id, []).append(event)
+        claimed = claimed_decision(event)
+        if claimed is not None:
+            self._by_decision.setdefault(claimed, []).append(event)
+        return seq
+
+    def _position(self, customer_id: str) -> int:
+        events = self._by_customer.get(customer_id)
+        return events[-1].seq if events else 0
+
+
+def _after(events: list[Event], seq: int) -> list[Event]:
+    return events[bisect_right(events, seq, key=_seq) :]
+
+
+def _seq(event: Event) -> int:
+    return event.seq

@@ -1,0 +1,1 @@
+"""The log in PostgreSQL, a private server included."""

@@ -1,0 +1,1 @@
+"""The log's tables, revision by revision, for Alembic; `postgres.schema.migrate` runs them."""

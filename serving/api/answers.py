@@ -1,0 +1,284 @@
+"""Between the wire and the nouns: requests in, decisions and customers out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec import structs
+
+from features.replay.visits import Story
+from nba.customer.appraisal import FeltNode
+from nba.customer.context import STAGE, Context, ContextSchema
+from nba.decisions.decision import Candidate, Churn, Decision, Mode, Refused, Request
+from nba.errors import InvalidInput
+from nba.events.event import (
+    ACTION_ACCEPTED,
+    ACTION_CLICKED,
+    ACTION_DISMISSED,
+    ACTION_SHOWN,
+    NO_ACTION,
+    OWN_PREFIXES,
+    REWARD_GIVEN,
+    Event,
+    checked_id,
+    from_micros,
+)
+from serving.api.replay import differences
+from serving.api.schemas import (
+    ChosenAction,
+    CustomerAnswer,
+    DecideAnswer,
+    DecideRequest,
+    EmotionCurve,
+    EmotionParts,
+    Factors,
+    FeedbackRequest,
+    Filtered,
+    Option,
+    ReplayAnswer,
+    Standing,
+)
+
+OUTCOME_EVENTS = {
+    "shown": ACTION_SHOWN,
+    "clicked": ACTION_CLICKED,
+    "accepted": ACTION_ACCEPTED,
+    "dismissed": ACTION_DISMISSED,
+}
+
+
+def to_request(body: DecideRequest) -> Request:
+    """The domain's request. Raises InvalidInput."""
+    for name in ("customer_id", "channel", "placement", "decision_request_id", "shadow_of"):
+        value = getattr(body, name)
+        if value is not None:
+            checked_id(name, value)
+    return Request(
+        customer_id=body.customer_id,
+        channel=body.channel,
+        placement=body.placement,
+        request_id=body.decision_request_id,
+        candidates=None if body.candidates is None else tuple(body.candidates),
+        facts=body.context,
+        deferred=body.defer_activation,
+        baseline=body.shadow_of,
+    )
+
+
+def decide_answer(
+    decision: Decision, schema: ContextSchema, *, logged: bool = True, explain: bool = True
+) -> DecideAnswer:
+    """The answer to a channel."""
+    churn = decision.churn
+    if churn is not None and not explain:
+        churn = structs.replace(churn, reasons=())
+    chosen = [
+        _chosen(decision, candidate, rank, schema)
+        for rank, candidate in enumerate(decision.candidates, start=1)
+        if candidate.action_id == decision.action_id != NO_ACTION
+    ]
+    return DecideAnswer(
+        decision_id=decision.decision_id,
+        customer_id=decision.request.customer_id,
+        decided_at=decision.decided_at,
+        mode=decision.mode.value,
+        actions=chosen,
+        no_action=not chosen,
+        fallback_used=decision.mode is Mode.FALLBACK,
+        known_customer=decision.known_customer,
+        propensity=decision.propensity,
+        note=decision.note,
+        candidates=[option(one) for one in decision.candidates] if explain else [],
+        filtered=filtered(decision.refused) if explain else [],
+        churn=churn,
+        emotion=decision.emotion if explain else {},
+        emotion_parts=_parts(
+            *(decision.nodes if explain else (), decision.valences, decision.words),
+            decision.decided_at,
+        ),
+        policy=decision.policy,
+        model_version=decision.bundle_id,
+        config_version=decision.catalogue_version,
+        seed=decision.seed,
+        logged=logged,
+        placement=decision.request.placement,
+        deferred=decision.request.deferred,
+        shadow_of=decision.request.baseline,
+        lifted=decision.lifted if explain else (),
+        sub_journeys=decision.moves,
+        policy_version=decision.policy_version,
+        challenger=decision.challenger,
+        arms=decision.arms,
+    )
+
+
+def option(one: Candidate) -> Option:
+    """A candidate with its factors."""
+    return Option(
+        action_id=one.action_id,
+        p_accept=one.p_accept,
+        context_weight=one.context_weight,
+        value_eur=one.value_eur,
+        retention_eur=one.retention_eur,
+        lever=one.lever,
+        cost_eur=one.cost_eur,
+        annoyance_eur=one.annoyance_eur,
+        priority=one.priority,
+        propensity=one.propensity,
+        because=one.because,
+        batch_score=one.batch_score,
+        spread_eur=one.spread_eur,
+    )
+
+
+def filtered(refused: Sequence[Refused]) -> list[Filtered]:
+    """Actions that rules removed."""
+    return [Filtered(one.action_id, one.stage, one.code, one.rule, one.detail) for one in refused]
+
+
+def customer_answer(
+    schema: ContextSchema,
+    context: Context,
+    churn: Churn | None,
+    decisions: Sequence[Decision],
+    *,
+    words: str,
+) -> CustomerAnswer:
+    """What we know of a customer."""
+    named = {
+        column: schema.value(column, number)
+        for column, number in zip(schema.columns, context.values, strict=True)
+    }
+    stage = named[STAGE]
+    return CustomerAnswer(
+        customer_id=context.customer_id,
+        as_of=context.as_of,
+        traits={name: named[f"traits.{name}"] for name in schema.traits},
+        stage=stage if isinstance(stage, str) else None,
+        emotion=schema.emotion_of(context.values),
+        emotion_parts=_parts(context.nodes, schema.table.version, words, context.as_of),
+        churn=churn,
+        context={name: value for name, value in named.items() if value is not None and value != 0},
+        decisions=[decision.decision_id for decision in decisions],
+        sub_journeys=[
+            Standing(
+                sub_journey=one.sub_journey,
+                step=one.step,
+                entered_at=from_micros(round(one.entered_s * 1e6)),
+                since=from_micros(round(one.since_s * 1e6)),
+                held_out=one.held_out,
+            )
+            for one in context.ledger.positions
+        ],
+        consents=list(context.ledger.said),
+        contacts=list(context.ledger.touches),
+    )
+
+
+def emotion_curve(
+    customer_id: str, story: Story, as_of: datetime, *, valences: str, words: str
+) -> EmotionCurve:
+    """A customer's story as an answer."""
+    return EmotionCurve(
+        customer_id=customer_id,
+        as_of=as_of,
+        valences=valences,
+        words=words,
+        nodes_in_all=story.nodes_in_all,
+        nodes=story.nodes,
+    )
+
+
+def replay_answer(logged: Decision, again: Decision) -> ReplayAnswer:
+    """Whether a decision came out the same again."""
+    one, other = logged.to_json(), again.to_json()
+    return ReplayAnswer(
+        decision_id=logged.decision_id,
+        equal=one == other,
+        logged_sha256=hashlib.sha256(one).hexdigest(),
+        replayed_sha256=hashlib.sha256(other).hexdigest(),
+        differs=[] if one == other else differences(logged, again),
+        model_version=logged.bundle_id,
+        config_version=logged.catalogue_version,
+    )
+
+
+def _parts(nodes: tuple[FeltNode, ...], valences: str, words: str, as_of: datetime) -> EmotionParts:
+    age_s = (as_of - nodes[-1].at).total_seconds() if nodes else None
+    return EmotionParts(valences=valences, words=words, age_s=age_s, nodes=nodes)
+
+
+def feedback_event(body: FeedbackRequest, decision: Decision, now: datetime) -> Event:
+    """The event that a feedback stands for. Raises InvalidInput."""
+    if (body.outcome is None) == (body.reward is None):
+        raise InvalidInput("outcome", body.outcome, "send either an outcome or a reward")
+    # in shadow mode she got the other system's action
+    action_id = decision.request.baseline or decision.action_id
+    if body.action_id is not None and body.action_id != action_id:
+        who = "decision drew" if decision.request.baseline is None else "customer got"
+        remedy = f"the {who} {action_id!r}"
+        raise InvalidInput("action_id", body.action_id, remedy)
+    occurred_at = body.occurred_at or now
+    if occurred_at.tzinfo is None:
+        remedy = "give an ISO 8601 time with its offset, such as 2026-01-31T09:30:00Z"
+        raise InvalidInput("occurred_at", occurred_at.isoformat(), remedy)
+    properties: dict[str, Any] = {
+        "decision_id": decision.decision_id,
+        "action_id": action_id,
+    }
+    if body.reward is not None:
+        properties["reward"] = body.reward
+    kind = body.outcome or "reward"
+    event_id = body.event_id or f"feedback:{decision.decision_id}:{kind}"
+    if event_id.startswith(OWN_PREFIXES):
+        remedy = f"ids that begin with {event_id.split(':')[0] + ':'!r} are the log's own"
+        raise InvalidInput("event_id", event_id, remedy)
+    return Event(
+        event_id=checked_id("event_id", event_id),
+        customer_id=decision.request.customer_id,
+        name=OUTCOME_EVENTS[body.outcome] if body.outcome else REWARD_GIVEN,
+        occurred_at=min(max(occurred_at, decision.decided_at), max(now, decision.decided_at)),
+        received_at=max(now, decision.decided_at),
+        properties=properties,
+    )
+
+
+def _chosen(
+    decision: Decision, candidate: Candidate, rank: int, schema: ContextSchema
+) -> ChosenAction:
+    action = next((a for a in schema.journey.actions if a.id == candidate.action_id), None)
+    return ChosenAction(
+        action_id=candidate.action_id,
+        treatment=decision.treatment,
+        channel=action.channel if action else decision.request.channel or "",
+        placement=decision.request.placement or (action.touchpoint if action else ""),
+        not_before=decision.not_before,
+        sub_journey=_step(decision.step),
+        rank=rank,
+        priority=candidate.priority,
+        p_accept=candidate.p_accept,
+        propensity=candidate.propensity,
+        factors=_factors(candidate),
+        reasons=decision.reasons,
+    )
+
+
+def _step(key: str) -> str | None:
+    """Sub-journey and step of a step's key, which also names the customer's passage."""
+    return f"{key.split(':', 1)[0]}.{key.rsplit('/', 1)[1]}" if key else None
+
+
+def _factors(candidate: Candidate) -> Factors:
+    return Factors(
+        p_accept=candidate.p_accept,
+        context_weight=candidate.context_weight,
+        value_eur=candidate.value_eur,
+        retention_eur=candidate.retention_eur,
+        lever=candidate.lever,
+        cost_eur=candidate.cost_eur,
+        annoyance_eur=candidate.annoyance_eur,
+        because=candidate.because,
+    )

@@ -1,0 +1,116 @@
+"""Replay: a decision computed again from what it logged, on the parts that it names.
+
+Its catalogue and bundle are taken from the log by their ids, so that it comes out equal whatever
+was promoted or published since.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from models.bundles.bundle import Bundle, load_bundle
+from models.bundles.registry import CHAMPION
+from models.learning.scorers import judge_now, judge_then
+from models.policies.from_journey import drawing_of
+from nba.customer.context import ContextSchema
+from nba.decisions.decision import Decision
+from nba.engine.pipeline import BLIND, Pipeline
+from nba.engine.redecision import context_of
+from nba.engine.strategy import Arm, Challenger
+from nba.errors import NotFound
+from nba.events.valences import FILE as VALENCES, ValenceTable, table_from
+from nba.promotion.catalogue_versions import REMEMBERED, earlier_sub_journeys, stored_journey
+from nba.stores.log import Log
+
+
+def replayed(log: Log, decision: Decision) -> Decision:
+    """The decision as the pipeline makes it from the record alone.
+
+    Raises NotFound where the catalogue, the bundle or the valences that it names are not in the
+    log; InvalidInput, InvalidBundle, StoreUnavailable.
+    """
+    journey = stored_journey(log, decision.catalogue_version)
+    bundle = None if decision.bundle_id is None else _named(log, decision.bundle_id)
+    table = bundle.table if bundle is not None else _valences(log, decision.valences)
+    schema = ContextSchema(journey, table)
+    if schema.schema_hash != decision.context_schema:
+        raise NotFound(
+            f"context_schema: {decision.context_schema!r}: this program makes "
+            f"{schema.schema_hash!r} of the same catalogue and valences; replay with the version "
+            "that decided"
+        )
+    drawing = drawing_of(decision.exploration, [action.id for action in journey.actions])
+    heard = [one for one in earlier_sub_journeys(log) if one.definition() not in decision.unheard]
+    pipeline = Pipeline(schema, drawing, heard, exploration=decision.exploration)
+    pipeline.words = decision.words
+    if bundle is None:
+        pipeline.take(None, decision.note or "")
+    else:
+        judge = judge_then(log, bundle, decision.policy_version, schema)
+        challenger = None
+        if decision.challenger is not None:
+            rival = judge_now(_named(log, decision.challenger), None, schema)
+            challenger = Challenger(rival, decision.exploration.challenger_share)
+        pipeline.take(judge.scorer, residual=judge.residual, challenger=challenger)
+    pipeline.arms = SameArm(decision.arms, frozenset(decision.without))
+    context = context_of(decision)
+    if decision.policy == BLIND:
+        request, note = decision.request, decision.note or ""
+        return pipeline.blind(request, context, decision.decision_id, decision.seed, note)
+    (again,) = pipeline.run(
+        [decision.request],
+        [context],
+        new_id=lambda: decision.decision_id,
+        new_seed=lambda: decision.seed,
+        used=pipeline.governor.by_period(decision.used, decision.decided_at),
+    )
+    return again
+
+
+class SameArm(NamedTuple):
+    """Everybody in the arms of one decision."""
+
+    labels: tuple[str, ...]
+    without: frozenset[str]
+
+    def of(self, customer_id: str) -> Arm:
+        """The arms that were logged; the strategy is the pipeline's."""
+        return Arm(self.labels, self.without)
+
+
+def _named(log: Log, bundle_id: str) -> Bundle:
+    """The bundle that a decision names. Raises NotFound, InvalidBundle."""
+    stored = log.bundle(bundle_id)
+    if stored is None:
+        raise NotFound(f"bundle_id: {bundle_id!r}: this bundle is not in the log")
+    return load_bundle(stored.files)
+
+
+def _valences(log: Log, version: str) -> ValenceTable:
+    """Those of a fallback, which names no bundle: the priors, or of a bundle that was promoted.
+
+    Raises NotFound, InvalidBundle.
+    """
+    table = ValenceTable()
+    if version == table.version:
+        return table
+    changes = log.alias_changes(CHAMPION, REMEMBERED)
+    for bundle_id in dict.fromkeys(change.after for change in changes):
+        stored = log.bundle(bundle_id)
+        if stored is not None and VALENCES in stored.files:
+            table = table_from(stored.files[VALENCES])
+            if table.version == version:
+                return table
+    raise NotFound(f"valences: {version!r}: no bundle that was promoted has these")
+
+
+def differences(one: Decision, other: Decision) -> list[str]:
+    """The fields in which two decisions differ."""
+    return [
+        name
+        for name in Decision.__struct_fields__
+        if msgspec.json.encode(getattr(one, name), order="deterministic")
+        != msgspec.json.encode(getattr(other, name), order="deterministic")
+    ]

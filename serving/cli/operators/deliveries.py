@@ -1,0 +1,52 @@
+"""The command for outbound messages: what waits, what is dead, once more."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from nba.errors import NotFound
+from serving.cli.app import Json, app, ready
+from serving.console import console, print_json, print_table
+
+
+@app.command()
+def deliveries(
+    state: Annotated[
+        Literal["waiting", "delivered", "dead"], typer.Option(help="Which of them.")
+    ] = "dead",
+    again: Annotated[str | None, typer.Option(help="Send this decision's once more.")] = None,
+    json: Json = False,
+) -> None:
+    """Outbound messages: those that could not be delivered, by default.
+
+    Example: `nba deliveries --state waiting`
+    """
+    from serving.replica.assembly import opened_log, utc_now
+    from serving.workers.delivery import again as once_more
+
+    with opened_log(ready()) as log:
+        if again is not None:
+            dead = {one.decision_id: one for one in log.deliveries("dead", 10_000)}
+            if again not in dead:
+                raise NotFound(f"decision_id: {again!r}: no dead delivery of this decision")
+            log.settle_delivery(once_more(dead[again], utc_now()))
+            if json:
+                print_json(log.deliveries("waiting"))
+            else:
+                console.print(f"{again} is sent once more")
+            return
+        found = log.deliveries(state)
+    if json:
+        print_json(found)
+        return
+    print_table(
+        f"Deliveries, {state}",
+        ("decision", "customer", "due", "attempts", "error"),
+        [
+            (one.decision_id, one.customer_id, f"{one.due_at:%Y-%m-%d %H:%M:%S}", one.attempts,
+             one.error)
+            for one in found
+        ],
+    )  # fmt: skip

@@ -1,0 +1,124 @@
+"""Commands for logs beyond one machine's database: export, replay."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nba.errors import InvalidInput
+from serving.cli.app import Json, app, ready
+from serving.console import console, print_json, progress_bar, steps
+
+if TYPE_CHECKING:
+    from nba.events.valences import ValenceTable
+    from nba.stores.log import Log
+
+
+class Engine(StrEnum):
+    """Who brings a customer's events together."""
+
+    LOCAL = "local"
+    SPARK = "spark"
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    json: Json = False,
+) -> None:
+    """Write the log's events as Parquet files, a folder for each day of arrival.
+
+    The valences in force go with them, so that a replay feels what the service feels.
+    Example: `nba export warehouse/events`
+    """
+    from nba.stores import parquet
+    from serving.replica.assembly import opened_log
+
+    settings = ready()
+    parquet.check_free(folder)
+    with opened_log(settings) as log, progress_bar("exporting", log.position()) as advance:
+        extent = parquet.export(log, folder, advance, _valences(log))
+    if json:
+        print_json({"folder": str(folder), "events": extent.events, "files": extent.files})
+    else:
+        console.print(f"{extent.events:,} events in {extent.files:,} files in {folder}")
+
+
+@app.command()
+def replay(
+    folder: Annotated[Path, typer.Argument(help="A folder that nba export has written.")],
+    out: Annotated[Path, typer.Option(help="Where the rows go: a file, of Spark a folder.")],
+    engine: Annotated[Engine, typer.Option(help="Who does it.")] = Engine.LOCAL,
+    at: Annotated[
+        str | None, typer.Option(help="The moment, ISO 8601; by default the log's end.")
+    ] = None,
+    every_days: Annotated[
+        float | None, typer.Option(min=0.01, help="Also every so many days before it.")
+    ] = None,
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="Cores that Spark takes; by default all.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write context rows of every customer in an exported log, as Parquet, by the serving fold.
+
+    A row knows what had been received by its moment; a customer has rows from the arrival of her
+    first event on. Example: `nba replay warehouse/events --out rows.parquet --every-days 7`
+    """
+    from features.fold import Fold
+    from features.replay.exported_log import Grid, replay_folder, written_rows
+    from nba.events.event import micros
+    from nba.journey_file.loader import load_journey
+    from nba.stores import parquet
+
+    if cores is not None and engine is Engine.LOCAL:
+        raise InvalidInput("cores", cores, "only --engine spark takes more than one")
+    asked = None if at is None else _moment(at)
+    settings = ready()
+    parquet.check_free(out)
+    if engine is Engine.LOCAL and out.exists():
+        raise InvalidInput("out", str(out), "it exists; name a file that does not")
+    fold = Fold(load_journey(settings.journey), parquet.read_valences(folder))
+    extent = parquet.extent(folder)
+    end = asked or extent.end or datetime(1970, 1, 1, tzinfo=UTC)
+    grid = Grid(micros(end), round((every_days or 0) * 86_400_000_000))
+    if engine is Engine.SPARK:
+        from features.replay.spark import replay_spark
+
+        with steps("replaying", 2) as step:
+            replay_spark(fold, folder, out, grid, extent.events, cores=cores, step=step)
+    else:
+        with progress_bar("replaying", extent.events) as advance:
+            replay_folder(fold, folder, out, grid, extent.events, advance)
+    rows = written_rows(out)
+    if json:
+        found = {"out": str(out), "engine": engine.value, "events": extent.events, "rows": rows}
+        print_json({**found, "columns": len(fold.schema.columns)})
+        return
+    console.print(f"{rows:,} rows of {len(fold.schema.columns)} columns in {out}")
+
+
+def _valences(log: Log) -> ValenceTable:
+    """Those of the champion, the priors where there is none."""
+    from models.bundles.registry import CHAMPION
+    from nba.events.valences import FILE, ValenceTable, table_from
+
+    name = log.alias(CHAMPION)
+    stored = log.bundle(name) if name is not None else None
+    files = stored.files if stored is not None else {}
+    return table_from(files[FILE]) if FILE in files else ValenceTable()
+
+
+def _moment(text: str) -> datetime:
+    remedy = "give an ISO 8601 time with its offset, such as 2026-01-31T09:30:00Z"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput("at", text, remedy) from None
+    if moment.tzinfo is None:
+        raise InvalidInput("at", text, remedy)
+    return moment.astimezone(UTC)

@@ -1,0 +1,1 @@
+"""Commands for product owners: check, publish, experiment, report."""

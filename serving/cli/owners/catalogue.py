@@ -1,0 +1,190 @@
+"""Commands that change what governs: publish, rollback, changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from serving.cli.app import Json, app, ready, user
+from serving.cli.scientists.promotion import is_champion, taken_back
+from serving.console import console, print_json, print_table
+from serving.settings import Settings
+
+if TYPE_CHECKING:
+    from nba.journey.file import JourneyFile
+    from nba.stores.log import Log
+
+By = Annotated[str, typer.Option(help="Who does it; none: the user of this machine.")]
+Promote = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHICH", help="Also make this version or alias the champion; it must fit."
+    ),
+]
+WithoutChampion = Annotated[
+    bool,
+    typer.Option(
+        "--without-champion", help="Even where the champion does not fit: the fallback decides."
+    ),
+]
+
+
+@app.command()
+def publish(
+    file: Annotated[Path, typer.Argument(help="A journey file.")],
+    why: Annotated[str, typer.Option(help="What for; kept in the audit trail.")],
+    promote: Promote = None,
+    without_champion: WithoutChampion = False,
+    by: By = "",
+    json: Json = False,
+) -> None:
+    """Put a journey file in force: running services take it up within seconds.
+
+    From then on it counts, and NBA_JOURNEY's file does not. A file on which the champion cannot
+    serve goes together with a bundle that was trained for it, by `nba train --journey FILE`.
+    Example: `nba publish examples/bank/journey.yaml --why "spring campaign" --promote challenger`
+    """
+    from nba.journey_file.loader import load_journey
+    from nba.promotion import catalogue_versions as catalogue
+    from serving.replica.assembly import opened_log, utc_now
+
+    journey, settings, now, by = load_journey(file), ready(), utc_now(), by or user()
+    with opened_log(settings) as log:
+        before = log.alias(catalogue.IN_FORCE)
+        champion = _Champion(settings, log, promote, without_champion, now, by)
+        version = catalogue.publish(log, journey, now, by=by, why=why, prepare=champion.prepare)
+    if json:
+        print_json({"version": version, "before": before} | champion.promoted)
+        return
+    console.print(f"{version} is in force" + (f", before it {before}" if before else ""))
+    champion.say()
+
+
+@app.command()
+def rollback(
+    to: Annotated[
+        str | None,
+        typer.Argument(
+            help="A journey file's version, none: the one before. Of models: `champion` takes back "
+            "what moved last; a version number or bundle id makes that one the champion."
+        ),
+    ] = None,
+    why: Annotated[str, typer.Option(help="What for; kept in the audit trail.")] = "",
+    promote: Promote = None,
+    without_champion: WithoutChampion = False,
+    by: By = "",
+    json: Json = False,
+) -> None:
+    """Put an earlier journey file in force again, or an earlier champion.
+
+    Where the champion cannot serve on the file, together with one that can. Example:
+    `nba rollback --why "too many calls"`, `nba rollback champion --why "fewer answers"`
+    """
+    from nba.promotion import catalogue_versions as catalogue
+    from serving.replica.assembly import opened_log, utc_now
+
+    settings, now, by = ready(), utc_now(), by or user()
+    if is_champion(to):
+        if promote is not None or without_champion:
+            raise typer.BadParameter("--promote and --without-champion are of journey files")
+        with opened_log(settings) as log:
+            champion_id = taken_back(settings, log, to, by=by, why=why, now=now)
+        if json:
+            print_json({"champion": champion_id})
+        else:
+            console.print(f"{champion_id} is champion")
+        return
+    with opened_log(settings) as log:
+        champion = _Champion(settings, log, promote, without_champion, now, by)
+        prepare = champion.prepare
+        version = catalogue.roll_back(log, now, by=by, why=why, to=to, prepare=prepare)
+    if json:
+        print_json({"version": version} | champion.promoted)
+        return
+    console.print(f"{version} is in force")
+    champion.say()
+
+
+@dataclass
+class _Champion:
+    """The champion that a catalogue is put in force with.
+
+    Raises BadParameter for options that exclude each other.
+    """
+
+    settings: Settings
+    log: Log
+    promote: str | None
+    without: bool
+    now: datetime
+    by: str
+    promoted: dict[str, str] = field(default_factory=dict)  # bundle and version, where it moved
+
+    def __post_init__(self) -> None:
+        if self.promote is not None and self.without:
+            raise typer.BadParameter("--promote and --without-champion exclude each other")
+
+    def prepare(self, journey: JourneyFile) -> None:
+        """See that the champion fits this catalogue, or promote one that does.
+
+        The champion's alias moves last here and the catalogue's right after it: replicas read the
+        champion's first, so that only a look that falls between the two moves, or spans both, sees
+        one without the other. Such a replica decides by the fallback until its next look. Raises
+        InvalidBundle, NotFound, StoreUnavailable.
+        """
+        from models.bundles.registry import CHAMPION, Registry
+        from serving.replica.bundle_checks import check_champion
+        from training.runs.promote import promote
+
+        if self.promote is None:
+            if not self.without:
+                check_champion(self.log, journey)
+            return
+        registry = Registry(self.settings.tracking_url, self.settings.artifacts)
+        given = {"which": self.promote, "alias": CHAMPION, "by": self.by}
+        version, bundle_id = promote(registry, self.log, journey, now=self.now, **given)
+        self.promoted = {"champion": bundle_id, "champion_version": version}
+
+    def say(self) -> None:
+        """Say which version was promoted, where one was."""
+        if self.promoted:
+            version, bundle_id = self.promoted["champion_version"], self.promoted["champion"]
+            console.print(f"version {version} ({bundle_id}) is champion")
+
+
+@app.command()
+def changes(json: Json = False) -> None:
+    """Who put which journey file and which models in force, newest first.
+
+    Example: `nba changes`
+    """
+    from models.bundles.registry import CHAMPION
+    from nba.promotion import catalogue_versions as catalogue, rollout
+    from serving.replica.assembly import opened_log
+
+    with opened_log(ready()) as log:
+        found = [*catalogue.changes(log), *rollout.changes(log, catalogue.REMEMBERED)]
+        found += log.alias_changes(CHAMPION, catalogue.REMEMBERED)
+    found.sort(key=lambda change: change.at, reverse=True)
+    if json:
+        print_json(found)
+        return
+    print_table(
+        "Changes",
+        ("at", "what", "from", "to", "by", "why"),
+        [
+            (
+                one.at.isoformat(timespec="seconds"),
+                one.alias,
+                one.before,
+                one.after,
+                one.by,
+                one.why,
+            )
+            for one in found
+        ],
+    )

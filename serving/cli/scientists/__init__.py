@@ -1,0 +1,1 @@
+"""Commands for data scientists: train, evaluate, promote, policy, health."""

@@ -1,0 +1,153 @@
+"""Commands that watch over the loop: health, retrain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from serving.cli.app import Json, Seed, app, ready
+from serving.console import console, print_json, print_table, progress_bar
+
+if TYPE_CHECKING:
+    from nba.analytics.monitoring.check import Check
+    from nba.analytics.monitoring.report import Health
+    from nba.analytics.monitoring.retraining import Due
+    from nba.analytics.monitoring.store import Shelf
+    from serving.replica.replica import House
+    from serving.settings import Settings
+
+SHADES = {"ok": "green", "warn": "yellow", "red": "red", "undecided": "dim"}
+MAX_DAYS = 60
+
+
+@app.command()
+def health(
+    days: Annotated[
+        int, typer.Option(min=1, max=MAX_DAYS, help="Days that are looked at, today among them.")
+    ] = 7,
+    json: Json = False,
+) -> None:
+    """Check the loop: drift, calibration, rewards, exploration, the propensity audit, the data.
+
+    Exit code 1 where a check is red; docs/health.md says what to do. Example: `nba health --days 7`
+    """
+    from serving.workers.health_watch import health_now
+
+    with looked_at() as (house, shelf):
+        found = health_now(house, shelf, window_days=days)
+    if json:
+        print_json(found)
+    else:
+        print_health(found)
+    if found.red:
+        raise typer.Exit(1)
+
+
+@app.command()
+def retrain(
+    if_due: Annotated[
+        bool, typer.Option("--if-due", help="Train only on schedule, or where something drifted.")
+    ] = False,
+    schedule_days: Annotated[
+        float | None, typer.Option(min=0.01, help="After so long it is due; none: the setting's.")
+    ] = None,
+    seed: Seed = 1,
+    json: Json = False,
+) -> None:
+    """Train again where it is due, and register the challenger.
+
+    Due: after the schedule, or by drift, calibration or falling rewards, if the last training is
+    older than the cool-down. For a nightly job. Example: `nba retrain --if-due --schedule-days 7`
+    """
+    from serving.cli.scientists.train import trained
+
+    settings = ready()
+    due = due_now(settings, schedule_days)
+    if if_due and not due.due:
+        if json:
+            print_json(due)
+        else:
+            at = f"{due.next_at:%Y-%m-%d %H:%M} UTC" if due.next_at else "unknown"
+            console.print(f"not due: {due.why}; next: {at}", markup=False, highlight=False)
+        return
+    version, result = trained(settings, seed)
+    if json:
+        print_json({"due": due.due, "why": due.why, "version": version,
+                    "bundle": result.bundle.bundle_id})  # fmt: skip
+        return
+    why = due.why if due.due else f"asked for, though {due.why}"
+    console.print(why, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"version {version} is challenger; next: nba evaluate, nba promote")
+
+
+@contextmanager
+def looked_at() -> Iterator[tuple[House, Shelf]]:
+    """The house, with the summaries of its log up to now.
+
+    Raises StoreUnavailable, and what `assemble` does.
+    """
+    from serving.replica.assembly import assemble
+    from serving.workers.health_watch import watch_of
+
+    house = assemble(ready())
+    try:
+        watch = watch_of(house)
+        with progress_bar("reading the log") as advance:
+            seen = watch.step(progress=advance)
+        if seen is None:  # a replica is at it: what it has saved last is enough
+            watch.shelf.load()
+        yield house, watch.shelf
+    finally:
+        house.close()
+
+
+def due_now(settings: Settings, schedule_days: float | None = None) -> Due:
+    """Whether it is time to train, by what has changed since the last training.
+
+    Raises StoreUnavailable, InvalidInput.
+    """
+    from models.bundles.registry import Registry
+    from nba.analytics.monitoring.retraining import REFERENCE_DAYS, WINDOWS_DAYS, retrain_due
+    from serving.replica.assembly import utc_now
+    from serving.workers.health_watch import health_now
+
+    days = settings.retrain_days if schedule_days is None else schedule_days
+    trained_at = Registry(settings.tracking_url, settings.artifacts).trained_at()
+    ask = partial(retrain_due, schedule_days=days, cool_down_days=settings.retrain_cool_down_days)
+    due = ask((), trained_at, utc_now())
+    if due.due:
+        return due
+    with looked_at() as (house, shelf):
+        reports = [
+            health_now(
+                house, shelf, window_days=one, reference_days=REFERENCE_DAYS, anchor=trained_at
+            )
+            for one in WINDOWS_DAYS
+        ]
+    return ask(reports, trained_at, utc_now())
+
+
+def print_health(found: Health) -> None:
+    """A table, the worst first, and one line that sums it up."""
+    order = ["red", "warn", "ok", "undecided"]
+    checks = sorted(found.checks, key=lambda one: order.index(one.state))
+    print_table(
+        f"The loop from {found.since} to {found.at:%Y-%m-%d %H:%M} UTC, against "
+        f"{found.reference_since} to {found.reference_until}",
+        ("check", "state", "value", "limit", "what it says"),
+        [
+            (one.name, _shaded(one), one.value, one.limit, one.text.replace("[", r"\["))
+            for one in checks
+        ],
+    )
+    counts = {state: sum(one.state == state for one in checks) for state in order}
+    said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    console.print(said, highlight=False)
+
+
+def _shaded(check: Check) -> str:
+    return f"[{SHADES[check.state]}]{check.state}[/]"

@@ -1,0 +1,147 @@
+"""Commands about what is learned online: how far it is, pause, resume, reset, roll back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from serving.cli.app import Json, app, ready, user
+from serving.console import console, print_json, print_table
+
+if TYPE_CHECKING:
+    from models.learning.versions import Mode
+    from serving.reports.policy_status import PolicyStatus
+
+policy_app = typer.Typer(
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    help="What is learned online, minute by minute. Example: `nba policy status`",
+)
+app.add_typer(policy_app, name="policy")
+
+Why = Annotated[str, typer.Option(help="What for; kept in the audit trail.")]
+ROWS = 15  # actions and versions that a table shows
+
+
+@policy_app.command()
+def status(json: Json = False) -> None:
+    """Say what was learned of each action, up to where, and which versions there were.
+
+    Example: `nba policy status`
+    """
+    from serving.replica.assembly import assemble
+    from serving.reports.policy_status import policy_status
+
+    house = assemble(ready())
+    try:
+        found = policy_status(house)
+    finally:
+        house.close()
+    if json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+@policy_app.command()
+def pause(why: Why, json: Json = False) -> None:
+    """Learn nothing more until it is resumed; the version in force goes on deciding.
+
+    Example: `nba policy pause --why "the web feed sends nonsense"`
+    """
+    _set("paused", why, json)
+
+
+@policy_app.command()
+def resume(why: Why = "", json: Json = False) -> None:
+    """Learn again, what came meanwhile included.
+
+    Example: `nba policy resume`
+    """
+    _set("learning", why, json)
+
+
+@policy_app.command()
+def reset(why: Why, json: Json = False) -> None:
+    """Forget what was learned online: begin anew with what the champion brings, from now on.
+
+    Example: `nba policy reset --why "outcomes of March were wrong"`
+    """
+    from models.learning.versions import emptied, put_in_force
+    from serving.replica.assembly import assemble
+    from serving.workers.background import learner_of
+
+    settings = ready()
+    house = assemble(settings)
+    try:
+        subject = learner_of(house, settings).subject()
+        if subject is None:
+            raise typer.BadParameter("no champion is in force: there is nothing to reset")
+        state = emptied(house.log, subject.bundle, subject.attribution)
+        kept = settings.policy_versions
+        version = put_in_force(house.log, state, house.now(), by=user(), why=why, kept=kept)
+    finally:
+        house.close()
+    _tell(version, "in force, with nothing learned online", json)
+
+
+@policy_app.command()
+def rollback(
+    to: Annotated[str | None, typer.Argument(help="A version; none: the one before.")] = None,
+    why: Why = "",
+    json: Json = False,
+) -> None:
+    """Let an earlier version decide again, and pause: resumed, it learns what came since anew.
+
+    Example: `nba policy rollback --why "clicks fell after noon"`
+    """
+    from models.learning.versions import back_to, versions
+    from nba.errors import NotFound
+    from serving.replica.assembly import opened_log, utc_now
+
+    settings = ready()
+    with opened_log(settings) as log:
+        changes = versions(log, 1)
+        wanted = to or (changes[0].before if changes else None)
+        if wanted is None:
+            raise NotFound("policy: there is no earlier version")
+        kept = settings.policy_versions
+        back_to(log, wanted, utc_now(), by=user(), why=why, kept=kept)
+    _tell(wanted, "in force, and learning is paused", json)
+
+
+def _set(mode: Mode, why: str, json: bool) -> None:
+    from models.learning.versions import set_mode
+    from serving.replica.assembly import opened_log, utc_now
+
+    with opened_log(ready()) as log:
+        set_mode(log, mode, utc_now(), by=user(), why=why)
+    if json:
+        print_json({"mode": mode})
+    else:
+        console.print(f"the policy is {mode}")
+
+
+def _tell(version: str, what: str, json: bool) -> None:
+    if json:
+        print_json({"version": version})
+    else:
+        console.print(f"{version} is {what}")
+
+
+def _print(found: PolicyStatus) -> None:
+    print_table(
+        "What was learned of each action, on top of the champion",
+        ("action", "decisions", "correction", "unsure by"),
+        [(one.action, one.exposures, one.correction, one.spread) for one in found.actions[:ROWS]],
+    )
+    print_table(
+        "Versions, newest first",
+        ("version", "at", "by", "why"),
+        [(one.after, f"{one.at:%Y-%m-%d %H:%M:%S}", one.by, one.why) for one in found.versions],
+    )
+    console.print(
+        f"the policy is {found.mode}: {found.lessons:,} lessons, {found.behind:,} events behind",
+        highlight=False,
+    )

@@ -1,0 +1,186 @@
+"""Commands that judge and promote: evaluate, promote, guard, and the way back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from nba.promotion.rollout import CHAMPION
+from serving.cli.app import Json, Which, app, ready, user
+from serving.cli.scientists.verdicts import (
+    align_champion,
+    judged,
+    print_moved,
+    print_verdict,
+    registry_of,
+    verdict_json,
+)
+from serving.console import console, print_json
+from serving.reports.tables import models_json, print_models, print_values, values_json
+from serving.reports.valuation_tables import gain_json, methods_json, print_gain, print_methods
+from serving.settings import Settings
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from nba.stores.log import Log
+
+BUNDLE = "bundle-"  # what ids of bundles begin with
+
+Margin = Annotated[
+    float, typer.Option(min=0.0, help="EUR per decision that the champion may be better by.")
+]
+Ess = Annotated[float, typer.Option(min=1.0, help="Effective sample size that is asked for.")]
+Retrain = Annotated[
+    bool,
+    typer.Option(
+        "--retrain/--no-retrain", help="Train again on the same data: the same bundle must come."
+    ),
+]
+By = Annotated[str, typer.Option(help="Who does it; none: the user of this machine.")]
+Why = Annotated[str, typer.Option(help="What for; kept in the audit trail.")]
+
+
+@app.command()
+def evaluate(
+    which: Which = "challenger",
+    margin: Margin = 0.0,
+    ess: Ess = 500.0,
+    retrain: Retrain = True,
+    json: Json = False,
+) -> None:
+    """Judge a bundle: what it would have been worth on the latest part of the log, and every gate.
+
+    The verdict is kept on its MLflow run. Example: `nba evaluate champion --json`
+    """
+    from serving.replica.assembly import opened_log
+
+    settings = ready()
+    version, bundle = registry_of(settings).load(which)
+    with opened_log(settings) as log:
+        found = judged(settings, log, version, bundle, margin=margin, ess=ess, retrain=retrain)
+    result = found.evaluation
+    models = {"churn": result.churn, "touchpoint": result.touchpoint}
+    values = {
+        "logged": result.value_logged,
+        "uniform": result.value_uniform,
+        "bundle": result.value_bundle,
+    }
+    if json:
+        print_json(
+            {
+                "version": version,
+                "bundle": bundle.bundle_id,
+                **models_json(models),
+                "value_eur": values_json(values),
+                "methods": methods_json(result.methods),
+                "gain": {"over": result.against, **gain_json(result.gain)},
+                "verdict": verdict_json(found.verdict),
+            }
+        )
+        return
+    print_models(models)
+    print_values(values)
+    print_methods(result.methods)
+    print_gain(result.gain, result.against)
+    print_verdict(found.verdict)
+
+
+@app.command()
+def promote(
+    which: Which = "challenger",
+    to: Annotated[
+        Literal["shadow", "canary", "champion"] | None,
+        typer.Option(help="The stage; none: the next one."),
+    ] = None,
+    share: Annotated[
+        float, typer.Option(min=0.001, max=0.999, help="Of the customers, in a canary.")
+    ] = 0.05,
+    margin: Margin = 0.0,
+    ess: Ess = 500.0,
+    retrain: Retrain = True,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Whatever the gates say; give a why.")
+    ] = False,
+    why: Why = "",
+    by: By = "",
+    json: Json = False,
+) -> None:
+    """Move a bundle one stage on: shadow, canary, champion; running services follow in seconds.
+
+    Every gate must pass; into the shadow it goes unless one fails. Example:
+    `nba promote challenger --to canary --share 0.1 --why "spring model"`
+    """
+    from serving.replica.assembly import journey_in_force, opened_log, utc_now
+    from training.runs.promote import fetched, move, next_stage, objections
+
+    if anyway and not why:
+        raise typer.BadParameter("--anyway is kept in the audit trail with its --why")
+    settings = ready()
+    registry = registry_of(settings)
+    with opened_log(settings) as log:
+        version, bundle = fetched(registry, journey_in_force(settings, log), which)
+        stage = to or next_stage(log, bundle.bundle_id)
+        found = judged(settings, log, version, bundle, margin=margin, ess=ess, retrain=retrain)
+        against = objections(found.verdict, stage)
+        if not against or anyway:
+            because = f"anyway: {why}" if against else why or "every gate that blocks has passed"
+            who, now = by or user(), utc_now()
+            given = (registry, log, version, bundle, found.verdict, stage)
+            move(*given, now=now, by=who, why=because, share=share)
+    moved = not against or anyway
+    if json:
+        place = {"version": version, "bundle": bundle.bundle_id, "alias": stage if moved else None}
+        print_json({**place, "verdict": verdict_json(found.verdict)})
+    else:
+        print_verdict(found.verdict)
+        print_moved(version, bundle.bundle_id, stage, share, [gate.name for gate in against], moved)
+    if not moved:
+        raise typer.Exit(1)
+
+
+@app.command()
+def guard(json: Json = False) -> None:
+    """Look once at the guardrails of what is rolled out, and take it back where they are crossed.
+
+    Running services do it every minute by themselves. Example: `nba guard`
+    """
+    from nba.promotion.guardrails import RollBack
+    from serving.replica.assembly import assemble
+    from serving.workers.rollout_watch import Watch
+
+    settings = ready()
+    house = assemble(settings)
+    try:
+        found = Watch(house.log, lambda: house.engine, house.now).look()
+        champion = house.log.alias(CHAMPION)
+        align_champion(settings, house.log)
+    finally:
+        house.close()
+    back = isinstance(found, RollBack)
+    said = "nothing is rolled out" if found is None else found[0]
+    if json:
+        print_json({"champion": champion, "taken_back": back, "why": said})
+    else:
+        console.print(f"taken back: {said}" if back else said, highlight=False, soft_wrap=True)
+
+
+def is_champion(to: str | None) -> bool:
+    """Whether a way back is that of models, and not of journey files."""
+    return to is not None and (to == CHAMPION or to.isdecimal() or to.startswith(BUNDLE))
+
+
+def taken_back(
+    settings: Settings, log: Log, to: str | None, *, by: str, why: str, now: datetime
+) -> str:
+    """Take back what was moved last, or go to a version or bundle; gives the champion's id."""
+    from nba.promotion.rollout import roll_back
+
+    if to == CHAMPION:
+        to = None
+    elif to is not None and to.isdecimal():
+        to = registry_of(settings).load(to)[1].bundle_id
+    champion = roll_back(log, now, by=by, why=why, to=to)
+    align_champion(settings, log)
+    return champion

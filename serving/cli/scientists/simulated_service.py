@@ -1,0 +1,67 @@
+"""The service as a policy in a simulated world: the same decider, on the world's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from itertools import count
+
+import numpy as np
+
+from models.bundles.registry import CHAMPION
+from nba.decisions.decision import Request
+from nba.errors import NotFound
+from nba.events.event import parse_event
+from nba.stores.memory.log import MemoryLog
+from serving.replica.assembly import assemble, opened_log
+from serving.replica.replica import House
+from serving.settings import Settings
+from training.simulation.world import Asked, Chosen, EventJson, Policy
+
+
+class ServicePolicy:
+    """Events go into a log in memory; each question is one decision of the house."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def observe(self, events: Sequence[EventJson]) -> None:
+        """Append what happened."""
+        now = datetime.now(UTC)
+        self._house.log.append_events([parse_event(event, now, trusted=True) for event in events])
+
+    def choose(self, asked: Asked) -> Chosen:
+        """Decide at the world's moment."""
+        request = Request(
+            customer_id=asked.customer_id, channel=asked.channel, placement=asked.placement
+        )
+        house = self._house
+        (decision,) = house.decider.decide([request], asked.at, house.chance)
+        return Chosen(decision.action_id, decision.propensity, decision.decision_id)
+
+
+def service_policy(settings: Settings) -> Callable[[int], Policy]:
+    """A fresh house with the champion's models for each seed.
+
+    Raises NotFound where no champion is promoted.
+    """
+    with opened_log(settings) as log:
+        champion = log.alias(CHAMPION)
+        stored = log.bundle(champion) if champion is not None else None
+    if stored is None:
+        raise NotFound("no champion is promoted; run nba train and nba promote first")
+
+    def make(seed: int) -> Policy:
+        memory = MemoryLog()
+        memory.save_bundle(stored.bundle_id, stored.files)
+        memory.set_alias(CHAMPION, stored.bundle_id, datetime.now(UTC))
+        numbers, rng = count(), np.random.default_rng(seed)
+        house = assemble(
+            settings,
+            log=memory,
+            new_id=lambda: f"sim-{next(numbers)}",
+            new_seed=lambda: int(rng.integers(2**48)),
+        )
+        return ServicePolicy(house)
+
+    return make

@@ -1,0 +1,119 @@
+"""Commands that learn how things feel: train emotion, train text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nba.events.valences import ENOUGH_ANSWERS
+from nba.measurement.statistics.estimate import Undecided
+from serving.cli.app import Json, Seed, ready
+from serving.cli.scientists.train import train_app
+from serving.console import console, print_json, print_table, steps
+from serving.reports.tables import models_json, print_models
+
+if TYPE_CHECKING:
+    from training.emotion.learned import LearnedEmotion
+
+
+@train_app.command("emotion")
+def train_emotion(seed: Seed = 1, json: Json = False) -> None:
+    """Learn from the log how each kind of event feels, and what survey scores mean.
+
+    Priors stay in force until the next `nba train` has fitted models on the learned valences and
+    its bundle is promoted. Example: `nba train emotion`
+    """
+    from features.fold import Fold
+    from models.bundles.registry import Registry
+    from serving.replica.assembly import journey_in_force, opened_log, utc_now
+    from training.data.history import read_history
+    from training.emotion.learned import learn_emotion, learned_table, save_emotion
+
+    settings = ready()
+    with opened_log(settings) as log, steps("learning valences", 3) as step:
+        step("reading the log")
+        history = read_history(Fold(journey_in_force(settings, log)), log)
+        step("fitting")
+        learned = learn_emotion(history, seed=seed, before=learned_table(log))
+        version = None
+        if not learned.table.is_prior:
+            step("registering in MLflow")
+            registry = Registry(settings.tracking_url, settings.artifacts)
+            version = save_emotion(learned, log, registry, seed=seed, now=utc_now())
+    if json:
+        print_json(emotion_json(version, learned))
+        return
+    print_emotion(learned)
+    if version is not None:
+        console.print(f"version {version}; next: nba train, nba evaluate, nba promote")
+
+
+@train_app.command("text")
+def train_text(seed: Seed = 1, json: Json = False) -> None:
+    """Learn from this deployment's survey-linked texts how words feel, in any language.
+
+    Events that arrive from then on have their words read on the way in. Example: `nba train text`
+    """
+    from features.fold import Fold
+    from models.bundles.registry import Registry
+    from serving.replica.assembly import journey_in_force, opened_log, utc_now
+    from training.data.history import read_history
+    from training.emotion.learned import learn_text, save_text
+
+    settings = ready()
+    version = None
+    with opened_log(settings) as log, steps("learning words", 3) as step:
+        step("reading the log")
+        history = read_history(Fold(journey_in_force(settings, log)), log)
+        step("fitting")
+        fitted = learn_text(history, seed=seed)
+        if not isinstance(fitted, Undecided):
+            step("registering in MLflow")
+            registry = Registry(settings.tracking_url, settings.artifacts)
+            version = save_text(fitted, log, registry, seed=seed, now=utc_now())
+    figures = {"text": fitted if isinstance(fitted, Undecided) else fitted.metrics}
+    if json:
+        print_json({"version": version, **models_json(figures)})
+        return
+    print_models(figures, judged_on="a held-out fifth")
+    if version is not None:
+        console.print(f"version {version} reads the words of events from now on")
+
+
+def print_emotion(learned: LearnedEmotion) -> None:
+    """Each learned valence beside its prior, or why none was learned."""
+    found = learned.valences
+    if isinstance(found, Undecided):
+        console.print(f"valences undecided: {found.reason}; those in force stay")
+    else:
+        print_table(
+            f"Valences, learned from {learned.losses} losses and {learned.low_surveys} low answers",
+            ("kind", "touchpoint", "prior", "learned", "low", "high", "occurrences", ""),
+            [
+                (
+                    *(one.kind, one.touchpoint, one.prior, one.valence, one.low, one.high),
+                    *(one.occurrences, "sign flipped" if one.flipped else ""),
+                )
+                for one in sorted(found, key=lambda one: one.valence)
+            ],
+        )
+    rows = [
+        (scale.kind, sum(scale.counts), "ranks" if sum(scale.counts) >= ENOUGH_ANSWERS else "scale")
+        for scale in learned.table.surveys
+    ]
+    if rows:
+        print_table("Surveys", ("kind", "answers", "scored by"), rows)
+
+
+def emotion_json(version: str | None, learned: LearnedEmotion) -> dict[str, object]:
+    """The same for scripts."""
+    found = learned.valences
+    undecided = {"undecided": found.reason} if isinstance(found, Undecided) else {}
+    return {
+        "version": version,
+        "table": learned.table.version,
+        **undecided,
+        "losses": learned.losses,
+        "low_surveys": learned.low_surveys,
+        "valences": learned.table.valences,
+        "surveys": learned.table.surveys,
+    }

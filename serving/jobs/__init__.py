@@ -1,0 +1,1 @@
+"""Jobs of their own: batch decisions, imports, the demo, the server process."""

@@ -1,0 +1,166 @@
+"""Batch decisions into a folder of Parquet parts: begun once, and gone on with after a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import asdict
+
+from nba.engine.batch import CHUNK, Batch, BatchPlan
+from nba.errors import InvalidFile, InvalidInput
+from nba.events.event import MAX_ID_CHARS, NO_ACTION
+from nba.stores.log import Log
+from serving.jobs.decision_files import DecisionParts, row_of
+from serving.replica.replica import House
+
+PAGE = 20_000  # events that are read at a time
+
+
+class BatchAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """What the caller wants of a batch."""
+
+    channel: str | None = None
+    placement: str | None = None
+    deferred: bool = False
+    dry_run: bool = False
+    whole: bool = False  # every decision also as canonical JSON
+    seed: int | None = None
+
+
+class BatchDone(msgspec.Struct, frozen=True, kw_only=True):
+    """What a finished batch holds."""
+
+    name: str
+    folder: str
+    customers: int
+    went_on: bool  # a batch that was begun before
+    logged: bool
+    actions: dict[str, int]  # decisions by action, `no_action` among them
+    modes: dict[str, int]
+
+
+def run_batch(
+    house: House,
+    folder: Path,
+    ask: BatchAsk,
+    customers: Callable[[], Iterable[str]],
+    progress: Callable[[int], None] = lambda customers: None,
+) -> BatchDone:
+    """Decide for all customers; where `folder` holds a batch that was cut short, the rest of it.
+
+    A part counts once it is complete. What of the next one is in the log already is answered from
+    there: nobody is decided for twice. Raises InvalidInput, StoreUnavailable.
+    """
+    parts = DecisionParts(folder)
+    plan = parts.begun()
+    went_on = plan is not None
+    if plan is None:
+        plan = _new_plan(house, folder, ask)
+        _batch(house, plan, {})  # what the request names is wrong before anything is written
+        parts.begin(plan, customers())
+    else:
+        _check_same(house, folder, ask, plan)
+    batch: Batch | None = None
+    count = 0
+    for number, chosen in enumerate(parts.customers()):
+        count += len(chosen)
+        if not parts.complete(number):
+            if batch is None:
+                batch = _batch(house, plan, parts.taken(number - 1) if number else {})
+            rows = []
+            for begin in range(0, len(chosen), CHUNK):
+                decisions = batch.decide(chosen[begin : begin + CHUNK])
+                rows += [row_of(one, whole=ask.whole) for one in decisions]
+                progress(len(decisions))
+            parts.write(number, rows, batch.taken)
+        else:
+            progress(len(chosen))
+    counts = parts.counts()
+    return BatchDone(
+        name=plan.name,
+        folder=str(folder),
+        customers=count,
+        went_on=went_on,
+        logged=plan.logged,
+        actions=_summed((action, n) for (_, action), n in counts.items()),
+        modes=_summed((mode, n) for (mode, _), n in counts.items()),
+    )
+
+
+def customers_in(log: Log) -> Iterator[str]:
+    """Every customer of whom the log holds an event, in the order of their first ones."""
+    seen: set[str] = set()
+    after = 0
+    while page := log.page_events(after, PAGE):
+        for event in page:
+            if event.customer_id not in seen:
+                seen.add(event.customer_id)
+                yield event.customer_id
+        after = page[-1].seq
+
+
+def customers_of(file: Path) -> Iterator[str]:
+    """The customer ids of a text file, one a line; each counts once. Raises InvalidFile."""
+    seen: set[str] = set()
+    try:
+        with file.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                one = line.strip()
+                if not one or one in seen:
+                    continue
+                if len(one) > MAX_ID_CHARS:
+                    remedy = f"at most {MAX_ID_CHARS} characters"
+                    raise InvalidFile(str(file), number, "customer_id", one, remedy)
+                seen.add(one)
+                yield one
+    except (OSError, UnicodeDecodeError):
+        remedy = "give a text file with one customer id a line"
+        raise InvalidFile(str(file), 0, "customers", file.name, remedy) from None
+
+
+def _new_plan(house: House, folder: Path, ask: BatchAsk) -> BatchPlan:
+    now = house.now()
+    scorer = house.decider.pipeline.scorer
+    return BatchPlan(
+        name=f"batch:{folder.name}:{now:%Y%m%dT%H%M%S%f}"[:MAX_ID_CHARS],
+        seed=house.chance.new_seed() if ask.seed is None else ask.seed,
+        now=now,
+        channel=ask.channel,
+        placement=ask.placement,
+        deferred=ask.deferred,
+        logged=not ask.dry_run,
+        catalogue_version=house.journey.catalogue_version(),
+        bundle_id=None if scorer is None else scorer.bundle_id,
+    )
+
+
+def _check_same(house: House, folder: Path, ask: BatchAsk, plan: BatchPlan) -> None:
+    """Raise InvalidInput where the batch that was begun asked for something else."""
+    asked = asdict(_new_plan(house, folder, ask))
+    begun = asdict(plan)
+    fixed = [name for name in begun if name not in ("name", "now", "seed")]
+    fixed += [] if ask.seed is None else ["seed"]
+    for name in fixed:
+        if asked[name] != begun[name]:
+            remedy = f"the batch in {folder} was begun with {begun[name]!r}: name another folder"
+            raise InvalidInput(name, asked[name], remedy)
+
+
+def _batch(house: House, plan: BatchPlan, taken: dict[tuple[str, str], float]) -> Batch:
+    return Batch(
+        plan,
+        house.journey,
+        pipeline=house.decider.pipeline,
+        contexts=house.customers,
+        log=house.log,
+        taken=taken,
+    )
+
+
+def _summed(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, n in pairs:
+        found[name] = found.get(name, 0) + n
+    return dict(sorted(found.items(), key=lambda one: (one[0] == NO_ACTION, -one[1], one[0])))

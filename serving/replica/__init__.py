@@ -1,0 +1,1 @@
+"""One serving process: what is in force and how it is assembled."""

@@ -1,0 +1,132 @@
+"""The composition root: settings become a house of concrete parts."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+
+import numpy as np
+
+from nba.engine.decider import Chance
+from nba.events.valences import ValenceTable
+from nba.journey.file import JourneyFile
+from nba.promotion import catalogue_versions as catalogue
+from nba.stores.log import Log
+from serving.replica.replica import House, make_engine
+from serving.settings import Settings
+
+
+def utc_now() -> datetime:
+    """The clock."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """A decision id that nobody can guess."""
+    return f"dec-{uuid.uuid4().hex}"
+
+
+def new_seed() -> int:
+    """A seed for one draw, 0 to 2^48 - 1."""
+    return int.from_bytes(os.urandom(6), "big")
+
+
+@contextmanager
+def opened_log(settings: Settings) -> Iterator[Log]:
+    """The log of these settings for one piece of work.
+
+    Raises UnknownSchema, StoreUnavailable.
+    """
+    log = open_log(settings)
+    try:
+        yield log
+    finally:
+        close_log(settings, log)
+
+
+def open_log(settings: Settings) -> Log:
+    """The PostgreSQL log of these settings.
+
+    Where no URL is given, the private server in `home` is started or joined, and an empty
+    database gets its tables. Raises UnknownSchema, StoreUnavailable.
+    """
+    from nba.stores.postgres import schema
+    from nba.stores.postgres.log import PostgresLog
+
+    url = database_url(settings)
+    if settings.database_url is None and schema.current(url) is None:
+        schema.migrate(url)
+    return PostgresLog.open(url)
+
+
+def close_log(settings: Settings, log: Log) -> None:
+    """Release the log; the last one out stops the private server."""
+    log.close()
+    if settings.database_url is None:
+        from nba.stores.postgres import embedded
+
+        embedded.stop_if_unused(settings.home)
+
+
+def database_url(settings: Settings) -> str:
+    """The URL of the log's database; starts the private server where none is given.
+
+    Raises StoreUnavailable.
+    """
+    if settings.database_url is not None:
+        return settings.database_url
+    from nba.stores.postgres import embedded
+
+    return embedded.start(settings.home)
+
+
+def seeds(settings: Settings) -> Callable[[], int]:
+    """Where the seeds of the draws come from: the system's entropy, or NBA_SEED."""
+    if settings.seed is None:
+        return new_seed
+    rng = np.random.default_rng(settings.seed)
+    return lambda: int(rng.integers(2**48))
+
+
+def assemble(
+    settings: Settings,
+    *,
+    log: Log | None = None,
+    journey: JourneyFile | None = None,
+    now: Callable[[], datetime] = utc_now,
+    new_id: Callable[[], str] = new_id,
+    new_seed: Callable[[], int] | None = None,
+) -> House:
+    """A house on these settings; tests give a memory log, a fixed clock and fixed seeds."""
+    ours = log is None
+    log = open_log(settings) if log is None else log
+    close = partial(close_log, settings, log) if ours else log.close
+    try:
+        if journey is None:
+            journey = journey_in_force(settings, log)
+        house = House(
+            log=log,
+            engine=make_engine(journey, log, ValenceTable()),
+            now=now,
+            chance=Chance(new_id, new_seed or seeds(settings)),
+            close=close,
+        )
+        catalogue.note_served(log, journey, now())
+        house.reload()
+    except BaseException:
+        if ours:
+            close()
+        raise
+    return house
+
+
+def journey_in_force(settings: Settings, log: Log) -> JourneyFile:
+    """The published catalogue, or NBA_JOURNEY's file where none was published yet.
+
+    Raises InvalidJourney, InvalidInput, NotFound, StoreUnavailable.
+    """
+    return catalogue.journey_in_force(settings.journey, log)

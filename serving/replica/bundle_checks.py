@@ -1,0 +1,56 @@
+"""Whether a bundle can serve on a journey file: checked before either comes into force."""
+
+from __future__ import annotations
+
+from models.bundles.bundle import load_bundle
+from models.bundles.registry import CHAMPION
+from models.bundles.scorer import BundleScorer
+from nba.customer.context import ContextSchema
+from nba.errors import InvalidBundle, NotFound
+from nba.events.valences import ValenceTable
+from nba.journey.file import JourneyFile
+from nba.stores.log import Log
+
+
+def check_champion(log: Log, journey: JourneyFile) -> None:
+    """Whether the champion serves on this catalogue; nothing is checked where none was promoted.
+
+    Raises InvalidBundle with the remedy where every replica would be left to the fallback.
+    """
+    champion = log.alias(CHAMPION)
+    if champion is None:
+        return
+    stored = log.bundle(champion)
+    try:
+        bundle = load_bundle(stored.files if stored is not None else {})
+        BundleScorer(bundle, ContextSchema(journey, bundle.table))
+    except InvalidBundle as error:
+        raise InvalidBundle(
+            f"{journey.catalogue_version()}: the champion cannot serve on it, and every decision "
+            f"would be the fallback's: {error}. Put it in force together with a bundle that fits "
+            "it: nba train --journey FILE, then --promote challenger; or as it is: "
+            "--without-champion"
+        ) from None
+
+
+def check_arm_bundle(log: Log, journey: JourneyFile, bundle_id: str) -> None:
+    """Whether the engine that the champion serves on can score with this bundle too.
+
+    Raises NotFound, InvalidBundle with the remedy, StoreUnavailable.
+    """
+    stored = log.bundle(bundle_id)
+    if stored is None:
+        raise NotFound(f"bundle {bundle_id!r} is not in the log; promote it as challenger first")
+    bundle = load_bundle(stored.files)
+    champion = log.alias(CHAMPION)
+    table = bundle.table
+    if champion is not None:
+        serving = log.bundle(champion)
+        table = load_bundle(serving.files).table if serving is not None else ValenceTable()
+    try:
+        BundleScorer(bundle, ContextSchema(journey, table))
+    except InvalidBundle as error:
+        if table != bundle.table:
+            reason = "its valences are not the champion's, and both arms read one context"
+            raise InvalidBundle(f"{bundle_id}: {reason}; train it on the same") from None
+        raise error

@@ -1,0 +1,165 @@
+"""One version of the journey file with the champion, deciding logged decisions in expectation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from features.fold import Fold
+from models.policies.from_journey import drawing_of
+from nba.customer.contact_history import LedgerRules
+from nba.customer.context import Context
+from nba.decisions.decision import Decision, Use
+from nba.engine.arbitration import Arbitration
+from nba.engine.pipeline import Pipeline
+from nba.engine.redecision import context_of
+from nba.engine.strategy import Judge
+from nba.errors import InvalidInput, NotFound
+from nba.events.event import NO_ACTION
+from nba.journey.actions import SubJourney
+from nba.promotion.catalogue_versions import stored_journey
+from nba.stores.log import Log
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision under one version, in expectation."""
+
+    chances: dict[str, float]  # by action, `no_action` among them
+    refused: frozenset[tuple[str, str, str, str]]  # (action, stage, code, rule)
+
+
+class Side:
+    """One version, with what scores on its columns."""
+
+    def __init__(
+        self, fold: Fold, judge: Judge, log: Log, earlier: Sequence[SubJourney] = ()
+    ) -> None:
+        self.fold = fold
+        self.journey = journey = fold.schema.journey
+        self.folded_again = 0
+        self.taken: dict[tuple[str, str], float] = {}
+        self._log = log
+        self._judge = judge
+        actions = [action.id for action in journey.actions]
+        self._drawing = drawing_of(journey.exploration, actions)
+        self._pipeline = Pipeline(self.fold.schema, self._drawing, earlier)
+        governor = self._pipeline.governor
+        self._arbitration = Arbitration(
+            journey, self.fold.schema, governor.variants, governor.names
+        )
+        self._names = [*actions, NO_ACTION]
+        self._readable: dict[str, bool] = {}
+
+    def answers(self, decision: Decision) -> bool:
+        """Whether its question can be asked of this version."""
+        try:
+            self._pipeline.check(decision.request)
+        except InvalidInput:
+            return False
+        return True
+
+    def looks(self, decisions: Sequence[Decision]) -> list[Look]:
+        """Each decision under this version; the capacities that they take are gone for the next."""
+        contexts = self._contexts(decisions)
+        governor = self._pipeline.governor
+        used = self._used(decisions)
+        churns = self._judge.scorer.churn(contexts)
+        governed, population = governor.govern(
+            [one.request for one in decisions], contexts, churns, used
+        )
+        moments = self._arbitration.moments(
+            population,
+            contexts,
+            churns,
+            calls=[one.calls for one in governed],
+            today=[one.today for one in governed],
+        )
+        found = []
+        for one, mine, moment in zip(governed, self._judge.scores(governed), moments, strict=True):
+            priorities = self._judge.priorities(self._arbitration, one.codes, mine, moment)
+            chances = self._drawing.probabilities(self._judge.worth(priorities)).tolist()
+            actions = [self._names[code] for code in priorities.codes.tolist()]
+            if not one.request.deferred:
+                self._take(actions, chances, one.context.as_of)
+            found.append(
+                Look(
+                    chances=dict(zip(actions, chances, strict=True)),
+                    refused=frozenset(
+                        (r.action_id, r.stage.value, r.code, r.rule) for r in one.refused
+                    ),
+                )
+            )
+        return found
+
+    def most(self) -> dict[str, float]:
+        """The capacities of this version."""
+        return {one.id: one.most for one in self.journey.contact_policy.capacities}
+
+    def periods(self, at: datetime) -> list[tuple[str, str]]:
+        """The (capacity, period) of this version at a moment."""
+        return self._pipeline.governor.periods(at)
+
+    def _contexts(self, decisions: Sequence[Decision]) -> list[Context]:
+        """As they were logged, or folded from the log where this version reads it otherwise."""
+        again = [one for one in decisions if not self._reads(one)]
+        customers = dict.fromkeys((one.request.customer_id for one in again), 0)
+        events = self._log.events_since(customers) if customers else {}
+        self.folded_again += len(again)
+        contexts = []
+        for one in decisions:
+            if self._reads(one):
+                contexts.append(context_of(one))
+                continue
+            customer = one.request.customer_id
+            seen = [event for event in events.get(customer, ()) if event.seq <= one.context_seq]
+            state = self.fold.advance(self.fold.empty, seen)
+            assert state is not None  # the empty state is never ahead of an event
+            contexts.append(self.fold.context(customer, state, one.decided_at))
+        return contexts
+
+    def _reads(self, decision: Decision) -> bool:
+        """Whether what the decision logged is all that this version reads, with its meaning."""
+        if decision.context_schema != self.fold.schema.schema_hash:
+            return False
+        version = decision.catalogue_version
+        if version not in self._readable:
+            self._readable[version] = self._covers(version)
+        return self._readable[version]
+
+    def _covers(self, version: str) -> bool:
+        if version == self.journey.catalogue_version():
+            return True
+        try:
+            logged = Fold(stored_journey(self._log, version), self.fold.schema.table)
+        except (NotFound, InvalidInput):
+            return False
+        if logged.schema.kernel_hash != self.fold.schema.kernel_hash:
+            return False
+        mine, theirs = self.fold.ledger_rules, logged.ledger_rules
+        return _wider(theirs, mine)
+
+    def _used(self, decisions: Sequence[Decision]) -> dict[tuple[str, str], float]:
+        """By (capacity, period): what was taken before its first decision, and since."""
+        for one in decisions:
+            for key in self.periods(one.decided_at):
+                self.taken.setdefault(key, one.used.get(key[0], 0.0))
+        return self.taken
+
+    def _take(self, actions: Sequence[str], chances: Sequence[float], at: datetime) -> None:
+        for action, chance in zip(actions, chances, strict=True):
+            if action != NO_ACTION and chance > 0.0:
+                for use in self._uses(action, at):
+                    key = (use.capacity, use.period)
+                    self.taken[key] = self.taken.get(key, 0.0) + chance * use.amount
+
+    def _uses(self, action: str, at: datetime) -> tuple[Use, ...]:
+        if not self.journey.contact_policy.capacities:
+            return ()
+        return self._pipeline.governor.uses(action, at)
+
+
+def _wider(logged: LedgerRules, read: LedgerRules) -> bool:
+    enough = all(logged.kinds.get(kind, 0) >= kept for kind, kept in read.kinds.items())
+    return logged.horizon_s >= read.horizon_s and enough

@@ -1,0 +1,1 @@
+"""Background work: learning, deliveries, sub-journeys, guardrails, health."""

@@ -1,0 +1,115 @@
+"""Upkeep: what a replica does beside its requests: take up what was promoted, conduct, deliver,
+learn, watch over a rollout and over the loop's health."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+import numpy as np
+
+from models.bundles.scorer import BundleScorer
+from models.learning.learner import Learner, Subject
+from nba.errors import StoreUnavailable
+from nba.rewards.attribution import Attribution
+from serving.metrics import Metrics
+from serving.replica.replica import House
+from serving.settings import Settings
+from serving.workers.delivery import Courier
+from serving.workers.health_watch import LOOK_S, look_after, watch_of
+from serving.workers.orchestrator import Conductor
+from serving.workers.rollout_watch import Watch
+from serving.workers.webhook import webhook_of
+from serving.workers.worker import Worker
+
+logger = logging.getLogger("nba.serving")
+
+GUARD_S = 60.0  # between two looks at the guardrails of a rollout
+
+
+class Upkeep:
+    """Runs from `open` to `close`; `changed` is told after every look at the aliases."""
+
+    def __init__(
+        self,
+        house: House,
+        settings: Settings,
+        changed: Callable[[], None],
+        metrics: Metrics | None = None,
+    ) -> None:
+        """Raises InvalidInput for a webhook without a secret."""
+        self._house = house
+        self._reload_s = settings.reload_s
+        self._changed = changed
+        self._watch: asyncio.Task[None] | None = None
+        self._conductor = Conductor(house.log, house.attend, _courier(house, settings), house.now)
+        self._learner = learner_of(house, settings)
+        self._lessons = Worker("learner", self._learn, settings.learn_s)
+        watch = Watch(house.log, engine=lambda: house.engine, now=house.now)
+        self._guard = Worker("guard", watch.step, GUARD_S)
+        self._days = watch_of(house)
+        self._metrics = metrics or Metrics()
+        self._health = Worker("health watch", self._look_at_health, LOOK_S)
+
+    async def open(self) -> None:
+        """Start it."""
+        await asyncio.to_thread(self._conductor.start)
+        for worker in (self._lessons, self._guard, self._health):
+            worker.start()
+        self._watch = asyncio.create_task(self._look())
+
+    async def close(self) -> None:
+        """Stop behind what is under way."""
+        if self._watch is None:
+            return
+        self._watch.cancel()
+        await asyncio.to_thread(self._conductor.stop)
+        for worker in (self._lessons, self._guard, self._health):
+            await asyncio.to_thread(worker.stop)
+
+    def _learn(self) -> bool:
+        done = self._learner.step(lambda: self._lessons.stopping)
+        return done is not None and done.behind > 0
+
+    def _look_at_health(self) -> bool:
+        stopping = self._health
+        return look_after(self._house, self._days, self._metrics, lambda: stopping.stopping)
+
+    async def _look(self) -> None:
+        house = self._house
+        while True:
+            await asyncio.sleep(self._reload_s)
+            try:
+                if await asyncio.to_thread(house.reload):
+                    version = house.journey.catalogue_version()
+                    logger.info("champion is now %s, catalogue %s", house.champion, version)
+            except StoreUnavailable as error:
+                logger.warning("cannot look for what was promoted: %s", error)
+            self._changed()
+
+
+def learner_of(house: House, settings: Settings) -> Learner:
+    """The learner of what this house serves."""
+
+    def subject() -> Subject | None:
+        bundle, fold = house.bundle, house.fold
+        if bundle is None:
+            return None
+        rule = Attribution(fold.schema.journey, fold.encoder.kind)
+        return Subject(bundle, BundleScorer(bundle, fold.schema), fold.schema, rule)
+
+    return Learner(
+        *(house.log, subject, house.now),
+        kept=settings.policy_versions,
+        save_every_s=settings.learn_s,
+    )
+
+
+def _courier(house: House, settings: Settings) -> Callable[[datetime], int]:
+    webhook = webhook_of(settings)
+    if webhook is None:
+        return lambda now: 0
+    rng = np.random.default_rng(settings.seed)  # of the jitter alone; none: entropy
+    return Courier(house.log, webhook, rng, house.objection)

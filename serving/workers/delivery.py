@@ -1,0 +1,152 @@
+"""Delivery: outbound decisions go out by webhook, each until it has arrived or is dead.
+
+A delivery that failed waits longer each time and is dead after the last attempt that is allowed.
+A dead one stays in the list (`Log.deliveries("dead")`) until an operator sends it once more
+(`again`); its event, `Action Expired`, takes the contact out of what contact policies count.
+
+In a dry run nothing is sent, and every delivery counts as delivered, its event marked `dry_run`:
+contact policies and sub-journeys behave as they will, and the day on which it ends does not begin
+with a flood of old messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from msgspec.structs import replace
+
+from nba.decisions.decision import Decision
+from nba.errors import StoreUnavailable, shown
+from nba.events.event import ACTION_DELIVERED, ACTION_EXPIRED, DELIVERY_PREFIX, EXPIRY_PREFIX, Event
+from nba.stores.log import Delivery, Log
+from serving.workers.webhook import Verdict, Webhook, send
+
+logger = logging.getLogger("nba.serving")
+
+LEASE_S = 60.0  # beyond the time of an attempt: of which nobody said how it ended, is made again
+AT_ONCE = 20  # messages under way at the same time
+FIRST_WAIT_S = 10.0
+LONGEST_WAIT_S = 3_600.0
+
+
+Objection = Callable[[Decision, datetime], str | datetime | None]
+
+
+class Courier:
+    """Sends what is due. Several may be at it, in one process or many."""
+
+    def __init__(
+        self,
+        log: Log,
+        webhook: Webhook,
+        rng: np.random.Generator,
+        objection: Objection = lambda decision, now: None,
+    ) -> None:
+        """`objection` says why a message must not go out any more, such as a withdrawn consent, or
+        until when it has to wait."""
+        self._log = log
+        self._webhook = webhook
+        self._rng = rng
+        self._objection = objection
+
+    def __call__(self, now: datetime) -> int:
+        """Try at most `AT_ONCE` of what is due; how many that were. Raises StoreUnavailable."""
+        claimed = self._log.claim_deliveries(now, AT_ONCE, LEASE_S + self._webhook.timeout_s)
+        decisions = [self._log.decision(one.decision_id) for one in claimed]
+        verdicts = [self._before_sending(one, now) for one in decisions]
+        to_send = [
+            (index, decision)
+            for index, decision in enumerate(decisions)
+            if verdicts[index] is None and decision is not None
+        ]
+        if to_send:
+            answers = asyncio.run(send(self._webhook, [one for _, one in to_send], now))
+            for (index, _), answer in zip(to_send, answers, strict=True):
+                verdicts[index] = answer
+        for delivery, decision, verdict in zip(claimed, decisions, verdicts, strict=True):
+            assert verdict is not None
+            self._settle(delivery, decision, verdict, now)
+        return len(claimed)
+
+    def _before_sending(self, decision: Decision | None, now: datetime) -> Verdict | None:
+        if decision is None:
+            return Verdict(kind="dead", why="its decision is not in the log")
+        try:
+            why = self._objection(decision, now)
+            if isinstance(why, datetime):
+                return Verdict(kind="later", why="quiet hours", until=why)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # what may be wrong to send is not sent
+            logger.exception("delivery %s is not checked", shown(decision.decision_id))
+            return Verdict(kind="again", why=f"not checked: {type(error).__name__}")
+        if why is not None:
+            return Verdict(kind="dead", why=why)
+        return Verdict(kind="arrived") if self._webhook.dry_run else None
+
+    def _settle(
+        self, delivery: Delivery, decision: Decision | None, verdict: Verdict, now: datetime
+    ) -> None:
+        tried = delivery.attempts
+        if verdict.until is not None:  # no attempt was made
+            kept = replace(delivery, due_at=verdict.until, attempts=tried - 1, error=verdict.why)
+            self._log.settle_delivery(kept)
+            return
+        if verdict.kind == "again" and tried < self._webhook.attempts:
+            wait_s = max(self._wait_s(tried), verdict.retry_after_s)
+            due_at = now + timedelta(seconds=wait_s)
+            self._log.settle_delivery(replace(delivery, due_at=due_at, error=verdict.why))
+            return
+        if verdict.kind == "arrived":
+            done = replace(delivery, state="delivered", due_at=now, error=None)
+            arrived: dict[str, Any] = {}
+            if self._webhook.dry_run:
+                arrived["dry_run"] = True
+            elif verdict.receipt is not None:
+                arrived["receipt"] = verdict.receipt
+            event = _event(ACTION_DELIVERED, DELIVERY_PREFIX, delivery, decision, now, arrived)
+            self._log.settle_delivery(done, event)
+            return
+        logger.warning("delivery %s is dead: %s", shown(delivery.decision_id), verdict.why)
+        dead = replace(delivery, state="dead", due_at=now, error=verdict.why)
+        expired = {"why": verdict.why}
+        event = _event(ACTION_EXPIRED, EXPIRY_PREFIX, delivery, decision, now, expired)
+        self._log.settle_delivery(dead, event)
+
+    def _wait_s(self, tried: int) -> float:
+        """Twice as long each time, of which the second half is chance: not all at once again."""
+        longest = min(FIRST_WAIT_S * 2.0 ** min(tried - 1, 30), LONGEST_WAIT_S)
+        return longest * (0.5 + 0.5 * float(self._rng.random()))
+
+
+def again(delivery: Delivery, now: datetime) -> Delivery:
+    """The same delivery with all its attempts before it, for `Log.settle_delivery`."""
+    return replace(delivery, state="waiting", due_at=now, attempts=0, error=None)
+
+
+def _event(
+    name: str,
+    prefix: str,
+    delivery: Delivery,
+    decision: Decision | None,
+    now: datetime,
+    properties: dict[str, Any],
+) -> Event:
+    facts: dict[str, Any] = {"decision_id": delivery.decision_id, "attempts": delivery.attempts}
+    if decision is not None:
+        facts["action_id"] = decision.action_id
+        if decision.request.channel is not None:
+            facts["channel"] = decision.request.channel
+    return Event(
+        event_id=prefix + delivery.decision_id,
+        customer_id=delivery.customer_id,
+        name=name,
+        occurred_at=now,
+        received_at=now,
+        properties={**facts, **properties},
+    )

@@ -1,0 +1,130 @@
+"""The health of a house: what is watched, the report on it, and its gauges."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from models.bundles.registry import CHAMPION
+from models.learning.versions import mode, policy_state, versions
+from nba.analytics.monitoring.report import (
+    REFERENCE_DAYS,
+    WINDOW_DAYS,
+    Facts,
+    Health,
+    Learning,
+    health_of,
+)
+from nba.analytics.monitoring.store import Shelf
+from nba.analytics.monitoring.watch import Subject, Watch
+from nba.errors import NbaError, StoreUnavailable
+from nba.rewards.attribution import Attribution
+from nba.stores.log import Log
+from serving.metrics import Metrics
+from serving.replica.replica import House
+
+LOOK_S = 60.0  # how often a replica looks
+
+
+class LearnerView(msgspec.Struct, frozen=True, kw_only=True):
+    """What is learned online, from outside."""
+
+    behind: int  # events of the log
+    lessons: int
+    age_s: float  # of the version in force
+    paused: bool
+
+
+def watch_of(house: House) -> Watch:
+    """The watch over what this house serves."""
+    return Watch(house.log, lambda: subject_of(house), house.now)
+
+
+def subject_of(house: House) -> Subject:
+    """What is watched now."""
+    fold = house.fold
+    rule = Attribution(fold.schema.journey, fold.encoder.kind)
+    return Subject(fold.schema, fold.encoder.mapping, rule, house.champion)
+
+
+def look_after(house: House, watch: Watch, metrics: Metrics, stopping: Callable[[], bool]) -> bool:
+    """One look: read on, where nobody else does, and set the gauges; whether there is more to read.
+
+    Raises StoreUnavailable.
+    """
+    seen = watch.step(stopping)
+    if seen is None:
+        watch.shelf.load()
+    note(metrics, health_now(house, watch.shelf), learner_view(house.log, house.now()))
+    return seen is not None and seen.more
+
+
+def health_now(
+    house: House,
+    shelf: Shelf,
+    *,
+    window_days: int = WINDOW_DAYS,
+    reference_days: int = REFERENCE_DAYS,
+    anchor: datetime | None = None,
+) -> Health:
+    """The report on what the shelf has loaded. `anchor`: by default when the champion was promoted.
+
+    Raises StoreUnavailable.
+    """
+    learner = learner_view(house.log, house.now())
+    facts = Facts(
+        champion=house.champion,
+        anchor=anchor or promoted_at(house.log, house.champion),
+        cut=shelf.cut,
+        schema=house.fold.schema.schema_hash,
+        catalogue=tuple(action.id for action in house.journey.actions),
+        learning=None
+        if learner is None
+        else Learning(behind=learner.behind, paused=learner.paused),
+    )
+    return health_of(
+        *(shelf.dated, house.now(), facts), window_days=window_days, reference_days=reference_days
+    )
+
+
+def promoted_at(log: Log, champion: str | None) -> datetime | None:
+    """When the champion was put in force, None without one. Raises StoreUnavailable."""
+    for change in log.alias_changes(CHAMPION, 1):
+        if change.after == champion:
+            return change.at
+    return None
+
+
+def learner_view(log: Log, now: datetime) -> LearnerView | None:
+    """How far the learner is; None before anything was learned. Raises StoreUnavailable."""
+    try:
+        state = policy_state(log)
+    except StoreUnavailable:
+        raise
+    except NbaError:  # the learner begins anew, and says so
+        return None
+    if state is None:
+        return None
+    changed = versions(log, 1)
+    return LearnerView(
+        behind=max(log.position() - state.head.place.position, 0),
+        lessons=state.head.lessons,
+        age_s=(now - changed[0].at).total_seconds() if changed else math.nan,
+        paused=mode(log) == "paused",
+    )
+
+
+def note(metrics: Metrics, health: Health, learner: LearnerView | None) -> None:
+    """Set the gauges."""
+    for check in health.checks:
+        value = math.nan if check.value is None else check.value
+        metrics.health.labels(check.name).set(value)
+        shade = 1.0 if check.state == "red" else 0.5 if check.state == "warn" else 0.0
+        metrics.health_red.labels(check.name).set(shade)
+    if learner is not None:
+        metrics.learner_behind.set(learner.behind)
+        metrics.learner_lessons.set(learner.lessons)
+        metrics.learner_age.set(learner.age_s)

@@ -1,0 +1,176 @@
+"""Conductor: what has to happen without anybody asking, by one replica at a time.
+
+One pass fires the timers that are due, hands the customers whom the log has touched since the
+last pass to `attend`, and delivers what waits. A crash between any two steps loses nothing:
+timers and deliveries are claimed in the log, and the cursor is saved behind what was attended.
+So `attend` may get a customer twice, and must be idempotent. What it appends itself touches its
+customers once more; once it appends nothing, the conductor rests.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from nba.errors import StoreUnavailable, shown
+from nba.stores.log import Log
+from serving.workers.worker import Worker
+
+logger = logging.getLogger("nba.serving")
+
+NAME = "conductor"  # of its turn and its cursor
+BEGUN = "conductor-begun"  # a cursor that is 1 once there was a first time
+TIMERS = 1_000  # the most in one pass
+PAGE = 2_000  # events that are read at a time
+PAGES = 10  # the most in one pass
+CHUNK = 100  # customers that are attended to together
+EVERY_S = 1.0
+
+Attend = Callable[[Sequence[str]], object]
+Deliver = Callable[
+    [datetime], int
+]  # how many it has tried, such as serving.workers.delivery.Courier
+Clock = Callable[[], datetime]
+
+
+class Pass(msgspec.Struct, frozen=True, kw_only=True):
+    """What one pass has done."""
+
+    fired: int = 0  # timers
+    events: int = 0  # of the log, read
+    attended: int = 0  # customers
+    failed: int = 0  # customers whom `attend` could not take
+    tried: int = 0  # deliveries
+    behind: int = 0  # how much of the log is still to be read
+
+    @property
+    def rests(self) -> bool:
+        """Whether there was nothing to do."""
+        return not (self.fired or self.events or self.tried or self.behind)
+
+
+def begin(log: Log, *, from_start: bool = False) -> None:
+    """The first time in a deployment, go to the end of the log: what is old needs no attention.
+
+    `from_start`: attend to everybody in the log. Later calls change nothing.
+    Raises StoreUnavailable.
+    """
+    if log.cursor(BEGUN) == 0:
+        if not from_start:
+            log.save_cursor(NAME, log.position())
+        log.save_cursor(BEGUN, 1)
+
+
+def conduct(
+    log: Log,
+    attend: Attend,
+    deliver: Deliver,
+    now: Clock,
+    *,
+    stopping: Callable[[], bool] = lambda: False,
+    page: int = PAGE,
+    chunk: int = CHUNK,
+) -> Pass:
+    """One pass; `begin` came before it. Raises StoreUnavailable.
+
+    It reads up to where the log ended when it began, so that it does not run after itself. Once
+    `stopping` is true it returns behind the chunk that it is at.
+    """
+    fired = len(log.fire_timers(now(), TIMERS))
+    end, at = log.position(), log.cursor(NAME)
+    read = attended = failed = 0
+    for _ in range(PAGES):
+        events = [one for one in log.page_events(at, page) if one.seq <= end]
+        if not events or stopping():
+            break
+        customers = list(dict.fromkeys(one.customer_id for one in events))
+        for first in range(0, len(customers), chunk):
+            if stopping():
+                return Pass(
+                    fired=fired, events=read, attended=attended, failed=failed, behind=end - at
+                )
+            together = customers[first : first + chunk]
+            lost = _attended(attend, together)
+            attended, failed = attended + len(together) - lost, failed + lost
+        at, read = events[-1].seq, read + len(events)
+        log.save_cursor(NAME, at)
+    tried = 0 if stopping() else deliver(now())
+    behind = max(end - at, 0)
+    return Pass(
+        fired=fired, events=read, attended=attended, failed=failed, tried=tried, behind=behind
+    )
+
+
+def _attended(attend: Attend, customers: Sequence[str]) -> int:
+    """How many could not be attended to: one customer must not stop all who come after her.
+
+    Where it is all of several, it is not the customers: raises what `attend` raised.
+    """
+    try:
+        attend(customers)
+    except StoreUnavailable:
+        raise
+    except Exception:
+        failed = {one: error for one in customers if (error := _error(attend, one)) is not None}
+        if len(failed) == len(customers) > 1:
+            raise
+        for one, error in failed.items():
+            logger.error("customer %s is not attended to", shown(one), exc_info=error)
+        return len(failed)
+    return 0
+
+
+def _error(attend: Attend, customer: str) -> Exception | None:
+    try:
+        attend([customer])
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        return error
+    return None
+
+
+class Conductor:
+    """Passes in a thread of its own, whenever the turn is ours."""
+
+    def __init__(
+        self, log: Log, attend: Attend, deliver: Deliver, now: Clock, *, every_s: float = EVERY_S
+    ) -> None:
+        self._log = log
+        self._attend = attend
+        self._deliver = deliver
+        self._now = now
+        self._worker = Worker(NAME, self._pass, every_s)
+
+    def start(self) -> None:
+        """Begin before this returns, so that nothing that happens from now on is passed over."""
+        try:
+            begin(self._log)
+        except StoreUnavailable as error:
+            logger.warning("the conductor waits: %s", error)
+        self._worker.start()
+
+    def stop(self, timeout_s: float = 15.0) -> bool:
+        """Stop behind the chunk, or the attempts to deliver, that it is at. False: it is not."""
+        return self._worker.stop(timeout_s)
+
+    def step(self) -> Pass | None:
+        """One pass, None where another replica has the turn. Raises StoreUnavailable."""
+        with self._log.turn(NAME) as mine:
+            if not mine:
+                return None
+            begin(self._log)
+            return conduct(
+                self._log,
+                self._attend,
+                self._deliver,
+                self._now,
+                stopping=lambda: self._worker.stopping,
+            )
+
+    def _pass(self) -> bool:
+        done = self.step()
+        return done is not None and not done.rests

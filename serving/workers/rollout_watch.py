@@ -1,0 +1,80 @@
+"""Guarding: one replica of a deployment watches what is rolled out, and takes it back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+from models.learning.scorers import judge_now, stored_bundle
+from models.policies.from_journey import drawing_of
+from nba.engine.pipeline import Pipeline
+from nba.engine.redecision import redecided
+from nba.errors import NbaError, StoreUnavailable
+from nba.promotion import catalogue_versions as catalogue
+from nba.promotion.guardrails import Guard, Keep, Other, RollBack, act
+from nba.promotion.rollout import Rollout, rollout_of
+from nba.rewards.attribution import Attribution
+from nba.stores.log import Log
+from serving.replica.replica import Engine
+
+TURN = "guard"
+
+logger = logging.getLogger("nba.serving")
+
+
+class Watch:
+    """Looks at the guardrails of whatever is under way; it goes on from where it was."""
+
+    def __init__(self, log: Log, engine: Callable[[], Engine], now: Callable[[], datetime]) -> None:
+        """`engine`: what serves now."""
+        self._log, self._engine, self._now = log, engine, now
+        self._made: tuple[Rollout, str, Guard] | None = None  # for this rollout and catalogue
+
+    def step(self) -> bool:
+        """One look, where no other replica looks; there is never more to do at once."""
+        with self._log.turn(TURN) as mine:
+            if mine:
+                self.look()
+        return False
+
+    def look(self) -> Keep | RollBack | None:
+        """Look and act; None where nothing is under way.
+
+        Raises InvalidInput where another program version moved it, StoreUnavailable.
+        """
+        rollout, now = rollout_of(self._log), self._now()
+        if rollout is None:
+            self._made = None
+            return None
+        found = self._guard(rollout).look(now)
+        if act(self._log, rollout, found, now):
+            why = found.why if isinstance(found, RollBack) else found.sentence
+            level = logging.WARNING if isinstance(found, RollBack) else logging.INFO
+            logger.log(level, "%s of %s ends: %s", rollout.stage, rollout.bundle_id, why)
+        return found
+
+    def _guard(self, rollout: Rollout) -> Guard:
+        engine = self._engine()
+        version = engine.journey.catalogue_version()
+        if self._made is None or self._made[:2] != (rollout, version):
+            attribution = Attribution(engine.journey, engine.fold.encoder.kind)
+            other = self._before(rollout, engine) if rollout.stage == "champion" else None
+            guard = Guard(self._log, engine.journey, attribution, rollout, other)
+            self._made = rollout, version, guard
+        return self._made[2]
+
+    def _before(self, rollout: Rollout, engine: Engine) -> Other | None:
+        """How the champion before decides, None where it cannot on what serves now."""
+        schema, journey = engine.fold.schema, engine.journey
+        try:
+            judge = judge_now(stored_bundle(self._log, rollout.champion), None, schema)
+        except StoreUnavailable:
+            raise
+        except NbaError as error:
+            logger.warning("the champion before is not compared: %s", error)
+            return None
+        drawing = drawing_of(journey.exploration, [action.id for action in journey.actions])
+        pipeline = Pipeline(schema, drawing, catalogue.earlier_sub_journeys(self._log))
+        pipeline.take(judge.scorer, residual=judge.residual)
+        return lambda decisions: redecided(pipeline, journey, decisions)

@@ -1,0 +1,441 @@
+"""Each detector by its definition: it fires at its threshold, not below, and not twice."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from features.fold import Fold
+from features.kernel.layout import SIGNALS
+from nba.events.signals import DETECTORS, PRIORS, SETTABLE
+from nba.journey.file import SignalRule
+from tests.house import NOON
+from tests.signal_house import FOLD_OF_SIGNALS, Told, signal_journey, told
+
+DAY = 86_400.0
+Steps = list[tuple[Any, ...]]
+BUY = {"target": "buy"}
+
+
+def clicks(*at_s: float, target: str = "buy") -> Steps:
+    return [(at, "click", {"target": target}) for at in at_s]
+
+
+def pages(*visits: tuple[float, str]) -> Steps:
+    return [(at, "page", {"url": url}) for at, url in visits]
+
+
+def views(*at_s: float, item: str = "card") -> Steps:
+    return [(at, "view", {"product": item}) for at in at_s]
+
+
+def search(at: float, query: str, results: int = 5) -> tuple[Any, ...]:
+    return (at, "search", {"query": query, "results_count": results})
+
+
+def issue(at: float, name: str, about: str = "loan", **more: Any) -> tuple[Any, ...]:
+    return (at, name, {"issue": about, **more})
+
+
+def ended(at: float, **more: Any) -> tuple[Any, ...]:
+    return issue(at, "contact_end", **more)
+
+
+def form(at: float, name: str = "field", which: str = "loan") -> tuple[Any, ...]:
+    return (at, name, {"form": which})
+
+
+# signal, steps at the threshold, where it comes from, the same just below, seconds watched after
+CASES: list[tuple[str, Steps, list[str], Steps, float]] = [
+    (
+        "rage_click",
+        clicks(0, 0.5, 1.0),
+        ["click@0", "click@0.5", "click@1"],
+        clicks(0, 0.5, 1.001),
+        0,
+    ),
+    (
+        "error_click",
+        [*clicks(0), (2.0, "error")],
+        ["click@0", "error@2"],
+        [*clicks(0), (2.001, "error")],
+        0,
+    ),
+    (
+        "quick_back",
+        pages((0, "/a"), (10, "/b"), (16.99, "/a")),
+        ["page@0", "page@10", "page@16.99"],
+        pages((0, "/a"), (10, "/b"), (17, "/a")),
+        0,
+    ),
+    (
+        "page_loop",
+        pages((0, "/a"), (7, "/a"), (15, "/a")),
+        ["page@0", "page@7", "page@15"],
+        pages((0, "/a"), (7, "/a"), (15.1, "/a")),
+        0,
+    ),
+    ("zero_result", [search(0, "loan", 0)], ["search@0"], [search(0, "loan", 1)], 0),
+    (
+        "repeated_search",
+        [search(0, "car loan"), search(60, "Car  Loan")],
+        ["search@0", "search@60"],
+        [search(0, "car loan"), search(60.1, "car loan")],
+        0,
+    ),
+    (
+        "reformulation",
+        [search(0, "car loan rate"), search(60, "car loan rates")],
+        ["search@0", "search@60"],
+        [search(0, "car loan rate"), search(60, "savings account")],
+        0,
+    ),
+    ("form_abandoned", [form(0), form(60)], ["field@0", "field@60"], [form(0), form(60)], 1_799.9),
+    (
+        "form_errors",
+        [form(0), form(10, "field_error"), form(20, "field_error")],
+        ["field_error@10", "field_error@20"],
+        [form(0), form(10, "field_error")],
+        0,
+    ),
+    (
+        "repeat_contact",
+        [issue(0, "contact"), issue(7 * DAY, "contact")],
+        ["contact@0", "contact@604800"],
+        [issue(0, "contact"), issue(7 * DAY + 1, "contact")],
+        0,
+    ),
+    (
+        "wait_over",
+        [ended(0, wait_s=121, announced_wait_s=120)],
+        ["contact_end@0"],
+        [ended(0, wait_s=120, announced_wait_s=120)],
+        0,
+    ),
+    (
+        "channel_switch",
+        [issue(0, "failure"), issue(DAY, "contact")],
+        ["failure@0", "contact@86400"],
+        [issue(0, "failure"), issue(DAY + 1, "contact")],
+        0,
+    ),
+    (
+        "refund_delayed",
+        [(0, "refund_request", {"refund_id": "r1"}), (1, "quiet")],
+        ["refund_request@0"],
+        [(0, "refund_request", {"refund_id": "r1"}), (1, "quiet")],
+        14 * DAY - 2,
+    ),
+    (
+        "dwell",
+        [*views(0), (30.1, "page", {"url": "/a"})],
+        ["view@0", "page@30.1"],
+        [*views(0), (30, "page", {"url": "/a"})],
+        0,
+    ),
+    (
+        "repeated_view",
+        views(0, DAY, 7 * DAY),
+        ["view@0", "view@86400", "view@604800"],
+        views(0, DAY, 7 * DAY + 1),
+        0,
+    ),
+    (
+        "recovery",
+        [issue(0, "failure"), issue(30 * DAY, "success")],
+        ["failure@0", "success@2.592e+06"],
+        [issue(0, "failure"), issue(30 * DAY + 1, "success")],
+        0,
+    ),
+    (
+        "survey_unanswered",
+        [(0, "survey_sent")],
+        ["survey_sent@0"],
+        [(0, "survey_sent")],
+        7 * DAY - 1,
+    ),
+]
+SILENCES = {"form_abandoned": 1_800.0, "refund_delayed": 14 * DAY - 1, "survey_unanswered": 7 * DAY}
+IDS = [case[0] for case in CASES]
+
+
+def test_every_detector_has_its_case() -> None:
+    assert sorted(IDS) == sorted(detector.signal for detector in DETECTORS)
+    assert set(FOLD_OF_SIGNALS.schema.signals) == set(IDS)
+
+
+@pytest.mark.parametrize(("signal", "at", "origin", "below", "watched"), CASES, ids=IDS)
+def test_a_signal_fires_at_its_threshold_and_names_where_it_comes_from(
+    signal: str, at: Steps, origin: list[str], below: Steps, watched: float
+) -> None:
+    [fired] = told(*at).fired(signal, SILENCES.get(signal, 0.0))
+    assert list(fired.derived_from) == origin
+    assert fired.valence == pytest.approx(PRIORS[signal].valence, abs=0.001)
+    assert fired.source == "prior"
+
+
+@pytest.mark.parametrize(("signal", "at", "origin", "below", "watched"), CASES, ids=IDS)
+def test_a_signal_does_not_fire_below_its_threshold(
+    signal: str, at: Steps, origin: list[str], below: Steps, watched: float
+) -> None:
+    assert told(*below).fired(signal, watched) == []
+
+
+@pytest.mark.parametrize(("signal", "at", "origin", "below", "watched"), CASES, ids=IDS)
+def test_a_signal_fires_once_however_long_we_look(
+    signal: str, at: Steps, origin: list[str], below: Steps, watched: float
+) -> None:
+    after = SILENCES.get(signal, 0.0) + 1
+    quiet = told(*at, (at[-1][0] + after, "quiet"), (at[-1][0] + after + 40 * DAY, "quiet"))
+    assert len(quiet.fired(signal, 100 * DAY)) == 1
+
+
+@pytest.mark.parametrize(("signal", "at", "origin", "below", "watched"), CASES, ids=IDS)
+def test_a_signal_that_is_switched_off_is_neither_felt_nor_a_column(
+    signal: str, at: Steps, origin: list[str], below: Steps, watched: float
+) -> None:
+    fold = Fold(signal_journey(**{signal: SignalRule(use=False)}))
+    assert told(*at, fold=fold).fired(signal, 100 * DAY) == []
+    assert f"{signal}.total" not in fold.schema.columns
+    assert f"{signal}.total" in FOLD_OF_SIGNALS.schema.columns
+
+
+@pytest.mark.parametrize(("signal", "at", "origin", "below", "watched"), CASES, ids=IDS)
+def test_the_context_counts_the_signal_that_the_story_tells(
+    signal: str, at: Steps, origin: list[str], below: Steps, watched: float
+) -> None:
+    after = timedelta(seconds=SILENCES.get(signal, 0.0))
+    assert column(told(*at), f"{signal}.total", after) == 1.0
+    assert column(told(*below), f"{signal}.total", timedelta(seconds=watched)) == 0.0
+
+
+def column(log: Told, name: str, after: timedelta = timedelta()) -> float:
+    state = log.fold.advance(log.fold.empty, log.events)
+    assert state is not None
+    seen = log.fold.context("ada", state, log.events[-1].occurred_at + after)
+    return float(seen.values[log.fold.schema.index[name]])
+
+
+def test_a_fourth_click_is_the_same_rage_and_a_pause_ends_it() -> None:
+    assert len(told(*clicks(0, 0.3, 0.6, 0.9, 1.2)).fired("rage_click")) == 1
+    assert len(told(*clicks(0, 0.3, 0.6, 5, 5.3, 5.6)).fired("rage_click")) == 2
+
+
+def test_clicks_on_different_targets_are_no_rage() -> None:
+    steps = [*clicks(0), *clicks(0.2, target="sell"), *clicks(0.4)]
+    assert told(*steps).fired("rage_click") == []
+
+
+def test_one_click_has_one_error() -> None:
+    assert len(told(*clicks(0), (0.5, "error"), (0.6, "error")).fired("error_click")) == 1
+
+
+def test_a_longer_stay_is_no_quick_back_and_neither_is_another_page() -> None:
+    assert told(*pages((0, "/a"), (1, "/b"), (3, "/c"))).fired("quick_back") == []
+    assert told(*pages((0, "/a"), (1, "/a"), (3, "/a"))).fired("quick_back") == []
+
+
+def test_six_views_of_a_page_are_two_loops() -> None:
+    assert len(told(*pages(*((n, "/a") for n in range(6)))).fired("page_loop")) == 2
+
+
+def test_a_second_empty_search_within_a_minute_is_half_as_bad_again() -> None:
+    log = told(search(0, "loan", 0), search(60, "boat", 0), search(121, "tax", 0))
+    first, second, third = log.fired("zero_result")
+    assert (first.valence, second.valence, third.valence) == (-0.4, pytest.approx(-0.6), -0.4)
+    assert second.derived_from == ("search@0", "search@60")
+
+
+def test_a_clicked_result_ends_the_streak_of_searches() -> None:
+    log = told(search(0, "car loan"), (5, "result_click"), search(20, "car loan"))
+    assert log.fired("repeated_search") == []
+    log = told(search(0, "car loan rate"), (5, "result_click"), search(20, "car loan rates"))
+    assert log.fired("reformulation") == []
+
+
+def test_the_same_query_is_repeated_and_not_reformulated() -> None:
+    log = told(search(0, "car loan"), search(5, "car loan"))
+    assert log.fired("reformulation") == []
+    assert (
+        told(search(0, "car loan rate"), search(5, "car loan rates")).fired("repeated_search") == []
+    )
+
+
+def test_queries_in_any_script_are_compared() -> None:
+    log = told(search(0, "信用卡申请进度查询"), search(5, "信用卡申请进度查询方法"))
+    assert len(log.fired("reformulation")) == 1
+    assert told(search(0, ""), search(5, "")).fired("repeated_search") == []
+
+
+def test_a_submitted_form_is_not_abandoned() -> None:
+    assert told(form(0), form(60, "submit")).fired("form_abandoned", DAY) == []
+    assert len(told(form(0), form(60, "submit", "other")).fired("form_abandoned", DAY)) == 1
+
+
+def test_another_page_leaves_the_form_at_once_and_its_own_page_does_not() -> None:
+    steps = [(0, "loan_page", {"url": "/loan"}), form(5)]
+    [left] = told(*steps, *pages((20, "/home"))).fired("form_abandoned")
+    assert (left.at - NOON).total_seconds() == 20
+    assert told(*steps, (20, "loan_page", {"url": "/loan"})).fired("form_abandoned") == []
+
+
+def test_each_form_has_its_own_errors() -> None:
+    log = told(form(0, "field_error", "loan"), form(5, "field_error", "card"))
+    assert log.fired("form_errors") == []
+    log = told(form(0, "field_error"), form(5, "field_error"), form(9, "field_error"))
+    assert len(log.fired("form_errors")) == 1
+
+
+def test_a_contact_about_something_else_is_no_repeat() -> None:
+    assert told(issue(0, "contact"), issue(60, "contact", "card")).fired("repeat_contact") == []
+
+
+def test_a_third_contact_is_a_repeat_of_its_own() -> None:
+    log = told(issue(0, "contact"), issue(60, "contact"), issue(120, "contact"))
+    assert len(log.fired("repeat_contact")) == 2
+
+
+def test_contacts_that_do_not_say_their_issue_are_about_their_touchpoint() -> None:
+    assert len(told((0, "contact"), (60, "contact")).fired("repeat_contact")) == 1
+    assert told((0, "contact"), (60, "branch_contact")).fired("repeat_contact") == []
+
+
+@pytest.mark.parametrize(("waited", "valence"), [(180, -0.65), (240, -0.7), (1_200, -0.9)])
+def test_a_wait_is_worse_for_each_further_announced_time(waited: float, valence: float) -> None:
+    [fired] = told(ended(0, wait_s=waited, announced_wait_s=120)).fired("wait_over")
+    assert fired.valence == pytest.approx(valence)
+
+
+def test_a_wait_that_was_not_announced_cannot_be_over() -> None:
+    assert told(ended(0, wait_s=900)).fired("wait_over") == []
+    assert told(ended(0, wait_s=900, announced_wait_s=0)).fired("wait_over") == []
+
+
+def test_staying_on_the_channel_of_the_failure_is_no_switch() -> None:
+    same = told(issue(0, "contact"), ended(10, resolved=False), issue(60, "contact"))
+    assert same.fired("channel_switch") == []
+    other = told(issue(0, "contact"), ended(10, resolved=False), issue(60, "branch_contact"))
+    assert len(other.fired("channel_switch")) == 1
+
+
+def test_one_failure_is_switched_from_once() -> None:
+    log = told(issue(0, "failure"), issue(60, "contact"), issue(90, "branch_contact"))
+    assert len(log.fired("channel_switch")) == 1
+
+
+def test_a_paid_refund_is_not_late_and_two_are_watched() -> None:
+    paid = told(
+        (0, "refund_request", {"refund_id": "a"}),
+        (9, "refund_request", {"refund_id": "b"}),
+        (DAY, "refund_paid", {"refund_id": "a"}),
+    )
+    [late] = paid.fired("refund_delayed", 30 * DAY)
+    assert late.derived_from == ("refund_request@9",)
+
+
+def test_a_view_left_open_for_long_and_one_followed_elsewhere_are_no_dwell() -> None:
+    assert told(*views(0), (1_801, "page", {"url": "/a"})).fired("dwell") == []
+    assert told(*views(0), (60, "success")).fired("dwell") == []
+    assert len(told(*views(0), (60, "success"), (70, "page")).fired("dwell")) == 1
+
+
+def test_recovery_after_a_second_failure_is_worth_a_third() -> None:
+    log = told(
+        *(issue(0, "failure"), issue(60, "success")),
+        *(issue(120, "failure"), issue(180, "success"), issue(240, "success")),
+    )
+    first, second = log.fired("recovery")
+    assert (first.valence, second.valence) == (0.6, pytest.approx(0.2))
+
+
+def test_a_resolved_contact_recovers_and_an_unresolved_one_fails() -> None:
+    log = told(ended(0, resolved=False), ended(60, resolved=True))
+    assert len(log.fired("recovery")) == 1
+    assert told(ended(0), ended(60, resolved=True)).fired("recovery") == []
+
+
+def test_an_answered_survey_is_no_silence() -> None:
+    log = told((0, "survey_sent"), (DAY, "nps", {"score": 9}))
+    assert log.fired("survey_unanswered", 30 * DAY) == []
+
+
+def test_a_silence_happens_at_its_deadline_whenever_it_is_noticed() -> None:
+    log = told((0, "survey_sent"), (60 * DAY, "quiet"))
+    [fired] = log.fired("survey_unanswered")
+    assert fired.at - NOON == timedelta(days=7)
+
+
+@pytest.mark.parametrize("signal", IDS)
+def test_thresholds_can_be_set(signal: str) -> None:
+    detector = next(d for d in DETECTORS if d.signal == signal)
+    wanted = {"times": detector.most_times, "within_s": 5.0, "beyond": 0.25, "again": 0.5}
+    changes = {field: wanted[field] for field in SETTABLE[signal]}
+    fold = Fold(signal_journey(**{signal: SignalRule(**changes, valence=-0.33)}))
+    at = SIGNALS + 5 * [d.signal for d in DETECTORS].index(signal)
+    for field, value in zip(wanted, fold.plan[at + 1 : at + 5].tolist(), strict=True):
+        assert value == changes.get(field, getattr(detector, field))
+    assert fold.schema.feeling(signal, None).valence == -0.33
+
+
+def test_a_visit_that_the_next_event_concludes_stays_one_node() -> None:
+    steps = [(0, "loan_page", {"url": "/loan"}), form(5), *pages((60, "/home"))]
+    form_visit, home = told(*steps).nodes()
+    assert (form_visit.valence, home.valence) == (-0.4, 0.0)
+    viewed, searched = told(*views(0), search(60, "loan", 0)).nodes()
+    assert (viewed.valence, searched.valence) == (0.1, -0.4)
+
+
+def test_long_queries_about_different_things_are_not_alike() -> None:
+    one = "how do i change the delivery address of an order that has already shipped"
+    other = "why was my credit card charged twice for the same monthly subscription"
+    assert told(search(0, one), search(5, other)).fired("reformulation") == []
+    assert len(told(search(0, one), search(5, one + " to me")).fired("reformulation")) == 1
+
+
+def test_a_refund_that_is_asked_for_twice_is_late_once() -> None:
+    twice = [(0, "refund_request", {"refund_id": "a"}), (9, "refund_request", {"refund_id": "a"})]
+    assert len(told(*twice).fired("refund_delayed", 30 * DAY)) == 1
+
+
+def test_errors_far_apart_do_not_add_up_and_one_form_has_one_signal() -> None:
+    fold = Fold(signal_journey(form_errors=SignalRule(within_s=60)))
+    errors = [form(at, "field_error") for at in (0, 10, 200, 210)]
+    assert len(told(*errors, fold=fold).fired("form_errors")) == 1
+    apart = [form(0, "field_error"), form(50), form(100), form(150, "field_error")]
+    assert told(*apart, fold=fold).fired("form_errors") == []
+
+
+def test_a_settled_failure_is_switched_from_by_nobody_whatever_recovery_says() -> None:
+    fold = Fold(signal_journey(recovery=SignalRule(use=False)))
+    steps = [issue(0, "failure"), issue(60, "success"), issue(90, "contact")]
+    assert told(*steps, fold=fold).fired("channel_switch") == []
+
+
+def test_what_makes_a_neutral_signal_worse_is_evidence() -> None:
+    fold = Fold(signal_journey(wait_over=SignalRule(valence=0.0)))
+    [node] = told(ended(0, wait_s=300, announced_wait_s=60), fold=fold).nodes()
+    assert (node.valence, node.confidence) == (pytest.approx(-0.4), 0.5)
+
+
+def test_a_longer_window_finds_what_the_default_does_not() -> None:
+    fold = Fold(signal_journey(rage_click=SignalRule(times=2, within_s=3.0)))
+    assert len(told(*clicks(0, 2.9), fold=fold).fired("rage_click")) == 1
+    assert told(*clicks(0, 2.9)).fired("rage_click") == []
+
+
+def test_a_late_event_makes_the_signal_that_it_completes() -> None:
+    steps = [*clicks(0, 0.6), (5, "quiet")]
+    log = told(*steps)
+    state = log.fold.advance(log.fold.empty, log.events)
+    assert state is not None
+    late = told(*steps, *clicks(0.3)).events
+    assert log.fold.advance(state, late[-1:]) is None  # stale: folded again from the log
+    assert len(Told(log.fold, late).fired("rage_click")) == 1
+
+
+def test_the_state_of_a_journey_with_all_detectors_has_a_known_size() -> None:
+    assert FOLD_OF_SIGNALS.state_bytes() == FOLD_OF_SIGNALS.size * 8
+    assert np.isfinite(FOLD_OF_SIGNALS.empty.values[:8]).sum() == 7  # no deadline yet

@@ -1,0 +1,236 @@
+"""The residual's sums: order-free, additive, revisable, exact on disk."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from models.residual.features import ResidualSpec, fit_spec
+from models.residual.sums import ResidualSums
+from nba.errors import InvalidBundle, InvalidInput
+
+ACTIONS = ("loan", "card", "call")
+DAY_S = 86_400.0
+
+
+class Rows:
+    """Decisions with rewards: features, codes (-1 is no_action), scores, moments, rewards."""
+
+    def __init__(self, spec: ResidualSpec, n: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self.p0 = rng.uniform(0.01, 0.6, n)
+        self.x = spec.features(rng.normal(size=(n, len(spec.columns))), self.p0)
+        self.codes = rng.integers(-1, len(ACTIONS), n)
+        self.at_s = 1.79e9 + rng.uniform(0, 400 * DAY_S, n)
+        self.reward = (rng.random(n) < self.p0).astype(float)
+
+    def into(self, sums: ResidualSums, of: np.ndarray) -> ResidualSums:
+        self.exposed(sums, of)
+        self.rewarded(sums, of, self.reward[of])
+        return sums
+
+    def exposed(self, sums: ResidualSums, of: np.ndarray, sign: float = 1.0) -> None:
+        sums.expose(self.x[of], self.codes[of], self.p0[of], self.at_s[of], sign)
+
+    def rewarded(self, sums: ResidualSums, of: np.ndarray, delta: np.ndarray) -> None:
+        sums.reward(self.x[of], self.codes[of], self.p0[of], delta, self.at_s[of])
+
+
+def spec_of(half_life_days: float | None = None, **given: object) -> ResidualSpec:
+    return ResidualSpec(
+        columns=("age", "visits"),
+        means=(0.0, 0.1),
+        deviations=(1.0, 2.0),
+        half_life_days=half_life_days,
+        **given,
+    )
+
+
+def close(one: ResidualSums, other: ResidualSums, relative: float = 1e-12) -> bool:
+    """Whether both are equal to `relative` of the largest number, as of the same moment."""
+    as_of_s = 1.9e9
+    return all(
+        np.abs(left - right).max() <= relative * np.abs(right).max()
+        for left, right in (
+            *zip(one.decayed(as_of_s), other.decayed(as_of_s), strict=True),
+            (one.exposed, other.exposed),
+        )
+    )
+
+
+half_lives = st.sampled_from([None, 3.0, 30.0])
+
+
+@given(half_life=half_lives, seed=st.integers(0, 99), shards=st.integers(1, 4))
+@settings(max_examples=40, deadline=None)
+def test_shards_add_up_to_the_whole_in_any_order(
+    half_life: float | None, seed: int, shards: int
+) -> None:
+    spec = spec_of(half_life)
+    rows = Rows(spec, 60, seed)
+    rng = np.random.default_rng(seed + 1)
+    whole = rows.into(ResidualSums(spec, ACTIONS), np.arange(60))
+    parts = np.array_split(rng.permutation(60), shards)
+    sums = [rows.into(ResidualSums(spec, ACTIONS), part) for part in parts]
+    total = ResidualSums(spec, ACTIONS)
+    for one in sums:
+        total = one + total
+    assert close(total, whole)
+    assert total.landmark == whole.landmark
+
+
+@given(half_life=half_lives, seed=st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_rows_may_come_one_by_one_in_any_order(half_life: float | None, seed: int) -> None:
+    spec = spec_of(half_life)
+    rows = Rows(spec, 30, seed)
+    whole = rows.into(ResidualSums(spec, ACTIONS), np.arange(30))
+    single = ResidualSums(spec, ACTIONS)
+    steps = [(kind, n) for kind in "er" for n in range(30)]
+    for at in np.random.default_rng(seed).permutation(60):
+        kind, n = steps[at]
+        of = np.array([n])
+        if kind == "e":
+            rows.exposed(single, of)
+        else:
+            rows.rewarded(single, of, rows.reward[of])
+    assert close(single, whole)
+
+
+@given(half_life=half_lives, seed=st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_what_is_taken_back_leaves_nothing(half_life: float | None, seed: int) -> None:
+    """As a duplicate that was learned twice, and a reward that was booked in error."""
+    spec = spec_of(half_life)
+    rows = Rows(spec, 40, seed)
+    kept, twice = np.arange(25), np.arange(20, 40)
+    expected = rows.into(ResidualSums(spec, ACTIONS), kept)
+    before = expected.landmark
+    sums = rows.into(rows.into(ResidualSums(spec, ACTIONS), kept), twice)
+    largest = [np.abs(sums.precision).max(), np.abs(sums.moment).max()]  # ever there
+    rows.exposed(sums, twice, sign=-1.0)
+    rows.rewarded(sums, twice, -rows.reward[twice])
+    scale = 2.0 ** (before - sums.landmark)
+    assert np.abs(sums.precision - scale * expected.precision).max() < 1e-12 * largest[0]
+    assert np.abs(sums.moment - scale * expected.moment).max() < 1e-12 * largest[1]
+    assert (sums.exposed == expected.exposed).all()
+
+
+def test_a_late_reward_counts_as_one_that_came_at_once() -> None:
+    spec = spec_of(7.0)
+    rows = Rows(spec, 50, 3)
+    at_once = rows.into(ResidualSums(spec, ACTIONS), np.arange(50))
+    late = ResidualSums(spec, ACTIONS)
+    rows.exposed(late, np.arange(50))
+    rows.rewarded(late, np.arange(50), 0.4 * rows.reward)
+    rows.rewarded(late, np.arange(50), 0.6 * rows.reward)  # revised
+    assert close(late, at_once)
+
+
+def test_an_exposure_counts_half_after_its_half_life() -> None:
+    spec = spec_of(10.0)
+    rows = Rows(spec, 1, 1)
+    sums = rows.into(ResidualSums(spec, ACTIONS), np.array([0]))
+    fresh, _ = sums.decayed(rows.at_s[0])
+    later, _ = sums.decayed(rows.at_s[0] + 10 * DAY_S)
+    assert later == pytest.approx(fresh / 2, rel=1e-12)
+    v = max(rows.p0[0] * (1 - rows.p0[0]), 0.02)
+    assert fresh[rows.codes[0]] == pytest.approx(np.outer(rows.x[0], rows.x[0]) / v, rel=1e-9)
+
+
+def test_moving_the_landmark_is_exact() -> None:
+    spec = spec_of(1.0)
+    rows = Rows(spec, 20, 2)
+    sums = rows.into(ResidualSums(spec, ACTIONS), np.arange(20))
+    later = ResidualSums(spec, ACTIONS)
+    later.landmark = sums.landmark + 100
+    moved = sums + later
+    assert (np.ldexp(moved.precision, 100) == sums.precision).all()
+
+
+@given(half_life=half_lives, seed=st.integers(0, 99), products=st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_bytes_come_back_bit_for_bit(half_life: float | None, seed: int, products: bool) -> None:
+    spec = spec_of(half_life, products=products)
+    sums = Rows(spec, 20, seed).into(ResidualSums(spec, ACTIONS), np.arange(20))
+    back = ResidualSums.from_bytes(sums.to_bytes())
+    assert (back.spec, back.actions, back.landmark) == (spec, ACTIONS, sums.landmark)
+    upper = np.triu_indices(spec.size)
+    assert (back.precision[:, *upper] == sums.precision[:, *upper]).all()
+    assert (back.moment == sums.moment).all()
+    assert (back.exposed == sums.exposed).all()
+    assert back.to_bytes() == sums.to_bytes()
+
+
+@pytest.mark.parametrize("spoil", [lambda b: b[:-8], lambda b: b"x" + b, lambda b: b[:20]])
+def test_other_bytes_are_refused(spoil: object) -> None:
+    data = ResidualSums(spec_of(), ACTIONS).to_bytes()
+    assert callable(spoil)
+    with pytest.raises(InvalidBundle, match="rebuild"):
+        ResidualSums.from_bytes(spoil(data))
+
+
+@pytest.mark.parametrize("field", ["x", "p0", "delta"])
+def test_one_number_that_is_none_spoils_nothing(field: str) -> None:
+    spec = spec_of(3.0)
+    rows = Rows(spec, 3, 1)
+    sums = rows.into(ResidualSums(spec, ACTIONS), np.arange(3))
+    before = sums.to_bytes()
+    if field == "delta":
+        with pytest.raises(InvalidInput, match="residual.delta"):
+            rows.rewarded(sums, np.arange(3), np.array([1.0, np.nan, 0.0]))
+    else:
+        getattr(rows, field)[1] = np.inf
+        with pytest.raises(InvalidInput, match=f"residual.{field}"):
+            rows.exposed(sums, np.arange(3))
+    assert sums.to_bytes() == before
+
+
+def test_sums_of_other_features_or_actions_do_not_add_up() -> None:
+    for other in (ResidualSums(spec_of(3.0), ACTIONS), ResidualSums(spec_of(), ACTIONS[:2])):
+        with pytest.raises(InvalidBundle, match="do not add up"):
+            ResidualSums(spec_of(), ACTIONS) + other
+
+
+def test_another_catalogue_keeps_what_its_actions_learned() -> None:
+    spec = spec_of()
+    sums = Rows(spec, 60, 4).into(ResidualSums(spec, ACTIONS), np.arange(60))
+    moved = sums.for_actions(("card", "gift", "loan"))
+    assert (moved.moment[[0, 2, -1]] == sums.moment[[1, 0, -1]]).all()
+    assert (moved.precision[[0, 2, -1]] == sums.precision[[1, 0, -1]]).all()
+    assert moved.exposed[1] == 0 and not moved.moment[1].any()
+    assert moved.exposures == sums.exposures - sums.exposed[2]
+
+
+def test_features_are_standardised_and_what_is_missing_is_average() -> None:
+    spec = spec_of(score_mean=-1.0, score_deviation=0.5)
+    x = spec.features(np.array([[1.0, 2.1], [np.nan, 0.1], [1e9, -1e9]]), np.full(3, 0.5))
+    assert x.tolist() == [[1, 1, 1, 2], [1, 0, 0, 2], [1, 5, -5, 2]]
+
+
+def test_one_context_stands_for_all_its_candidates() -> None:
+    spec = spec_of(products=True)
+    values, p0 = np.array([[0.3, -2.0]]), np.array([0.1, 0.2, 0.3])
+    assert (spec.features(values, p0) == spec.features(np.repeat(values, 3, axis=0), p0)).all()
+
+
+def test_products_are_of_every_two_columns() -> None:
+    spec = spec_of(products=True)
+    x = spec.features(np.array([[2.0, 6.1]]), np.array([0.5]))
+    assert x[0, spec.linear :] == pytest.approx([3 / np.sqrt(2), 5.0, 5.0])  # none beyond 5
+    assert spec.size == x.shape[1] == 7
+
+
+def test_a_spec_is_fitted_to_what_training_saw() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal([3.0, -1.0, 7.0], [2.0, 0.5, 0.0], (500, 3))
+    values[::7, 0] = np.nan
+    spec = fit_spec(["a", "b", "c"], values, rng.uniform(0.05, 0.3, 500), half_life_days=20.0)
+    x = spec.features(values, rng.uniform(0.05, 0.3, 500))
+    assert x[:, 1:3].mean(axis=0) == pytest.approx([0, 0], abs=0.02)
+    assert x[:, 2].std() == pytest.approx(1.0, abs=0.02)
+    assert (x[:, 3] == 0).all()  # a column that never varied
+    assert spec.products  # few enough
+    many = fit_spec([str(n) for n in range(40)], np.ones((2, 40)), np.full(2, 0.1))
+    assert not many.products

@@ -1,0 +1,120 @@
+"""Whether the loop is well: rewards that come, exploration, actions that starve."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from nba.analytics.monitoring.offers_and_joins import (
+    Join,
+    Offers,
+    Rate,
+    coverage,
+    exploration,
+    immature_share,
+    join_rate,
+    join_rate_fell,
+    offers,
+    reward_change,
+    seen_share,
+    starved,
+)
+from nba.errors import InvalidInput
+from nba.measurement.statistics.effect import Effect
+from nba.measurement.statistics.estimate import Undecided
+from nba.measurement.statistics.moments import moments
+
+ACTIONS = ("call", "card", "letter")
+
+
+def test_young_decisions_hide_a_quarter_of_their_rewards() -> None:
+    """V11: exponential delays of 2 days on average, the last 7 days taken at once."""
+    ages = (np.arange(700_000) + 0.5) / 100_000
+    assert seen_share(ages, 2.0) == pytest.approx(0.7229, abs=5e-5)
+    assert seen_share(ages, 2.0) == pytest.approx(1 - (1 - math.exp(-3.5)) / 3.5, abs=1e-9)
+    simulated = np.random.default_rng(0).exponential(2.0, len(ages)) <= ages
+    assert simulated.mean() == pytest.approx(0.7229, abs=2e-3)
+    assert immature_share(ages, 3.5) == pytest.approx(0.5)
+    assert immature_share(np.zeros(0), 7.0) == 0.0
+    with pytest.raises(InvalidInput, match="mean_delay_days"):
+        seen_share(ages, 0.0)
+
+
+def test_the_join_rate_has_an_exact_interval() -> None:
+    """Clopper and Pearson's own example: 8 of 20 is 19.1 % to 63.9 %."""
+    found = join_rate(Join(decisions=12, joined=5) + Join(decisions=8, joined=3))
+    assert isinstance(found, Rate)
+    assert (found.value, found.n) == (0.4, 20)
+    assert (found.low, found.high) == pytest.approx((0.1912, 0.6395), abs=5e-5)
+    none = join_rate(Join(decisions=20, joined=0))
+    assert isinstance(none, Rate) and (none.low, round(none.high, 4)) == (0.0, 0.1684)
+    with pytest.raises(InvalidInput, match="joined"):
+        join_rate(Join(decisions=3, joined=4))
+    assert isinstance(join_rate(Join()), Undecided)
+
+
+def test_outcomes_that_stop_to_arrive_are_seen_and_noise_is_not() -> None:
+    before = Join(decisions=50_000, joined=10_000)
+    assert join_rate_fell(before, Join(decisions=2_000, joined=300)) is True
+    assert join_rate_fell(before, Join(decisions=2_000, joined=380)) is False
+    assert join_rate_fell(before, Join(decisions=2_000, joined=600)) is False
+    assert isinstance(join_rate_fell(before, Join()), Undecided)
+    assert isinstance(join_rate_fell(Join(), before), Undecided)
+
+
+def test_rewards_that_fall_are_seen_and_those_that_do_not_are_not() -> None:
+    rng = np.random.default_rng(4)
+    before = moments(rng.gamma(2.0, 1.0, 20_000))
+    same, less = moments(rng.gamma(2.0, 1.0, 5_000)), moments(rng.gamma(2.0, 0.9, 5_000))
+    steady, fell = reward_change(before, same), reward_change(before, less)
+    assert isinstance(steady, Effect) and isinstance(fell, Effect)
+    assert steady.low < 0.0 < steady.high
+    assert fell.high < 0.0 and fell.tuning_n is not None
+
+
+def test_exploration_is_one_where_the_draw_is_uniform_and_nothing_where_it_is_not() -> None:
+    uniform = np.array([[0.5, 0.5, 0.0], [1 / 3, 1 / 3, 1 / 3]])
+    greedy = np.array([[1.0, 0.0, 0.0]] * 2)
+    hardly = np.array([[1.0 - 2e-9, 1e-9, 1e-9]])
+    assert exploration(offers(ACTIONS, uniform, np.array([0, 2]))) == pytest.approx(1.0)
+    assert exploration(offers(ACTIONS, hardly, np.array([0]))) == pytest.approx(0.0, abs=1e-6)
+    assert exploration(offers(ACTIONS, greedy, np.array([0, 0]))) == Undecided(
+        reason="no decision with two candidates or more"
+    )
+
+
+def test_an_action_that_is_offered_and_hardly_drawn_starves() -> None:
+    record = Offers(actions=ACTIONS, offered=(20_000, 20_000, 900), drawn=(19_000, 3, 0))
+    assert starved(record) == ("card",)
+    assert starved(record, share=0.0001) == ()
+    assert starved(record + record + record + record + record) == ("card", "letter")
+
+
+def test_the_catalogue_says_what_is_never_used() -> None:
+    record = Offers(actions=ACTIONS, offered=(10, 10, 0), drawn=(10, 0, 0))
+    found = coverage(record, ("call", "card", "letter", "loan"))
+    assert found == (0.25, ("letter", "loan"), ("card",))
+    assert isinstance(coverage(record, ()), Undecided)
+
+
+@given(st.integers(0, 10_000), st.integers(0, 200))
+@settings(max_examples=40, deadline=None)
+def test_shards_with_other_actions_add_up(seed: int, cut: int) -> None:
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.ones(3), 200) * (rng.random((200, 3)) < 0.8)
+    p[p.sum(axis=1) == 0, 0] = 1.0
+    p /= p.sum(axis=1, keepdims=True)
+    drawn = p.argmax(axis=1)
+    turned = [2, 0, 1]
+    names, back = tuple(ACTIONS[i] for i in turned), np.argsort(turned)
+    other = offers(names, p[cut:][:, turned], back[drawn[cut:]])
+    added, whole = other + offers(ACTIONS, p[:cut], drawn[:cut]), offers(ACTIONS, p, drawn)
+    assert (added.actions, added.offered, added.drawn) == (
+        whole.actions,
+        whole.offered,
+        whole.drawn,
+    )
+    assert added.entropy == pytest.approx(whole.entropy) and added.choices == whole.choices

@@ -1,0 +1,215 @@
+"""The watch: days in sums, however often the log is read, by whom, and however it is cut off."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import numpy as np
+import pytest
+
+from models.bundles.bundle import Bundle
+from nba.analytics.monitoring.daily_record import Day
+from nba.analytics.monitoring.report import CHECKS
+from nba.analytics.monitoring.sketches import Binned
+from nba.analytics.monitoring.store import HEALTH, Shelf
+from nba.analytics.monitoring.watch import KEPT_DAYS
+from nba.decisions.decision import Decision, Mode
+from nba.events.event import NO_ACTION
+from nba.stores.log import Log
+from nba.stores.memory.log import MemoryLog
+from nba.stores.postgres.log import PostgresLog
+from serving.metrics import Metrics
+from serving.replica.replica import House
+from serving.workers.health_watch import health_now, look_after, watch_of
+from tests.house import event
+from tests.models.bundles.test_bundle import made
+from tests.teaching import Bank, answered, learner_on, promote, teachable
+
+CUSTOMERS = [f"c{number}" for number in range(40)]
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return teachable(made())
+
+
+def begun(bundle: Bundle, log: Log | None = None) -> tuple[Bank, House]:
+    """A bank whose champion this is, and a replica of it."""
+    bank = Bank(log or MemoryLog())
+    promote(bank.log, bundle)
+    return bank, bank.replica()
+
+
+def lived(bank: Bank, house: House, hours: int, seed: int) -> list[Decision]:
+    """Decisions hour by hour, each answered within the next one, or never."""
+    rng = np.random.default_rng(seed)
+    found: list[Decision] = []
+    for _ in range(hours):
+        decisions = bank.decide(house, CUSTOMERS)
+        liked = answered(decisions, rng)
+        bank.log.append_events([bank.outcome(one, "Action Accepted", hours=0.5) for one in liked])
+        bank.log.append_events([event("page", bank.now, customer_id=one) for one in CUSTOMERS[:5]])
+        found += decisions
+    return found
+
+
+def total(shelf: Shelf) -> Day:
+    return sum((day for _, day in shelf.dated), Day())
+
+
+def near(one: Day, other: Day) -> None:
+    """Equal, but for the order in which floats were added, and where contexts were cut."""
+
+    def plain(day: Day) -> list[float]:
+        numbers: list[float] = []
+
+        def walk(value: object) -> None:
+            if isinstance(value, list):
+                for each in value:
+                    walk(each)
+            elif isinstance(value, dict):
+                for each in value.values():
+                    walk(each)
+            elif isinstance(value, int | float):
+                numbers.append(float(value))
+
+        drawn = msgspec.structs.replace(day.drawn, contexts=Binned())
+        walk(msgspec.to_builtins(msgspec.structs.replace(day, drawn=drawn)))
+        return numbers
+
+    np.testing.assert_allclose(plain(one), plain(other), rtol=1e-9)
+
+
+def test_every_decision_and_every_event_is_counted_on_its_day(
+    bundle: Bundle, postgres_url: str
+) -> None:
+    log = PostgresLog.open(postgres_url)
+    bank, house = begun(bundle, log)
+    decisions = lived(bank, house, 30, 1)
+    bank.now += timedelta(days=9)
+    watch = watch_of(house)
+    seen = watch.step()
+    assert seen is not None and seen.decisions == len(decisions) == 1_200 and not seen.more
+    day = total(watch.shelf)
+    assert day.drawn.modes.of("live") == sum(one.mode is Mode.LIVE for one in decisions)
+    assert day.drawn.unsound == 0 and day.drawn.customers.count == len(CUSTOMERS)
+    assert watch.shelf.cut is not None
+    assert {one.n for one in day.drawn.contexts.columns(watch.shelf.cut)} == {1_200}
+    shown = [one for one in decisions if one.action_id != NO_ACTION]
+    assert day.early.join.decisions == len(shown)
+    accepted = len(log.outcomes_of([one.decision_id for one in decisions]))
+    assert day.early.join.joined == day.settled.counts.learned == sum(day.settled.lags) == accepted
+    assert sum(bins.total for bins in day.settled.calibration) == len(shown)
+    assert day.settled.counts.decided == 1_200 and day.settled.counts.difference == 0
+    assert day.told.kinds.of("page") == 150
+    by_date = {one.decided_at.date() for one in decisions}
+    assert {when for when, kept in watch.shelf.dated if kept.drawn.modes.total} == by_date
+    assert watch.step() is not None and total(watch.shelf) == day
+    log.close()
+
+
+def test_it_makes_no_difference_how_often_the_log_is_read(bundle: Bundle) -> None:
+    bank, house = begun(bundle)
+    watches = [watch_of(house) for _ in range(2)]  # two replicas, in turn
+    for n in range(12):
+        lived(bank, house, 4, n)
+        watches[n % 2].step()
+    bank.now += timedelta(days=9)
+    watches[0].step()
+    once = watch_of(house)
+    once.shelf = Shelf(MemoryLog(), KEPT_DAYS)  # nothing is saved there: the whole log at once
+    once.step()
+    near(total(watches[0].shelf), total(once.shelf))
+
+
+def test_a_watch_that_is_killed_is_gone_on_with_by_the_next(bundle: Bundle) -> None:
+    bank, house = begun(bundle)
+    lived(bank, house, 20, 1)
+    first = watch_of(house)
+    first.step()
+    saved = total(first.shelf)
+    lived(bank, house, 10, 2)
+    first.shelf.add(bank.now.date(), Day())  # read, and not saved: it dies here
+    second = watch_of(house)
+    second.shelf.load()
+    assert total(second.shelf) == saved
+    second.step()
+    assert total(second.shelf).drawn.modes.total == 1_200
+
+
+def test_only_one_replica_reads_at_a_time(bundle: Bundle) -> None:
+    bank, house = begun(bundle)
+    with bank.log.turn(HEALTH) as mine:
+        assert mine and watch_of(house).step() is None
+
+
+def test_what_no_index_names_any_more_is_stripped(bundle: Bundle) -> None:
+    bank, house = begun(bundle)
+    watch = watch_of(house)
+    for n in range(8):
+        lived(bank, house, 1, n)
+        watch.step()
+    names = dict.fromkeys(one.after for one in bank.log.alias_changes(HEALTH, 1_000))
+    held = [name for name in names if (kept := bank.log.bundle(name)) and kept.files]
+    assert len(names) >= 8 and len(held) <= 4
+
+
+def test_another_champion_cuts_the_contexts_anew_and_loses_no_decision(bundle: Bundle) -> None:
+    bank, house = begun(bundle)
+    watch = watch_of(house)
+    lived(bank, house, 20, 1)
+    watch.step()
+    assert watch.shelf.cut is not None and watch.shelf.cut.bundle_id == bundle.bundle_id
+    manifest = msgspec.structs.replace(bundle.manifest, seed=2)
+    other = Bundle(manifest, bundle.churn, bundle.touchpoint, bundle.table, bundle.warm)
+    promote(bank.log, other, bank.now)
+    house.reload()
+    lived(bank, house, 20, 2)
+    watch.step()
+    assert watch.shelf.cut.bundle_id == other.bundle_id
+    day = total(watch.shelf)
+    assert day.drawn.modes.total == 1_600
+    assert {one.n for one in day.drawn.contexts.columns(watch.shelf.cut)} == {1_600}
+    assert set(day.drawn.bundles) == {bundle.bundle_id, other.bundle_id}
+
+
+def test_an_altered_summary_is_read_anew(bundle: Bundle) -> None:
+    bank, house = begun(bundle)
+    lived(bank, house, 20, 1)
+    watch_of(house).step()
+    bank.log.save_bundle("health-0", {"index.json": b"nonsense"})
+    bank.log.set_alias(HEALTH, "health-0", bank.now)
+    watch = watch_of(house)
+    watch.step()
+    assert total(watch.shelf).drawn.modes.total == 800
+
+
+def test_a_dashboard_sees_every_check_and_how_far_the_learner_is(bundle: Bundle) -> None:
+    bank, house = begun(bundle)
+    lived(bank, house, 30, 1)
+    learner_on(house).step()
+    readers = [(watch_of(house), Metrics()) for _ in range(2)]
+    assert not look_after(house, *readers[0], lambda: False)
+    with bank.log.turn(HEALTH):  # the other one only reads what the first has saved
+        assert not look_after(house, *readers[1], lambda: False)
+    health = health_now(house, readers[1][0].shelf)
+    assert health.check("propensity_audit").state == "ok"
+    assert health.check("context_drift").state == "undecided"  # nothing to compare with yet
+    assert not health.red
+    for _, metrics in readers:
+        text = metrics.text().decode()
+        for name in CHECKS:
+            assert f'nba_health{{check="{name}"}} ' in text
+            assert f'nba_health_red{{check="{name}"}} ' in text
+        assert 'nba_health{check="propensity_audit"} 0.' in text
+        assert 'nba_health{check="context_drift"} NaN' in text
+        assert "nba_learner_behind_events 0.0" in text and "nba_learner_lessons " in text
+
+
+def test_a_pass_that_is_stopped_says_that_there_is_more(bundle: Bundle) -> None:
+    bank, house = begun(bundle)
+    lived(bank, house, 2, 1)
+    watch = watch_of(house)
+    seen = watch.step(lambda: True)
+    assert seen is not None and seen.more and not watch.shelf.days

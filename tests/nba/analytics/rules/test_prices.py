@@ -1,0 +1,340 @@
+"""The price of rules: what they removed, by the model and from rewards, or `undecided`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from models.policies.epsilon_greedy import EpsilonGreedy
+from nba.analytics.rules.price_estimates import bootstrap_total, lifted_difference, snips_difference
+from nba.analytics.rules.prices import RulePrice, RuleReport, decisions_of, report_rules
+from nba.analytics.rules.shadow_agreement import report_shadow
+from nba.decisions.decision import Decision, Request
+from nba.engine.policy import Drawing, Worth
+from nba.engine.strategy import Judge, Strategy
+from nba.governance.rule_ablation import rule_parts
+from nba.journey.actions import Cap, Capacity, Consent, ContactRules, EngagementRule, Lever, Weight
+from nba.journey.exploration import Exploration
+from nba.journey.file import JourneyFile
+from nba.measurement.statistics.estimate import Estimate, Undecided
+from serving.reports.rule_tables import rules_json, shadow_json
+from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, changed
+
+# help_popup, card_offer, agent_callback, loan_offer, no_action
+SCORES = (0.5, 0.2, 0.3, 0.1, 0.0)
+
+
+def plain(**fields: Any) -> JourneyFile:
+    """The small journey with all actions allowed, and with other fields."""
+    actions = [_without_rules(action) for action in JOURNEY.actions]
+    return changed(**{"actions": actions, "contact_policy": ContactRules(), "levers": []} | fields)
+
+
+def _without_rules(action: Any) -> Any:
+    return replace(action, eligible=None)
+
+
+def report_on(
+    house: SmallHouse,
+    rewards: dict[str, float] | None = None,
+    scorer: Any = None,
+    since: datetime | None = None,
+) -> RuleReport:
+    return report_rules(
+        decisions_of(house.log, None),
+        house.fold.schema,
+        judged_by(scorer or house.scorer, house.journey.exploration.epsilon),
+        rewards=rewards or {},
+        since=since,
+        seed=3,
+    )
+
+
+def judged_by(scorer: Any, epsilon: float) -> Strategy:
+    """Everybody decided by this scorer, above a floor."""
+    drawing = Drawing(EpsilonGreedy(epsilon))
+    judge, why_none = None, "no bundle is promoted"
+    if scorer is not None:
+        judge, why_none = Judge(scorer), ""
+    return Strategy(Exploration(epsilon=epsilon), drawing, judge, why_none)
+
+
+def price(report: RuleReport, rule: str) -> RulePrice:
+    (found,) = [one for one in report.rules if one.rule == rule]
+    return found
+
+
+def number(value: Estimate | Undecided) -> Estimate:
+    assert isinstance(value, Estimate), value
+    return value
+
+
+def decided(journey: JourneyFile, n: int = 60) -> tuple[SmallHouse, list[Decision]]:
+    house = SmallHouse(journey, scorer=StubScorer(SCORES))
+    return house, [d for k in range(n) for d in house.decide(Request(customer_id=f"c{k}"))]
+
+
+def test_a_rule_costs_what_would_have_been_drawn_without_it() -> None:
+    rule = EngagementRule(
+        id="no_calls", layer="suitability", when="complaint.total > 5", actions=["agent_callback"]
+    )
+    house, _ = decided(plain(engagement=[rule]))
+    report = report_on(house)
+    found = price(report, "no_calls")
+    assert (found.actions, found.decisions, found.customers) == (60, 60, 60)
+    # worth: help 0.5*5-.01, card 0.2*40-.05, call 0.3*60-8, loan 0.1*120-.05, none 0.1
+    with_it, without = [2.49, 7.95, 11.95, 0.1], [2.49, 7.95, 10.0, 11.95, 0.1]
+
+    def worth(all_: list[float]) -> float:
+        mean = np.array(all_)
+        nothing = np.zeros(len(mean))
+        chances = EpsilonGreedy(0.1).probabilities(
+            Worth(np.arange(len(mean)), mean, nothing, nothing)
+        )
+        return float(chances @ mean)
+
+    value = number(found.model_eur)
+    assert value.value == pytest.approx(60 * (worth(without) - worth(with_it)))
+    assert value.low <= value.value <= value.high
+    assert found.moved == pytest.approx(60 * 0.02)
+    assert isinstance(found.measured_eur, Undecided) and "lifted" in found.measured_eur.reason
+
+
+def test_an_action_that_two_rules_refuse_does_not_come_back_without_one() -> None:
+    rules = [
+        EngagementRule(id=one, layer="suitability", when="complaint.total > 5",
+                       actions=["loan_offer"])
+        for one in ("first", "second")
+    ]  # fmt: skip
+    house, _ = decided(plain(engagement=rules))
+    report = report_on(house)
+    assert number(price(report, "first").model_eur).value == 0.0
+    assert price(report, "second").actions == 0  # the first has struck it before
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "rule"),
+    [
+        ("cap", {"contact_policy": ContactRules(caps=[Cap(id="r", times=1, days=7)])}, "r"),
+        (
+            "capacity",
+            {"contact_policy": ContactRules(capacities=[Capacity(id="r", most=0)])},
+            "r",
+        ),
+        ("consent", {"consents": {"r": Consent()}}, "r"),
+        ("inline", {}, "loan_offer.applicable"),
+    ],
+)
+def test_every_kind_of_rule_has_its_price(kind: str, fields: dict[str, Any], rule: str) -> None:
+    journey = plain(**fields)
+    if kind == "consent":
+        journey = changed(journey, actions=[replace(a, purpose="r") for a in journey.actions])
+    if kind == "inline":
+        actions = [
+            replace(a, applicable="complaint.total > 5") if a.id == "loan_offer" else a
+            for a in journey.actions
+        ]
+        journey = changed(journey, actions=actions)
+    house = SmallHouse(journey, scorer=StubScorer(SCORES))
+    for k in range(40):
+        house.decide(Request(customer_id=f"c{k}"), now=NOON - timedelta(days=1))
+        house.decide(Request(customer_id=f"c{k}"))
+    found = price(report_on(house), rule)
+    assert found.kind == kind and found.actions > 0
+    assert number(found.model_eur).value > 0.0
+
+
+def test_levers_and_weights_cost_what_they_turn_away_from() -> None:
+    lever = Lever(id="push", factor=5.0, actions=["help_popup"], ends="2030-01-01")
+    weight = Weight(id="idle", when="complaint.total > 9", factor=9.0)
+    house, _ = decided(plain(levers=[lever], weights=[weight]))
+    report = report_on(house)
+    pushed = price(report, "push")
+    assert pushed.decisions == 60 and pushed.moved == pytest.approx(60 * 0.9)
+    # with the lever the popup's 12.49 is drawn, worth 2.49; without, the loan's 11.95
+    assert number(pushed.model_eur).value == pytest.approx(60 * 0.9 * (11.95 - 2.49))
+    idle = price(report, "idle")
+    assert (idle.actions, idle.moved, number(idle.model_eur).value) == (0, 0.0, 0.0)
+    assert isinstance(idle.measured_eur, Undecided)
+
+
+def test_a_lever_is_measured_from_rewards_where_the_draw_explored() -> None:
+    lever = Lever(id="push", factor=5.0, actions=["help_popup"], ends="2030-01-01")
+    house = SmallHouse(plain(levers=[lever]), scorer=StubScorer(SCORES), policy=EpsilonGreedy(0.5))
+    rewards = {}
+    for k in range(800):
+        (one,) = house.decide(Request(customer_id=f"c{k}"))
+        rewards[one.decision_id] = 10.0 if one.action_id == "loan_offer" else 1.0
+    report = report_rules(
+        decisions_of(house.log, None), house.fold.schema, judged_by(house.scorer, 0.5),
+        rewards=rewards,
+    )  # fmt: skip
+    value = number(price(report, "push").measured_eur)
+    assert value.low < 0.5 * 9.0 < value.high and value.low > 0  # half of the draws move
+
+
+def test_a_lifted_share_measures_a_rule_from_rewards() -> None:
+    rule = EngagementRule(
+        id="no_loans", layer="suitability", when="complaint.total > 5", actions=["loan_offer"],
+        lifted_share=0.5,
+    )  # fmt: skip
+    house, decisions = decided(plain(engagement=[rule]), 300)
+    rng = np.random.default_rng(1)
+    rewards = {
+        one.decision_id: (8.0 if one.action_id == "loan_offer" else 0.0) + rng.normal()
+        for one in decisions
+    }
+    found = number(price(report_on(house, rewards), "no_loans").measured_eur)
+    assert 5.0 < found.low < found.value < found.high < 9.0
+    none = price(report_on(house), "no_loans").measured_eur
+    assert isinstance(none, Undecided) and "reward" in none.reason
+    few = dict(list(rewards.items())[:20])
+    little = price(report_on(house, few), "no_loans").measured_eur
+    assert isinstance(little, Undecided) and "under 30" in little.reason
+
+
+def test_a_catalogue_without_the_share_is_not_the_side_that_holds() -> None:
+    """What changed with time between two catalogues is no price."""
+    rule = EngagementRule(
+        id="no_loans", layer="suitability", when="complaint.total > 5", actions=["loan_offer"]
+    )
+    before, older = decided(plain(engagement=[rule]), 200)
+    house = SmallHouse(
+        plain(engagement=[replace(rule, lifted_share=0.5)]),
+        log=before.log,
+        scorer=StubScorer(SCORES),
+        name="new",
+    )
+    newer = [d for k in range(200) for d in house.decide(Request(customer_id=f"n{k}"))]
+    rng = np.random.default_rng(7)
+    rewards = {one.decision_id: rng.normal() for one in older}
+    rewards |= {one.decision_id: 1.0 + rng.normal() for one in newer}
+    found = number(price(report_on(house, rewards), "no_loans").measured_eur)
+    assert found.low < 0.0 < found.high
+    assert found.n == 200
+    only_older = {one.decision_id: rewards[one.decision_id] for one in older}
+    none = price(report_on(house, only_older), "no_loans").measured_eur
+    assert isinstance(none, Undecided) and "catalogue in force" in none.reason
+
+
+def capped(customers: int = 200, days: int = 4) -> tuple[SmallHouse, list[list[Decision]]]:
+    """A cap of one offer in 30 days, lifted for half; the decisions of each day."""
+    cap = Cap(id="one", times=1, days=30, lifted_share=0.5)
+    journey = plain(contact_policy=ContactRules(caps=[cap]))
+    house = SmallHouse(journey, scorer=StubScorer(SCORES))
+    return house, [
+        [
+            house.decide(Request(customer_id=f"c{k}"), later=timedelta(days=day))[0]
+            for k in range(customers)
+        ]
+        for day in range(days)
+    ]
+
+
+def test_only_the_first_decision_in_which_a_rule_binds_is_compared() -> None:
+    house, by_day = capped()
+    rng = np.random.default_rng(8)
+    rewards, met = {}, set()
+    for decisions in by_day:
+        for one in decisions:
+            again = one.request.customer_id in met
+            # only later decisions are worth more where it was lifted
+            rewards[one.decision_id] = rng.normal() + (5.0 if again and one.lifted else 0.0)
+            if one.lifted or one.refused:
+                met.add(one.request.customer_id)
+    found = number(price(report_on(house, rewards), "one").measured_eur)
+    assert found.low < 0.0 < found.high
+    assert found.n == 200  # of 800 decisions
+    # where what came of the first is not known yet, no later one stands in for it
+    later = {one.decision_id: rng.normal() for one in by_day[3]}
+    assert isinstance(price(report_on(house, later), "one").measured_eur, Undecided)
+
+
+def test_who_met_the_rule_before_the_report_begins_is_not_met_for_the_first_time_in_it() -> None:
+    house, by_day = capped()
+    rng = np.random.default_rng(9)
+    rewards = {one.decision_id: rng.normal() for decisions in by_day for one in decisions}
+    report = report_on(house, rewards, since=NOON + timedelta(days=1))
+    assert report.decisions == 600 and number(price(report, "one").measured_eur).n == 200
+    report = report_on(house, rewards, since=NOON + timedelta(days=2))
+    assert report.decisions == 400
+    few = price(report, "one").measured_eur  # those who were offered nothing on the first day
+    assert isinstance(few, Undecided) and "under 30" in few.reason
+
+
+def test_without_a_champion_or_on_another_catalogue_the_model_is_undecided() -> None:
+    house, _ = decided(plain())
+    report = report_rules(
+        decisions_of(house.log, None), house.fold.schema, judged_by(None, 0.1), rewards={},
+    )  # fmt: skip
+    other, _ = decided(plain(no_action_value_eur=5.0, levers=[
+        Lever(id="push", factor=2.0, ends="2030-01-01")]))  # fmt: skip
+    other.log = house.log
+    moved = report_on(other)
+    assert (moved.decisions, moved.rescored) == (60, 0)
+    assert isinstance(price(moved, "push").model_eur, Undecided)
+    assert all(isinstance(one.model_eur, Undecided) for one in report.rules)
+    assert rules_json(moved)["rescored"] == 0
+
+
+def test_shadow_agreement_has_an_interval_and_a_minimum() -> None:
+    house = SmallHouse(plain(), scorer=StubScorer(SCORES))
+    for k in range(120):
+        baseline = "loan_offer" if k % 4 else "card_offer"
+        channel = "web" if k < 100 else "app"
+        house.decide(Request(customer_id=f"c{k}", channel=channel, baseline=baseline))
+    every, app, web = report_shadow(decisions_of(house.log, None))
+    assert (every.channel, app.channel, web.channel) == (None, "app", "web")
+    assert every.decisions == 120 and isinstance(app.agreement, Undecided)
+    agreed = number(web.agreement)
+    assert agreed.low < agreed.value < agreed.high
+    assert web.same == round(agreed.value * 100)
+    assert shadow_json([every, app, web])["channels"]
+    (empty,) = report_shadow(iter([]))
+    assert isinstance(empty.agreement, Undecided)
+
+
+# The statistics
+
+
+def test_the_difference_of_two_sides_is_that_of_the_textbook() -> None:
+    from scipy.stats import ttest_ind
+
+    rng = np.random.default_rng(3)
+    one, other = rng.normal(1.0, 2.0, 60), rng.normal(0.0, 1.0, 40)
+    found = number(lifted_difference(one, other))
+    interval = ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.n == 100
+    assert isinstance(lifted_difference(np.ones(60), np.ones(40)), Undecided)
+
+
+def test_the_bootstrap_is_that_over_all_customers() -> None:
+    rng = np.random.default_rng(4)
+    sums = rng.exponential(size=100)
+    found = number(bootstrap_total(sums, 400, 5, 400))
+    every = np.concatenate([sums, np.zeros(300)])
+    spread = np.sqrt(400 * every.var())
+    assert found.value == pytest.approx(sums.sum())
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * spread, rel=0.1)
+    assert bootstrap_total(sums, 400, 5, 400) == found
+    assert isinstance(bootstrap_total(sums[:5], 20, 5, 20), Undecided)
+
+
+def test_the_difference_of_a_policy_to_itself_is_nothing() -> None:
+    rng = np.random.default_rng(6)
+    p, r = rng.uniform(0.1, 1, 200), rng.normal(size=200)
+    found = number(snips_difference(p, p, r, np.arange(200)))
+    assert found.value == pytest.approx(0.0) and found.high - found.low == pytest.approx(0.0)
+    none = snips_difference(np.zeros(200), p, r, np.arange(200))
+    assert isinstance(none, Undecided)
+
+
+def test_rules_of_the_small_journey_are_all_listed() -> None:
+    listed = [(part.kind, part.id) for part in rule_parts(JOURNEY)]
+    assert ("cap", "three_a_week") in listed and ("lever", "call_more") in listed
+    assert ("inline", "help_popup.eligible") in listed

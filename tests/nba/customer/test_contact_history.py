@@ -1,0 +1,214 @@
+"""The ledger: what was done to a customer, folded from the log in order of time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from msgspec.structs import replace
+
+from features.context_store import Customers
+from features.fold import Fold
+from nba.customer.contact_history import Ledger, LedgerRules, Touch
+from nba.customer.contact_history_fold import TOUCHES_KEPT, fold
+from nba.events.event import Event
+from nba.stores.memory.log import MemoryLog
+from tests.governing import CHANNELS, DAY, HOUR, catalogues, governed, histories
+from tests.house import NOON, event
+
+MINUTE = timedelta(minutes=1)
+RULES = LedgerRules(horizon_s=30 * 86_400.0, kinds={"purchase": 3})
+NOON_S = NOON.timestamp()
+
+
+def ledger_of(*events: Event, kind: str | None = None) -> Ledger:
+    return fold([(one, kind) for one in events], RULES)
+
+
+def decided(at: Any = NOON, decision_id: str = "d-1", **properties: Any) -> Event:
+    said = {"action_id": "help_popup", "channel": "web", "decision_id": decision_id}
+    return event("Action Decided", at, said | properties)
+
+
+def sign(name: str, at: Any = NOON, **properties: Any) -> Event:
+    said = {"action_id": "help_popup", "decision_id": "d-1"}
+    return event(f"Action {name}", at, said | properties)
+
+
+def test_a_contact_keeps_what_came_of_it() -> None:
+    ledger = ledger_of(
+        decided(step="rescue:1/call"), sign("Shown", NOON + HOUR), sign("Clicked", NOON + 2 * HOUR)
+    )
+    assert ledger.touches == (
+        Touch("help_popup", "web", NOON_S, "d-1", True, "rescue:1/call", NOON_S + 3_600,
+              NOON_S + 7_200),
+    )  # fmt: skip
+    [touch] = ledger_of(decided(), sign("Shown"), sign("Shown", NOON + HOUR)).touches
+    assert touch.shown == NOON_S  # the first time
+
+
+def test_no_action_is_no_contact() -> None:
+    assert ledger_of(decided(action_id="no_action"), decided(action_id=None)).touches == ()
+
+
+def test_an_outcome_without_its_decision_counts_as_itself_alone() -> None:
+    [touch] = ledger_of(sign("Dismissed", channel="web"), sign("Clicked", NOON + HOUR)).touches
+    assert (touch.counted, touch.sign_s("decided")) == (False, None)
+    assert (touch.dismissed, touch.clicked) == (NOON_S, NOON_S + 3_600)
+
+
+@pytest.mark.parametrize("how", ["Activated", "Shown", "Accepted"])
+def test_a_deferred_decision_counts_from_its_activation_on(how: str) -> None:
+    waiting = decided(deferred=True)
+    assert ledger_of(waiting).touches[0].sign_s("decided") is None
+    [touch] = ledger_of(waiting, sign(how, NOON + HOUR), sign("Activated", NOON + DAY)).touches
+    assert touch.sign_s("decided") == NOON_S + 3_600
+
+
+def test_an_activation_counts_though_its_decision_is_beyond_the_horizon() -> None:
+    later = NOON + 40 * DAY
+    [touch] = ledger_of(
+        decided(deferred=True),
+        decided(later - HOUR, "d-2", action_id="card_offer"),
+        sign("Activated", later, channel="web", step="rescue:1/call"),
+    ).touches[1:]
+    assert (touch.action, touch.sign_s("decided")) == ("help_popup", later.timestamp())
+    assert (touch.channel, touch.step) == ("web", "rescue:1/call")
+
+
+def test_a_decision_that_never_reached_her_does_not_count() -> None:
+    assert ledger_of(decided(), sign("Expired", NOON + HOUR)).touches[0].counted is False
+    assert ledger_of(decided(), sign("Shown"), sign("Expired", NOON + HOUR)).touches[0].counted
+    assert ledger_of(sign("Expired")).touches == ()
+
+
+def test_contacts_are_kept_for_as_long_as_a_rule_looks_back() -> None:
+    early = decided(NOON - 31 * DAY, "old")
+    assert [one.decision_id for one in ledger_of(early, decided()).touches] == ["d-1"]
+    dismissed = sign("Dismissed", NOON - 2 * DAY, decision_id="old")
+    kept = ledger_of(early, dismissed, decided()).touches
+    assert [one.decision_id for one in kept] == ["old", "d-1"]
+
+
+def test_contacts_and_marks_beyond_the_room_are_known_to_be_missing() -> None:
+    many = [decided(NOON + n * MINUTE, f"d-{n}") for n in range(TOUCHES_KEPT + 3)]
+    late = sign("Dismissed", NOON + 250 * MINUTE)  # of the second contact, which is cut at last
+    ledger = ledger_of(*many[:251], late, *many[251:])
+    assert len(ledger.touches) == TOUCHES_KEPT
+    assert ledger.cut_s == late.occurred_at.timestamp()
+    assert ledger_of(*many[:TOUCHES_KEPT]).cut_s is None
+
+
+def test_of_a_named_event_as_many_are_kept_as_a_rule_asks_about() -> None:
+    marks = [event("Order Completed", NOON + n * MINUTE) for n in range(300)]
+    marked = ledger_of(*marks, kind="purchase")
+    assert [mark.at_s - NOON_S for mark in marked.marks] == [297 * 60, 298 * 60, 299 * 60]
+    assert marked.cut_s is None
+    assert ledger_of(*marks, kind="page").marks == ()
+
+
+def test_with_clocks_that_differ_what_was_withdrawn_stays_withdrawn() -> None:
+    given, withdrawn = "Consent Given", "Consent Withdrawn"
+    for second in (timedelta(seconds=-1), timedelta(seconds=1)):
+        log = MemoryLog()
+        log.append_events([event(given, NOON), event(withdrawn, NOON + second)])
+        [context] = Customers(log, Fold(governed())).of(["ada"], NOON + DAY)
+        assert context.ledger.granted("marketing", "web") is False
+        log.append_events([event(given, NOON + HOUR)])
+        [context] = Customers(log, Fold(governed())).of(["ada"], NOON + DAY)
+        assert context.ledger.granted("marketing", "web") is True
+
+
+def test_a_consent_that_cannot_be_read_grants_nothing_and_a_withdrawal_takes_all() -> None:
+    odd = {"purpose": ["newsletter"]}
+    assert ledger_of(event("Consent Given", NOON, odd)).granted("marketing", "web") is None
+    withdrawn = ledger_of(event("Consent Withdrawn", NOON, odd))
+    assert withdrawn.granted("marketing", "web") is False
+
+
+def test_what_she_said_last_of_a_purpose_and_channel_holds() -> None:
+    given, withdrawn = "Consent Given", "Consent Withdrawn"
+    ledger = ledger_of(
+        event(given, NOON, {"purpose": "marketing"}),
+        event(withdrawn, NOON, {"purpose": "marketing", "channel": "app"}),
+    )
+    assert [ledger.granted("marketing", one) for one in CHANNELS] == [False, True, True]
+    assert ledger.granted("service", "web") is None
+    everything = ledger_of(event(given, NOON, {"purpose": "marketing"}), event(withdrawn, NOON))
+    assert everything.granted("marketing", "web") is False
+
+
+def test_contacts_are_stopped_until_they_are_resumed_or_the_time_is_over() -> None:
+    stop, resume = "Contact Suppressed", "Contact Resumed"
+    until = {"until": (NOON + DAY).isoformat()}
+    ledger = ledger_of(event(stop, NOON, until))
+    assert ledger.stopped("web", NOON_S) and not ledger.stopped("web", NOON_S + 86_400)
+    web = {"channel": "web"}
+    ledger = ledger_of(event(stop, NOON, web), event(stop, NOON, until))
+    assert ledger.stopped("web", NOON_S + 86_400) and not ledger.stopped("app", NOON_S + 86_400)
+    assert not ledger_of(event(stop, NOON, web), event(resume, NOON)).suppressed
+    assert ledger_of(event(stop, NOON), event(resume, NOON, web)).stopped("web", NOON_S)
+    assert ledger_of(event(stop, NOON, {"until": "soon"})).stopped("web", NOON_S + 10**9)
+
+
+def moved(name: str, at: Any = NOON, episode: str = "e1", **more: Any) -> Event:
+    said = {"sub_journey": "rescue", "definition": "abc", "episode_id": episode, "step": "call"}
+    return event(f"Sub-journey {name}", at, said | more)
+
+
+def test_positions_follow_from_the_log() -> None:
+    ledger = ledger_of(moved("Entered"), moved("Moved", NOON + HOUR, step="mail"))
+    position = ledger.position("rescue")
+    assert position is not None
+    assert (position.step, position.moves) == ("mail", 2)
+    assert (position.entered_s, position.since_s) == (NOON_S, NOON_S + 3_600)
+    ledger = ledger_of(moved("Entered"), moved("Left", NOON + HOUR, exit="success"))
+    last = ledger.last_left("rescue")
+    assert ledger.position("rescue") is None and last is not None
+    assert (last.at_s, last.exit) == (NOON_S + 3_600, "success")
+    stray = ledger_of(moved("Entered"), moved("Left", episode="e0", exit="success"))
+    assert stray.position("rescue") is not None  # of an earlier passage
+
+
+FOLD = Fold(governed())
+
+
+@settings(max_examples=200, deadline=None)
+@given(histories(most=14), st.lists(st.integers(1, 3), max_size=14))
+def test_event_by_event_is_all_at_once(events: list[Event], pieces: list[int]) -> None:
+    """In any order of arrival, in any pieces, with a replica that comes late."""
+    log = MemoryLog()
+    early = Customers(log, FOLD)
+    left = list(events)
+    for size in [*pieces, len(left)]:
+        log.append_events(left[:size])
+        left = left[size:]
+        early.of(["ada"], NOON)
+    [piecewise] = early.of(["ada"], NOON)
+    [at_once] = Customers(log, FOLD).of(["ada"], NOON)
+    assert piecewise.ledger == at_once.ledger
+    assert piecewise.values.tobytes() == at_once.values.tobytes()
+    assert piecewise.contacts == at_once.contacts
+    assert (piecewise.seq, piecewise.as_of) == (at_once.seq, at_once.as_of)
+
+
+@settings(max_examples=100, deadline=None)
+@given(catalogues(), histories(most=14), st.randoms(use_true_random=False))
+def test_the_order_of_arrival_does_not_show(journey: Any, events: list[Event], random: Any) -> None:
+    """Where no two happened at the same moment: those keep the order in which they came."""
+    apart = {one.occurred_at: one for one in events}
+    ordered = [apart[at] for at in sorted(apart)]
+    shuffled = random.sample(ordered, len(ordered))
+    fold_ = Fold(journey)
+    ledgers = []
+    for arrival in (ordered, shuffled):
+        log = MemoryLog()
+        customers = Customers(log, fold_)
+        for one in arrival:
+            log.append_events([one])
+            customers.of(["ada"], NOON)
+        ledger = customers.of(["ada"], NOON)[0].ledger
+        ledgers.append(replace(ledger, said=()))  # of consents, the log's order counts too
+    assert ledgers[0] == ledgers[1]

@@ -1,0 +1,96 @@
+"""Activation: a deferred decision counts when the channel shows it, and only where it still may."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nba.decisions.decision import Decision, Request
+from nba.journey.actions import Cap, Capacity, ContactRules, EngagementRule, QuietHours
+from tests.governing import HOUR, SCORES, governed
+from tests.house import NOON, SmallHouse, StubScorer, event
+
+
+def house_of(**limits: Any) -> SmallHouse:
+    journey = governed(contact_policy=ContactRules(**limits), no_action_value_eur=-99.0)
+    return SmallHouse(journey, scorer=StubScorer(SCORES))
+
+
+def deferred(house: SmallHouse, customer_id: str = "ada", **asked: Any) -> Decision:
+    request = Request(
+        customer_id=customer_id, candidates=("card_offer",), deferred=True, channel="app", **asked
+    )
+    while True:
+        [decision] = house.decide(request)
+        if decision.action_id != "no_action":
+            return decision
+
+
+def touches(house: SmallHouse) -> list[Any]:
+    [context] = house.contexts.of(["ada"], NOON + HOUR)
+    return [one for one in context.ledger.touches if one.counted]
+
+
+def test_a_deferred_decision_is_no_contact_until_it_is_activated() -> None:
+    house = house_of(caps=[Cap(id="one", times=1, days=7)])
+    decision = deferred(house)
+    [context] = house.contexts.of(["ada"], NOON)
+    assert touches(house) == [] and context.contacts == () and decision.uses == ()
+    assert house.decider.activate(decision, NOON + HOUR) == ((), None)
+    [touch] = touches(house)
+    assert (touch.action, touch.at_s) == ("card_offer", (NOON + HOUR).timestamp())
+    [context] = house.contexts.of(["ada"], NOON + HOUR)
+    assert len(context.contacts) == 1
+
+
+def test_a_second_activation_changes_nothing() -> None:
+    house = house_of(capacities=[Capacity(id="room", most=5)])
+    decision = deferred(house)
+    for later in (1, 2):
+        assert house.decider.activate(decision, NOON + later * HOUR) == ((), None)
+    assert house.log.used([("room", "2026-03-01")]) == {("room", "2026-03-01"): 1.0}
+    assert len(touches(house)) == 1
+
+
+def test_what_became_forbidden_meanwhile_is_refused() -> None:
+    house = house_of(caps=[Cap(id="one", times=1, days=7)])
+    first, second = deferred(house), deferred(house)
+    assert house.decider.activate(first, NOON) == ((), None)
+    [refused], _ = house.decider.activate(second, NOON)
+    assert (refused.action_id, refused.code, refused.rule) == ("card_offer", "contact_cap", "one")
+    assert len(touches(house)) == 1
+    free = house_of()
+    third = deferred(free)
+    free.log.append_events([event("Consent Withdrawn", NOON, {"purpose": "marketing"})])
+    assert [one.code for one in free.decider.activate(third, NOON)[0]] == ["no_consent"]
+
+
+def test_all_rules_are_asked_again() -> None:
+    night = QuietHours(id="night", from_="12:30", until="20:00", blocked="next_allowed")
+    house = house_of(quiet_hours=[night])
+    decision = deferred(house)
+    refused, not_before = house.decider.activate(decision, NOON + HOUR)
+    assert (refused, not_before) == ((), NOON + 7 * HOUR)  # 20:00 on her clock
+    over = SmallHouse(governed(no_action_value_eur=-99.0), scorer=StubScorer(SCORES))
+    late = deferred(over)
+    over.log.append_events([event("Complaint Filed", NOON)])
+    rule = EngagementRule(id="calm", layer="suitability", when="complaint.total < 1")
+    stricter = SmallHouse(
+        governed(engagement=[rule]), scorer=StubScorer(SCORES), log=over.log, name="s"
+    )
+    [refused_], _ = stricter.decider.activate(late, NOON + HOUR)
+    assert (refused_.code, refused_.rule) == ("not_suitable", "calm")
+
+
+def test_what_was_shown_already_counts_and_takes_whether_there_is_room_or_not() -> None:
+    house = house_of(capacities=[Capacity(id="room", most=1)])
+    for shown in [deferred(house, customer_id) for customer_id in ("ada", "bob", "cid")]:
+        assert house.decider.activate(shown, NOON, anyway=True) == ((), None)
+    assert house.log.used([("room", "2026-03-01")]) == {("room", "2026-03-01"): 3.0}
+
+
+def test_activations_share_the_capacities() -> None:
+    house = house_of(capacities=[Capacity(id="room", most=1)])
+    hers, his = deferred(house), deferred(house, "bob")
+    assert house.decider.activate(hers, NOON) == ((), None)
+    [refused], _ = house.decider.activate(his, NOON)
+    assert (refused.code, refused.rule) == ("no_capacity", "room")

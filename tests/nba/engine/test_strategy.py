@@ -1,0 +1,148 @@
+"""Who decides: the whole draw, with a challenger, arms, a holdout and what was learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+from msgspec.structs import replace
+
+from models.policies.epsilon_greedy import EpsilonGreedy
+from models.policies.thompson import Thompson
+from nba.customer.context import Context
+from nba.decisions.decision import Request
+from nba.engine.policy import Drawing, Floats, choose, mixed, worth_of
+from nba.engine.strategy import Arm, Challenger, Judge, Strategy
+from nba.events.event import NO_ACTION
+from nba.journey.actions import Lever, Weight
+from nba.journey.exploration import Exploration
+from nba.randomization import HOLDOUT, among
+from tests.house import SmallHouse, StubScorer
+from tests.open_house import ADA, IDS, OPEN, SCORES, all_eligible, open_house, propensities
+
+RIVAL = StubScorer([0.1, 0.1, 0.9, 0.1, 0.0])
+
+
+class Lifted(NamedTuple):
+    """A residual that adds the same to every score."""
+
+    by: float
+    spread: float
+    version: str = "policy-test"
+    exposures: float = 30.0
+
+    def correct(
+        self, contexts: Sequence[Context], codes: Sequence[Sequence[int]], scores: Floats
+    ) -> tuple[Floats, Floats]:
+        return scores + self.by, np.full(len(scores), self.spread)
+
+
+class Everybody(NamedTuple):
+    """Everybody in one arm."""
+
+    arm: Arm
+
+    def of(self, customer_id: str) -> Arm:
+        return self.arm
+
+
+def test_a_challenger_gets_its_share_of_every_draw() -> None:
+    house = open_house(policy=Drawing(EpsilonGreedy(0.0), floor=0.1))
+    pipeline = house.decider.pipeline
+    pipeline.take(StubScorer(SCORES), challenger=Challenger(Judge(RIVAL), 0.2))
+    house.log.append_events(all_eligible())
+    [decision] = house.draw(ADA)
+    chances = propensities(decision)
+    floor = 0.1 / len(chances)
+    assert chances[IDS[0]] == pytest.approx(0.7 + floor)
+    assert chances[IDS[2]] == pytest.approx(0.2 + floor)
+    assert sum(chances.values()) == pytest.approx(1.0, abs=1e-12)
+    assert decision.challenger == RIVAL.bundle_id
+    assert decision.policy == "epsilon_greedy(0), floor 0.1, challenger 0.2"
+
+
+@given(
+    st.lists(st.floats(0.01, 1.0), min_size=1, max_size=8),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.integers(0, 2**32),
+)
+def test_the_mixture_is_a_distribution_above_its_floor(
+    weights: list[float], floor: float, share: float, seed: int
+) -> None:
+    own = np.array(weights) / sum(weights)
+    other = own[::-1].copy()
+    found = mixed(own, floor=floor, challenger=other, share=share)
+    assert found.sum() == pytest.approx(1.0, abs=1e-9)
+    assert (found >= floor / len(own) - 1e-12).all()
+    drawn = choose(found, np.random.default_rng(seed))
+    assert found[drawn.at] == drawn.propensity > 0.0
+    alone = mixed(own, floor=floor, challenger=None, share=share)
+    assert alone == pytest.approx((1 - floor) * own + floor / len(own))
+
+
+def test_what_was_learned_moves_the_priority_and_how_unsure_it_is_moves_the_draw() -> None:
+    house = open_house(policy=Drawing(Thompson(1.0)))
+    house.decider.pipeline.take(StubScorer(SCORES), residual=Lifted(0.1, 0.05))
+    house.log.append_events(all_eligible())
+    [decision] = house.draw(ADA)
+    best = decision.candidates[0]
+    assert (best.p_accept, best.batch_score) == (pytest.approx(0.6), 0.5)
+    assert best.priority == pytest.approx(6.0) and best.spread_eur == pytest.approx(0.5)
+    none = next(one for one in decision.candidates if one.action_id == NO_ACTION)
+    assert (none.priority, none.spread_eur) == (1.0, 0.0)
+    assert 0.9 < best.propensity < 1.0
+    assert (decision.policy_version, decision.learned_from) == ("policy-test", 30.0)
+    codes = [IDS.index(one.action_id) if one is not none else -1 for one in decision.candidates]
+    again = Thompson(1.0).probabilities(worth_of(decision.candidates, codes, 30.0))
+    assert again == pytest.approx([one.propensity for one in decision.candidates], abs=1e-9)
+
+
+def test_an_arm_leaves_out_rules_weights_and_levers() -> None:
+    weight = Weight(id="calm", when="customer.days_known >= 0", factor=3.0)
+    lever = Lever(id="push", factor=2.0, actions=[IDS[0]], ends="2030-01-01")
+    journey = replace(OPEN, weights=[weight], levers=[lever])
+    house = SmallHouse(journey, scorer=StubScorer(SCORES))
+    house.log.append_events(all_eligible())
+    [before] = house.draw(ADA)
+    house.decider.pipeline.arms = Everybody(
+        Arm(("plain.without",), frozenset({"calm", "push"}), None)
+    )
+    [after] = house.draw(ADA)
+    assert before.candidates[0].because == ("calm", "push")
+    assert after.candidates[0].because == ()
+    assert before.candidates[0].priority == pytest.approx(6 * (after.candidates[0].priority or 0))
+    assert (after.arms, after.without) == (("plain.without",), ("calm", "push"))
+
+
+def test_customers_of_several_strategies_are_decided_in_the_order_of_their_requests() -> None:
+    house = open_house(policy=Drawing(EpsilonGreedy(0.0)))
+    other = Strategy(Exploration(), Drawing(EpsilonGreedy(0.0)), Judge(RIVAL))
+
+    class ByName(NamedTuple):
+        def of(self, customer_id: str) -> Arm:
+            return Arm(("x.b",), strategy=other) if customer_id.startswith("b") else Arm()
+
+    house.decider.pipeline.arms = ByName()
+    names = ["ada", "bob", "amy", "ben"]
+    found = house.draw(*(replace(ADA, customer_id=name) for name in names))
+    assert [one.request.customer_id for one in found] == names
+    assert [one.arms for one in found] == [(), ("x.b",), (), ("x.b",)]
+    assert {one.action_id for one in found[1::2]} == {IDS[2]}
+    assert [one.decision_id for one in found] == ["d1", "d2", "d3", "d4"]
+
+
+def test_nothing_but_transactional_actions_reaches_the_holdout() -> None:
+    journey = replace(OPEN, exploration=Exploration(holdout_share=0.3))
+    house = SmallHouse(journey, scorer=StubScorer(SCORES))
+    customers = [f"c{number}" for number in range(60)]
+    found = house.draw(*(Request(customer_id=one) for one in customers))
+    held = [one for one in found if among(HOLDOUT, 0.3, one.request.customer_id)]
+    assert 8 < len(held) < 30
+    for decision in found:
+        codes = {one.code for one in decision.refused}
+        assert ("holdout" in codes) == (decision in held)
+        assert decision not in held or decision.action_id == NO_ACTION

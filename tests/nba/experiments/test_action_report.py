@@ -1,0 +1,134 @@
+"""Actions that a bandit draws, compared by logged propensities; and the audit of these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from nba.decisions.decision import Decision, Request
+from nba.experiments.action_report import report_actions
+from nba.experiments.experiment import ArmSpec
+from nba.experiments.report import audit_of
+from nba.journey.exploration import Exploration
+from nba.measurement.statistics.effect import Effect
+from nba.measurement.statistics.estimate import Undecided
+from nba.measurement.statistics.verdict import Verdict
+from nba.stores.memory.log import MemoryLog
+from serving.reports.experiment_reading import compared, drawn_arms
+from tests.experimenting import an_experiment, in_force, names
+from tests.house import FOLD, JOURNEY, NOON, SmallHouse, changed, event
+from tests.open_house import OPEN, open_house
+
+TRUE = {"help_popup": 0.2, "card_offer": 0.5, "agent_callback": 0.2, "loan_offer": 0.2}
+
+
+def drifting(rounds: int, per_round: int, seed: int) -> MemoryLog:
+    """A log in which the policy comes to like what did well, while all customers get keener.
+
+    So the plain mean of what is drawn late is too high: help_popup and agent_callback are alike.
+    """
+    rng, log = np.random.default_rng(seed), MemoryLog()
+    for n in range(rounds):
+        late = n / rounds
+        scores = [0.5, 0.4, 0.5 - 0.5 * late, 0.4, 0.0]
+        journey = changed(OPEN, exploration=Exploration(policy="softmax", epsilon=0.3))
+        house: SmallHouse = open_house(scores, journey=journey, log=log, name=f"r{n}-")
+        house.new_seed = lambda: int(rng.integers(2**48))
+        now = NOON + timedelta(hours=n)
+        requests = [Request(customer_id=c) for c in names(per_round, f"r{n}c")]
+        decisions = house.decide(*requests, now=now)
+        log.append_events(
+            [
+                event(
+                    "Action Accepted",
+                    now + timedelta(minutes=5),
+                    {"decision_id": one.decision_id},
+                    customer_id=one.request.customer_id,
+                )
+                for one in decisions
+                if rng.random() < TRUE.get(one.action_id, 0.0) * (0.6 + 0.8 * late)
+            ]
+        )
+    log.append_events([event("page", NOON + timedelta(days=30), customer_id="somebody else")])
+    return log
+
+
+@pytest.fixture(scope="module")
+def log() -> MemoryLog:
+    return drifting(rounds=20, per_round=150, seed=4)
+
+
+def test_the_better_action_is_told_from_the_control(log: MemoryLog) -> None:
+    found = compared(log, OPEN, ["help_popup", "card_offer"], NOON, lambda n: None)
+    (one,) = found.comparisons
+    assert isinstance(one.effect, Effect)
+    assert one.effect.low < 0.3 < one.effect.high
+    assert one.verdict is Verdict.BETTER
+    assert "points higher with card_offer than with help_popup" in found.answer
+    assert not any(light.red for light in found.lights)
+
+
+def test_equal_actions_are_equal_however_the_policy_came_to_like_one(log: MemoryLog) -> None:
+    arms = [ArmSpec("a", action="agent_callback"), ArmSpec("b", action="help_popup")]
+    started = in_force(an_experiment(arms=arms, allocation="bandit"), log, slots=())
+    found = drawn_arms(log, started, lambda n: None)
+    (one,) = found.comparisons
+    assert one.verdict is Verdict.NO_EVIDENCE
+    pages = [decision for _, decision in log.page_decisions(limit=10_000)]
+    accepted = {e.decision_id for e in log.page_events(0, 100_000) if e.name == "Action Accepted"}
+    naive = {
+        action: np.mean([d.decision_id in accepted for d in pages if d.action_id == action])
+        for action in ("agent_callback", "help_popup")
+    }
+    lift = naive["help_popup"] - naive["agent_callback"]
+    assert abs(one.action_mean - one.control_mean) < lift  # plain means are carried by the drift
+
+
+def test_what_has_too_few_events_is_undecided_and_says_what_is_missing(log: MemoryLog) -> None:
+    found = compared(log, OPEN, ["help_popup", "no_action"], NOON, lambda n: None)
+    assert isinstance(found.comparisons[0].effect, Undecided)
+    assert "no_action has" in found.answer
+    assert "of 50 successes" in found.answer
+
+
+def tampered(decision: Decision) -> Decision:
+    """Logged as if the first candidate had been drawn half as often as it was."""
+    first, *others = decision.candidates
+    shift = first.propensity / 2
+    rest = sum(one.propensity for one in others)
+    changed_ones = [
+        replace(one, propensity=one.propensity * (1.0 + shift / rest)) for one in others
+    ]
+    candidates = (replace(first, propensity=first.propensity - shift), *changed_ones)
+    own = next(one for one in candidates if one.action_id == decision.action_id)
+    return replace(decision, candidates=candidates, propensity=own.propensity)
+
+
+def test_wrong_propensities_are_a_red_light_and_nothing_is_said(log: MemoryLog) -> None:
+    decisions = [decision for _, decision in log.page_decisions(limit=10_000)]
+
+    def pages() -> Iterator[list[Decision]]:
+        yield [tampered(one) for one in decisions]
+
+    found = report_actions(
+        ["help_popup", "card_offer"],
+        JOURNEY,
+        FOLD.encoder.kind,
+        [log.page_events(0, 100_000)],
+        pages(),
+    )
+    assert found.lights[0].red
+    assert not found.comparisons
+    assert "not drawn as often as their propensities say" in found.answer
+
+
+def test_probabilities_that_do_not_sum_to_one_are_no_log(log: MemoryLog) -> None:
+    (_, one), *_ = log.page_decisions()
+    first, *others = one.candidates
+    broken = replace(one, candidates=(replace(first, propensity=0.99), *others))
+    found = audit_of([[broken]], lambda each: True)
+    assert isinstance(found, str) and "every row sums to one" in found

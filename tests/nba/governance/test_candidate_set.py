@@ -1,0 +1,69 @@
+"""The slate: variants are struck out, and an action is refused with its last one."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings, strategies as st
+
+from nba.decisions.decision import Stage
+from nba.governance.candidate_set import Slate, Variants
+from nba.journey.actions import EngagementRule
+from tests.governing import IDS, OPEN
+from tests.house import JOURNEY
+
+VARIANTS = Variants(OPEN)  # help_popup has two treatments: five variants of four actions
+
+
+def strike(slate: Slate, *positions: int) -> tuple[str, ...]:
+    mask = np.isin(np.arange(len(VARIANTS.code)), positions)
+    return slate.strike(mask, Stage.SUITABILITY, "not_suitable", "rule", lambda: "why")
+
+
+def left(slate: Slate) -> tuple[str, ...]:
+    return tuple(IDS[code] for code in slate.codes)
+
+
+def test_every_treatment_is_a_variant() -> None:
+    assert VARIANTS.code.tolist() == [0, 0, 1, 2, 3] and not VARIANTS.alike
+    assert Variants(JOURNEY).alike
+
+
+def test_an_action_is_refused_with_its_last_variant() -> None:
+    slate = Slate(VARIANTS)
+    assert strike(slate, 0) == () and slate.codes == [0, 1, 2, 3]
+    assert slate.treatments(0) == [1]
+    assert strike(slate, 1, 2) == ("help_popup", "card_offer")
+    assert [(one.action_id, one.detail) for one in slate.refused] == [
+        *(("help_popup", "why"), ("card_offer", "why")),
+    ]
+    assert strike(slate, 0, 1, 2) == () and len(slate.refused) == 2  # nobody is refused twice
+    assert left(slate) == ("agent_callback", "loan_offer")
+
+
+def test_a_detail_is_computed_only_where_it_is_needed() -> None:
+    slate = Slate(VARIANTS)
+    nothing = np.zeros(5, dtype=bool)
+    assert slate.strike(nothing, Stage.CONSENT, "c", "r", lambda: 1 / 0) == ()  # type: ignore
+
+
+def test_a_scope_is_what_group_channel_and_list_share() -> None:
+    def concerned(**scope: object) -> list[int]:
+        rule = EngagementRule(id="r", layer="eligibility", when="x", **scope)
+        return np.flatnonzero(VARIANTS.mask(rule)).tolist()
+
+    assert concerned() == [0, 1, 2, 3, 4]
+    assert concerned(group="help") == [0, 1]
+    assert concerned(channel="web", group="sales") == [4]
+    assert concerned(actions=["agent_callback"], channel="web") == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sets(st.integers(0, 4)), max_size=6))
+def test_what_is_left_and_what_is_refused_is_everything(strikes: list[set[int]]) -> None:
+    slate = Slate(VARIANTS)
+    for positions in strikes:
+        strike(slate, *positions)
+    refused = [one.action_id for one in slate.refused]
+    assert sorted([*refused, *left(slate)]) == sorted(IDS)
+    gone = set().union(*strikes)
+    assert np.flatnonzero(slate.alive).tolist() == sorted(set(range(5)) - gone)

@@ -1,0 +1,112 @@
+"""Rewards of the past: what is known only at the close of the window, carried and reported."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from features.fold import Fold
+from nba.customer.context import DAY_S
+from nba.decisions.decision import Request
+from nba.events.event import Event
+from nba.journey.file import RewardRule
+from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, changed, event, failed_search
+from training.data.history import History, history_of, read_history
+from training.data.rewards import Risk
+from training.data.training_sets import decided_set
+
+WORTH = replace(JOURNEY.arbitration, customer_value_eur=1_000.0, annoyance_eur=0.25)
+HOUSE = SmallHouse(changed(arbitration=WORTH))
+VALUE = RewardRule(target="value", window_days=2.0, events=["purchase"])
+STAYING = replace(VALUE, staying=True)
+FEELING = replace(VALUE, feeling_eur=3.0)
+
+
+def history(*events: Event, fold: Fold = HOUSE.fold) -> History:
+    ending = event("page", NOON + timedelta(days=60), customer_id="the end")
+    received = sorted([*events, ending], key=lambda one: one.received_at)
+    return history_of(fold, [replace(one, seq=n) for n, one in enumerate(received, start=1)])
+
+
+def at(name: str, day: float, received: float | None = None, **properties: Any) -> Event:
+    late = None if received is None else NOON + timedelta(days=received)
+    return event(name, NOON + timedelta(days=day), properties, received_at=late)
+
+
+def decided(name: str, day: float, **more: Any) -> Event:
+    return at("Action Decided", day, decision_id=name, action_id="help_popup", **more)
+
+
+def complaints(rows: np.ndarray) -> np.ndarray:
+    """A churn model: a tenth for each complaint so far."""
+    return rows[:, HOUSE.fold.schema.index["complaint.total"]] / 10.0
+
+
+def labels(rule: RewardRule, *events: Event, risk: Risk | None = complaints) -> list[float]:
+    return decided_set(history(*events), rule, risk).set.labels.tolist()
+
+
+def test_the_value_of_staying_compares_the_risk_then_with_the_risk_at_the_close() -> None:
+    before, within, after = (at("Complaint Filed", day) for day in (-1, 1, 3))
+    paid = at("Order Completed", 1, revenue=20)
+    assert labels(STAYING, before, decided("d0", 0), paid, after) == pytest.approx([20])
+    assert labels(STAYING, before, decided("d0", 0), paid, within) == pytest.approx([20 - 100])
+
+
+def test_a_straggler_changes_the_money_and_no_reading() -> None:
+    late = (
+        at("Order Completed", 1, received=9, revenue=20),
+        at("Complaint Filed", 1, received=9),
+    )
+    assert labels(STAYING, decided("d0", 0), *late) == pytest.approx([20])
+
+
+def test_no_reward_with_the_value_of_staying_is_complete_without_a_churn_model() -> None:
+    events = (decided("d0", 0), at("Order Completed", 1, revenue=20))
+    assert labels(STAYING, *events, risk=None) == []
+    assert labels(FEELING, *events, risk=None) != []
+
+
+def test_a_change_in_emotion_is_worth_what_the_file_says() -> None:
+    schema = HOUSE.fold.schema
+    feels = schema.feeling("complaint", "complaint_desk").valence
+    assert feels < 0
+    found = labels(FEELING, decided("d0", 0), at("Complaint Filed", 1))
+    assert found == pytest.approx([3.0 * feels])
+
+
+def test_a_step_learns_from_the_next_one_and_reports_its_own() -> None:
+    rule = replace(VALUE, carry=0.5)
+    made = history(
+        decided("d0", 0, episode_id="e"),
+        decided("d1", 5, episode_id="e", previous_id="d0"),
+        at("Order Completed", 6, revenue=20),
+    )
+    data = decided_set(made, rule)
+    assert data.set.labels.tolist() == [10.0, 20.0]
+    assert data.reward_eur.tolist() == pytest.approx([-0.01, 19.99])
+    assert data.set.horizon_s == pytest.approx(7 * DAY_S)  # how far the first label looks ahead
+
+
+def test_the_annoyance_of_a_contact_is_reported_where_the_file_says_so() -> None:
+    reported = {}
+    for said in (False, True):
+        house = SmallHouse(HOUSE.journey, scorer=StubScorer([0.9] * len(JOURNEY.actions)))
+        house.log.append_events([failed_search()])
+        made = []
+        for hours in (1, 2):
+            house.log.append_events([failed_search(NOON + timedelta(hours=hours))])
+            made += house.decide(Request(customer_id="ada"), later=timedelta(hours=hours))
+        house.log.append_events([event("page", NOON + timedelta(days=9))])
+        rule = replace(VALUE, annoyance=said)
+        reported[said] = decided_set(read_history(house.fold, house.log), rule).reward_eur
+        drawn = [
+            next(c.annoyance_eur for c in one.candidates if c.action_id == one.action_id)
+            for one in made
+        ]
+    assert max(drawn) > 0
+    assert reported[True].tolist() == pytest.approx((reported[False] - drawn).tolist())

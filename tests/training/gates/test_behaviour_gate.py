@@ -1,0 +1,292 @@
+"""The gates of data, reproduction and behaviour, on decisions of a small house."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import count
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from models.bundles.bundle import Bundle, RecipeNote
+from models.policies.from_journey import drawing_of
+from nba.analytics.monitoring.offers_and_joins import Join
+from nba.decisions.decision import Decision, Mode, Refused, Request, Stage
+from nba.engine.pipeline import Pipeline
+from nba.errors import InvalidBundle
+from nba.experiments.experiment import ArmSpec, Experiment, PrimarySpec, Started
+from nba.journey.exploration import Exploration
+from nba.measurement.off_policy.propensity_audit import Audit
+from nba.measurement.statistics.estimate import Undecided
+from nba.measurement.statistics.sample_ratio import Mismatch, anytime_mismatch
+from nba.stores.memory.log import MemoryLog
+from tests.house import NOON, SmallHouse, StubScorer, event
+from tests.models.bundles.test_bundle import made
+from tests.open_house import OPEN, SCORES
+from training.data.history import History, history_of, read_history
+from training.fitting.options import Options
+from training.gates.behaviour_gate import Again, again, behaviour_gate
+from training.gates.data_gate import (
+    DataFacts,
+    audited,
+    data_gate,
+    mismatches_of,
+    reproduction_gate,
+    unequal_contexts,
+)
+from training.gates.gates import trained_again
+
+JOURNEY = replace(OPEN, exploration=Exploration(policy="softmax", temperature_eur=2.0))
+GREEN = Audit(n=5_000, p=0.4, mean_weight=1.0, weight_error=0.01, actions=())
+WEEK = Join(decisions=400, joined=40)
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[SmallHouse]:
+    """300 customers with something behind them, each decided once."""
+    small = SmallHouse(JOURNEY, scorer=StubScorer(SCORES))
+    for n in range(300):
+        small.log.append_events(
+            [event("page", NOON - timedelta(hours=n % 30), customer_id=f"c{n}")]
+        )
+    small.decide(*(Request(customer_id=f"c{n}") for n in range(300)))
+    yield small
+
+
+@pytest.fixture(scope="module")
+def logged(house: SmallHouse) -> list[Decision]:
+    return [one for _, one in house.log.page_decisions()]
+
+
+@pytest.fixture(scope="module")
+def history(house: SmallHouse) -> History:
+    return read_history(house.fold, house.log)
+
+
+def by(
+    house: SmallHouse,
+    scores: list[float],
+    logged: list[Decision],
+    seconds: float = 1.0,
+    exploration: Exploration = JOURNEY.exploration,
+) -> Again:
+    drawing = drawing_of(exploration, [action.id for action in JOURNEY.actions])
+    pipeline = Pipeline(house.fold.schema, drawing)
+    pipeline.take(StubScorer(scores))
+    ticks = (seconds * n for n in count())
+    return again(pipeline, JOURNEY, logged, lambda: next(ticks))
+
+
+# Behaviour
+
+
+def test_a_challenger_that_does_much_the_same_passes(
+    house: SmallHouse, logged: list[Decision]
+) -> None:
+    champion = by(house, SCORES, logged)
+    gate = behaviour_gate(logged, by(house, [0.3, 0.5, 0.2, 0.05, 0.0], logged, 1.5), champion)
+    assert gate.status == "passed"
+    assert gate.numbers["impossible"] == 0 and gate.numbers["latency_ratio"] == 1.5
+    assert gate.numbers["coverage"] == 1.0
+
+
+def test_a_challenger_that_always_does_one_thing_is_refused(
+    house: SmallHouse, logged: list[Decision]
+) -> None:
+    champion = by(house, SCORES, logged)
+    one_thing = [9.0, 0.0, 0.0, 0.0, 0.0]
+    gate = behaviour_gate(logged, by(house, one_thing, logged), champion)
+    assert gate.status == "failed"
+    assert "help_popup is 94% of all that it does" in gate.reason and "collapsed" in gate.reason
+    greedy = Exploration(policy="greedy")
+    gate = behaviour_gate(logged, by(house, one_thing, logged, exploration=greedy), champion)
+    assert "it hardly draws agent_callback, card_offer, loan_offer" in gate.reason
+
+
+def test_a_slow_challenger_is_refused(house: SmallHouse, logged: list[Decision]) -> None:
+    champion = by(house, SCORES, logged)
+    gate = behaviour_gate(logged, by(house, SCORES, logged, 3.0), champion)
+    assert gate.status == "failed" and "3 times as long" in gate.reason
+
+
+def test_an_action_that_the_log_forbids_is_impossible(
+    house: SmallHouse, logged: list[Decision]
+) -> None:
+    """The same decisions, of which the log says that a limit had removed an action."""
+    own, first = by(house, SCORES, logged), logged[0]
+    drawn = next(c.action_id for c in first.candidates if c.action_id != "no_action")
+    struck = Refused(drawn, Stage.CONTACT_POLICY, "cap_reached", "cap", "3 of 3")
+    forbidden = [replace(first, refused=(*first.refused, struck)), *logged[1:]]
+    gate = behaviour_gate(forbidden, own, None)
+    assert gate.status == "failed" and gate.numbers["impossible"] == 1
+    assert first.decision_id in gate.reason
+
+
+def test_scores_that_are_no_numbers_are_impossible(
+    house: SmallHouse, logged: list[Decision]
+) -> None:
+    own = by(house, SCORES, logged)
+    broken = [replace(c, propensity=float("nan")) for c in own.decisions[0].candidates]
+    first = replace(own.decisions[0], candidates=tuple(broken))
+    gate = behaviour_gate(logged, Again([first, *own.decisions[1:]], 1.0), None)
+    assert gate.status == "failed" and gate.numbers["impossible"] == 1
+
+
+def test_a_bundle_that_cannot_decide_is_refused_and_few_decisions_say_nothing(
+    house: SmallHouse, logged: list[Decision]
+) -> None:
+    gate = behaviour_gate(logged, InvalidBundle("trained on other columns"), None)
+    assert gate.status == "failed" and "trained on other columns" in gate.reason
+    few = logged[:20]
+    assert behaviour_gate(few, by(house, SCORES, few), None).status == "undecided"
+
+
+# Data
+
+
+def facts(**changed: object) -> DataFacts:
+    return DataFacts(5_000, 0, [WEEK] * 6, GREEN, {})._replace(**changed)
+
+
+def test_data_that_is_as_ever_passes() -> None:
+    gate = data_gate(facts())
+    assert gate.status == "passed" and gate.numbers["join_rate"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"immature": 3}, "before their window was over"),
+        ({"weeks": [*[WEEK] * 5, Join(decisions=400, joined=10)]}, "2.50% of last week's"),
+        ({"audited": "probabilities: a row"}, "cannot be true"),
+        ({"audited": replace(GREEN, p=1e-6)}, "not drawn as often as was logged"),
+        ({"mismatches": {"experiment e": Mismatch(p=1e-6, n=900, anytime=True)}}, "experiment e"),
+    ],
+)
+def test_data_that_is_not_to_be_learned_from_fails(changed: dict[str, object], said: str) -> None:
+    gate = data_gate(facts(**changed))
+    assert gate.status == "failed" and said in gate.reason
+
+
+def test_what_nobody_can_say_of_the_data_is_undecided() -> None:
+    few = data_gate(facts(rows=999))
+    assert few.status == "undecided" and few.reason.startswith("999 decisions with a reward, 1000")
+    assert data_gate(facts(weeks=[WEEK] * 4)).status == "undecided"
+    assert data_gate(facts(audited=Undecided(reason="12 decisions"))).status == "undecided"
+
+
+def test_a_clean_week_seldom_alarms() -> None:
+    rng = np.random.default_rng(2)
+    alarms = 0
+    for _ in range(300):
+        weeks = [Join(decisions=400, joined=int(n)) for n in rng.binomial(400, 0.1, 13)]
+        alarms += data_gate(facts(weeks=weeks)).status == "failed"
+    assert alarms <= 10
+
+
+def test_the_audit_of_a_log_is_green_and_sees_a_draw_that_is_not_what_it_says(
+    history: History,
+) -> None:
+    found = audited(history)
+    assert isinstance(found, Audit) and not found.alarm and found.n == 300
+    lied = {
+        name: tuple(
+            replace(one, propensity=1.0 if one.action_id == "loan_offer" else 0.0) for one in mine
+        )
+        for name, mine in history.candidates.items()
+    }
+    wrong = History(history.fold, history.events, history.rows, history.end_s, lied)
+    assert isinstance(audited(wrong), str)
+
+
+def test_arms_that_do_not_have_their_shares_are_seen() -> None:
+    primary = PrimarySpec(id="p", measure="reward", least_effect=1.0)
+    arms = [ArmSpec(id="a", share=0.5), ArmSpec(id="b", share=0.5)]
+    spec = Experiment(version=1, id="e", hypothesis="h", arms=arms, primary=primary)
+    started = Started(
+        experiment=spec, slots=(), started_at=NOON, tuning_n=5_000, by="", why="",
+        catalogue_version="",
+    )  # fmt: skip
+    log = MemoryLog()
+    log.append_events(
+        [
+            event(
+                "Action Decided", NOON, {"arms": ["e.a" if n < 700 else "e.b"]}, customer_id=f"c{n}"
+            )
+            for n in range(1_000)
+        ]
+    )
+    house = SmallHouse(JOURNEY, log=log)
+    found = mismatches_of(read_history(house.fold, log), [started])
+    assert found == {"experiment e": anytime_mismatch([700, 300], [0.5, 0.5], ["e.a", "e.b"])}
+    assert data_gate(facts(mismatches=found)).status == "failed"
+
+
+# Reproduction
+
+
+def test_contexts_folded_again_are_those_that_were_served(
+    history: History, logged: list[Decision]
+) -> None:
+    gate = reproduction_gate("bundle-a", "bundle-a", history, logged)
+    assert gate.status == "passed" and gate.numbers["contexts"] == 300
+    assert {one.mode for one in logged} == {Mode.LIVE}
+
+
+def test_one_changed_byte_of_a_context_is_seen(history: History, logged: list[Decision]) -> None:
+    wrong = replace(logged[7], context=logged[7].context[:-1] + b"\x01")
+    assert unequal_contexts(history, [*logged[:7], wrong]) == [wrong.decision_id]
+    gate = reproduction_gate("bundle-a", "bundle-a", history, [wrong])
+    assert gate.status == "failed" and wrong.decision_id in gate.reason
+
+
+def test_another_bundle_from_the_same_data_is_refused(
+    history: History, logged: list[Decision]
+) -> None:
+    gate = reproduction_gate("bundle-a", "bundle-b", history, logged)
+    assert gate.status == "failed" and "the same data and seed give bundle-b" in gate.reason
+    skipped = reproduction_gate("bundle-a", Undecided(reason="it was not"), history, logged)
+    assert skipped.status == "undecided"
+    assert reproduction_gate("bundle-a", "bundle-a", history, []).status == "undecided"
+
+
+def test_what_a_bundle_was_trained_on_is_found_in_a_log_that_went_on(history: History) -> None:
+    before = history_of(history.fold, history.events[:250])
+    assert history.events_until(before.fingerprint()) == history.events[:250]
+    assert history.events_until("data-0") is None
+
+
+def of_data(dataset: str, **recipes: RecipeNote) -> Bundle:
+    whole = made()
+    manifest = replace(whole.manifest, dataset=dataset, seed=7, recipes=recipes)
+    return Bundle(manifest, whole.churn, whole.touchpoint)
+
+
+def test_it_is_trained_again_on_its_own_data_with_its_own_parameters(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int, Options]] = []
+
+    def train(before: History, *, seed: int, options: Options) -> SimpleNamespace:
+        asked.append((len(before.events), seed, options))
+        return SimpleNamespace(bundle=SimpleNamespace(bundle_id="bundle-again"))
+
+    monkeypatch.setattr("training.gates.gates.train", train)
+    before = history_of(history.fold, history.events[:250])
+    note = RecipeNote(parameters={"num_leaves": 7})
+    bundle = of_data(before.fingerprint(), touchpoint=note)
+    assert trained_again(history, bundle, {}) == "bundle-again"
+    [(events, seed, options)] = asked
+    assert (events, seed) == (250, 7)
+    assert options.parameters == {"touchpoint": {"num_leaves": 7}}
+    gone = trained_again(history, of_data("data-gone"), {})
+    assert isinstance(gone, Undecided) and "events have left it" in gone.reason
+
+
+def test_no_code_is_imported_because_a_bundle_names_it(history: History) -> None:
+    note = RecipeNote(estimator="os:system")
+    found = trained_again(history, of_data(history.fingerprint(), churn=note), {})
+    assert found == Undecided(reason="churn: os:system is not in the settings")

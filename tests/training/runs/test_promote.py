@@ -1,0 +1,178 @@
+"""From the registry into the service, stage by stage, and back; MLflow says what the log says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from shutil import copy
+
+import msgspec
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from models.bundles.bundle import Bundle
+from models.bundles.registry import CHALLENGER, CHAMPION, MODEL, Registry
+from nba.errors import InvalidBundle, InvalidInput
+from nba.promotion.rollout import changes, roll_back, rollout_of
+from nba.promotion.verdict import Gate, Verdict, failed, passed, undecided
+from nba.stores.memory.log import MemoryLog
+from serving.replica.assembly import assemble
+from serving.replica.replica import House
+from serving.settings import Settings
+from tests.house import JOURNEY, NOON, changed
+from tests.models.bundles.test_bundle import made
+from training.runs.promote import fetched, move, next_stage, objections, promote
+from training.runs.verdict import align, keep_verdict
+
+pytestmark = [
+    # MLflow 3.17 on SQLAlchemy 2.1: its model registry still uses `noload`
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader:sqlalchemy.exc.SADeprecationWarning"),
+]
+
+
+def seeded(seed: int) -> Bundle:
+    one = made()
+    manifest = msgspec.structs.replace(one.manifest, seed=seed)
+    return Bundle(manifest, one.churn, one.touchpoint)
+
+
+A, B = seeded(1), seeded(2)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Iterator[str]:
+    """An MLflow with A as version 1 and B as version 2, the challenger."""
+    folder = tmp_path_factory.mktemp("registry")
+    copy(mlflow_database, folder / "mlflow.db")
+    found = f"sqlite:///{folder / 'mlflow.db'}"
+    registry = Registry(found, folder / "artifacts")
+    for one in (A, B):
+        registry.save(
+            one,
+            example=pd.DataFrame([[0.5]], columns=["a.count_1h"]),
+            params={},
+            metrics={},
+            tags={},
+            pictures={},
+            journey=b"{}",
+        )
+    yield found
+
+
+def verdict(*gates: Gate, bundle: Bundle = B, champion: str | None = A.bundle_id) -> Verdict:
+    found = gates or (passed("data", "ok", {"rows": 5_000.0}),)
+    return Verdict(bundle_id=bundle.bundle_id, champion=champion, judged_at=NOON, gates=found)
+
+
+def moved(url: str, log: MemoryLog, which: str, to: str | None = None, **fields: float) -> str:
+    """Move it with a verdict that lets it through; gives the stage."""
+    registry = Registry(url)
+    version, bundle = fetched(registry, JOURNEY, which)
+    stage = to or next_stage(log, bundle.bundle_id)
+    found = move(
+        *(registry, log, version, bundle, verdict(bundle=bundle), stage),
+        **{"now": NOON, "by": "ada", "why": "spring", **fields},
+    )
+    return found.stage
+
+
+def test_the_first_goes_at_once_and_each_challenger_stage_by_stage(url: str) -> None:
+    log = MemoryLog()
+    assert moved(url, log, "1") == "champion" and rollout_of(log) is None
+    stages = [moved(url, log, CHALLENGER, share=0.2) for _ in range(2)]
+    assert stages == ["shadow", "canary"] and log.alias(CHAMPION) == A.bundle_id
+    found = rollout_of(log)
+    assert (found.stage, found.share, found.version) == ("canary", 0.2, "2")
+    assert log.bundle(found.verdict).files.keys() == {"verdict.json", "verdict.md"}
+    assert moved(url, log, CHALLENGER) == "champion" and log.alias(CHAMPION) == B.bundle_id
+    with pytest.raises(InvalidInput, match="it is the champion already"):
+        moved(url, log, "2")
+    told = changes(log)[0]
+    assert told.by == "ada" and "version 2: spring; verdict-" in told.why
+    assert MlflowClient(url).get_model_version_by_alias(MODEL, CHAMPION).version == 2
+
+
+def test_mlflow_follows_a_champion_that_was_taken_back(url: str) -> None:
+    log = MemoryLog()
+    assert align(url, log) is None
+    moved(url, log, "1")
+    moved(url, log, "2", "champion")
+    roll_back(log, NOON, by="guard", why="worse")
+    assert align(url, log) == "1"
+    assert MlflowClient(url).get_model_version_by_alias(MODEL, CHAMPION).version == 1
+
+
+def replica(log: MemoryLog) -> House:
+    ids = count(1)
+    return assemble(
+        Settings(), log=log, journey=JOURNEY, now=lambda: NOON,
+        new_id=lambda: f"dec-{next(ids)}", new_seed=lambda: 1,
+    )  # fmt: skip
+
+
+def test_every_replica_follows_the_promotion_and_the_way_back(url: str) -> None:
+    log = MemoryLog()
+    moved(url, log, "1")
+    houses = [replica(log), replica(log)]
+
+    def serving() -> list[str | None]:
+        for house in houses:
+            house.reload()
+        scorers = [house.decider.pipeline.scorer for house in houses]
+        return [None if one is None else one.bundle_id for one in scorers]
+
+    assert serving() == [A.bundle_id] * 2
+    moved(url, log, "2", "champion")
+    assert serving() == [B.bundle_id] * 2
+    assert roll_back(log, NOON + timedelta(hours=1), by="ada", why="") == A.bundle_id
+    assert serving() == [A.bundle_id] * 2
+
+
+def test_a_verdict_stands_on_its_run_with_its_numbers(url: str) -> None:
+    slices = undecided("slices", "few rows", {"gain_eur.traits.segment=mass": 0.5})
+    found = verdict(passed("data", "ok", {"rows": 5_000.0}), slices)
+    keep_verdict(url, "2", found)
+    client = MlflowClient(url)
+    run = client.get_run(client.get_model_version(MODEL, "2").run_id)
+    assert run.data.metrics["gate.data.rows"] == 5_000.0
+    assert run.data.metrics["gate.slices.gain_eur.traits.segment:mass"] == 0.5
+    assert (run.data.tags["gate.data"], run.data.tags["gate.slices"]) == ("passed", "undecided")
+    assert run.data.tags["gate"] == "undecided"
+    assert {"verdict.json", "verdict.md"} <= {
+        f.path for f in client.list_artifacts(run.info.run_id)
+    }
+
+
+def test_the_shadow_is_open_to_what_is_undecided_and_closed_to_what_fails() -> None:
+    open_, bad = undecided("off_policy", "thin"), failed("calibration", "off")
+    assert objections(verdict(open_), "shadow") == ()
+    assert objections(verdict(open_), "canary") == (open_,)
+    assert objections(verdict(open_, bad), "shadow") == (bad,)
+    assert objections(verdict(open_, champion=None), "champion") == ()
+
+
+def test_a_challenger_that_reads_other_contexts_cannot_decide_beside_the_champion(
+    url: str,
+) -> None:
+    log = MemoryLog()
+    moved(url, log, "1")
+    manifest = msgspec.structs.replace(B.manifest, schema_hash="context-0")
+    other = Bundle(manifest, B.churn, B.touchpoint)
+    told = {"now": NOON, "by": "ada", "why": "spring"}
+    with pytest.raises(InvalidBundle, match="--to champion"):
+        move(Registry(url), log, "2", other, verdict(), "shadow", **told)
+    assert rollout_of(log) is None
+
+
+def test_a_promotion_with_a_new_catalogue_ends_what_is_rolled_out(url: str) -> None:
+    log = MemoryLog()
+    moved(url, log, "1")
+    moved(url, log, "2")
+    registry = Registry(url)
+    found = promote(registry, log, JOURNEY, which="1", alias=CHAMPION, now=NOON, by="ada")
+    assert found == ("1", A.bundle_id) and rollout_of(log) is None
+    with pytest.raises(InvalidBundle, match="train and promote again"):
+        promote(registry, log, changed(traits={}), which="1", alias=CHAMPION, now=NOON)

@@ -1,0 +1,1 @@
+"""Training rows: contexts, labels and rewards out of the replayed log."""

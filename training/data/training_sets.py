@@ -1,0 +1,194 @@
+"""Training sets: what was known at each moment, beside what came of it.
+
+The context of a row is the log replayed by the one fold up to what had been received then; its
+label uses later events only. A row whose label window is not over at the end of the log is left
+out: it would look like silence.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from features.replay.point_in_time import Moments, replay
+from models.predictors.touchpoint_columns import action_rows, touchpoint_columns, touchpoint_rows
+from nba.customer.context import DAY_S
+from nba.decisions.decision import Candidate
+from nba.events.event import NO_ACTION, Event, micros
+from nba.journey.file import ChurnRule, RewardRule
+from training.data.history import History, number
+from training.data.rewards import Risk, attribution_of, decision_moments, settled
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingSet:
+    """Rows with labels, in order of time.
+
+    `rows`: (n, n_columns) float64. `labels`: (n,). `at_s`: (n,) from when each label looks ahead:
+    the moment of the row, and of a deferred decision that of its activation. `horizon_s`: how far.
+    """
+
+    columns: tuple[str, ...]
+    rows: np.ndarray
+    labels: np.ndarray
+    at_s: np.ndarray
+    horizon_s: float
+    customers: np.ndarray
+
+    def part(self, chosen: np.ndarray) -> TrainingSet:
+        """The chosen rows: a mask or positions."""
+        return TrainingSet(
+            columns=self.columns,
+            rows=self.rows[chosen],
+            labels=self.labels[chosen],
+            at_s=self.at_s[chosen],
+            horizon_s=self.horizon_s,
+            customers=self.customers[chosen],
+        )
+
+
+def churn_set(history: History, rule: ChurnRule) -> TrainingSet:
+    """Every `every_days`, each customer who has not left: has she, `horizon_days` later?
+
+    Where leaving is silence, nobody has ever left for good: a customer is asked about from her
+    first activity on, however long she has been silent.
+    """
+    horizon_s = rule.horizon_days * DAY_S
+    active, left = activity(history, rule)
+    step = rule.every_days * DAY_S
+    last = history.end_s - horizon_s
+    customers: list[str] = []
+    at_s: list[float] = []
+    labels: list[float] = []
+    for customer, times in active.items():
+        gone = left.get(customer, np.inf)
+        # the moments are counted back from the last one whose label is known
+        asked = last - step * np.arange(max(0.0, (last - times[0]) // step + 1))[::-1]
+        for moment in asked[asked < gone]:
+            if rule.event is not None:
+                label = gone <= moment + horizon_s
+            else:
+                after = np.searchsorted(times, moment, side="right")
+                label = after == len(times) or times[after] > moment + horizon_s
+            customers.append(customer)
+            at_s.append(float(moment))
+            labels.append(float(label))
+    moments = Moments.at(np.array(customers, dtype=object), np.array(at_s))
+    values, _ = replay(history.fold, history.rows, moments)
+    order = np.lexsort((moments.customers.astype(str), moments.as_of))
+    return TrainingSet(
+        columns=tuple(history.fold.schema.columns),
+        rows=values[order],
+        labels=np.array(labels)[order],
+        at_s=moments.as_of[order],
+        horizon_s=horizon_s,
+        customers=moments.customers[order],
+    )
+
+
+def activity(history: History, rule: ChurnRule) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Per customer: the sorted times of her activity, and when she left."""
+    kind_of = history.fold.encoder.kind
+    times: dict[str, list[float]] = defaultdict(list)
+    left: dict[str, float] = {}
+    showing = set(rule.inactive)
+    for event in history.events:
+        at = micros(event.occurred_at) / 1e6
+        kind = kind_of(event)
+        if rule.event is not None and kind == rule.event:
+            left[event.customer_id] = min(at, left.get(event.customer_id, np.inf))
+        elif rule.event is not None or kind in showing:
+            times[event.customer_id].append(at)
+    return {customer: np.sort(found) for customer, found in times.items()}, left
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decided:
+    """Past decisions with what came of them, in order of time: the touchpoint model's evidence.
+
+    `set`: rows of (context, offered, action) with the label of the drawn action.
+    `actions`: (n,) action ids. `propensity`: (n,) NaN where it was not logged.
+    `reward_eur`: (n,) what the decision was worth by itself, less its cost. `candidates`: the
+    action ids that could have been drawn, empty where they were not logged. `moments`: where each
+    context was looked at, for scoring other actions there.
+    """
+
+    set: TrainingSet
+    actions: np.ndarray
+    propensity: np.ndarray
+    reward_eur: np.ndarray
+    candidates: list[tuple[str, ...]]
+    factors: list[dict[str, Candidate]]  # of our own decisions, by action id: what was logged
+    moments: Moments
+    target: str  # response or value
+
+    def lessons(self) -> TrainingSet:
+        """What the touchpoint model learns from: nobody can respond to `no_action`, and its rows
+        would only teach that; its value can be learned."""
+        if self.target == "value":
+            return self.set
+        return self.set.part(self.actions != NO_ACTION)
+
+
+def decided_set(history: History, rule: RewardRule, risk: Risk | None = None) -> Decided:
+    """The decisions that count and whose reward is complete, imported ones and our own: those of
+    `training.data.rewards.settled`. The context is that of the decision, whenever it was activated.
+
+    `risk`: the churn model, which a reward with the value of staying needs.
+    """
+    attribution = attribution_of(history, rule)
+    counted = settled(history, attribution, risk)
+    credits = [one.credit for one in counted]
+    decisions = [credit.decision for credit in credits]
+    journey = history.fold.schema.journey
+    features = action_features(history)
+    actions = np.array([event.properties["action_id"] for event in decisions], dtype=object)
+    spans_s = [credit.closes_s - credit.since_s for credit in credits] if rule.carry else []
+    moments = decision_moments(history, decisions)
+    values, offered = replay(history.fold, history.rows, moments)
+    positions = moments.actions
+    own = action_rows(journey, trained_actions(history), features)[positions]
+    own[(positions < 0) & (actions != NO_ACTION)] = np.nan  # left the journey file
+    return Decided(
+        set=TrainingSet(
+            columns=tuple(touchpoint_columns(history.fold.schema.columns, features)),
+            rows=touchpoint_rows(values, offered, own),
+            labels=np.array([credit.reward for credit in credits]),
+            at_s=np.array([credit.since_s for credit in credits]),
+            horizon_s=max([attribution.horizon_s, *spans_s]),
+            customers=moments.customers,
+        ),
+        actions=actions,
+        propensity=np.array([number(event, "propensity") for event in decisions]),
+        reward_eur=np.array([one.reported_eur for one in counted]),
+        candidates=[_candidates(event, history) for event in decisions],
+        factors=[_factors(event, history) for event in decisions],
+        moments=moments,
+        target=rule.target,
+    )
+
+
+def trained_actions(history: History) -> tuple[str, ...]:
+    """The action ids in the order of their codes in the touchpoint model; `no_action` last."""
+    return (*(action.id for action in history.fold.schema.journey.actions), NO_ACTION)
+
+
+def action_features(history: History) -> tuple[str, ...]:
+    """The names of the declared action features, which every action shares."""
+    actions = history.fold.schema.journey.actions
+    return tuple(actions[0].features) if actions else ()
+
+
+def _factors(event: Event, history: History) -> dict[str, Candidate]:
+    own = history.candidates.get(str(event.properties.get("decision_id")), ())
+    return {one.action_id: one for one in own}
+
+
+def _candidates(event: Event, history: History) -> tuple[str, ...]:
+    own = history.candidates.get(str(event.properties.get("decision_id")))
+    if own is not None:
+        return tuple(one.action_id for one in own)
+    found = event.properties.get("candidates")
+    return tuple(str(one) for one in found) if isinstance(found, list) else ()

@@ -1,0 +1,200 @@
+"""Leakage: does a training row know what its decision could not have known?
+
+A column that tells the label by itself on later time, a row that changes when everything after its
+moment is taken out of the log, and a row that stands in two parts of the split.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from features.replay.point_in_time import EVERYTHING, Moments, encode, replay
+from nba.events.event import Event, micros
+from training.data.history import History
+from training.data.time_split import Split
+from training.data.training_sets import TrainingSet
+
+TELLS = 0.98  # AUC of a single column, or its rank correlation with a value
+LOOKED = 1_000  # test rows of each class
+SAMPLE = 60  # rows that are replayed without their future
+CLOCKS_S = 5.0  # by how much two clocks may differ
+
+
+class Leak(msgspec.Struct, frozen=True, kw_only=True):
+    """What a row knows too much, and in which column."""
+
+    column: str  # empty: of no column
+    text: str
+
+
+class Leakage(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked for, and what was found."""
+
+    strongest: str  # the single column that tells most on later time
+    strength: float  # its AUC, turned so that it is 0.5 or more, or |rank correlation|
+    replayed: int  # rows that were replayed without their future
+    leaks: tuple[Leak, ...] = ()  # reasons to refuse
+    trusted: tuple[Leak, ...] = ()  # in columns that the data scientist answers for
+
+    @property
+    def refusal(self) -> str | None:
+        """Why no model may be fitted, None where one may."""
+        if not self.leaks:
+            return None
+        more = f" (and {len(self.leaks) - 1} more)" if len(self.leaks) > 1 else ""
+        return f"leakage: {self.leaks[0].text}{more}"
+
+
+def find_leaks(
+    history: History,
+    data: TrainingSet,
+    moments: Moments,
+    split: Split,
+    *,
+    classes: bool,
+    seed: int,
+    trusted: Sequence[str] = (),
+) -> Leakage:
+    """What the rows of a training set know too much.
+
+    `moments`: (n,) where the context of each row was looked at. `trusted`: columns whose finding
+    is reported and does not refuse.
+    """
+    strengths = telling(data.part(split.test), classes=classes)
+    found = [
+        Leak(
+            column=data.columns[at],
+            text=f"{data.columns[at]} alone tells the label on later time "
+            f"({'AUC' if classes else 'rank correlation'} {strengths[at]:.3f}): it may be written "
+            "after the fact; take it out of the journey file, or trust it with --trust",
+        )
+        for at in np.flatnonzero(strengths > TELLS)
+    ]
+    found += across(data, moments, split)
+    chosen = np.random.default_rng(seed).permutation(len(data.labels))[:SAMPLE]
+    found += without_future(history, data, moments, np.sort(chosen))
+    best = int(np.argmax(strengths)) if len(strengths) else 0
+    return Leakage(
+        strongest=data.columns[best] if len(strengths) else "",
+        strength=float(strengths[best]) if len(strengths) else 0.5,
+        replayed=len(chosen),
+        leaks=tuple(leak for leak in found if leak.column not in trusted),
+        trusted=tuple(leak for leak in found if leak.column in trusted),
+    )
+
+
+def telling(test: TrainingSet, *, classes: bool) -> np.ndarray:
+    """(n_columns,) how far each column alone orders the labels: by its values, the unknown ones
+    below the rest, or by being unknown. At most LOOKED rows of each class are looked at."""
+    if not classes:
+        some = test.part(_some(np.arange(len(test.labels))))
+        known = np.where(np.isnan(some.rows), -np.inf, some.rows)
+        by_value = [abs(_rank_correlation(one, some.labels)) for one in known.T]
+        unknown = np.isnan(some.rows).astype(float)
+        return np.maximum(by_value, [abs(_rank_correlation(one, some.labels)) for one in unknown.T])
+    ones, zeros = (
+        test.rows[_some(np.flatnonzero(where))] for where in (test.labels > 0.5, test.labels <= 0.5)
+    )
+    gap = np.isnan(ones).mean(axis=0) - np.isnan(zeros).mean(axis=0)
+    above, below = (np.where(np.isnan(each), -np.inf, each) for each in (ones, zeros))
+    below.sort(axis=0)
+    areas = np.array([_above(one, other) for one, other in zip(above.T, below.T, strict=True)])
+    return np.asarray(0.5 + np.maximum(np.abs(areas - 0.5), np.abs(gap) / 2))
+
+
+def _some(places: np.ndarray) -> np.ndarray:
+    """Evenly spaced ones of them, at most LOOKED."""
+    return places[:: -(-len(places) // LOOKED) or 1]
+
+
+def _above(ones: np.ndarray, zeros: np.ndarray) -> float:
+    """The share of pairs in which a one is above a sorted zero, ties counting half: the AUC."""
+    below = np.searchsorted(zeros, ones, side="left") + np.searchsorted(zeros, ones, side="right")
+    return float(below.mean() / 2 / len(zeros))
+
+
+def across(data: TrainingSet, moments: Moments, split: Split) -> list[Leak]:
+    """Rows of one customer and moment in two parts, and label windows that reach into the next."""
+    leaks = []
+    seen: dict[tuple[str, float], str] = {}
+    twice = 0
+    for name, mask in split._asdict().items():
+        rows = zip(moments.customers[mask].tolist(), moments.as_of[mask].tolist(), strict=True)
+        keys = set(rows)
+        twice += sum(key in seen for key in keys)
+        seen |= dict.fromkeys(keys, name)
+    if twice:
+        leaks.append(Leak(column="", text=f"{twice} rows stand in two parts of the split"))
+    parts = list(split._asdict().items())
+    for (name, earlier), (after, later) in zip(parts, parts[1:], strict=False):
+        if earlier.any() and later.any():
+            reach = data.at_s[earlier].max() + data.horizon_s - data.at_s[later].min()
+            if reach > 0:
+                text = f"labels of {name} reach {reach / 86_400:.1f} days into {after}"
+                leaks.append(Leak(column="", text=text))
+    return leaks
+
+
+def without_future(
+    history: History, data: TrainingSet, moments: Moments, chosen: np.ndarray
+) -> list[Leak]:
+    """The columns of the chosen rows that change when all that came after is taken out of the log.
+
+    What a row may know: what had occurred by its moment, and had been received by then or, of our
+    own decisions, stood in the log up to the position that the decision saw.
+    """
+    wanted = {str(moments.customers[n]) for n in chosen}
+    of: dict[str, list[Event]] = defaultdict(list)
+    for event in history.events:
+        if event.customer_id in wanted:
+            of[event.customer_id].append(event)
+    copies: list[Event] = []
+    late = 0
+    for n in chosen.tolist():
+        at_s, seq, received_s = moments.as_of[n], moments.seen_seq[n], moments.seen_received[n]
+        known = [
+            event
+            for event in of[str(moments.customers[n])]
+            if event.seq <= seq
+            and micros(event.received_at) / 1e6 <= received_s
+            and micros(event.occurred_at) / 1e6 <= at_s
+        ]
+        late += any(micros(event.received_at) / 1e6 > at_s + CLOCKS_S for event in known)
+        copies += [msgspec.structs.replace(event, customer_id=f"row-{n}") for event in known]
+    leaks = []
+    if late:
+        text = f"{late} of {len(chosen)} rows saw events received after their decision"
+        leaks.append(Leak(column="", text=text))
+    if not len(chosen):
+        return leaks
+    asked = Moments(
+        customers=np.array([f"row-{n}" for n in chosen], dtype=object),
+        as_of=moments.as_of[chosen],
+        seen_seq=np.full(len(chosen), EVERYTHING),
+        seen_received=np.full(len(chosen), np.inf),
+        actions=moments.actions[chosen],
+    )
+    values, offered = replay(history.fold, encode(history.fold, copies), asked)
+    alone = np.hstack([values, offered])[:, : len(data.columns)]
+    had = data.rows[chosen, : alone.shape[1]]
+    changed = ~np.isclose(had, alone, rtol=1e-9, atol=1e-9, equal_nan=True)
+    return leaks + [
+        Leak(
+            column=data.columns[at],
+            text=f"{data.columns[at]} postdates the decision: it differs in "
+            f"{int(changed[:, at].sum())} of {len(chosen)} rows once later events are taken out",
+        )
+        for at in np.flatnonzero(changed.any(axis=0))
+    ]
+
+
+def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's, 0 where one of them is constant."""
+    a, b = (np.unique(each, return_inverse=True)[1].astype(float) for each in (one, other))
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])

@@ -1,0 +1,1 @@
+"""How events and words feel, learned from the log."""

@@ -1,0 +1,1 @@
+"""Fitting: recipes, estimators, search, warm start, export."""

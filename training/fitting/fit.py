@@ -1,0 +1,283 @@
+"""Fit: a history becomes a bundle with its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from features.replay.point_in_time import Moments
+from models.bundles.bundle import FORMAT, Bundle, Manifest, Part, part, valences_hash
+from models.predictors.platt_scaling import expected_calibration_error
+from models.predictors.predictor import Predictor
+from models.predictors.touchpoint_columns import ACTION
+from models.residual.warm_start import Warm
+from nba.errors import InvalidInput, did_you_mean
+from nba.events.event import NO_ACTION
+from nba.measurement.statistics.estimate import Undecided
+from training.data.history import History
+from training.data.time_split import Split, check_split, split_by_time
+from training.data.training_sets import (
+    Decided,
+    TrainingSet,
+    action_features,
+    churn_set,
+    decided_set,
+    trained_actions,
+)
+from training.diagnostics.leakage import Leakage, find_leaks
+from training.diagnostics.slices import Slice, slices
+from training.diagnostics.uplift import Uplift, uplift_of
+from training.fitting.options import MODELS, Options
+from training.fitting.recipe import Recipe
+from training.fitting.search import Search, search
+from training.fitting.warm_start import warm_start
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """One model with the rows that it was judged on."""
+
+    model: Predictor
+    metrics: dict[str, float]
+    test: TrainingSet
+    predicted: np.ndarray  # (n_test,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How a model came about, and where it holds."""
+
+    recipe: Recipe
+    leakage: Leakage | None = None  # None: too few rows to look
+    search: Search | None = None
+    slices: tuple[Slice, ...] = ()  # everybody is the first
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Training:
+    """A bundle with all that its report needs."""
+
+    bundle: Bundle
+    churn: Fitted | Undecided
+    touchpoint: Fitted | Undecided
+    decided: Decided
+    history: History
+    reports: Mapping[str, Report]  # by model
+    uplift: tuple[Uplift, ...] | Undecided | None  # None: not asked for
+
+    @property
+    def models(self) -> dict[str, Fitted | Undecided]:
+        """By name what was fitted, or why nothing was."""
+        return dict(zip(MODELS, (self.churn, self.touchpoint), strict=True))
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        """By name how each was fitted, for whoever fits it again."""
+        return {name: report.recipe for name, report in self.reports.items()}
+
+    def figures(self) -> dict[str, dict[str, float] | Undecided]:
+        """Per model its metrics on later time, or why there is none."""
+        return {
+            name: fitted if isinstance(fitted, Undecided) else fitted.metrics
+            for name, fitted in self.models.items()
+        }
+
+
+def train(
+    history: History,
+    *,
+    seed: int,
+    options: Options | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Training:
+    """Fit both models on the history. The same history, seed and options give the same bundle.
+
+    Raises InvalidInput for an option that names no column, and for an estimator that cannot serve.
+    """
+    chosen = options or Options()
+    journey = history.fold.schema.journey
+    recipes = _recipes(journey.reward.target == "response", chosen)
+    fitting = _Fitting(history, seed, chosen, progress)
+    progress("replaying the log for churn")
+    churn_data = churn_set(history, journey.churn)
+    looked = Moments.at(churn_data.customers, churn_data.at_s)
+    churn, churn_report = fitting.model("churn", churn_data, looked, recipes["churn"])
+    progress("replaying the log for decisions")
+    risk = None if isinstance(churn, Undecided) else churn.model.predict
+    decided = decided_set(history, journey.reward, risk)
+    _check_trusted(chosen, decided.set.columns)
+    touchpoint, touchpoint_report = fitting.model(
+        "touchpoint", decided.lessons(), _lesson_moments(decided), recipes["touchpoint"]
+    )
+    uplift = None
+    if chosen.uplift:
+        progress("comparing actions with no action")
+        uplift = uplift_of(history, decided, seed=seed)
+    reports = dict(zip(MODELS, (churn_report, touchpoint_report), strict=True))
+    fitted = dict(zip(MODELS, (churn, touchpoint), strict=True))
+    warm = None
+    if isinstance(touchpoint, Fitted):
+        warm = warm_start(history, decided, touchpoint.model)
+    bundle = _bundle(history, seed, fitted, reports, warm)
+    return Training(bundle, churn, touchpoint, decided, history, reports, uplift)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """What both models are fitted with."""
+
+    history: History
+    seed: int
+    options: Options
+    progress: Callable[[str], None]
+
+    def model(
+        self, name: str, data: TrainingSet, moments: Moments, recipe: Recipe
+    ) -> tuple[Fitted | Undecided, Report]:
+        """Check the rows, search where asked, fit, and look where the model holds."""
+        self.progress(f"fitting the {name} model")
+        split = split_by_time(data)
+        refused = check_split(data, split, classes=recipe.classes)
+        if refused is not None:
+            return refused, Report(recipe=recipe)
+        leakage = find_leaks(
+            *(self.history, data, moments, split),
+            classes=recipe.classes,
+            seed=self.seed,
+            trusted=self.options.trusted,
+        )
+        if leakage.refusal is not None:
+            return Undecided(reason=leakage.refusal), Report(recipe=recipe, leakage=leakage)
+        found = None
+        if self.options.trials and recipe.estimator is None:
+            found = search(
+                *(data, split, recipe),
+                name=name,
+                seed=self.seed,
+                trials=self.options.trials,
+                file=self.options.searches,
+                progress=self.progress,
+            )
+            recipe = replace(recipe, parameters={**recipe.parameters, **found.parameters})
+        fitted = fit_model(data, split, recipe, seed=self.seed)
+        if isinstance(fitted, Undecided):
+            return fitted, Report(recipe=recipe, leakage=leakage, search=found)
+        schema = self.history.fold.schema
+        parts = slices(
+            *(schema, fitted.test, fitted.predicted), classes=recipe.classes, seed=self.seed
+        )
+        return fitted, Report(recipe=recipe, leakage=leakage, search=found, slices=parts)
+
+
+def fit_model(data: TrainingSet, split: Split, recipe: Recipe, *, seed: int) -> Fitted | Undecided:
+    """One model, fitted, stopped and calibrated on earlier time and judged on the latest.
+
+    Raises InvalidInput for an estimator that cannot be fitted or served.
+    """
+    refused = check_split(data, split, classes=recipe.classes)
+    if refused is not None:
+        return refused
+    model = recipe.fit(data, split.fit, split.held, seed=seed)
+    test = data.part(split.test)
+    predicted = model.predict(test.rows)
+    judged = classification(predicted, test.labels) if recipe.classes else None
+    metrics = judged or regression(predicted, test)
+    metrics["rows_fit"] = float(split.fit.sum())
+    metrics["rows_test"] = float(len(test.labels))
+    return Fitted(model, metrics, test, predicted)
+
+
+def classification(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """AUC, Brier score, log loss, calibration error and base rate of (n,) probabilities."""
+    from sklearn.metrics import log_loss, roc_auc_score
+
+    return {
+        "auc": float(roc_auc_score(labels > 0.5, predicted)),
+        "brier": float(np.mean((predicted - labels) ** 2)),
+        "log_loss": float(log_loss(labels > 0.5, predicted)),
+        "ece": expected_calibration_error(predicted, labels),
+        "base_rate": float(labels.mean()),
+    }
+
+
+def regression(predicted: np.ndarray, test: TrainingSet) -> dict[str, float]:
+    """Root mean squared error, the same of the mean alone, and the mean, in EUR."""
+    residual = predicted - test.labels
+    return {
+        "rmse_eur": float(np.sqrt(np.mean(residual**2))),
+        "rmse_mean_eur": float(np.std(test.labels)),
+        "mean_eur": float(test.labels.mean()),
+    }
+
+
+def _recipes(response: bool, options: Options) -> dict[str, Recipe]:
+    def recipe(name: str, classes: bool, categorical: tuple[str, ...]) -> Recipe:
+        return Recipe(
+            classes=classes,
+            categorical=categorical,
+            parameters=options.parameters.get(name, {}),
+            estimator=options.estimators.get(name),
+        )
+
+    return {
+        "churn": recipe("churn", True, ()),
+        "touchpoint": recipe("touchpoint", response, (ACTION,)),
+    }
+
+
+def _check_trusted(options: Options, columns: tuple[str, ...]) -> None:
+    for column in options.trusted:
+        if column not in columns:
+            raise InvalidInput("trust", column, did_you_mean(column, columns))
+
+
+def _lesson_moments(decided: Decided) -> Moments:
+    """Where the contexts of `decided.lessons()` were looked at."""
+    if decided.target == "value":
+        return decided.moments
+    taught, moments = decided.actions != NO_ACTION, decided.moments
+    return Moments(
+        customers=moments.customers[taught],
+        as_of=moments.as_of[taught],
+        seen_seq=moments.seen_seq[taught],
+        seen_received=moments.seen_received[taught],
+        actions=moments.actions[taught],
+    )
+
+
+def _bundle(
+    history: History,
+    seed: int,
+    fitted: Mapping[str, Fitted | Undecided],
+    reports: Mapping[str, Report],
+    warm: Warm | None,
+) -> Bundle:
+    schema = history.fold.schema
+    journey = schema.journey
+    models = {
+        name: None if isinstance(one, Undecided) else one.model for name, one in fitted.items()
+    }
+    manifest = Manifest(
+        format=FORMAT,
+        schema_hash=schema.schema_hash,
+        catalogue_version=journey.catalogue_version(),
+        target=journey.reward.target,
+        horizon_days=journey.churn.horizon_days,
+        actions=trained_actions(history),
+        action_features=action_features(history),
+        dataset=history.fingerprint(),
+        seed=seed,
+        churn=_part("churn", fitted["churn"]),
+        touchpoint=_part("touchpoint", fitted["touchpoint"]),
+        valences=valences_hash(schema.table),
+        missing={name: one.reason for name, one in fitted.items() if isinstance(one, Undecided)},
+        recipes={name: note for name in fitted if (note := reports[name].recipe.note) is not None},
+        residual=None if warm is None else warm.part(),
+    )
+    return Bundle(manifest, models["churn"], models["touchpoint"], schema.table, warm)
+
+
+def _part(name: str, fitted: Fitted | Undecided) -> Part | None:
+    return None if isinstance(fitted, Undecided) else part(name, fitted.model, fitted.metrics)

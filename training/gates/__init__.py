@@ -1,0 +1,1 @@
+"""Gates: what a challenger has to show before it may serve."""

@@ -1,0 +1,223 @@
+"""The gates of data and reproduction: what a challenger learned from, and whether it can be made
+again."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from features.replay.point_in_time import Moments, replay
+from nba.analytics.monitoring.offers_and_joins import Join
+from nba.decisions.decision import Decision
+from nba.errors import InvalidInput
+from nba.events.event import ACTION_DECIDED, micros
+from nba.experiments.experiment import Started
+from nba.measurement.off_policy.propensity_audit import Audit, DrawCounts, audit, draw_counts
+from nba.measurement.statistics.estimate import Undecided
+from nba.measurement.statistics.sample_ratio import Mismatch, anytime_mismatch
+from nba.promotion.verdict import Gate, gathered
+from nba.rewards.credit import Credit
+from training.data.history import History
+from training.data.rewards import attribution_of
+from training.data.training_sets import Decided
+from training.gates.limits import LIMITS, GateLimits
+
+DATA, REPRODUCIBLE = "data", "reproducible"
+WEEK_S = 7 * 86_400.0
+WEEKS = 12  # before the last one, at most
+MIN_OF_WEEK = 100  # decisions, under which a week says nothing
+PAGE = 5_000  # decisions audited at a time
+
+
+class DataFacts(NamedTuple):
+    """What the data gate judges."""
+
+    rows: int  # decisions whose reward is complete
+    immature: int  # of them, those whose window was not over
+    weeks: Sequence[Join]  # outcomes by week, the last one last
+    audited: Audit | Undecided | str  # of the propensities; text: why they cannot be true
+    mismatches: Mapping[str, Mismatch | Undecided]  # of running experiments, by name
+
+
+def data_facts(
+    history: History, decided: Decided, mismatches: Mapping[str, Mismatch | Undecided]
+) -> DataFacts:
+    """What the log says of its own evidence."""
+    attribution = attribution_of(history, history.fold.schema.journey.reward)
+    credits = attribution.carried(attribution.credits(history.events, history.end_s))
+    closes = {(one.decision.customer_id, one.since_s): one.closes_s for one in credits}
+    used = zip(decided.set.customers.tolist(), decided.set.at_s.tolist(), strict=True)
+    return DataFacts(
+        rows=len(decided.actions),
+        immature=sum(closes.get(key, np.inf) > history.end_s for key in used),
+        weeks=weekly(credits, history.end_s),
+        audited=audited(history),
+        mismatches=mismatches,
+    )
+
+
+def mismatches_of(history: History, running: Iterable[Started]) -> dict[str, Mismatch | Undecided]:
+    """Whether the arms of running experiments have the shares that were planned, at every look."""
+    arms: dict[str, set[str]] = defaultdict(set)
+    for event in history.events:
+        if event.name == ACTION_DECIDED:
+            for label in event.properties.get("arms") or ():
+                arms[str(label)].add(event.customer_id)
+    found = {}
+    for started in running:
+        experiment = started.experiment
+        if experiment.allocation == "share":
+            labels = [experiment.label(arm) for arm in experiment.arms]
+            counts = [len(arms[label]) for label in labels]
+            shares = [arm.share for arm in experiment.arms]
+            found[f"experiment {experiment.id}"] = anytime_mismatch(counts, shares, labels)
+    return found
+
+
+def weekly(credits: Sequence[Credit], end_s: float) -> list[Join]:
+    """How many decisions an outcome was joined to, by the week in which their window closed."""
+    found: dict[int, Join] = {}
+    for one in credits:
+        if one.counted and one.closed:
+            week = int((end_s - one.closes_s) // WEEK_S)
+            join = Join(decisions=1, joined=int(one.answered))
+            found[week] = found.get(week, Join()) + join
+    return [found[week] for week in sorted(found, reverse=True)]
+
+
+def audited(history: History) -> Audit | Undecided | str:
+    """The propensity audit over all own decisions."""
+    drawn = {
+        one.decision_id: str(one.properties.get("action_id"))
+        for one in history.events
+        if one.name == ACTION_DECIDED and one.decision_id in history.candidates
+    }
+    ids, counts = list(drawn), DrawCounts()
+    try:
+        for begin in range(0, len(ids), PAGE):
+            page = [one for one in ids[begin:][:PAGE] if one is not None]
+            names = sorted({c.action_id for one in page for c in history.candidates[one]})
+            at = {name: n for n, name in enumerate(names)}
+            probabilities = np.zeros((len(page), len(names)))
+            for row, one in zip(probabilities, page, strict=True):
+                for candidate in history.candidates[one]:
+                    row[at[candidate.action_id]] = candidate.propensity
+            hits = np.array([at[drawn[one]] for one in page], dtype=np.int64)
+            counts = counts + draw_counts(tuple(names), probabilities, hits)
+    except InvalidInput as error:
+        return str(error)
+    return audit(counts)
+
+
+def data_gate(facts: DataFacts, limits: GateLimits = LIMITS) -> Gate:
+    """Enough rows, outcomes that arrive as before, propensities that are those of the draw."""
+    failures: list[str] = []
+    unknown: list[str] = []
+    numbers = {"rows": float(facts.rows), "immature": float(facts.immature)}
+    if facts.rows < limits.min_rows:
+        unknown.append(f"{facts.rows} decisions with a reward, {limits.min_rows} are needed")
+    if facts.immature:
+        failures.append(f"{facts.immature} rewards were used before their window was over")
+    _join(facts.weeks, limits, numbers, failures, unknown)
+    _audit(facts.audited, numbers, failures, unknown)
+    for name, found in facts.mismatches.items():
+        if isinstance(found, Undecided):  # nobody was exposed yet
+            continue
+        numbers[f"mismatch_p.{name}"] = found.p
+        if found.broken:
+            failures.append(f"{name}: its arms do not have the shares that were planned")
+    reason = f"{facts.rows:,} decisions with a reward, outcomes arrive as before, audit green"
+    return gathered(DATA, failures, unknown, numbers, reason)
+
+
+def _join(
+    weeks: Sequence[Join],
+    limits: GateLimits,
+    numbers: dict[str, float],
+    failures: list[str],
+    unknown: list[str],
+) -> None:
+    """The last week's join rate against the weeks before: their spread, or that of chance where
+    this is wider."""
+    full = [one for one in weeks if one.decisions >= MIN_OF_WEEK][-WEEKS - 1 :]
+    if len(full) <= limits.weeks:
+        unknown.append(
+            f"{len(full)} weeks with {MIN_OF_WEEK} closed decisions or more, "
+            f"{limits.weeks + 1} are needed to say whether outcomes arrive as before"
+        )
+        return
+    rates = np.array([one.joined / one.decisions for one in full])
+    before, now = rates[:-1], rates[-1]
+    chance = np.sqrt(before.mean() * (1.0 - before.mean()) / full[-1].decisions)
+    spread = max(float(before.std(ddof=1)), float(chance))
+    numbers |= {
+        "join_rate": float(now),
+        "join_rate_before": float(before.mean()),
+        "join_rate_deviations": float(abs(now - before.mean()) / spread) if spread else 0.0,
+    }
+    if numbers["join_rate_deviations"] > limits.join_deviations:
+        failures.append(
+            f"{now:.2%} of last week's decisions have an outcome, {before.mean():.2%} before: "
+            f"{numbers['join_rate_deviations']:.1f} standard deviations"
+        )
+
+
+def _audit(
+    found: Audit | Undecided | str,
+    numbers: dict[str, float],
+    failures: list[str],
+    unknown: list[str],
+) -> None:
+    if isinstance(found, str):
+        failures.append(f"propensities cannot be true: {found}")
+    elif isinstance(found, Undecided):
+        unknown.append(f"propensity audit: {found.reason}")
+    else:
+        numbers |= {"audit_p": found.p, "audit_mean_weight": found.mean_weight}
+        if found.alarm:
+            failures.append(f"actions are not drawn as often as was logged: p {found.p:.2g}")
+
+
+def reproduction_gate(
+    bundle_id: str, again: str | Undecided, history: History, decisions: Sequence[Decision]
+) -> Gate:
+    """`again`: the bundle that the same data and seed gave once more. Its features are those that
+    decisions were served with, byte for byte, on these decisions."""
+    failures: list[str] = []
+    unknown: list[str] = []
+    numbers = {"contexts": float(len(decisions))}
+    if isinstance(again, Undecided):
+        unknown.append(again.reason)
+    elif again != bundle_id:
+        failures.append(f"the same data and seed give {again}")
+    if decisions:
+        wrong = unequal_contexts(history, decisions)
+        numbers["contexts_unequal"] = float(len(wrong))
+        if wrong:
+            failures.append(
+                f"{len(wrong)} of {len(decisions)} contexts are not what was served: {wrong[0]}"
+            )
+    else:
+        unknown.append("no decision with a context of this journey file is in the log")
+    reason = f"the same bundle again, {len(decisions)} contexts equal to those served"
+    return gathered(REPRODUCIBLE, failures, unknown, numbers, reason)
+
+
+def unequal_contexts(history: History, decisions: Sequence[Decision]) -> list[str]:
+    """The decisions whose context, folded again from the log, has other bytes."""
+    moments = Moments(
+        customers=np.array([one.request.customer_id for one in decisions], dtype=object),
+        as_of=np.array([micros(one.decided_at) / 1e6 for one in decisions]),
+        seen_seq=np.array([one.context_seq for one in decisions], dtype=np.int64),
+        seen_received=np.full(len(decisions), np.inf),
+        actions=np.full(len(decisions), -1, dtype=np.int64),
+    )
+    values, _ = replay(history.fold, history.rows, moments)
+    return [
+        one.decision_id
+        for one, row in zip(decisions, values, strict=True)
+        if row.astype("<f8").tobytes() != one.context
+    ]

@@ -1,0 +1,276 @@
+"""Evaluate: how good is a bundle on the latest part of the log.
+
+Its models by their metrics; its decisions by what they would have been worth, off-policy, beside
+what was decided and what the champion would have decided on the same moments.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundles.bundle import Bundle, load_bundle
+from models.bundles.registry import CHAMPION
+from nba.errors import InvalidBundle
+from nba.events.event import NO_ACTION
+from nba.measurement.off_policy.cross_fitting import CrossFitted
+from nba.measurement.off_policy.evaluation import Gain, Valuation, as_drawn, gain, values
+from nba.measurement.off_policy.logged_decisions import (
+    Floats,
+    Logged,
+    Overlap,
+    logged,
+    overlap,
+    too_young,
+)
+from nba.measurement.statistics.estimate import Estimate, Undecided
+from nba.stores.log import Log
+from training.data.history import History, number
+from training.data.rewards import attribution_of
+from training.data.target_policies import Candidates, candidates_of, reward_model, target_of
+from training.data.time_split import check_split, split_by_time
+from training.data.training_sets import Decided, TrainingSet, churn_set, decided_set
+from training.fitting.fit import classification, regression
+
+NOTHING_LOGGED = Undecided(reason="no decision of the test period logged propensity and candidates")
+
+
+class Held(NamedTuple):
+    """A model on held-out time: (n,) predictions beside what came."""
+
+    predicted: Floats
+    test: TrainingSet
+    is_probability: bool
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """As `training.fitting.fit` has them."""
+        if self.is_probability:
+            return classification(self.predicted, self.test.labels)
+        return regression(self.predicted, self.test)
+
+
+class Compared(NamedTuple):
+    """The bundle and the champion on the same n decisions."""
+
+    chosen: NDArray[np.int64]  # (n,) positions among the decided
+    evidence: Logged
+    champion: Logged | None  # None: it is compared with what was decided
+    acts: Floats  # (n,) how probably the bundle does something at all
+    champion_acts: Floats  # the same of what it is compared with
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one bundle; values are EUR per decision, with 95 % intervals."""
+
+    bundle_id: str
+    churn: dict[str, float] | Undecided
+    touchpoint: dict[str, float] | Undecided
+    value_logged: Estimate | Undecided  # what the logged decisions were worth
+    value_uniform: Estimate | Undecided  # any candidate with equal probability
+    value_bundle: Estimate | Undecided  # this bundle under the journey's policy, by DR
+    methods: dict[str, Valuation | Undecided]  # the bundle's value by each method
+    overlap: Overlap | Undecided  # how far the log answers for the bundle
+    against: str  # the champion's bundle id, or `logged`: what the gain is over
+    gain: Gain | Undecided  # what gates read
+
+
+class Judged(NamedTuple):
+    """The figures with what they rest on."""
+
+    evaluation: Evaluation
+    decided: Decided
+    compared: Compared | Undecided
+    held: dict[str, Held | Undecided]  # by model
+
+
+def champion_beside(log: Log, bundle: Bundle, schema_hash: str) -> Bundle | None:
+    """The champion, where it is another bundle and reads the same columns."""
+    champion = log.alias(CHAMPION)
+    stored = None if champion in (None, bundle.bundle_id) else log.bundle(str(champion))
+    if stored is None:
+        return None
+    found = load_bundle(stored.files)
+    fits = found.manifest.schema_hash == schema_hash and found.touchpoint is not None
+    return found if fits else None
+
+
+def evaluate(
+    history: History, bundle: Bundle, *, champion: Bundle | None = None, seed: int = 1
+) -> Evaluation:
+    """The figures of `judged`. Raises InvalidBundle."""
+    return judged(history, bundle, champion=champion, seed=seed).evaluation
+
+
+def judged(
+    history: History, bundle: Bundle, *, champion: Bundle | None = None, seed: int = 1
+) -> Judged:
+    """Judge the bundle on the last fifth of the log's time.
+
+    Raises InvalidBundle where it was trained on other columns than the journey file gives.
+    """
+    schema = history.fold.schema
+    if bundle.manifest.schema_hash != schema.schema_hash:
+        raise InvalidBundle(
+            f"{bundle.bundle_id}: trained on {bundle.manifest.schema_hash}, the journey file gives "
+            f"{schema.schema_hash}; train again"
+        )
+    risk = None if bundle.churn is None else bundle.churn.predict
+    decided = decided_set(history, schema.journey.reward, risk)
+    found = _Decisions(history, decided, _testable(decided), _immature(history), seed)
+    compared = found.compared(bundle, champion)
+    methods = {}
+    if not isinstance(compared, Undecided):
+        methods = values(compared.evidence, seed=seed)
+    held = {"churn": _churn(history, bundle), "touchpoint": _touchpoint(decided, bundle)}
+    evaluation = Evaluation(
+        bundle_id=bundle.bundle_id,
+        churn=_metrics(held["churn"]),
+        touchpoint=_metrics(held["touchpoint"]),
+        value_logged=_estimate(found.as_drawn()),
+        value_uniform=_estimate(found.uniform()),
+        value_bundle=compared if isinstance(compared, Undecided) else _estimate(methods["dr"]),
+        methods=methods,
+        overlap=compared if isinstance(compared, Undecided) else overlap(compared.evidence),
+        against="logged" if champion is None else champion.bundle_id,
+        gain=compared
+        if isinstance(compared, Undecided)
+        else gain(compared.evidence, compared.champion, seed=seed),
+    )
+    return Judged(evaluation, decided, compared, held)
+
+
+def _metrics(held: Held | Undecided) -> dict[str, float] | Undecided:
+    return held if isinstance(held, Undecided) else held.metrics
+
+
+def _estimate(found: Valuation | Undecided) -> Estimate | Undecided:
+    return found if isinstance(found, Undecided) else found.estimate
+
+
+def _testable(decided: Decided) -> NDArray[np.int64]:
+    """The decisions of the test period that logged propensity and candidates."""
+    listed = np.array([bool(names) for names in decided.candidates], dtype=bool)
+    test = split_by_time(decided.set).test
+    return np.flatnonzero(test & np.isfinite(decided.propensity) & listed)
+
+
+def _immature(history: History) -> int:
+    """Decisions of the whole log that count and whose reward is not complete."""
+    attribution = attribution_of(history, history.fold.schema.journey.reward)
+    return sum(
+        credit.counted and not credit.closed and np.isfinite(number(credit.decision, "propensity"))
+        for credit in attribution.credits(history.events, history.end_s)
+    )
+
+
+class _Decisions:
+    """The decisions that a bundle is judged on, with what is needed for each bundle again."""
+
+    def __init__(
+        self,
+        history: History,
+        decided: Decided,
+        chosen: NDArray[np.int64],
+        immature: int,
+        seed: int,
+    ) -> None:
+        self._history, self._decided, self._seed = history, decided, seed
+        self._chosen = chosen
+        self._young = too_young(immature, int(np.isfinite(decided.propensity).sum()))
+        self._candidates: Candidates = candidates_of(decided, chosen, history.fold.schema.journey)
+        self._model: CrossFitted | None = None
+        if len(chosen):
+            self._model = reward_model(history, decided, self._candidates, seed)
+
+    def as_drawn(self) -> Valuation | Undecided:
+        """The logged decisions."""
+        refused = self._refused()
+        return refused or as_drawn(self._evidence(self._uniform()), seed=self._seed)
+
+    def uniform(self) -> Valuation | Undecided:
+        """Any candidate with equal probability."""
+        refused = self._refused()
+        return refused or values(self._evidence(self._uniform()), seed=self._seed)["snips"]
+
+    def compared(self, bundle: Bundle, champion: Bundle | None) -> Compared | Undecided:
+        """The bundle and the champion; without one, what was decided."""
+        if bundle.touchpoint is None:
+            return Undecided(reason=bundle.manifest.missing.get("touchpoint", "not in the bundle"))
+        refused = self._refused()
+        if refused is not None:
+            return refused
+        target, theirs = self._target(bundle), None
+        acted = self._decided.actions[self._chosen] != NO_ACTION
+        champion_acts = acted.astype(float)
+        if champion is not None:
+            other = self._target(champion)
+            theirs, champion_acts = self._evidence(other), self._acts(other)
+        return Compared(
+            self._chosen, self._evidence(target), theirs, self._acts(target), champion_acts
+        )
+
+    def _refused(self) -> Undecided | None:
+        return NOTHING_LOGGED if len(self._chosen) == 0 else self._young
+
+    def _target(self, bundle: Bundle) -> Floats:
+        return target_of(self._history, bundle, self._decided, self._candidates)
+
+    def _acts(self, target: Floats) -> Floats:
+        flat = self._candidates
+        acting = np.array([name != NO_ACTION for name in flat.names])
+        sums = np.bincount(flat.of, weights=target * acting, minlength=len(self._chosen))
+        return sums.astype(np.float64)
+
+    def _uniform(self) -> Floats:
+        sizes = np.bincount(self._candidates.of)
+        return 1.0 / sizes[self._candidates.of]
+
+    def _evidence(self, target: Floats) -> Logged:
+        """The chosen decisions with (k,) probabilities of their candidates."""
+        decided, chosen, flat = self._decided, self._chosen, self._candidates
+        drawn = [decided.actions[n] for n in chosen[flat.of]]
+        same = np.array([one == other for one, other in zip(flat.names, drawn, strict=True)])
+        possible = np.array([one is None or one.propensity > 0 for one in flat.logged])
+        n = len(chosen)
+        model = self._model
+        return logged(
+            np.bincount(flat.of, weights=target * same, minlength=n),
+            decided.propensity[chosen],
+            decided.reward_eur[chosen],
+            decided.set.customers[chosen].astype(str),
+            positive=decided.set.labels[chosen] != 0,
+            supported=np.bincount(flat.of, weights=target * possible, minlength=n),
+            q_logged=None if model is None else model.logged[chosen],
+            q_target=None
+            if model is None
+            else np.bincount(flat.of, weights=target * model.offered, minlength=n),
+        )
+
+
+def _churn(history: History, bundle: Bundle) -> Held | Undecided:
+    if bundle.churn is None:
+        return Undecided(reason=bundle.manifest.missing.get("churn", "not in the bundle"))
+    data = churn_set(history, history.fold.schema.journey.churn)
+    split = split_by_time(data)
+    refused = check_split(data, split, classes=True)
+    if refused is not None:
+        return refused
+    test = data.part(split.test)
+    return Held(bundle.churn.predict(test.rows), test, True)
+
+
+def _touchpoint(decided: Decided, bundle: Bundle) -> Held | Undecided:
+    if bundle.touchpoint is None:
+        return Undecided(reason=bundle.manifest.missing.get("touchpoint", "not in the bundle"))
+    data = decided.lessons()
+    classes = bundle.touchpoint.is_probability
+    split = split_by_time(data)
+    refused = check_split(data, split, classes=classes)
+    if refused is not None:
+        return refused
+    test = data.part(split.test)
+    return Held(bundle.touchpoint.predict(test.rows), test, classes)

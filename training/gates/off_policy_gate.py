@@ -1,0 +1,82 @@
+"""The off-policy gate: is a challenger worth at least what the champion is, at every look?
+
+Candidates are tried again every day, so the bound holds however often one looks.
+"""
+
+from __future__ import annotations
+
+import math
+
+from nba.measurement.off_policy.evaluation import AGREE, told_apart
+from nba.measurement.off_policy.intervals import always_above, normal, standard_error
+from nba.measurement.off_policy.logged_decisions import Logged, overlap
+from nba.measurement.statistics.estimate import Undecided
+from nba.promotion.verdict import Gate, failed, passed, undecided
+from training.gates.limits import LIMITS, GateLimits
+
+NAME = "off_policy"
+
+
+def off_policy_gate(evidence: Logged, champion: Logged | None, limits: GateLimits = LIMITS) -> Gate:
+    """Challenger minus champion by DR, in EUR per decision of the same logged decisions.
+
+    `champion`: None where what was decided stands for it. Passed where the lower bound is above
+    -margin, failed where the upper one is below; DR and SNIPS must agree.
+    """
+    found = overlap(evidence)
+    numbers = {
+        "decisions": float(found.n),
+        "customers": float(found.customers),
+        "ess": found.ess,
+        "largest_share": found.largest_share,
+        "mean_weight": found.mean_weight,
+        "margin_eur": limits.margin_eur,
+    }
+    if champion is not None:
+        numbers["ess_champion"] = overlap(champion).ess
+    scores = told_apart(evidence, champion, demands=limits.demands)
+    if isinstance(scores, Undecided):
+        return undecided(NAME, scores, numbers)
+    dr, snips = scores
+    error, other = (standard_error(one, evidence.customers) for one in scores)
+    if min(error, other) <= 0.0:
+        return undecided(NAME, "the scores do not vary: nothing says how sure they are", numbers)
+    low = always_above(dr.value, error, found.customers)
+    high = 2 * dr.value - low
+    apart = abs(dr.value - snips.value) / max(error, other)
+    numbers |= {
+        "gain_eur": dr.value,
+        "gain_snips_eur": snips.value,
+        "stderr_eur": error,
+        "low_eur": low,
+        "high_eur": high,
+        "low_one_look_eur": normal(dr.value, error, 0.90).low,
+        "apart_stderr": apart,
+    }
+    over = "what was decided" if champion is None else "the champion"
+    told = (
+        f"{dr.value:.4g} EUR per decision over {over}, always-valid bounds {low:.4g} and {high:.4g}"
+    )
+    if apart > AGREE:
+        return undecided(
+            NAME, f"DR and SNIPS are {apart:.1f} standard errors apart: {told}", numbers
+        )
+    if low > -limits.margin_eur:
+        return passed(NAME, told, numbers)
+    if high < -limits.margin_eur:
+        return failed(NAME, f"surely worse: {told}", numbers)
+    return undecided(
+        NAME,
+        f"not enough evidence: {told}{_missing(dr.value, low, limits, found.customers)}",
+        numbers,
+    )
+
+
+def _missing(gain: float, low: float, limits: GateLimits, customers: int) -> str:
+    """How many customers would do, if the gain is what it looks like: the error falls with the
+    square root of their number."""
+    room = gain + limits.margin_eur
+    if room <= 0.0:
+        return ""
+    needed = math.ceil(customers * ((gain - low) / room) ** 2)
+    return f"; such a gain takes about {needed:,} customers, {customers:,} are here"

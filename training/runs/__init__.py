@@ -1,0 +1,1 @@
+"""Training runs: promotion, retraining, model cards, charts in MLflow."""

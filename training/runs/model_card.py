@@ -1,0 +1,151 @@
+"""The model card of a bundle: what it is for, from what, how good, where not, and the way back.
+
+After Mitchell et al., Model Cards for Model Reporting, FAccT 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from nba.measurement.statistics.estimate import Estimate, Undecided
+from training.diagnostics.slices import Slice
+from training.fitting.fit import Fitted, Report, Training
+
+WEAKEST = 5  # slices that are named
+_LIMITS = (
+    "Associations of the past: a column that matters is not thereby a cause.",
+    "Judged on later time of the same log; what changes after it, drift alarms tell.",
+    "A slice that is undecided was not judged, which is not the same as being good.",
+)
+
+
+def model_card(training: Training, code: str) -> str:
+    """Markdown. `code`: the version of the code that has trained."""
+    manifest = training.bundle.manifest
+    events = training.history.events
+    received = [event.received_at for event in events]
+    window = f"{_day(min(received))} to {_day(max(received))}" if received else "no events"
+    accepts = "what an action is worth in EUR" if manifest.target == "value" else "p_accept"
+    lines = [
+        f"# {training.bundle.bundle_id}",
+        "",
+        f"For the journey {training.history.fold.schema.journey.name!r}: the risk that a customer "
+        f"leaves within {manifest.horizon_days:g} days, and {accepts} of each action for a "
+        "customer at a moment. For choosing among the actions of the journey file, under its "
+        "rules; for no decision about credit, price or a person's rights.",
+        "",
+        f"- Data: {len(events):,} events received {window}, `{manifest.dataset}`",
+        f"- Context: `{manifest.schema_hash}`; journey file: `{manifest.catalogue_version}`",
+        f"- Seed {manifest.seed}; code {code}",
+        "",
+    ]
+    for name, fitted in training.models.items():
+        lines += _model(name, fitted, training.reports[name])
+    lines += _uplift(training)
+    lines += ["## Known limits", "", *(f"- {limit}" for limit in _LIMITS)]
+    lines += [f"- No {part} model: {why}." for part, why in manifest.missing.items()]
+    lines += [
+        "",
+        "## The way back",
+        "",
+        "`nba rollback` puts the champion before this one in force again, on every replica; "
+        "`nba promote VERSION` any other.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _model(name: str, fitted: Fitted | Undecided, report: Report) -> list[str]:
+    lines = [f"## {name}", ""]
+    if isinstance(fitted, Undecided):
+        return [*lines, f"None: {fitted.reason}.", ""]
+    rows = f"{fitted.metrics['rows_fit']:,.0f} rows"
+    lines += [
+        f"{_recipe(report)}; fitted on {rows}, judged on {fitted.metrics['rows_test']:,.0f} of "
+        "later time, with 95 % intervals by customer.",
+        "",
+        *_table(report.slices[:1]),
+        "",
+    ]
+    judged = [one for one in report.slices[1:] if not isinstance(one.figures, Undecided)]
+    weakest = sorted(judged, key=_badness)[:WEAKEST]
+    if weakest:
+        lines += [f"The weakest of {len(judged)} slices that could be judged:", ""]
+        lines += [*_table(weakest), ""]
+    left = len(report.slices) - 1 - len(judged)
+    if left:
+        lines += [f"{left} slices are undecided.", ""]
+    leakage = report.leakage
+    if leakage is not None:
+        trusted = "; ".join(leak.text for leak in leakage.trusted)
+        lines += [
+            f"Leakage: none found; the single column that tells most is `{leakage.strongest}` "
+            f"({leakage.strength:.2f}); {leakage.replayed} rows were replayed without what came "
+            f"after them{'; trusted: ' + trusted if trusted else ''}.",
+            "",
+        ]
+    return lines
+
+
+def _recipe(report: Report) -> str:
+    if report.recipe.estimator is not None:
+        return f"The deployment's own estimator `{report.recipe.estimator.name}`"
+    if report.search is not None:
+        found = report.search
+        return (
+            f"LightGBM, the best of {found.trials} trials (loss {found.loss:.5f}, by default "
+            f"{found.default_loss:.5f})"
+        )
+    return "LightGBM with default parameters"
+
+
+def _table(slices: Sequence[Slice]) -> list[str]:
+    figures = [(one.name, one.rows, one.figures) for one in slices if isinstance(one.figures, dict)]
+    if not figures:
+        return ["No figures: " + "; ".join(_why(one) for one in slices)]
+    names = list(figures[0][2])
+    lines = [f"| | rows | {' | '.join(names)} |", f"|---|---|{'---|' * len(names)}"]
+    for name, rows, found in figures:
+        cells = " | ".join(interval(found[figure]) for figure in names)
+        lines.append(f"| {name} | {rows:,} | {cells} |")
+    return lines
+
+
+def _why(one: Slice) -> str:
+    return one.figures.reason if isinstance(one.figures, Undecided) else one.name
+
+
+def _badness(one: Slice) -> float:
+    assert isinstance(one.figures, dict)
+    return one.figures["auc"].value if "auc" in one.figures else -one.figures["rmse_eur"].value
+
+
+def _uplift(training: Training) -> list[str]:
+    found = training.uplift
+    if found is None:
+        return []
+    if isinstance(found, Undecided):
+        return ["## Uplift", "", f"Undecided: {found.reason}.", ""]
+    lines = ["## Uplift", "", "Against no action, where the log drew between the two.", ""]
+    lines += [
+        "| action | outcome | effect | Qini | differs between customers |",
+        "|---|---|---|---|---|",
+    ]
+    for one in found:
+        if isinstance(one.figures, Undecided):
+            lines.append(f"| {one.action} | {one.outcome} | undecided: {one.figures.reason} | | |")
+        else:
+            effect, qini = interval(one.figures.effect), interval(one.figures.qini)
+            varies = "yes" if one.figures.varies else "not shown"
+            lines.append(f"| {one.action} | {one.outcome} | {effect} | {qini} | {varies} |")
+    return [*lines, ""]
+
+
+def interval(estimate: Estimate) -> str:
+    """A value with its interval, short."""
+    return f"{estimate.value:.3g} ({estimate.low:.3g} to {estimate.high:.3g})"
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d}"

@@ -1,0 +1,1 @@
+"""A simulated bank whose truth is known."""

@@ -1,0 +1,226 @@
+"""The kinds of actions of the simulated bank: selling, helping, making up, keeping, settling in.
+
+Each kind is a template; `world_actions` fills in the numbers of each action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from training.simulation.config import Nature, WorldConfig
+from training.simulation.customers import Mind, Person
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """The moment in which an action is shown."""
+
+    person: Person
+    mind: Mind
+    goal: str
+    failures: int  # of this visit, so far
+    strain: float  # contacts above the customer's threshold
+    nature: Nature
+    config: WorldConfig
+    outbound: bool = False  # the bank writes or calls of its own accord
+    leaving: bool = False  # she has decided to leave
+    quiet_days: float = 0.0  # since her last visit
+    fatigue: float = 0.0  # contacts that she still remembers
+
+    @property
+    def felt(self) -> float:
+        """The emotion, as far as it moves behaviour, from -3 to 1.5."""
+        return self.config.emotion_effect * min(max(self.mind.emotion, -3.0), 1.5)
+
+    @property
+    def in_need(self) -> bool:
+        """Something failed, is still open, or weighs on her."""
+        return self.failures > 0 or self.mind.issue is not None or self.mind.emotion < -0.6
+
+
+@runtime_checkable
+class Seeing(Protocol):
+    """A policy that is shown the hidden truth before each question: for an upper bound only."""
+
+    def see(self, situation: Situation) -> None:
+        """The moment as it is."""
+        ...
+
+
+Logit = Callable[[Situation], float]
+Lift = Callable[[Situation, bool], float]
+
+
+def no_lift(s: Situation, accepted: bool) -> float:
+    """The emotion stays as it is."""
+    return 0.0
+
+
+def no_gain(s: Situation) -> float:
+    """No money beside a product's margin."""
+    return 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One action: log-odds of acceptance, lift of emotion, and money."""
+
+    logit: Logit
+    lift: Lift
+    shown_eur: float  # cost of each showing
+    accepted_eur: float = 0.0  # further cost of an acceptance
+    earns_eur: Logit = no_gain  # on acceptance, beside the margin of a product
+    product: str | None = None  # bought on acceptance
+    margin_eur: float = 0.0  # of the product, in a world with usual margins
+    habit: str | None = None  # taken up on acceptance
+    loosens: float = 0.0  # log-odds of leaving, added on acceptance; below 0 it ties
+    keeps: bool = False  # an acceptance ends the wish to leave
+    solves: bool = False  # an acceptance settles the open issue
+    settles: bool = False  # an acceptance pays what is overdue
+    marketing: bool = False  # needs her consent where the bank writes or calls
+
+
+def sales_lift(s: Situation, accepted: bool) -> float:
+    """Selling to somebody who is cross makes it worse, the more the crosser she is."""
+    if accepted:
+        return 0.1
+    cross = min(max(-s.mind.emotion - 0.3, 0.0), 2.0)
+    return -0.10 - 0.10 * cross if cross > 0 else 0.0
+
+
+def help_lift(share: float, glad: float, nuisance: float) -> Lift:
+    """Relief where help was needed, a nuisance where it was not."""
+
+    def lift(s: Situation, accepted: bool) -> float:
+        if accepted:
+            return share * s.nature.relief if s.in_need else glad
+        return 0.0 if s.in_need else -nuisance
+
+    return lift
+
+
+def selling(
+    product: str,
+    base: float,
+    margin_eur: float,
+    *,
+    fond: Mapping[str, float],
+    wish: Logit = no_gain,
+    shown_eur: float = 0.4,
+) -> Move:
+    """An offer of a product. `fond`: by segment; `wish`: what else makes her want it."""
+
+    def logit(s: Situation) -> float:
+        wanted = base + fond.get(s.person.segment, 0.0) + wish(s) + 0.55 * s.felt
+        return wanted - 0.5 * s.outbound - 3.0 * (product in s.mind.products)
+
+    return Move(
+        logit=logit,
+        lift=sales_lift,
+        shown_eur=shown_eur,
+        product=product,
+        margin_eur=margin_eur,
+        marketing=True,
+    )
+
+
+def helping(
+    base: float,
+    *,
+    failure: float,
+    issue: float,
+    share: float,
+    nuisance: float,
+    accepted_eur: float,
+    shown_eur: float = 0.1,
+) -> Move:
+    """Help with what went wrong, in this visit (`failure`) or before (`issue`)."""
+
+    def logit(s: Situation) -> float:
+        trouble = failure * min(s.failures, 3) + issue * (s.mind.issue is not None)
+        return base + trouble - 0.25 * min(s.felt, 0.0)
+
+    return Move(
+        logit=logit,
+        lift=help_lift(share, 0.0, nuisance),
+        shown_eur=shown_eur,
+        accepted_eur=accepted_eur,
+        solves=True,
+    )
+
+
+def making_up(base: float, *, share: float, accepted_eur: float, shown_eur: float) -> Move:
+    """An apology, with or without money."""
+
+    def logit(s: Situation) -> float:
+        return base + 0.8 * (s.mind.issue is not None) - 0.35 * min(s.felt, 0.0)
+
+    lift = help_lift(share, 0.1, 0.04)
+    return Move(logit=logit, lift=lift, shown_eur=shown_eur, accepted_eur=accepted_eur)
+
+
+def habit(
+    name: str, base: float, earns_eur: float, *, newcomer: float = 0.0, shown_eur: float = 0.1
+) -> Move:
+    """Something useful that she takes up once, and that saves the bank money."""
+
+    def logit(s: Situation) -> float:
+        fresh = newcomer * (s.person.newcomer and s.mind.loose > 0)
+        return base + fresh - 3.0 * (name in s.mind.products)
+
+    def earns(s: Situation) -> float:
+        return 0.0 if name in s.mind.products else earns_eur
+
+    def lift(s: Situation, accepted: bool) -> float:
+        if accepted:
+            return 0.05
+        return -0.05 if s.mind.emotion < -0.3 else 0.0
+
+    return Move(logit=logit, lift=lift, shown_eur=shown_eur, earns_eur=earns, habit=name)
+
+
+def settling_in(base: float, *, loosens: float, shown_eur: float) -> Move:
+    """A welcome for somebody who is new; others shrug."""
+
+    def logit(s: Situation) -> float:
+        return base + 1.4 * (s.mind.loose > 0)
+
+    def lift(s: Situation, accepted: bool) -> float:
+        if accepted:
+            return 0.15 if s.mind.loose > 0 else 0.0
+        return 0.0 if s.mind.loose > 0 else -0.05
+
+    return Move(logit=logit, lift=lift, shown_eur=shown_eur, loosens=loosens)
+
+
+def keeping(base: float, *, loosens: float, shown_eur: float, accepted_eur: float) -> Move:
+    """An attempt to keep somebody who thinks of leaving, or has decided to."""
+
+    def logit(s: Situation) -> float:
+        return base + 0.9 * s.leaving + 0.2 * s.felt
+
+    lift = help_lift(0.3, 0.05, 0.05)
+    return Move(
+        logit=logit,
+        lift=lift,
+        shown_eur=shown_eur,
+        accepted_eur=accepted_eur,
+        loosens=loosens,
+        keeps=True,
+    )
+
+
+def rescuing(base: float, *, mortgage: float, share: float, shown_eur: float) -> Move:
+    """A way to pay what is overdue."""
+
+    def logit(s: Situation) -> float:
+        return base + mortgage * s.person.has_mortgage if s.mind.overdue else -3.5
+
+    def lift(s: Situation, accepted: bool) -> float:
+        if accepted:
+            return share * s.nature.relief if s.mind.overdue else 0.0
+        return 0.0 if s.mind.overdue else -0.10
+
+    return Move(logit=logit, lift=lift, shown_eur=shown_eur, settles=True)

@@ -1,0 +1,128 @@
+"""When the simulated bank may write or call of its own accord: every few days, and on occasions.
+
+The routine moments are a calendar that no policy moves. An occasion (a payment that is missing, a
+new account, a look at how to leave, a long silence, a bad day, a dealer's quote) opens a moment of
+its own, with the luck of the visit that it follows.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+
+import numpy as np
+
+from training.simulation.config import DAY_S
+from training.simulation.customers import FIRST_WIDTH, LUCK_WIDTH, Luck
+from training.simulation.life import Life
+
+PLACEMENTS = {
+    "push": "push_message",
+    "email": "inbox",
+    "phone": "outbound_call",
+    "mail": "letter",
+    "ivr": "outbound_ivr",
+}
+ROUTINE_CHANNELS = (("email", 0.42), ("push", 0.33), ("mail", 0.15), ("phone", 0.10))
+ROUTINE: Mapping[str, tuple[str, ...]] = {
+    "push": ("savings_offer", "app_tour", "card_activation"),
+    "email": ("car_owner_card", "branch_appointment", "fee_refund"),
+    "phone": ("premium_account", "agent_callback"),
+    "mail": ("mortgage_offer", "personal_apology"),
+}
+OCCASIONS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "overdue": (("ivr", ("payment_reminder",)), ("phone", ("payment_plan", "premium_account"))),
+    "welcome": (
+        ("email", ("first_steps", "car_owner_card")),
+        ("phone", ("welcome_call", "premium_account")),
+        ("push", ("card_activation", "app_tour", "savings_offer")),
+    ),
+    "leaving": (("phone", ("retention_call", "premium_account")),),
+    "dormant": (("email", ("win_back_offer", "car_owner_card")),),
+    "bad_day": (
+        ("email", ("fee_refund", "branch_appointment", "car_owner_card")),
+        ("phone", ("agent_callback", "premium_account")),
+        ("mail", ("personal_apology", "mortgage_offer")),
+    ),
+    "dealer": (("email", ("car_owner_card", "branch_appointment")),),
+}
+OVERDUE_EUR = (8.0, 25.0)  # what a bill or a mortgage instalment costs that nobody brings in
+
+
+class Outbound:
+    """One customer's outbound moments, in the order of the clock."""
+
+    def __init__(self, life: Life, seed: int, index: int) -> None:
+        self._life = life
+        self._rng = np.random.Generator(np.random.Philox(key=(seed << 64) + 2**62 + 2 * index + 1))
+        self._due: list[tuple[float, int, str, str, tuple[str, ...], Luck]] = []
+        self._opened = 0
+        self._next_s = 0.0
+        self._luck = self._draw()
+        self._plan()
+
+    @property
+    def next_s(self) -> float:
+        """When the next moment comes, infinite where the bank never writes."""
+        if not self._life.config.outbound:
+            return float("inf")
+        return min(self._next_s, self._due[0][0]) if self._due else self._next_s
+
+    def occasion(self, kind: str, at_s: float, luck: Luck, which: int | None = None) -> None:
+        """Something gives the bank a reason to write or call; `which`: of its channels."""
+        ways = OCCASIONS[kind]
+        place = int(luck.uniform("trigger_channel") * len(ways)) if which is None else which
+        channel, offered = ways[place]
+        self._opened += 1
+        heapq.heappush(self._due, (at_s, self._opened, kind, channel, offered, luck))
+
+    def live(self) -> None:
+        """Let the next moment pass: the bank writes or calls, or does not."""
+        life = self._life
+        if self._due and self._due[0][0] <= self._next_s:
+            at_s, _, kind, channel, offered, luck = heapq.heappop(self._due)
+            if kind == "overdue" and not life.mind.overdue:
+                return
+            life.begin(at_s, luck)
+            self._announce(kind)
+            self._ask(channel, offered)
+            if kind == "overdue" and life.mind.overdue:
+                life.mind.overdue = False
+                life.value_eur -= OVERDUE_EUR[life.person.has_mortgage]
+            return
+        life.begin(self._next_s, self._luck)
+        channel = self._luck.pick("path", ROUTINE_CHANNELS)
+        self._ask(channel, ROUTINE[channel])
+        self._luck = self._draw()
+        self._plan()
+
+    def _ask(self, channel: str, offered: tuple[str, ...]) -> None:
+        self._life.ask(channel, PLACEMENTS[channel], offered, outbound=True)
+
+    def _announce(self, kind: str) -> None:
+        """What the bank's own systems say about the occasion."""
+        if kind == "overdue":
+            mortgage = self._life.person.has_mortgage
+            properties: dict[str, object] = {"kind": "mortgage" if mortgage else "bill"}
+            self._life.emit("Payment Overdue", {"channel": "core", **properties}, 0.0)
+        elif kind == "dormant":
+            self._life.emit("Account Dormant", {"channel": "core"}, 0.0)
+
+    def _plan(self) -> None:
+        gap_s = self._luck.lognormal("gap", self._life.nature.outbound_gap_days * DAY_S, 0.5)
+        hour = 9.0 + 10.0 * self._luck.uniform("clock")
+        self._next_s = (self._next_s + gap_s) // DAY_S * DAY_S + hour * 3_600.0
+
+    def _draw(self) -> Luck:
+        return Luck(self._rng.random(LUCK_WIDTH).tolist())
+
+
+def second_luck(seed: int, index: int) -> np.random.Generator:
+    """The stream of the purposes that came later; see `world_people.FIRST_WIDTH`."""
+    return np.random.Generator(np.random.Philox(key=(seed << 64) + 2**62 + 2 * index))
+
+
+def row(first: np.random.Generator, second: np.random.Generator) -> Luck:
+    """The luck of one visit, from both streams."""
+    more = second.random(LUCK_WIDTH - FIRST_WIDTH).tolist()
+    return Luck([*first.random(FIRST_WIDTH).tolist(), *more])
