@@ -42,16 +42,24 @@ from nba.journey_file.loader import load_journey
 from nba.stores.memory.log import MemoryLog
 from serving.cli.scientists.simulated_service import ServicePolicy
 from serving.replica.assembly import assemble
-from serving.replica.replica import House
+from serving.replica.replica import Replica
 from serving.settings import Settings
 from serving.workers.background import learner_of
 from training.data.history import events_from, history_of, read_history
 from training.fitting.fit import train
 from training.simulation.config import draw_nature
-from training.simulation.history import Nothing, RandomPolicy
-from training.simulation.policies import Always, Oracle
+from training.simulation.history import NeverAct, RandomPolicy
+from training.simulation.policies import AlwaysAct, Oracle
 from training.simulation.responses import MOVES
-from training.simulation.world import Asked, Chosen, EventJson, Nature, Policy, World, WorldConfig
+from training.simulation.world import (
+    ContactOpportunity,
+    EventJson,
+    SimulatedChoice,
+    SimulatedPolicy,
+    World,
+    WorldConfig,
+    WorldParameters,
+)
 
 BANK = load_journey(Path(__file__).parents[1] / "examples" / "bank" / "journey.yaml")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -72,14 +80,14 @@ class Frozen(NamedTuple):
 class Renamed:
     """A cohort's customers under names of their own, so that one log holds all cohorts."""
 
-    def __init__(self, policy: Policy, prefix: str, told: Callable[[], None]) -> None:
+    def __init__(self, policy: SimulatedPolicy, prefix: str, told: Callable[[], None]) -> None:
         self._policy, self._prefix, self._told = policy, prefix, told
 
     def observe(self, events: Sequence[EventJson]) -> None:
         """Pass them on, renamed."""
         self._policy.observe([renamed(event, self._prefix) for event in events])
 
-    def choose(self, asked: Asked) -> Chosen:
+    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
         """Pass it on, and tell that somebody was decided."""
         chosen = self._policy.choose(replace(asked, customer_id=self._prefix + asked.customer_id))
         self._told()
@@ -89,12 +97,12 @@ class Renamed:
 class LearningBank:
     """One bank with the service in it, cohort after cohort on one log."""
 
-    def __init__(self, nature: Nature, cohort: WorldConfig, seed: int) -> None:
+    def __init__(self, nature: WorldParameters, cohort: WorldConfig, seed: int) -> None:
         self.nature, self._cohort, self._seed = nature, cohort, seed
         self.log = MemoryLog()
         self.decisions = 0
         self._cohorts = count()
-        self._house: House | None = None
+        self._replica: Replica | None = None
         self._past: Bundle | None = None
 
     def begin(self) -> None:
@@ -108,12 +116,12 @@ class LearningBank:
             self.log.append_events([_parsed(renamed(event, prefix))])
             self.decisions += event["name"] == ACTION_DECIDED
         self.retrain()
-        self._house = house_on(self.log, BANK, self._seed)
+        self._replica = house_on(self.log, BANK, self._seed)
 
     def live(self) -> Iterator[int]:
         """One more cohort, decided and learned from; gives the decisions so far, now and then."""
-        assert self._house is not None
-        house = self._house
+        assert self._replica is not None
+        house = self._replica
         world, prefix = self._next()
         learner = learner_of(house, Settings(policy_versions=2))
         due: list[int] = []
@@ -143,10 +151,10 @@ class LearningBank:
         bundle = Bundle(manifest, self._past.churn, found.touchpoint, found.table, found.warm)
         self.log.save_bundle(bundle.bundle_id, bundle.files())
         self.log.set_alias(CHAMPION, bundle.bundle_id, START)
-        if self._house is not None:
-            self._house.reload()
-            learner_of(self._house, Settings(policy_versions=2)).step()
-            self._house.reload()
+        if self._replica is not None:
+            self._replica.reload()
+            learner_of(self._replica, Settings(policy_versions=2)).step()
+            self._replica.reload()
 
     def frozen(self) -> Frozen:
         """What serves now."""
@@ -190,9 +198,9 @@ def main() -> None:
     with get_context("fork").Pool(given.jobs) as pool:
         fixed = best_fixed(pool.map, nature, replace(config, customers=given.judged // 3))
         plain = rules_alone(frozen[0])
-        asked: dict[str, Callable[[], Policy]] = {
-            "nothing": Nothing,
-            "best_fixed": partial(Always, [fixed]),
+        asked: dict[str, Callable[[], SimulatedPolicy]] = {
+            "nothing": NeverAct,
+            "best_fixed": partial(AlwaysAct, [fixed]),
             "rules": partial(policy_of, frozen[0], plain, given.seed),
             "oracle": Oracle,
         }
@@ -240,7 +248,7 @@ def lived(bank: LearningBank, wanted: Sequence[int], started: float) -> list[Fro
     return found
 
 
-def house_on(log: MemoryLog, journey: JourneyFile, seed: int) -> House:
+def house_on(log: MemoryLog, journey: JourneyFile, seed: int) -> Replica:
     """The service's own parts on this log, deciding at the world's moments."""
     numbers, rng = count(), np.random.default_rng(seed)
     return assemble(
@@ -276,15 +284,19 @@ def rules_alone(frozen: Frozen) -> JourneyFile:
     return msgspec.structs.replace(BANK, arbitration=arbitration, exploration=exploration)
 
 
-def best_fixed(run: Callable[..., list[np.ndarray]], nature: Nature, config: WorldConfig) -> str:
+def best_fixed(
+    run: Callable[..., list[np.ndarray]], nature: WorldParameters, config: WorldConfig
+) -> str:
     """The action that is worth most where it can be shown, on customers of its own."""
     chosen = replace(config, seed=CHOSEN_SEED)
-    made = [partial(Always, [action]) for action in MOVES]
+    made = [partial(AlwaysAct, [action]) for action in MOVES]
     totals = run(partial(_play, nature, chosen), made)
     return list(MOVES)[int(np.argmax([values.mean() for values in totals]))]
 
 
-def _play(nature: Nature, config: WorldConfig, make: Callable[[], Policy]) -> np.ndarray:
+def _play(
+    nature: WorldParameters, config: WorldConfig, make: Callable[[], SimulatedPolicy]
+) -> np.ndarray:
     """EUR of each customer, (customers,)."""
     world = World(config)
     world.nature = nature

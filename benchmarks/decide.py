@@ -175,7 +175,7 @@ def fill(settings: Settings, journey) -> list[str]:  # type: ignore[no-untyped-d
 
 def make_bundle(fold, events):  # type: ignore[no-untyped-def]
     """Models about as large as the bank's own: real contexts, labels that depend on ten columns."""
-    from features.replay.point_in_time import Moments, encode, replay
+    from features.replay.point_in_time import ContextQuestions, encode, replay
     from models.bundles.bundle import FORMAT, Bundle, Manifest, part
     from models.predictors.lightgbm_trees import fit_trees
     from models.predictors.touchpoint_columns import (
@@ -190,7 +190,9 @@ def make_bundle(fold, events):  # type: ignore[no-untyped-def]
     rows = encode(fold, numbered)
     end = max(rows.received)
     n = 12_000
-    moments = Moments.at(rng.choice(rows.customers, n), rng.uniform(end - 40 * 86_400, end, n))
+    moments = ContextQuestions.at(
+        rng.choice(rows.customers, n), rng.uniform(end - 40 * 86_400, end, n)
+    )
     codes = rng.integers(0, len(journey.actions), n)
     moments = replace(moments, actions=codes)
     values, offered = replay(fold, rows, moments)

@@ -10,8 +10,8 @@ from error_trials import excludes_0, hit
 from nba.measurement.off_policy.bandit_arms import (
     GATE,
     ArmContrast,
+    ArmCounts,
     Draws,
-    Pulls,
     arm_contrast,
     arm_difference,
     exact_band,
@@ -22,7 +22,7 @@ from nba.measurement.statistics.effect import fixed
 from nba.measurement.statistics.moments import moments, plain
 
 BATCH = 20  # decisions between two updates of the bandit
-NO_GATE = Pulls(0, 0)
+NO_GATE = ArmCounts(0, 0)
 DRAWS = 64  # from the posterior, that make the propensities
 
 

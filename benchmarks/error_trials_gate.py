@@ -15,7 +15,7 @@ import numpy as np
 from nba.measurement.off_policy.logged_decisions import logged
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.moments import Level, moments, ratio
-from nba.measurement.statistics.verdict import Guard, Metric, guard
+from nba.measurement.statistics.verdict import GuardrailVerdict, Metric, guard
 from nba.promotion.guardrails import difference
 from nba.promotion.rollout import GUARDRAILS
 from nba.promotion.verdict import Status
@@ -107,7 +107,7 @@ def guard_trials(
             asked += more
             earned += rng.binomial(more, rates)
             effect = _effect(canary, asked, earned)
-            if isinstance(effect, Effect) and guard(metric, effect) is Guard.BROKEN:
+            if isinstance(effect, Effect) and guard(metric, effect) is GuardrailVerdict.BROKEN:
                 back += 1
                 break
     return back / runs

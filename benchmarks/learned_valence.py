@@ -19,7 +19,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from nba.measurement.statistics.estimate import Undecided
-from training.emotion.valences import NODES, Evidence, Unit, learn_valences
+from training.emotion.valences import NODES, ValenceEvidence, ValenceUnit, learn_valences
 
 FIGURES = ("rank_correlation", "signs_right", "interval_coverage", "flips_right")
 CUSTOMERS = (300, 1_000, 3_000)
@@ -73,7 +73,7 @@ def figures_of(customers: int, seed: int) -> dict[str, float]:
     }
 
 
-def evidence_of(customers: int, seed: int) -> tuple[Evidence, np.ndarray]:
+def evidence_of(customers: int, seed: int) -> tuple[ValenceEvidence, np.ndarray]:
     """A simulated deployment and its true valences, (12,)."""
     rng = np.random.default_rng(seed)
     truth = rng.uniform(-1.0, 1.0, TYPES)
@@ -106,10 +106,10 @@ def evidence_of(customers: int, seed: int) -> tuple[Evidence, np.ndarray]:
         there &= ~left
     label = np.concatenate(labels)
     units = tuple(
-        Unit(kind=f"kind_{i}", touchpoint="site", type=f"kind_{i}", prior=float(prior))
+        ValenceUnit(kind=f"kind_{i}", touchpoint="site", type=f"kind_{i}", prior=float(prior))
         for i, prior in enumerate(priors)
     )
-    evidence = Evidence(
+    evidence = ValenceEvidence(
         counts=np.concatenate(counts),
         units=units,
         controls=np.concatenate(controls),

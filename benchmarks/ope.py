@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.ope_bank import METHODS, Bank, lived, replicate
 from examples.raw_files import data_folder
 from nba.measurement.off_policy import estimators
-from nba.measurement.off_policy.estimators import Scores, Truncated
+from nba.measurement.off_policy.estimators import Truncated, WeightedRatio
 from nba.measurement.off_policy.evaluation import values
 from nba.measurement.off_policy.logged_decisions import Logged, logged
 from nba.measurement.statistics.estimate import Undecided
@@ -143,7 +143,7 @@ def evidence_of(found: Arrays) -> Logged:
 
 def ours(evidence: Logged, found: Arrays) -> dict[str, float]:
     """The values by our estimators; those that need a model only where there is one."""
-    scores: dict[str, Scores | Truncated | Undecided] = {
+    scores: dict[str, WeightedRatio | Truncated | Undecided] = {
         "ips": estimators.ips(evidence),
         "snips": estimators.snips(evidence),
     }

@@ -11,19 +11,19 @@ from models.policies.thompson import Thompson
 from nba.engine.policy import Worth
 from nba.measurement.off_policy import estimators
 from nba.measurement.off_policy.cross_fitting import Offered, cross_fit
-from nba.measurement.off_policy.estimators import Scores
+from nba.measurement.off_policy.estimators import WeightedRatio
 from nba.measurement.off_policy.intervals import normal, standard_error
 from nba.measurement.off_policy.logged_decisions import GATE, Logged, logged, overlap, refusal
 from nba.measurement.statistics.estimate import Undecided
-from training.simulation.action_kinds import Situation
+from training.simulation.action_kinds import ShownMoment
 from training.simulation.history import RandomPolicy
 from training.simulation.responses import accept_probability
-from training.simulation.world import Asked, Chosen, World, WorldConfig
+from training.simulation.world import ContactOpportunity, SimulatedChoice, World, WorldConfig
 
 CUSTOMERS, DAYS = 6_000, 60.0
 FLOOR, SHARE = 0.02, 0.10  # of the draw: uniform, and the challenger's own
 LEARN_EVERY = 250  # decisions
-ESTIMATORS: Mapping[str, Callable[[Logged], Scores]] = {
+ESTIMATORS: Mapping[str, Callable[[Logged], WeightedRatio]] = {
     "ips": estimators.ips,
     "snips": lambda evidence: _certain(estimators.snips(evidence)),
     "dr": lambda evidence: _certain(estimators.dr(evidence)),
@@ -57,12 +57,12 @@ class _Watched(RandomPolicy):
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.rows: list[tuple[str, list[float], tuple[str, ...], list[float]]] = []
-        self._situation: Situation | None = None
+        self._situation: ShownMoment | None = None
 
-    def see(self, situation: Situation) -> None:
+    def see(self, situation: ShownMoment) -> None:
         self._situation = situation
 
-    def choose(self, asked: Asked) -> Chosen:
+    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
         s = self._situation
         assert s is not None
         known = [1.0, min(s.failures, 3), s.quiet_days > 30, s.person.age / 50 - 1, s.outbound]
@@ -134,14 +134,14 @@ def replicate(
     }
 
 
-def _held(scores: Scores, truth: float, evidence: Logged) -> tuple[bool, float]:
+def _held(scores: WeightedRatio, truth: float, evidence: Logged) -> tuple[bool, float]:
     stderr = standard_error(scores, evidence.customers)
     low, high = normal(scores.value, stderr)
     return low <= truth <= high, (high - low) / 2
 
 
-def _certain(found: Scores | Undecided) -> Scores:
-    assert isinstance(found, Scores)
+def _certain(found: WeightedRatio | Undecided) -> WeightedRatio:
+    assert isinstance(found, WeightedRatio)
     return found
 
 

@@ -40,17 +40,17 @@ from serving.replica.assembly import assemble
 from serving.settings import Settings
 from training.data.history import events_from, history_of
 from training.fitting.fit import train
-from training.simulation.history import Nothing, RandomPolicy, customer_values_eur
-from training.simulation.policies import SELLING, Always, LastNode, Oracle
-from training.simulation.world import Policy, World, WorldConfig
+from training.simulation.history import NeverAct, RandomPolicy, customer_values_eur
+from training.simulation.policies import SELLING, AlwaysAct, LastNode, Oracle
+from training.simulation.world import SimulatedPolicy, World, WorldConfig
 
 BANK = Path(__file__).parents[1] / "examples" / "bank" / "journey.yaml"
 TRAINING_SEED = 100_001
 FEELING_KINDS = ("rage_click", "complaint", "survey_answered")  # kinds that say how somebody feels
 SERVICE = ("rules_without_emotion", "rules_with_emotion", "no_caps")
-SIMPLE: Mapping[str, Callable[[int], Policy]] = {
-    "nothing": lambda seed: Nothing(),
-    "always_sell": lambda seed: Always(SELLING),
+SIMPLE: Mapping[str, Callable[[int], SimulatedPolicy]] = {
+    "nothing": lambda seed: NeverAct(),
+    "always_sell": lambda seed: AlwaysAct(SELLING),
     "random": RandomPolicy,
     "last_node": lambda seed: LastNode(),
     "oracle": lambda seed: Oracle(),
@@ -141,7 +141,7 @@ def gains_of(
 ) -> dict[str, float]:
     """EUR per customer against doing nothing, of each policy, in the world of this seed."""
     world = replace(config, seed=seed)
-    nothing = customer_values_eur(world, Nothing())
+    nothing = customer_values_eur(world, NeverAct())
     gains = {}
     for name in names:
         if name in SIMPLE:

@@ -138,9 +138,9 @@ def one(folder: Path, engine: str) -> dict[str, float]:
 
 def fold_nothing(fold: Fold) -> None:
     """Compile or load what a replay calls."""
-    from features.replay.point_in_time import Moments, encode, replay
+    from features.replay.point_in_time import ContextQuestions, encode, replay
 
-    replay(fold, encode(fold, []), Moments.at(["nobody"], np.array([0.0])))
+    replay(fold, encode(fold, []), ContextQuestions.at(["nobody"], np.array([0.0])))
 
 
 def write_log(folder: Path, events: int) -> None:

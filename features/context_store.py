@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from features.fold import CustomerState, Fold
-from nba.customer.contact_history import Ledger
+from nba.customer.contact_history import ContactHistory
 from nba.customer.context import Context
 from nba.stores.log import Log, Snapshot
 
@@ -84,10 +84,10 @@ class Customers:
             one: CustomerState(
                 seq=s.seq,
                 values=np.frombuffer(s.state, dtype="<f8").copy(),
-                ledger=msgspec.json.decode(s.ledger, type=Ledger),
+                contact_history=msgspec.json.decode(s.contact_history, type=ContactHistory),
             )
             for one, s in self._log.snapshots(customer_ids, kernel).items()
-            if s.ledger
+            if s.contact_history
         }
 
     def _snapshot(self, customer_id: str, state: CustomerState) -> Snapshot:
@@ -96,7 +96,7 @@ class Customers:
             kernel=self._fold.snapshot_hash,
             seq=state.seq,
             state=state.values.astype("<f8").tobytes(),
-            ledger=msgspec.json.encode(state.ledger),
+            contact_history=msgspec.json.encode(state.contact_history),
         )
 
     def _keep(self, states: dict[str, CustomerState]) -> None:

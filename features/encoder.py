@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from features.kernel.layout import CONTACT, EVENT, ROLE, ROW, SKETCH_BITS, TRAIT
-from nba.customer.appraisal import Feeling, SurveyFeelings
+from nba.customer.appraisal import Appraisal, SurveyAppraisal
 from nba.customer.context import UNMAPPED, ContextSchema
 from nba.events.event import (
     ACTION_ACTIVATED,
@@ -39,10 +39,10 @@ class _Target(NamedTuple):
     kind: int
     touchpoint: int
     mapping: EventMapping
-    feeling: Feeling
+    feeling: Appraisal
     role: int
     reads: dict[str, str]
-    survey: SurveyFeelings | None
+    survey: SurveyAppraisal | None
 
 
 class Encoder:
@@ -74,7 +74,7 @@ class Encoder:
             feeling=self._schema.feeling(mapping.id, mapping.touchpoint),
             role=ROLE[role] if role else 0,
             reads=(ROLES[role] | mapping.reads) if role else {},
-            survey=SurveyFeelings(role, scales.get(mapping.id)) if role in SURVEYS else None,
+            survey=SurveyAppraisal(role, scales.get(mapping.id)) if role in SURVEYS else None,
         )
 
     def mapping(self, event: Event) -> EventMapping | None:

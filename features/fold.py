@@ -36,11 +36,11 @@ from features.kernel.layout import (
     TRACE_COLUMNS,
     plan_of,
 )
-from nba.customer.appraisal import FeltNode
-from nba.customer.contact_history import Ledger
+from nba.customer.appraisal import AppraisedNode
+from nba.customer.contact_history import ContactHistory
 from nba.customer.contact_history_fold import LEDGER_VERSION, advance
-from nba.customer.contact_history_limits import ledger_rules
-from nba.customer.context import Contact, Context, ContextSchema
+from nba.customer.contact_history_limits import contact_history_rules
+from nba.customer.context import Context, ContextSchema, RingContact
 from nba.events.event import Event, from_micros, micros
 from nba.events.signals import AGENCIES, SURVEYS
 from nba.events.valences import ValenceTable
@@ -53,7 +53,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
 
     seq: int
     values: np.ndarray  # (Fold.size,) float64, never changed once it is here
-    ledger: Ledger = Ledger()
+    contact_history: ContactHistory = ContactHistory()
 
     @property
     def last_micros(self) -> int:
@@ -77,7 +77,7 @@ class Fold:
         self.encoder = Encoder(self.schema)
         self.plan = plan_of(self.schema)
         self.size = int(self.plan[SIZE])
-        self.ledger_rules = ledger_rules(journey, earlier)
+        self.contact_history_rules = contact_history_rules(journey, earlier)
         self._touchpoints = [touchpoint.id for touchpoint in journey.touchpoints()]
         self._saying = {m.id for m in journey.events if m.text or m.role in SURVEYS}
         empty = np.empty(self.size)
@@ -88,7 +88,11 @@ class Fold:
     def snapshot_hash(self) -> str:
         """What a stored snapshot must have been made with."""
         rules = msgspec.json.encode(
-            [LEDGER_VERSION, self.ledger_rules.horizon_s, sorted(self.ledger_rules.kinds.items())]
+            [
+                LEDGER_VERSION,
+                self.contact_history_rules.horizon_s,
+                sorted(self.contact_history_rules.kinds.items()),
+            ]
         )
         return f"{self.schema.kernel_hash}-{hashlib.sha256(rules).hexdigest()[:8]}"
 
@@ -101,27 +105,29 @@ class Fold:
         if not events:
             return state
         ordered = sorted(events, key=lambda event: (event.occurred_at, event.seq))
-        if micros(ordered[0].occurred_at) < max(state.last_micros, state.ledger.at_micros):
+        if micros(ordered[0].occurred_at) < max(state.last_micros, state.contact_history.at_micros):
             return None
         values = state.values.copy()
         rows = self.encoder.array(ordered)
         if len(rows):
             kernel.fold(values, self.plan, rows, untraced())
-        ledger = state.ledger
-        named = self.ledger_rules.kinds
+        contact_history = state.contact_history
+        named = self.contact_history_rules.kinds
         for event in ordered:
             kind = self.encoder.kind(event) if named else None
-            ledger = advance(ledger, event, kind, self.ledger_rules)
-        ledger = msgspec.structs.replace(ledger, at_micros=micros(ordered[-1].occurred_at))
+            contact_history = advance(contact_history, event, kind, self.contact_history_rules)
+        contact_history = msgspec.structs.replace(
+            contact_history, at_micros=micros(ordered[-1].occurred_at)
+        )
         return CustomerState(
             seq=max(state.seq, max(event.seq for event in events)),
             values=values,
-            ledger=ledger,
+            contact_history=contact_history,
         )
 
     def context(self, customer_id: str, state: CustomerState, now: datetime) -> Context:
         """The context at `now`, or at the last event where the log's clock is ahead."""
-        last = max(state.last_micros, state.ledger.at_micros)
+        last = max(state.last_micros, state.contact_history.at_micros)
         as_of = now if last < 0 else max(now, from_micros(last))
         out = np.empty(len(self.schema.columns))
         seconds = micros(as_of) / 1e6
@@ -136,20 +142,20 @@ class Fold:
             values=out,
             contacts=self._contacts(state.values),
             nodes=self._nodes(settled if silent else state.values),
-            ledger=state.ledger,
+            contact_history=state.contact_history,
         )
 
-    def _contacts(self, values: np.ndarray) -> tuple[Contact, ...]:
+    def _contacts(self, values: np.ndarray) -> tuple[RingContact, ...]:
         made = int(values[N_CONTACTS])
         contacts = []
         for number in range(max(0, made - CONTACTS_KEPT), made):
             slot = int(self.plan[CONTACTS_AT]) + CONTACT_SIZE * (number % CONTACTS_KEPT)
             action, channel = divmod(int(values[slot + 1]), CHANNELS)
             at_s = float(values[slot])
-            contacts.append(Contact(at_s=at_s, action=action - 1, channel=channel - 1))
+            contacts.append(RingContact(at_s=at_s, action=action - 1, channel=channel - 1))
         return tuple(contacts)
 
-    def _nodes(self, values: np.ndarray) -> tuple[FeltNode, ...]:
+    def _nodes(self, values: np.ndarray) -> tuple[AppraisedNode, ...]:
         held, kept = int(values[N_NODES]), int(self.plan[KEPT])
         first, last = int(self.plan[NODES_AT]), int(values[LAST_NODE])
         nodes = []
@@ -160,7 +166,7 @@ class Fold:
             kind = self.schema.kinds[because - 1] if because else None
             touchpoint = self._touchpoints[place >> 2]
             nodes.append(
-                FeltNode(
+                AppraisedNode(
                     touchpoint=touchpoint,
                     at=from_micros(round(time * 1e6)),
                     valence=valence,

@@ -20,6 +20,6 @@ def position(salt: str, customer_id: str) -> float:
     return int.from_bytes(digest, "big") / 2.0**64
 
 
-def among(salt: str, share: float, customer_id: str) -> bool:
+def in_share(salt: str, share: float, customer_id: str) -> bool:
     """Whether the customer is among this share."""
     return share > 0.0 and position(salt, customer_id) < share

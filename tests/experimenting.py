@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nba.decisions.decision import Decision, Request
-from nba.engine.strategy import Judge
+from nba.engine.strategy import CalibratedScorer
 from nba.experiments.experiment import (
     ArmSpec,
     Experiment,
@@ -63,11 +63,11 @@ def in_force(experiment: Experiment, log: Log, **fields: Any) -> Started:
     return Started(experiment=experiment, **given)
 
 
-def judge_of(bundle_id: str) -> Judge:
+def judge_of(bundle_id: str) -> CalibratedScorer:
     """A bundle that likes what others like least."""
     scorer = StubScorer([*reversed(SCORES[:-1]), 0.0])
     scorer.bundle_id = bundle_id
-    return Judge(scorer)
+    return CalibratedScorer(scorer)
 
 
 def arms_in(house: SmallHouse, *started: Started) -> ExperimentArms:

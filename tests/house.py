@@ -14,11 +14,11 @@ import numpy as np
 
 from features.context_store import Customers
 from features.fold import Fold
-from models.policies.from_journey import drawing_of
+from models.policies.from_journey import exploration_policy_of
 from nba.customer.context import Context
 from nba.decisions.decision import Churn, Decision, Reason, Request
 from nba.engine.arbitration import NO_ACTION_CODE, Scorer
-from nba.engine.decider import Chance, Decider
+from nba.engine.decider import Decider, IdsAndSeeds
 from nba.engine.pipeline import Pipeline
 from nba.engine.policy import Policy
 from nba.events.event import Event
@@ -119,7 +119,7 @@ class SmallHouse:
         self.fold = FOLD if self.journey is JOURNEY else Fold(self.journey)
         self.contexts = Remembered(Customers(self.log, self.fold, kept=self.kept))
         actions = [action.id for action in self.journey.actions]
-        drawing = self.policy or drawing_of(self.journey.exploration, actions)
+        drawing = self.policy or exploration_policy_of(self.journey.exploration, actions)
         pipeline = Pipeline(self.fold.schema, drawing)
         self.decider = Decider(pipeline=pipeline, contexts=self.contexts, log=self.log)
         if self.scorer is not None:
@@ -138,8 +138,8 @@ class SmallHouse:
         return self.decider.draw(requests, self.now, self.chance)
 
     @property
-    def chance(self) -> Chance:
-        return Chance(self.new_id, self.seed)
+    def chance(self) -> IdsAndSeeds:
+        return IdsAndSeeds(self.new_id, self.seed)
 
     def new_id(self) -> str:
         return f"{self.name}{next(self._ids)}"

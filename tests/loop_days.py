@@ -9,18 +9,18 @@ import msgspec
 import numpy as np
 
 from nba.analytics.monitoring.daily_record import (
-    Day,
-    Drawn,
-    Early,
-    Settled,
-    Told,
+    DailyRecord,
+    DecisionCounts,
+    EarlyOutcomes,
+    EventCounts,
+    SettledOutcomes,
     lags_of,
     scores_of,
 )
-from nba.analytics.monitoring.offers_and_joins import Join, offers
-from nba.analytics.monitoring.report import Dated, Facts, Learning
+from nba.analytics.monitoring.offers_and_joins import OutcomeJoin, offers
+from nba.analytics.monitoring.report import Dated, Learning, ServingFacts
 from nba.analytics.monitoring.sketches import (
-    Cut,
+    BinEdges,
     Source,
     binned,
     cut_of,
@@ -37,7 +37,7 @@ FIRST = date(2026, 1, 5)  # a Monday
 ACTIONS = ("call", "mail", "no_action", "popup")
 COLUMNS = tuple(f"signal{n}" for n in range(12))
 SCHEMA, BUNDLE = "schema-1", "bundle-1"
-CUT: Cut = cut_of(SCHEMA, COLUMNS, np.random.default_rng(0).normal(size=(4_000, 12)), BUNDLE)
+CUT: BinEdges = cut_of(SCHEMA, COLUMNS, np.random.default_rng(0).normal(size=(4_000, 12)), BUNDLE)
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 CLEAN = World()
 
 
-def simulated(world: World, rng: np.random.Generator) -> Day:
+def simulated(world: World, rng: np.random.Generator) -> DailyRecord:
     """One day of it."""
     n = world.decisions
     hashes = rng.integers(0, 2**64, n, dtype=np.uint64)
@@ -77,9 +77,9 @@ def simulated(world: World, rng: np.random.Generator) -> Day:
     drawn = rng.choice(len(ACTIONS), size=n, p=world.acted)
     probabilities = np.tile(world.logged, (n, 1))
     away = int(world.fallback * n)
-    return Day(
+    return DailyRecord(
         told=_told(world, rng),
-        drawn=Drawn(
+        drawn=DecisionCounts(
             modes=tally_of({"live": n - away, "fallback": away}),
             schemas=tally_of({world.schema: n}),
             customers=distinct(hashes.tolist()),
@@ -91,11 +91,11 @@ def simulated(world: World, rng: np.random.Generator) -> Day:
             bundles=(BUNDLE,),
             scores=(scores_of(p, p / 2.0),),
         ),
-        early=Early(
-            join=Join(decisions=n, joined=int(came.sum())),
+        early=EarlyOutcomes(
+            join=OutcomeJoin(decisions=n, joined=int(came.sum())),
             rewards=rewards_of(hashes, came.astype(float)),
         ),
-        settled=Settled(
+        settled=SettledOutcomes(
             counts=SettledCounts(decided=n, learned=int(came.sum()), default=int((~came).sum())),
             lags=lags_of(rng.exponential(world.lag_h * 3_600.0, int(came.sum()))),
             bundles=(BUNDLE,),
@@ -104,7 +104,7 @@ def simulated(world: World, rng: np.random.Generator) -> Day:
     )
 
 
-def _told(world: World, rng: np.random.Generator) -> Told:
+def _told(world: World, rng: np.random.Generator) -> EventCounts:
     events = int(rng.poisson(world.events))
     unknown = {world.unknown: events // 10} if world.unknown else {}
     logs = rng.normal(3.0, 1.0, 300) + np.log(world.unit)
@@ -112,7 +112,7 @@ def _told(world: World, rng: np.random.Generator) -> Told:
         300, 300, 0, 300, float(logs.sum()), float(logs @ logs)
     )  # fmt: skip
     odd = int(rng.binomial(400, world.unlisted))
-    return Told(
+    return EventCounts(
         events=events,
         kinds=tally_of({"page": events - sum(unknown.values())}),
         unmapped=tally_of(unknown),
@@ -133,10 +133,10 @@ def end_of(days: Sequence[Dated]) -> datetime:
     return datetime.combine(days[-1][0], time(23, 50), tzinfo=UTC)
 
 
-def facts(promoted_after: int = 28, **fields: object) -> Facts:
+def facts(promoted_after: int = 28, **fields: object) -> ServingFacts:
     """What serves: a champion that was promoted after so many days."""
     anchor = datetime.combine(FIRST + timedelta(days=promoted_after), time(0), tzinfo=UTC)
-    found = Facts(
+    found = ServingFacts(
         champion=BUNDLE,
         anchor=anchor,
         cut=CUT,

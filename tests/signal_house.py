@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from features.fold import Fold
-from features.replay.visits import NodePart, StoryNode, story
+from features.replay.visits import EmotionHistoryNode, NodePart, emotion_history
 from nba.events.event import Event
 from nba.journey.file import EmotionRule, EventMapping, JourneyFile, SignalRule
 from nba.journey_file.checks import check_journey
@@ -55,9 +55,11 @@ class Told:
     fold: Fold
     events: tuple[Event, ...]
 
-    def nodes(self, after_s: float = 0.0) -> list[StoryNode]:
+    def nodes(self, after_s: float = 0.0) -> list[EmotionHistoryNode]:
         last = max(event.occurred_at for event in self.events)
-        return list(story(self.fold, self.events, last + timedelta(seconds=after_s)).nodes)
+        return list(
+            emotion_history(self.fold, self.events, last + timedelta(seconds=after_s)).nodes
+        )
 
     def parts(self, after_s: float = 0.0) -> list[NodePart]:
         return [part for node in self.nodes(after_s) for part in node.parts]

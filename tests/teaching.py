@@ -13,9 +13,9 @@ from models.bundles.bundle import Bundle
 from models.bundles.registry import CHAMPION
 from models.learning.learner import Learner
 from models.residual.features import ResidualSpec
-from models.residual.posterior import Prior
+from models.residual.posterior import ResidualPrior
 from models.residual.sums import ResidualSums
-from models.residual.warm_start import Warm
+from models.residual.warm_start import WarmStart
 from nba.decisions.decision import Decision, Request
 from nba.events.event import NO_ACTION, Event
 from nba.journey.exploration import Exploration
@@ -23,7 +23,7 @@ from nba.journey.file import JourneyFile
 from nba.rewards.attribution import Attribution
 from nba.stores.log import Log
 from serving.replica.assembly import assemble
-from serving.replica.replica import House
+from serving.replica.replica import Replica
 from serving.settings import Settings
 from serving.workers.background import learner_of
 from tests.house import FOLD, NOON
@@ -43,7 +43,7 @@ def teachable(bundle: Bundle, settled_s: float = 0.0) -> Bundle:
     spec = ResidualSpec(columns=COLUMNS, means=(0.5, 10.0), deviations=(1.0, 10.0), target=target)
     sums = ResidualSums(spec, IDS)
     version = Attribution(EXPLORING, FOLD.encoder.kind).version
-    warm = Warm(sums, Prior(), settled_s, version)
+    warm = WarmStart(sums, ResidualPrior(), settled_s, version)
     manifest = msgspec.structs.replace(bundle.manifest, residual=warm.part())
     return Bundle(manifest, bundle.churn, bundle.touchpoint, bundle.table, warm)
 
@@ -62,7 +62,7 @@ class Bank:
         self._ids, self._seeds, self._events = count(1), count(1), count(1)
         self._journey, self._name = journey, name
 
-    def replica(self) -> House:
+    def replica(self) -> Replica:
         return assemble(
             Settings(),
             log=self.log,
@@ -72,7 +72,7 @@ class Bank:
             new_seed=lambda: next(self._seeds),
         )
 
-    def decide(self, house: House, customers: Sequence[str]) -> list[Decision]:
+    def decide(self, house: Replica, customers: Sequence[str]) -> list[Decision]:
         """One decision for each, an hour later than the last ones."""
         self.now += timedelta(hours=1)
         return house.decide([Request(customer_id=one) for one in customers])
@@ -90,7 +90,7 @@ class Bank:
         )
 
 
-def learner_on(house: House, *, kept: int = 50) -> Learner:
+def learner_on(house: Replica, *, kept: int = 50) -> Learner:
     return learner_of(house, Settings(policy_versions=kept))
 
 

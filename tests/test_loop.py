@@ -18,7 +18,7 @@ from serving.api.answers import decide_answer, feedback_event
 from serving.api.schemas import FeedbackRequest
 from serving.jobs.event_import import import_files
 from serving.replica.assembly import assemble
-from serving.replica.replica import House
+from serving.replica.replica import Replica
 from serving.settings import Settings
 from training.data.history import read_history
 from training.data.training_sets import decided_set
@@ -40,7 +40,7 @@ class Clock:
         return self.at
 
 
-def house_on(log: MemoryLog, clock: Clock) -> House:
+def house_on(log: MemoryLog, clock: Clock) -> Replica:
     """The service's own composition, with what it takes from outside given."""
     ids, seeds = count(1), count(1)
     return assemble(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from features.context_store import Customers
-from features.replay.point_in_time import Moments, encode, replay
+from features.replay.point_in_time import ContextQuestions, encode, replay
 from nba.customer.context import Context, offered_columns
 from nba.decisions.decision import Decision, Request
 from nba.events.event import Event, micros
@@ -155,9 +155,9 @@ def live(script: list[Any], scored: bool) -> tuple[Log, SmallHouse, dict[Any, Co
     return log, houses[0], served
 
 
-def moments_of(decisions: list[Decision], action: int = -1) -> Moments:
+def moments_of(decisions: list[Decision], action: int = -1) -> ContextQuestions:
     """What `training.data.training_sets` asks about our own decisions."""
-    return Moments(
+    return ContextQuestions(
         customers=np.array([d.request.customer_id for d in decisions], dtype=object),
         as_of=np.array([micros(d.decided_at) / 1e6 for d in decisions]),
         seen_seq=np.array([d.context_seq for d in decisions], dtype=np.int64),

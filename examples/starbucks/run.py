@@ -22,7 +22,7 @@ import numpy as np
 from examples.commands import measure_parser
 from examples.learning import Bag, fit_bag, read_events
 from examples.starbucks import convert
-from features.replay.point_in_time import Moments, replay
+from features.replay.point_in_time import ContextQuestions, replay
 from models.predictors.touchpoint_columns import ACTION, action_rows, touchpoint_rows
 from nba.events.event import NO_ACTION
 from nba.measurement.off_policy.estimators import NO_MODEL, dr
@@ -31,7 +31,7 @@ from nba.measurement.off_policy.logged_decisions import Logged, logged, overlap
 from nba.measurement.statistics.estimate import Estimate, Undecided, as_json
 from training.data.history import History
 from training.data.target_policies import priority
-from training.data.training_sets import Decided, action_features, decided_set, trained_actions
+from training.data.training_sets import PastDecisions, action_features, decided_set, trained_actions
 
 JOURNEY = Path(__file__).with_name("journey.yaml")
 TEST_WAVE = 408
@@ -121,7 +121,7 @@ def _chosen_wave(waves: np.ndarray, asked: int | None) -> int:
     return asked
 
 
-def best_single(decided: Decided, learn: np.ndarray) -> str:
+def best_single(decided: PastDecisions, learn: np.ndarray) -> str:
     """The offer with the highest worth on the rows `learn`, by the estimator of the test."""
     worth: dict[str, float] = {}
     for offer in sorted(set(decided.actions[learn]) - {NO_ACTION}):
@@ -134,7 +134,7 @@ def best_single(decided: Decided, learn: np.ndarray) -> str:
     return max(worth, key=lambda offer: worth[offer])
 
 
-def learned_values(decided: Decided, learn: np.ndarray, test: np.ndarray, seed: int) -> Bag:
+def learned_values(decided: PastDecisions, learn: np.ndarray, test: np.ndarray, seed: int) -> Bag:
     """What each action is worth to each customer, learned from the rows `learn` alone."""
     cap = np.quantile(decided.set.labels[learn], CAP_QUANTILE)
     lessons = replace(decided.set, labels=np.minimum(decided.set.labels, cap))
@@ -155,7 +155,9 @@ class Offered:
     The last column is `no_action`.
     """
 
-    def __init__(self, history: History, decided: Decided, bag: Bag, test: np.ndarray) -> None:
+    def __init__(
+        self, history: History, decided: PastDecisions, bag: Bag, test: np.ndarray
+    ) -> None:
         rows = np.flatnonzero(test)
         journey = history.fold.schema.journey
         self._names = [*(action.id for action in journey.actions), NO_ACTION]
@@ -203,7 +205,9 @@ class Offered:
         )
 
 
-def action_scores(history: History, moments: Moments, bag: Bag, test: np.ndarray) -> np.ndarray:
+def action_scores(
+    history: History, moments: ContextQuestions, bag: Bag, test: np.ndarray
+) -> np.ndarray:
     """(n_test, n_actions + 1) predicted worth in EUR of every action, `no_action` last."""
     rows = action_rows(
         history.fold.schema.journey, trained_actions(history), action_features(history)
@@ -211,7 +215,7 @@ def action_scores(history: History, moments: Moments, bag: Bag, test: np.ndarray
 
     def columns() -> Iterator[np.ndarray]:
         for code, row in enumerate(rows):
-            asked = Moments(
+            asked = ContextQuestions(
                 customers=moments.customers[test],
                 as_of=moments.as_of[test],
                 seen_seq=moments.seen_seq[test],

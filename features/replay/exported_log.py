@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from features.fold import Fold
-from features.replay.point_in_time import Moments, Rows, encode, replay
+from features.replay.point_in_time import ContextQuestions, Rows, encode, replay
 from nba.customer.context import ContextSchema
 from nba.errors import InvalidInput
 from nba.events.event import Event, micros
@@ -53,7 +53,7 @@ class Grid:
 def context_rows(fold: Fold, events: Iterable[Event], grid: Grid) -> Iterator[Any]:
     """Arrow batches of `row_schema`, from every event of some customers, in any order.
 
-    A moment knows what had been received by then, as `Moments.at`.
+    A moment knows what had been received by then, as `ContextQuestions.at`.
     """
     since: dict[str, int] = {}
     rows = encode(fold, _noted(events, since))
@@ -75,7 +75,7 @@ def _batch(fold: Fold, rows: Rows, customers: np.ndarray, times: np.ndarray) -> 
     import pyarrow as pa
 
     schema = row_schema(fold.schema)
-    values, _ = replay(fold, rows, Moments.at(customers, times / 1e6))
+    values, _ = replay(fold, rows, ContextQuestions.at(customers, times / 1e6))
     columns = [pa.array(customers, type=pa.string()), pa.array(times).cast(schema.field(1).type)]
     columns += [pa.array(column) for column in np.ascontiguousarray(values.T)]
     return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -48,7 +48,7 @@ def encode(fold: Fold, events: Iterable[Event]) -> Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
+class ContextQuestions:
     """What to look at: one row per question, all arrays (n,).
 
     `seen_seq` and `seen_received` bound what was known then: a served decision knows the log
@@ -62,7 +62,7 @@ class Moments:
     actions: np.ndarray  # int64 index in the journey's actions, -1 for none
 
     @classmethod
-    def at(cls, customers: Sequence[str] | np.ndarray, as_of: np.ndarray) -> Moments:
+    def at(cls, customers: Sequence[str] | np.ndarray, as_of: np.ndarray) -> ContextQuestions:
         """Moments that know what had been received by then."""
         n = len(as_of)
         return cls(
@@ -74,7 +74,7 @@ class Moments:
         )
 
 
-def replay(fold: Fold, rows: Rows, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
+def replay(fold: Fold, rows: Rows, moments: ContextQuestions) -> tuple[np.ndarray, np.ndarray]:
     """Context rows (n, n_columns) and OFFERED columns (n, 2), in the order of the moments."""
     n = len(moments.as_of)
     codes = np.searchsorted(rows.customers, moments.customers.astype(str))
@@ -106,7 +106,7 @@ def replay(fold: Fold, rows: Rows, moments: Moments) -> tuple[np.ndarray, np.nda
     return values[back], offered[back]
 
 
-def frame(fold: Fold, rows: Rows, moments: Moments) -> pd.DataFrame:
+def frame(fold: Fold, rows: Rows, moments: ContextQuestions) -> pd.DataFrame:
     """`replay` as a table: customer_id, as_of (UTC), the context columns and OFFERED."""
     values, offered = replay(fold, rows, moments)
     table = pd.DataFrame(values, columns=fold.schema.columns)

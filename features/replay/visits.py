@@ -1,7 +1,7 @@
 """Nodes: every visit in a log with what it was made of, by the same fold.
 
 For training and the friction report over a whole log (`read_nodes`), and for one customer's
-explanation (`story`).
+explanation (`emotion_history`).
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class NodePart(msgspec.Struct, frozen=True, kw_only=True):
     derived_from: tuple[str, ...]  # event ids; of a plain event its own
 
 
-class StoryNode(msgspec.Struct, frozen=True, kw_only=True):
+class EmotionHistoryNode(msgspec.Struct, frozen=True, kw_only=True):
     """One visit, as it felt."""
 
     touchpoint: str
@@ -110,14 +110,16 @@ class StoryNode(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[NodePart, ...]
 
 
-class Story(msgspec.Struct, frozen=True, kw_only=True):
+class EmotionHistory(msgspec.Struct, frozen=True, kw_only=True):
     """How one customer's emotion came about."""
 
     nodes_in_all: int
-    nodes: tuple[StoryNode, ...]  # the last, oldest first
+    nodes: tuple[EmotionHistoryNode, ...]  # the last, oldest first
 
 
-def story(fold: Fold, events: Sequence[Event], as_of: datetime, *, last: int = 200) -> Story:
+def emotion_history(
+    fold: Fold, events: Sequence[Event], as_of: datetime, *, last: int = 200
+) -> EmotionHistory:
     """The last nodes of one customer up to `as_of`, from her whole log."""
     ordered = sorted(events, key=lambda event: (event.occurred_at, event.seq))
     ids = {event.seq: event.event_id for event in ordered}
@@ -136,7 +138,7 @@ def story(fold: Fold, events: Sequence[Event], as_of: datetime, *, last: int = 2
         parts = table.parts[cuts[at] : cuts[at + 1]]
         cumulative = float(valences[max(0, at + 1 - kept) : at + 1].sum())
         made.append(_node(fold, table.nodes[at], parts[parts["node"] >= 0], ids, said, cumulative))
-    return Story(nodes_in_all=n, nodes=tuple(made))
+    return EmotionHistory(nodes_in_all=n, nodes=tuple(made))
 
 
 def _node(
@@ -146,7 +148,7 @@ def _node(
     ids: dict[int, str],
     said: set[int],
     cumulative: float,
-) -> StoryNode:
+) -> EmotionHistoryNode:
     schema = fold.schema
     touchpoint = schema.journey.touchpoints()[node["touchpoint"]].id
     parts, arousal, strongest = [], 0.0, 0.0
@@ -170,7 +172,7 @@ def _node(
                 derived_from=tuple(ids[seq] for seq in seqs if seq in ids),
             )
         )
-    return StoryNode(
+    return EmotionHistoryNode(
         touchpoint=touchpoint,
         at=from_micros(round(float(node["time"]) * 1e6)),
         valence=float(node["valence"]),

@@ -17,9 +17,9 @@ import msgspec
 
 from models.predictors.lightgbm_trees import SUFFIX as TREES, trees_from_text
 from models.predictors.onnx_graph import SUFFIX as ONNX, OnnxModel
-from models.predictors.platt_scaling import Calibration
+from models.predictors.platt_scaling import PlattScaling
 from models.predictors.predictor import Predictor
-from models.residual.warm_start import FILE as RESIDUAL, Warm, WarmPart, warm_from
+from models.residual.warm_start import FILE as RESIDUAL, WarmStart, WarmStartPart, warm_from
 from nba.errors import InvalidBundle
 from nba.events.valences import FILE as VALENCES, ValenceTable, table_from, table_json
 
@@ -27,13 +27,13 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ModelPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model of the bundle."""
 
     file: str
     sha256: str
     columns: tuple[str, ...]
-    calibration: Calibration | None
+    calibration: PlattScaling | None
     metrics: dict[str, float] = {}
 
 
@@ -56,12 +56,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     action_features: tuple[str, ...]
     dataset: str  # fingerprint of the training data
     seed: int
-    churn: Part | None
-    touchpoint: Part | None
+    churn: ModelPart | None
+    touchpoint: ModelPart | None
     valences: str | None = None  # sha256 of valences.json; None: the priors
     missing: dict[str, str] = {}  # part -> why it is not there
     recipes: dict[str, RecipeNote] = {}  # by part
-    residual: WarmPart | None = None  # the warm start of what is learned online
+    residual: WarmStartPart | None = None  # the warm start of what is learned online
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +72,7 @@ class Bundle:
     churn: Predictor | None
     touchpoint: Predictor | None
     table: ValenceTable = ValenceTable()
-    warm: Warm | None = None
+    warm: WarmStart | None = None
 
     @property
     def bundle_id(self) -> str:
@@ -92,9 +92,9 @@ class Bundle:
         return files
 
 
-def part(name: str, model: Predictor, metrics: dict[str, float]) -> Part:
+def part(name: str, model: Predictor, metrics: dict[str, float]) -> ModelPart:
     """The manifest's entry of a model."""
-    return Part(
+    return ModelPart(
         file=f"{name}{model.suffix}",
         sha256=hashlib.sha256(model.to_bytes()).hexdigest(),
         columns=model.columns,
@@ -135,7 +135,7 @@ def bundle_id(manifest: bytes) -> str:
     return "bundle-" + hashlib.sha256(manifest).hexdigest()[:16]
 
 
-def _load(files: Mapping[str, bytes], part: Part | None) -> Predictor | None:
+def _load(files: Mapping[str, bytes], part: ModelPart | None) -> Predictor | None:
     if part is None:
         return None
     content = _checked(files, part.file, part.sha256)
@@ -153,7 +153,7 @@ def _table(files: Mapping[str, bytes], sha256: str | None) -> ValenceTable:
     return ValenceTable() if sha256 is None else table_from(_checked(files, VALENCES, sha256))
 
 
-def _warm(files: Mapping[str, bytes], part: WarmPart | None) -> Warm | None:
+def _warm(files: Mapping[str, bytes], part: WarmStartPart | None) -> WarmStart | None:
     return None if part is None else warm_from(_checked(files, RESIDUAL, part.sha256), part)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from models.residual.features import ResidualSpec
-from models.residual.posterior import Posterior, Prior, fit_prior
+from models.residual.posterior import Posterior, ResidualPrior, fit_prior
 from models.residual.sums import Codes, ResidualSums
 from nba.engine.policy import Choice, Floats, Policy, Worth, choose, mixed
 
@@ -38,7 +38,7 @@ class Bandit:
         self.refresh_every = refresh_every
         self.new = new
         self.sums = ResidualSums(spec, actions)
-        self.prior = Prior()
+        self.prior = ResidualPrior()
         self._fitted_at = 0.0
         self._refresh_at = 0.0
         self._posterior: Posterior | None = None

@@ -30,7 +30,7 @@ from nba.engine.redecision import context_of
 from nba.errors import NbaError, StoreUnavailable
 from nba.events.event import NO_ACTION, micros
 from nba.rewards.attribution import Attribution
-from nba.rewards.changes import Lesson, Place, stretch
+from nba.rewards.changes import LogPosition, RewardChange, next_segment
 from nba.stores.log import Log
 
 logger = logging.getLogger("nba.serving")
@@ -55,7 +55,7 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
         return not (self.events or self.behind)
 
 
-class Subject(NamedTuple):
+class LearningTarget(NamedTuple):
     """What is learned on: a bundle and the journey that it serves, with the rule of its rewards."""
 
     bundle: Bundle
@@ -64,7 +64,7 @@ class Subject(NamedTuple):
     attribution: Attribution
 
 
-class Row(NamedTuple):
+class ResidualRow(NamedTuple):
     """One decision as the residual sees it."""
 
     values: Floats
@@ -79,7 +79,7 @@ class Learner:
     def __init__(
         self,
         log: Log,
-        subject: Callable[[], Subject | None],
+        subject: Callable[[], LearningTarget | None],
         now: Callable[[], datetime],
         *,
         kept: int,
@@ -97,8 +97,8 @@ class Learner:
         self._clock = clock
         self._saved_at = float("-inf")
         # how far the log was read since the version in force, where that taught nothing
-        self._reached: tuple[str | None, Place] = (None, Place())
-        self._rows: OrderedDict[tuple[str, str], Row | None] = OrderedDict()
+        self._reached: tuple[str | None, LogPosition] = (None, LogPosition())
+        self._rows: OrderedDict[tuple[str, str], ResidualRow | None] = OrderedDict()
 
     def step(
         self, stopping: Callable[[], bool] = lambda: False, page: int = PAGE
@@ -123,7 +123,7 @@ class Learner:
         done = Learned()
         fresh = 0 if lasting else 1  # a first version is put in force even if nothing came
         while not stopping():
-            found = stretch(self._log, subject.attribution, head.place, page)
+            found = next_segment(self._log, subject.attribution, head.place, page)
             if found.events == 0:
                 break
             taken = self._take(subject, sums, found.lessons)
@@ -150,7 +150,7 @@ class Learner:
         behind = max(self._log.position() - head.place.position, 0)
         return msgspec.structs.replace(done, version=version, behind=behind)
 
-    def _begin(self, subject: Subject) -> tuple[PolicyState | None, bool]:
+    def _begin(self, subject: LearningTarget) -> tuple[PolicyState | None, bool]:
         """The version to go on from, and whether it is in force already."""
         try:
             state = policy_state(self._log)
@@ -171,7 +171,9 @@ class Learner:
         begun = first_state(self._log, bundle, attribution)
         return None if begun is None else begun.for_actions(actions), False
 
-    def _take(self, subject: Subject, sums: ResidualSums, lessons: Sequence[Lesson]) -> int:
+    def _take(
+        self, subject: LearningTarget, sums: ResidualSums, lessons: Sequence[RewardChange]
+    ) -> int:
         """Add the lessons to the sums; gives how many could be."""
         rows = self._rows_of(subject, sums, [lesson.decision_id for lesson in lessons])
         readable = [(one, row) for one, row in zip(lessons, rows, strict=True) if row is not None]
@@ -196,8 +198,8 @@ class Learner:
         return len(readable)
 
     def _rows_of(
-        self, subject: Subject, sums: ResidualSums, decision_ids: Sequence[str]
-    ) -> list[Row | None]:
+        self, subject: LearningTarget, sums: ResidualSums, decision_ids: Sequence[str]
+    ) -> list[ResidualRow | None]:
         """Of each decision; None where this bundle cannot read it, or it is not learned from."""
         bundle_id = subject.bundle.bundle_id
         keys = [(bundle_id, one) for one in decision_ids]
@@ -212,16 +214,16 @@ class Learner:
 
 
 def _rows(
-    subject: Subject,
+    subject: LearningTarget,
     sums: ResidualSums,
     decisions: dict[str, Decision],
     asked: Sequence[str],
-) -> dict[str, Row | None]:
+) -> dict[str, ResidualRow | None]:
     schema, scorer = subject.schema, subject.scorer
     codes = {action.id: code for code, action in enumerate(schema.journey.actions)}
     if scorer.learns_value:
         codes[NO_ACTION] = -1
-    found: dict[str, Row | None] = dict.fromkeys(asked)
+    found: dict[str, ResidualRow | None] = dict.fromkeys(asked)
     readable = [
         one
         for one in decisions.values()
@@ -237,5 +239,5 @@ def _rows(
     columns = [schema.index[name] for name in sums.spec.columns]
     for one, context, code, score in zip(readable, contexts, chosen, scores, strict=True):
         at_s = micros(one.decided_at) / 1e6
-        found[one.decision_id] = Row(context.values[columns], code, score, at_s)
+        found[one.decision_id] = ResidualRow(context.values[columns], code, score, at_s)
     return found

@@ -9,7 +9,7 @@ from models.residual.correction import OnlineResidual, learned_before, learned_s
 from models.residual.version import PolicyState
 from models.residual.warm_start import WARM_PREFIX
 from nba.customer.context import ContextSchema
-from nba.engine.strategy import Judge
+from nba.engine.strategy import CalibratedScorer
 from nba.errors import InvalidBundle, NotFound
 from nba.stores.log import Log
 
@@ -27,32 +27,36 @@ def stored_bundle(log: Log, bundle_id: str | None) -> Bundle:
     return bundle
 
 
-def judge_now(bundle: Bundle, state: PolicyState | None, schema: ContextSchema) -> Judge:
+def scorer_now(
+    bundle: Bundle, state: PolicyState | None, schema: ContextSchema
+) -> CalibratedScorer:
     """The bundle with the policy's state, where that is of this bundle, else with its own warm
     start. Raises InvalidBundle."""
     scorer = BundleScorer(bundle, schema)
     trained = bundle.manifest.actions
     if state is not None and state.head.bundle_id == bundle.bundle_id:
-        return Judge(scorer, learned_since(state, schema, trained))
-    return Judge(scorer, _warm(bundle, schema))
+        return CalibratedScorer(scorer, learned_since(state, schema, trained))
+    return CalibratedScorer(scorer, _warm(bundle, schema))
 
 
-def judge_then(log: Log, bundle: Bundle, version: str | None, schema: ContextSchema) -> Judge:
+def scorer_then(
+    log: Log, bundle: Bundle, version: str | None, schema: ContextSchema
+) -> CalibratedScorer:
     """The bundle with the version of the policy that a decision names.
 
     Raises NotFound, InvalidBundle, StoreUnavailable.
     """
     scorer = BundleScorer(bundle, schema)
     if version is None:
-        return Judge(scorer)
+        return CalibratedScorer(scorer)
     if version.startswith(WARM_PREFIX):
         residual = _warm(bundle, schema)
         if residual is None or residual.version != version:
             raise NotFound(f"policy_version: {version!r}: {bundle.bundle_id} does not bring it")
-        return Judge(scorer, residual)
+        return CalibratedScorer(scorer, residual)
     state = policy_state(log, version)
     assert state is not None
-    return Judge(scorer, learned_since(state, schema, bundle.manifest.actions))
+    return CalibratedScorer(scorer, learned_since(state, schema, bundle.manifest.actions))
 
 
 def _warm(bundle: Bundle, schema: ContextSchema) -> OnlineResidual | None:

@@ -14,10 +14,10 @@ import msgspec
 from models.bundles.bundle import Bundle
 from models.residual.sums import ResidualSums
 from models.residual.version import PolicyHead, PolicyState, load_policy_state
-from models.residual.warm_start import Warm
+from models.residual.warm_start import WarmStart
 from nba.errors import InvalidBundle, InvalidInput, NotFound
 from nba.rewards.attribution import Attribution
-from nba.rewards.changes import Place, first_after
+from nba.rewards.changes import LogPosition, first_after
 from nba.stores.log import AliasChange, Log
 
 POLICY, MODE = "policy", "policy-mode"
@@ -93,7 +93,7 @@ def first_state(log: Log, bundle: Bundle, attribution: Attribution) -> PolicySta
     if warm.reward_version != attribution.version:  # it was rewarded by another rule
         return emptied(log, bundle, attribution)
     known_s = warm.settled_s - attribution.horizon_s
-    place = Place(position=first_after(log, known_s), settled_s=warm.settled_s)
+    place = LogPosition(position=first_after(log, known_s), settled_s=warm.settled_s)
     return _begun(bundle, warm, attribution, place)
 
 
@@ -107,7 +107,7 @@ def emptied(log: Log, bundle: Bundle, attribution: Attribution) -> PolicyState:
         remedy = "nothing is learned on top of it; train and promote one that has a residual"
         raise InvalidInput("bundle", bundle.bundle_id, remedy)
     end = log.position()
-    place = Place(position=end, begin=end, settled_s=bundle.warm.settled_s)
+    place = LogPosition(position=end, begin=end, settled_s=bundle.warm.settled_s)
     return _begun(bundle, bundle.warm, attribution, place)
 
 
@@ -123,7 +123,9 @@ def back_to(log: Log, version: str, at: datetime, *, by: str, why: str, kept: in
     return state
 
 
-def _begun(bundle: Bundle, warm: Warm, attribution: Attribution, place: Place) -> PolicyState:
+def _begun(
+    bundle: Bundle, warm: WarmStart, attribution: Attribution, place: LogPosition
+) -> PolicyState:
     sums = warm.sums
     if warm.reward_version != attribution.version:
         sums = ResidualSums(sums.spec, sums.actions)

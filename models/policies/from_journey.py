@@ -10,18 +10,18 @@ from models.policies.greedy import Greedy
 from models.policies.softmax import Softmax
 from models.policies.thompson import Thompson
 from models.policies.uniform import Random
-from nba.engine.policy import Drawing, Policy
+from nba.engine.policy import ExplorationPolicy, Policy
 from nba.events.event import NO_ACTION
 from nba.journey.exploration import Exploration
 
 
-def drawing_of(exploration: Exploration, actions: Sequence[str]) -> Drawing:
+def exploration_policy_of(exploration: Exploration, actions: Sequence[str]) -> ExplorationPolicy:
     """The draw of this exploration; `actions`: the action ids in the order of their codes.
 
     `greedy` has no floor; epsilon-greedy is the same with it.
     """
     floor = 0.0 if exploration.policy == "greedy" else exploration.epsilon
-    return Drawing(_policy(exploration, actions), floor)
+    return ExplorationPolicy(_policy(exploration, actions), floor)
 
 
 def _policy(exploration: Exploration, actions: Sequence[str]) -> Policy:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from models.predictors.platt_scaling import Calibration, fit_calibration
+from models.predictors.platt_scaling import PlattScaling, fit_calibration
 
 if TYPE_CHECKING:
     import lightgbm
@@ -44,7 +44,7 @@ class Trees:
 
     columns: tuple[str, ...]
     booster: lightgbm.Booster
-    calibration: Calibration | None
+    calibration: PlattScaling | None
 
     suffix: ClassVar[str] = SUFFIX
 
@@ -92,7 +92,7 @@ class Trees:
         return self.to_text().encode()
 
 
-def trees_from_text(text: str, columns: Sequence[str], calibration: Calibration | None) -> Trees:
+def trees_from_text(text: str, columns: Sequence[str], calibration: PlattScaling | None) -> Trees:
     """The trees that `Trees.to_text` wrote; runs no code of the file's."""
     import lightgbm
 
@@ -138,7 +138,7 @@ def fit_trees(
     )
     best = max(1, booster.best_iteration)
     text = booster.model_to_string(num_iteration=best)
-    trees = trees_from_text(text, columns, Calibration() if probability else None)
+    trees = trees_from_text(text, columns, PlattScaling() if probability else None)
     return calibrated(trees, held_rows, held_labels) if probability else trees
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from models.predictors.platt_scaling import Calibration
+from models.predictors.platt_scaling import PlattScaling
 from nba.errors import InvalidBundle
 
 INPUT = "rows"
@@ -38,7 +38,7 @@ class OnnxModel:
     suffix = SUFFIX
 
     def __init__(
-        self, content: bytes, columns: Sequence[str], calibration: Calibration | None
+        self, content: bytes, columns: Sequence[str], calibration: PlattScaling | None
     ) -> None:
         """Raises InvalidBundle for a graph that cannot be run, or is over other columns."""
         self.columns = tuple(columns)

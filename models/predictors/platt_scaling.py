@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 
-class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+class PlattScaling(msgspec.Struct, frozen=True, kw_only=True):
     """p = 1 / (1 + exp(-(slope x score + intercept)))."""
 
     slope: float = 1.0
@@ -24,8 +24,8 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
         return result
 
 
-def fit_calibration(scores: np.ndarray, labels: np.ndarray) -> Calibration:
-    """The maximum likelihood `Calibration` of (n,) log-odds `scores` to (n,) labels 0 or 1.
+def fit_calibration(scores: np.ndarray, labels: np.ndarray) -> PlattScaling:
+    """The maximum likelihood `PlattScaling` of (n,) log-odds `scores` to (n,) labels 0 or 1.
 
     The slope is kept positive: calibration never turns a ranking round.
     """
@@ -42,7 +42,7 @@ def fit_calibration(scores: np.ndarray, labels: np.ndarray) -> Calibration:
         return float(value), np.array([np.mean(slip * scores) * slope, np.mean(slip)])
 
     fit = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-3, 3), (-20, 20)])
-    return Calibration(slope=float(np.exp(fit.x[0])), intercept=float(fit.x[1]))
+    return PlattScaling(slope=float(np.exp(fit.x[0])), intercept=float(fit.x[1]))
 
 
 def expected_calibration_error(

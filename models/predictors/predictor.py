@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from models.predictors.platt_scaling import Calibration
+from models.predictors.platt_scaling import PlattScaling
 
 
 class Predictor(Protocol):
@@ -19,7 +19,7 @@ class Predictor(Protocol):
     def columns(self) -> tuple[str, ...]: ...
 
     @property
-    def calibration(self) -> Calibration | None: ...
+    def calibration(self) -> PlattScaling | None: ...
 
     @property
     def is_probability(self) -> bool: ...

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.residual.posterior import Posterior, Prior
+from models.residual.posterior import Posterior, ResidualPrior
 from models.residual.sums import ResidualSums
 from models.residual.version import PolicyState
-from models.residual.warm_start import Warm
+from models.residual.warm_start import WarmStart
 from nba.customer.context import Context, ContextSchema
 from nba.engine.arbitration import NO_ACTION_CODE
 from nba.engine.policy import Floats
@@ -23,7 +23,7 @@ class OnlineResidual:
         self,
         version: str,
         sums: ResidualSums,
-        prior: Prior,
+        prior: ResidualPrior,
         as_of_s: float,
         schema: ContextSchema,
         trained: Sequence[str],
@@ -66,6 +66,8 @@ def learned_since(
     return OnlineResidual(state.version, state.sums, head.prior, head.as_of_s, schema, trained)
 
 
-def learned_before(warm: Warm, schema: ContextSchema, trained: Sequence[str]) -> OnlineResidual:
+def learned_before(
+    warm: WarmStart, schema: ContextSchema, trained: Sequence[str]
+) -> OnlineResidual:
     """The residual that a bundle brings from its own training. Raises InvalidBundle."""
     return OnlineResidual(warm.version, warm.sums, warm.prior, warm.settled_s, schema, trained)

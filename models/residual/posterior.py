@@ -27,7 +27,7 @@ NEW_INTERCEPT = 0.05  # of an action that the batch model has not seen, at least
 GATHERED = 50_000  # numbers of `root` that are copied for a decision; more are read in their place
 
 
-class Prior(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ResidualPrior(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Standard deviations of what the residual may be, around 0, in units of the spec."""
 
     intercept: float = 0.05
@@ -44,20 +44,22 @@ class Prior(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return found
 
 
-def fit_prior(sums: ResidualSums, as_of_s: float, start: Prior | None = None) -> Prior:
+def fit_prior(
+    sums: ResidualSums, as_of_s: float, start: ResidualPrior | None = None
+) -> ResidualPrior:
     """The prior under which the sums are most likely, `start` where they are empty.
 
     One scale after the other is doubled or halved as long as that raises the evidence: the sum over
     actions of .5 b'(A + L)^-1 b - .5 ln|A + L| + .5 ln|L|.
     """
-    best = start or Prior()
+    best = start or ResidualPrior()
     seen = sums.exposed > 0
     if not seen.any():
         return best
     precision, moment = sums.decayed(as_of_s)
     a, b = precision[seen], moment[seen]
 
-    def judged(prior: Prior) -> Prior:
+    def judged(prior: ResidualPrior) -> ResidualPrior:
         nats = _evidence(a, b, prior.precision(sums.spec))
         return msgspec.structs.replace(prior, nats=nats)
 
@@ -96,14 +98,14 @@ class Posterior:
     """A snapshot of what was learned, to decide with."""
 
     spec: ResidualSpec
-    prior: Prior
+    prior: ResidualPrior
     theta: Floats  # (k, d)
     root: Floats  # (k, d, d), with root' root the covariance of theta
     exposures: float
 
     @classmethod
     def of(
-        cls, sums: ResidualSums, prior: Prior, as_of_s: float, new: Collection[int] = ()
+        cls, sums: ResidualSums, prior: ResidualPrior, as_of_s: float, new: Collection[int] = ()
     ) -> Posterior:
         """The sums under this prior; `new`: codes of actions that the batch model has not seen."""
         precision, moment = sums.decayed(as_of_s)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from models.residual.posterior import Prior
+from models.residual.posterior import ResidualPrior
 from models.residual.sums import ResidualSums
 from nba.errors import InvalidBundle
-from nba.rewards.changes import Place
+from nba.rewards.changes import LogPosition
 
 STATE, SUMS = "state.json", "sums.bin"
 FORMAT = 1
@@ -28,8 +28,8 @@ class PolicyHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     format: int = FORMAT
     bundle_id: str  # the batch model whose scores it corrects
     reward_version: str  # the reward rule that it learned by
-    place: Place
-    prior: Prior
+    place: LogPosition
+    prior: ResidualPrior
     as_of_s: float  # the moment for which forgetting is counted
     lessons: int = 0  # exposures and rewards since it began
     sums: str = ""  # sha256 of the sums

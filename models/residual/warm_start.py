@@ -11,28 +11,28 @@ from dataclasses import dataclass
 
 import msgspec
 
-from models.residual.posterior import Prior
+from models.residual.posterior import ResidualPrior
 from models.residual.sums import ResidualSums
 
 FILE = "residual.bin"
 WARM_PREFIX = "warm-"
 
 
-class WarmPart(msgspec.Struct, frozen=True, kw_only=True):
+class WarmStartPart(msgspec.Struct, frozen=True, kw_only=True):
     """The manifest's entry of a warm start."""
 
     sha256: str
-    prior: Prior
+    prior: ResidualPrior
     settled_s: float
     reward_version: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Warm:
+class WarmStart:
     """Sums with their prior; `settled_s`: decisions whose window was over by then are in them."""
 
     sums: ResidualSums
-    prior: Prior
+    prior: ResidualPrior
     settled_s: float
     reward_version: str  # the rule by which they were rewarded
 
@@ -46,9 +46,9 @@ class Warm:
         """As decisions log it that were made before anything was learned online."""
         return WARM_PREFIX + self.sha256[:16]
 
-    def part(self) -> WarmPart:
+    def part(self) -> WarmStartPart:
         """The manifest's entry."""
-        return WarmPart(
+        return WarmStartPart(
             sha256=self.sha256,
             prior=self.prior,
             settled_s=self.settled_s,
@@ -56,7 +56,7 @@ class Warm:
         )
 
 
-def warm_from(content: bytes, part: WarmPart) -> Warm:
+def warm_from(content: bytes, part: WarmStartPart) -> WarmStart:
     """What `sums.to_bytes` wrote. Raises InvalidBundle for anything else."""
     sums = ResidualSums.from_bytes(content)
-    return Warm(sums, part.prior, part.settled_s, part.reward_version)
+    return WarmStart(sums, part.prior, part.settled_s, part.reward_version)

@@ -9,14 +9,14 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from nba.events.signals import PRIOR_CONFIDENCE, PRIORS, SURVEYS, Agency, Prior
+from nba.events.signals import PRIOR_CONFIDENCE, PRIORS, SURVEYS, Agency, SignalPrior
 from nba.events.valences import ENOUGH_ANSWERS, LearnedValence, SurveyScale, ValenceTable
 from nba.journey.file import EventMapping, JourneyFile, SignalRule
 
-_NEUTRAL = Prior(0.0, 0.1, "none")
+_NEUTRAL = SignalPrior(0.0, 0.1, "none")
 
 
-class Feeling(msgspec.Struct, frozen=True, kw_only=True):
+class Appraisal(msgspec.Struct, frozen=True, kw_only=True):
     """How one kind of event feels at one touchpoint."""
 
     valence: float  # -1 to 1
@@ -26,7 +26,7 @@ class Feeling(msgspec.Struct, frozen=True, kw_only=True):
     learned: bool
 
 
-class FeltNode(msgspec.Struct, frozen=True, kw_only=True):
+class AppraisedNode(msgspec.Struct, frozen=True, kw_only=True):
     """One visit as it counts in the emotion of a context."""
 
     touchpoint: str
@@ -41,14 +41,14 @@ class FeltNode(msgspec.Struct, frozen=True, kw_only=True):
 
 def feelings_of(
     journey: JourneyFile, kinds: Iterable[str], table: ValenceTable
-) -> dict[tuple[str, str | None], Feeling]:
+) -> dict[tuple[str, str | None], Appraisal]:
     """By (kind, touchpoint): what was learned; by (kind, None): the prior."""
     mapped = {mapping.id: mapping for mapping in journey.events}
-    feelings: dict[tuple[str, str | None], Feeling] = {}
+    feelings: dict[tuple[str, str | None], Appraisal] = {}
     for kind in kinds:
         mapping = mapped.get(kind)
         prior = _mapped(mapping, journey) if mapping is not None else _signal(kind, journey)
-        feelings[kind, None] = Feeling(
+        feelings[kind, None] = Appraisal(
             valence=prior.valence,
             confidence=PRIOR_CONFIDENCE if prior.valence else 0.0,
             arousal=prior.arousal,
@@ -58,7 +58,7 @@ def feelings_of(
     for found in table.valences:
         bare = feelings.get((found.kind, None))
         if bare is not None:
-            feelings[found.kind, found.touchpoint] = Feeling(
+            feelings[found.kind, found.touchpoint] = Appraisal(
                 valence=found.valence,
                 confidence=_confidence(found),
                 arousal=bare.arousal,
@@ -68,7 +68,7 @@ def feelings_of(
     return feelings
 
 
-class SurveyFeelings:
+class SurveyAppraisal:
     """Scores to valences: 2 F(score) - 1 by the mid-ranks of the answers seen; before 200 of
     them by the scale's own centre."""
 
@@ -102,26 +102,26 @@ def _confidence(found: LearnedValence) -> float:
     return PRIOR_CONFIDENCE + (1.0 - PRIOR_CONFIDENCE) * found.weight
 
 
-def _signal(signal: str, journey: JourneyFile) -> Prior:
+def _signal(signal: str, journey: JourneyFile) -> SignalPrior:
     return _changed(PRIORS.get(signal, _NEUTRAL), journey.emotion.signals, signal)
 
 
-def _mapped(mapping: EventMapping, journey: JourneyFile) -> Prior:
+def _mapped(mapping: EventMapping, journey: JourneyFile) -> SignalPrior:
     if mapping.signal is not None:
         prior = _signal(mapping.signal, journey)
     else:
         valence = mapping.valence or 0.0
-        prior = Prior(valence, max(abs(valence), 0.1), "firm" if valence < 0 else "none")
-    return Prior(
+        prior = SignalPrior(valence, max(abs(valence), 0.1), "firm" if valence < 0 else "none")
+    return SignalPrior(
         prior.valence if mapping.valence is None else mapping.valence,
         prior.arousal if mapping.arousal is None else mapping.arousal,
         prior.agency if mapping.agency is None else mapping.agency,
     )
 
 
-def _changed(prior: Prior, rules: Mapping[str, SignalRule], signal: str) -> Prior:
+def _changed(prior: SignalPrior, rules: Mapping[str, SignalRule], signal: str) -> SignalPrior:
     rule = rules.get(signal, SignalRule())
-    return Prior(
+    return SignalPrior(
         prior.valence if rule.valence is None else rule.valence,
         prior.arousal if rule.arousal is None else rule.arousal,
         prior.agency if rule.agency is None else rule.agency,

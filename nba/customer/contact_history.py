@@ -13,7 +13,7 @@ ANY = "*"  # every purpose, or every channel
 ASKED = "asked:"  # of the marks that decisions for outbound steps leave
 
 
-class Touch(msgspec.Struct, frozen=True, array_like=True):
+class Contact(msgspec.Struct, frozen=True, array_like=True):
     """One contact: a drawn action and what came of it. Times are seconds since 1970 UTC."""
 
     action: str
@@ -36,14 +36,14 @@ class Touch(msgspec.Struct, frozen=True, array_like=True):
         return found
 
 
-class Mark(msgspec.Struct, frozen=True, array_like=True):
+class CountedEvent(msgspec.Struct, frozen=True, array_like=True):
     """An event of a kind that some cap or sub-journey names."""
 
     kind: str
     at_s: float
 
 
-class Said(msgspec.Struct, frozen=True, array_like=True):
+class ConsentChange(msgspec.Struct, frozen=True, array_like=True):
     """A consent that was given or withdrawn; the last of its kind."""
 
     purpose: str
@@ -57,14 +57,14 @@ class Said(msgspec.Struct, frozen=True, array_like=True):
         return self.purpose in (ANY, purpose) and self.channel in (ANY, channel)
 
 
-class Suppressed(msgspec.Struct, frozen=True, array_like=True):
+class Suppression(msgspec.Struct, frozen=True, array_like=True):
     """Contacts that are stopped altogether."""
 
     channel: str
     until_s: float | None = None  # None: until they are resumed
 
 
-class Position(msgspec.Struct, frozen=True, array_like=True):
+class SubJourneyPosition(msgspec.Struct, frozen=True, array_like=True):
     """Where a customer stands in a sub-journey."""
 
     sub_journey: str
@@ -77,7 +77,7 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     held_out: bool = False  # she is left in peace: what the sub-journey is worth
 
 
-class Left(msgspec.Struct, frozen=True, array_like=True):
+class SubJourneyExit(msgspec.Struct, frozen=True, array_like=True):
     """The last time that a sub-journey ended."""
 
     sub_journey: str
@@ -85,22 +85,22 @@ class Left(msgspec.Struct, frozen=True, array_like=True):
     exit: str
 
 
-class LedgerRules(msgspec.Struct, frozen=True):
+class ContactHistoryRules(msgspec.Struct, frozen=True):
     """What a journey needs of the ledger."""
 
     horizon_s: float  # how far any rule looks back
     kinds: dict[str, int]  # by kind of event that a cap or sub-journey names: how many to keep
 
 
-class Ledger(msgspec.Struct, frozen=True, array_like=True):
-    """All of it; `Ledger()` is that of a customer of whom nothing is known."""
+class ContactHistory(msgspec.Struct, frozen=True, array_like=True):
+    """All of it; `ContactHistory()` is that of a customer of whom nothing is known."""
 
-    touches: tuple[Touch, ...] = ()  # in order of time
-    marks: tuple[Mark, ...] = ()
-    said: tuple[Said, ...] = ()
-    suppressed: tuple[Suppressed, ...] = ()
-    positions: tuple[Position, ...] = ()
-    left: tuple[Left, ...] = ()
+    touches: tuple[Contact, ...] = ()  # in order of time
+    marks: tuple[CountedEvent, ...] = ()
+    said: tuple[ConsentChange, ...] = ()
+    suppressed: tuple[Suppression, ...] = ()
+    positions: tuple[SubJourneyPosition, ...] = ()
+    left: tuple[SubJourneyExit, ...] = ()
     cut_s: float | None = None  # contacts up to here may be missing
     at_micros: int = -1  # of the last event that was folded, since 1970 UTC
 
@@ -130,7 +130,7 @@ class Ledger(msgspec.Struct, frozen=True, array_like=True):
             for one in self.suppressed
         )
 
-    def position(self, sub_journey: str) -> Position | None:
+    def position(self, sub_journey: str) -> SubJourneyPosition | None:
         """Where she stands in this sub-journey."""
         return next((one for one in self.positions if one.sub_journey == sub_journey), None)
 
@@ -142,7 +142,7 @@ class Ledger(msgspec.Struct, frozen=True, array_like=True):
             return None
         return None if left is None or left.exit in ("done", "budget") else left.exit
 
-    def last_left(self, sub_journey: str) -> Left | None:
+    def last_left(self, sub_journey: str) -> SubJourneyExit | None:
         """When she was last in it."""
         return next((one for one in self.left if one.sub_journey == sub_journey), None)
 

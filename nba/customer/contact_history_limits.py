@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nba.customer.contact_history import LedgerRules
+from nba.customer.contact_history import ContactHistoryRules
 from nba.customer.context import DAY_S
 from nba.governance.sub_journey_steps import HOUR_S, SIGNS
 from nba.journey.actions import SubJourney
 from nba.journey.file import JourneyFile
 
 
-def ledger_rules(journey: JourneyFile, earlier: Iterable[SubJourney] = ()) -> LedgerRules:
+def contact_history_rules(
+    journey: JourneyFile, earlier: Iterable[SubJourney] = ()
+) -> ContactHistoryRules:
     """How far the ledger has to look back, and at which kinds of event.
 
     `earlier`: definitions of sub-journeys that customers may still be on.
@@ -27,4 +29,6 @@ def ledger_rules(journey: JourneyFile, earlier: Iterable[SubJourney] = ()) -> Le
     kinds |= {one.after: 1 for one in policy.cool_downs}
     for cap in policy.caps:
         kinds[cap.on] = max(kinds.get(cap.on, 1), cap.times)
-    return LedgerRules(max(spans), {kind: n for kind, n in kinds.items() if kind not in SIGNS})
+    return ContactHistoryRules(
+        max(spans), {kind: n for kind, n in kinds.items() if kind not in SIGNS}
+    )

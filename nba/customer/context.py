@@ -12,8 +12,8 @@ from functools import cached_property
 import msgspec
 import numpy as np
 
-from nba.customer.appraisal import Feeling, FeltNode, feelings_of
-from nba.customer.contact_history import Ledger
+from nba.customer.appraisal import Appraisal, AppraisedNode, feelings_of
+from nba.customer.contact_history import ContactHistory
 from nba.events.event import micros
 from nba.events.signals import PRIOR_VERSION
 from nba.events.valences import ValenceTable
@@ -78,10 +78,10 @@ class ContextSchema:
         return columns
 
     @cached_property
-    def _feelings(self) -> dict[tuple[str, str | None], Feeling]:
+    def _feelings(self) -> dict[tuple[str, str | None], Appraisal]:
         return feelings_of(self.journey, self.kinds, self.table)
 
-    def feeling(self, kind: str, touchpoint: str | None) -> Feeling:
+    def feeling(self, kind: str, touchpoint: str | None) -> Appraisal:
         """How an event or signal of this kind feels at this touchpoint."""
         return self._feelings.get((kind, touchpoint)) or self._feelings[kind, None]
 
@@ -125,7 +125,7 @@ def _digest(prefix: str, *parts: object) -> str:
     return f"{prefix}-{hashlib.sha256(content).hexdigest()[:16]}"
 
 
-class Contact(msgspec.Struct, frozen=True, kw_only=True):
+class RingContact(msgspec.Struct, frozen=True, kw_only=True):
     """One time we addressed the customer."""
 
     at_s: float  # seconds since 1970 UTC
@@ -141,9 +141,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     seq: int  # the log position up to which it was folded
     known: bool  # False where the log holds nothing of this customer
     values: np.ndarray  # (n_columns,) float64, NaN where unknown
-    contacts: tuple[Contact, ...] = ()  # the last CONTACTS_KEPT, oldest first
-    nodes: tuple[FeltNode, ...] = ()  # those that the emotion is made of, oldest first
-    ledger: Ledger = Ledger()
+    contacts: tuple[RingContact, ...] = ()  # the last CONTACTS_KEPT, oldest first
+    nodes: tuple[AppraisedNode, ...] = ()  # those that the emotion is made of, oldest first
+    contact_history: ContactHistory = ContactHistory()
 
     def contact_bytes(self) -> bytes:
         """(n, 3) float64 little-endian: time, action and channel of each contact."""
@@ -151,10 +151,10 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         return np.array(rows, dtype="<f8").tobytes()
 
 
-def contacts_from(data: bytes) -> tuple[Contact, ...]:
+def contacts_from(data: bytes) -> tuple[RingContact, ...]:
     """What `Context.contact_bytes` wrote."""
     rows = np.frombuffer(data, dtype="<f8").reshape(-1, 3).tolist()
-    return tuple(Contact(at_s=at, action=int(a), channel=int(c)) for at, a, c in rows)
+    return tuple(RingContact(at_s=at, action=int(a), channel=int(c)) for at, a, c in rows)
 
 
 OFFERED = ("offered.days_since", "offered.times")

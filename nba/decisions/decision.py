@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from nba.customer.appraisal import FeltNode
-from nba.customer.contact_history import Ledger
+from nba.customer.appraisal import AppraisedNode
+from nba.customer.contact_history import ContactHistory
 from nba.events.event import ACTION_DECIDED, DECISION_PREFIX, MOVE_PREFIX, NO_ACTION, Event
 from nba.journey.exploration import Exploration
 
@@ -57,7 +57,7 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, gc=False):
     detail: str  # the fact that failed
 
 
-class Use(msgspec.Struct, frozen=True, kw_only=True):
+class CapacityTaken(msgspec.Struct, frozen=True, kw_only=True):
     """What a decision takes of a capacity that all customers share."""
 
     capacity: str
@@ -66,7 +66,7 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     most: float  # at the time of the decision
 
 
-class Timer(msgspec.Struct, frozen=True, kw_only=True):
+class SubJourneyTimer(msgspec.Struct, frozen=True, kw_only=True):
     """A moment at which a customer's sub-journey is looked at again, whatever happens."""
 
     timer_id: str  # names the step: the same step sets it once
@@ -74,7 +74,7 @@ class Timer(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime
 
 
-class Move(msgspec.Struct, frozen=True, kw_only=True):
+class SubJourneyMove(msgspec.Struct, frozen=True, kw_only=True):
     """A customer enters a sub-journey, comes to another step, or leaves it."""
 
     name: str  # of the event
@@ -110,11 +110,11 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
             properties=properties,
         )
 
-    def timers(self, customer_id: str) -> Iterator[Timer]:
+    def timers(self, customer_id: str) -> Iterator[SubJourneyTimer]:
         """What wakes the step up."""
         for nth, due_at in enumerate(self.due):
             timer_id = f"{self.episode_id}:{self.number}:{nth}"
-            yield Timer(timer_id=timer_id, customer_id=customer_id, due_at=due_at)
+            yield SubJourneyTimer(timer_id=timer_id, customer_id=customer_id, due_at=due_at)
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -139,7 +139,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=F
     spread_eur: float = 0.0  # how unsure the priority is, a standard deviation
 
 
-class Lifted(msgspec.Struct, frozen=True, kw_only=True):
+class LiftedRule(msgspec.Struct, frozen=True, kw_only=True):
     """A rule that would have removed actions, and was lifted for this customer to be priced."""
 
     rule: str
@@ -188,7 +188,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     context: bytes  # float64 little-endian, in the column order of context_schema
     context_schema: str  # hash of the column names and the kernel's layout
     context_seq: int  # the log position up to which the context was folded
-    nodes: tuple[FeltNode, ...] = ()  # what the emotion was made of, oldest first
+    nodes: tuple[AppraisedNode, ...] = ()  # what the emotion was made of, oldest first
     emotion: dict[str, float | None] = {}  # its columns by name, None where unknown
     valences: str = "prior"  # version of the valences
     words: str = "none"  # what read texts then: a model, untrained, or none where none is mapped
@@ -201,13 +201,17 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     not_before: datetime | None = None  # quiet hours: to be shown from then on
     step: str = ""  # episode and step of the sub-journey that called for the action
     previous_id: str | None = None  # the decision before it in the same passage
-    moves: tuple[Move, ...] = ()  # in sub-journeys, before the draw
-    uses: tuple[Use, ...] = ()  # of shared capacities
-    watched: tuple[Use, ...] = ()  # what any candidate would take: there must be room for it
+    moves: tuple[SubJourneyMove, ...] = ()  # in sub-journeys, before the draw
+    uses: tuple[CapacityTaken, ...] = ()  # of shared capacities
+    watched: tuple[
+        CapacityTaken, ...
+    ] = ()  # what any candidate would take: there must be room for it
     used: dict[str, float] = {}  # what was taken of them before, as far as it was known
-    unheard: tuple[str, ...] = ()  # definitions that she is on and this replica did not know
-    lifted: tuple[Lifted, ...] = ()
-    ledger: Ledger = Ledger()  # what the policies read
+    # definitions that the customer is on and this replica did not know
+    unknown_definitions: tuple[str, ...] = msgspec.field(default=(), name="unheard")
+    lifted: tuple[LiftedRule, ...] = ()
+    # what the policies read
+    contact_history: ContactHistory = msgspec.field(default=ContactHistory(), name="ledger")
     contacts: bytes = b""  # (n, 3) float64 little-endian: Context.contacts, which a model reads
     exploration: Exploration = Exploration()  # how it was drawn
     policy_version: str | None = None  # what was learned online; None: the bundle alone
@@ -229,14 +233,16 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def timers(self) -> tuple[Timer, ...]:
+    def timers(self) -> tuple[SubJourneyTimer, ...]:
         """What wakes up the steps that she has come to, and one for which nothing was done."""
         customer_id = self.request.customer_id
         timers = [timer for move in self.moves for timer in move.timers(customer_id)]
         if self.request.asked_for and self.step != self.request.asked_for:
             again_at = self.decided_at + timedelta(seconds=ASK_AGAIN_S)
             timer_id = f"{self.request.asked_for}:{self.decision_id}"
-            timers.append(Timer(timer_id=timer_id, customer_id=customer_id, due_at=again_at))
+            timers.append(
+                SubJourneyTimer(timer_id=timer_id, customer_id=customer_id, due_at=again_at)
+            )
         return tuple(timers)
 
     def to_json(self) -> bytes:

@@ -15,7 +15,7 @@ from nba.engine.policy import Worth
 from nba.governance.candidate_set import Variants
 from nba.governance.engagement_policy import day, in_force
 from nba.governance.rule_inputs import Population
-from nba.governance.sub_journeys import Call
+from nba.governance.sub_journeys import OpenStep
 from nba.journey.file import JourneyFile
 from nba.rules.rule import Names, parse_rule
 
@@ -83,7 +83,7 @@ class Priorities(NamedTuple):
         return Worth(self.codes, self.priority, self.spread_eur, self.gain_eur, exposures)
 
 
-class Moment(NamedTuple):
+class ArbitrationInputs(NamedTuple):
     """What the factors of one customer's candidates depend on, beside the scores."""
 
     weight: Floats  # (n_actions + 1,) product of the context weights that hold
@@ -130,10 +130,10 @@ class Arbitration:
         contexts: Sequence[Context],
         churns: Sequence[Churn | None],
         *,
-        calls: Sequence[Mapping[str, Call]],
+        calls: Sequence[Mapping[str, OpenStep]],
         today: Sequence[date],
         without: Sequence[frozenset[str]] = (),
-    ) -> list[Moment]:
+    ) -> list[ArbitrationInputs]:
         """Context weights and the like of each customer; `without`: her weights and levers that
         are left out, by id."""
         held = [population.holds(rule) for _, rule, _ in self._weights]
@@ -154,14 +154,14 @@ class Arbitration:
             contacts = float(sum(context.values[at] for at in self._contacts))
             churn = churns[n]
             risk = None if churn is None else churn.risk
-            moments.append(Moment(weight, because, contacts, risk, today[n], off))
+            moments.append(ArbitrationInputs(weight, because, contacts, risk, today[n], off))
         return moments
 
     def priorities(
         self,
         codes: Sequence[int],
         scores: Floats,
-        moment: Moment,
+        moment: ArbitrationInputs,
         *,
         learned_value: bool,
         batch: Floats | None = None,
@@ -226,14 +226,14 @@ class Arbitration:
             *(unknown, none, none, because),
         )
 
-    def _retention(self, moment: Moment) -> Floats:
+    def _retention(self, moment: ArbitrationInputs) -> Floats:
         worth = self._rules.customer_value_eur
         if "retention" in self._off or moment.churn_risk is None or worth == 0.0:
             return np.zeros(len(self._keeps))
         return moment.churn_risk * worth * self._keeps
 
     def _lever(
-        self, every: NDArray[np.int64], moment: Moment
+        self, every: NDArray[np.int64], moment: ArbitrationInputs
     ) -> tuple[Floats, tuple[tuple[str, ...], ...]]:
         lever = np.ones(len(self._value))
         because = dict(moment.because)

@@ -176,7 +176,7 @@ class Batch:
         ]
 
 
-class Ration(NamedTuple):
+class CapacityDemand(NamedTuple):
     """What actions take of one capacity."""
 
     capacity: str
@@ -184,7 +184,7 @@ class Ration(NamedTuple):
     amounts: tuple[float, ...]
 
 
-def rations(journey: JourneyFile) -> list[Ration]:
+def rations(journey: JourneyFile) -> list[CapacityDemand]:
     """The capacities of a journey file with the amounts that its actions take."""
     variants = Variants(journey)
     found = []
@@ -192,11 +192,11 @@ def rations(journey: JourneyFile) -> list[Ration]:
         codes = set(variants.code[variants.mask(capacity)].tolist())
         costs = {journey.actions[code].cost_eur for code in codes}
         amounts = costs if capacity.unit == "cost_eur" else {1.0} if codes else set()
-        found.append(Ration(capacity.id, capacity.most, tuple(sorted(amounts))))
+        found.append(CapacityDemand(capacity.id, capacity.most, tuple(sorted(amounts))))
     return found
 
 
-def overfull(listed: Sequence[Ration], used: Mapping[str, float]) -> tuple[int, ...]:
+def overfull(listed: Sequence[CapacityDemand], used: Mapping[str, float]) -> tuple[int, ...]:
     """Of each capacity, how many amounts no longer fit: two readings that agree refuse the same."""
     return tuple(
         sum(used.get(one.capacity, 0.0) + amount > one.most for amount in one.amounts)

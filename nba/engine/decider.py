@@ -15,7 +15,7 @@ from nba.engine.activation import activation, recheck
 from nba.engine.pipeline import Pipeline
 from nba.errors import StoreUnavailable
 from nba.events.event import NO_ACTION
-from nba.stores.log import Guarded, Log
+from nba.stores.log import GuardedEvents, Log
 
 ATTEMPTS = 5  # in a row that may come to nothing because the customers' log moved meanwhile
 
@@ -27,7 +27,7 @@ class Contexts(Protocol):
         """The current context of each customer."""
 
 
-class Chance(NamedTuple):
+class IdsAndSeeds(NamedTuple):
     """Where ids and seeds come from."""
 
     new_id: Callable[[], str]
@@ -42,7 +42,9 @@ class Decider:
         self._contexts = contexts
         self._log = log
 
-    def decide(self, requests: Sequence[Request], now: datetime, chance: Chance) -> list[Decision]:
+    def decide(
+        self, requests: Sequence[Request], now: datetime, chance: IdsAndSeeds
+    ) -> list[Decision]:
         """Decide and log each request; every answer is in the log when it is returned.
 
         A repeated request_id is answered with its first decision. Raises InvalidInput,
@@ -59,7 +61,7 @@ class Decider:
         self,
         requests: Sequence[Request],
         now: datetime,
-        chance: Chance,
+        chance: IdsAndSeeds,
         wanted: Callable[[Request], bool] = lambda request: True,
     ) -> list[Decision | StoreUnavailable]:
         """`decide` for requests of several callers: what could be logged stays answered.
@@ -95,7 +97,9 @@ class Decider:
         unsettled = StoreUnavailable("the customer's log kept moving, or was lost; send it again")
         return [answers.get(position, unsettled) for position in range(len(requests))]
 
-    def draw(self, requests: Sequence[Request], now: datetime, chance: Chance) -> list[Decision]:
+    def draw(
+        self, requests: Sequence[Request], now: datetime, chance: IdsAndSeeds
+    ) -> list[Decision]:
         """Decide without logging: what `decide` appends, and what a dry run answers.
 
         Raises InvalidInput, StoreUnavailable.
@@ -104,7 +108,9 @@ class Decider:
             self.pipeline.check(request)
         return self._drawn(requests, now, chance)
 
-    def attend(self, customer_ids: Sequence[str], now: datetime, chance: Chance) -> list[Decision]:
+    def advance_sub_journeys(
+        self, customer_ids: Sequence[str], now: datetime, chance: IdsAndSeeds
+    ) -> list[Decision]:
         """Bring these customers' sub-journeys up to `now`, and decide where a step addresses them.
 
         What moved is in the log when this returns. A decision of this call may end a step: a call
@@ -120,7 +126,7 @@ class Decider:
             requests = [Request(customer_id=one) for one in waiting]
             contexts = self._contexts.of(waiting, now)
             guarded = [
-                Guarded(
+                GuardedEvents(
                     customer_id=context.customer_id,
                     seen_seq=context.seq,
                     events=tuple(m.as_event(context.customer_id, context.as_of) for m in moves),
@@ -132,7 +138,7 @@ class Decider:
             waiting = [g.customer_id for g, ok in zip(guarded, held, strict=True) if not ok]
         asked = []
         for context in self._contexts.of(list(dict.fromkeys(customer_ids)), now):
-            for call, action in sub_journeys.outbound(context.ledger, context.as_of)[:1]:
+            for call, action in sub_journeys.outbound(context.contact_history, context.as_of)[:1]:
                 asked.append(
                     Request(
                         customer_id=context.customer_id,
@@ -158,7 +164,12 @@ class Decider:
         for _ in range(ATTEMPTS):
             (context,) = self._contexts.of([customer_id], now)
             touch = next(
-                (t for t in context.ledger.touches if t.decision_id == decision.decision_id), None
+                (
+                    t
+                    for t in context.contact_history.touches
+                    if t.decision_id == decision.decision_id
+                ),
+                None,
             )
             if touch is not None and touch.counted:
                 return (), decision.not_before
@@ -172,14 +183,16 @@ class Decider:
                 if refused:
                     return refused, None
             event = activation(decision, context.as_of)
-            guarded = Guarded(
+            guarded = GuardedEvents(
                 customer_id=customer_id, seen_seq=context.seq, events=(event,), uses=uses
             )
             if self._log.append_guarded([guarded])[0]:
                 return (), not_before
         raise StoreUnavailable("the customer's log kept moving; send the activation again")
 
-    def _drawn(self, requests: Sequence[Request], now: datetime, chance: Chance) -> list[Decision]:
+    def _drawn(
+        self, requests: Sequence[Request], now: datetime, chance: IdsAndSeeds
+    ) -> list[Decision]:
         contexts = self._contexts.of([request.customer_id for request in requests], now)
         return self.pipeline.run(
             requests,

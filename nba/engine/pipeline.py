@@ -10,11 +10,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from nba.customer.context import Context, ContextSchema
-from nba.decisions.decision import Churn, Decision, Mode, Move, Reason, Request
+from nba.decisions.decision import Churn, Decision, Mode, Reason, Request, SubJourneyMove
 from nba.engine.arbitration import Arbitration, Residual, Scorer
-from nba.engine.policy import Drawing, Policy
-from nba.engine.recorder import Drawn, Origin, Recorder
-from nba.engine.strategy import Arm, Arms, Challenger, Judge, Scored, Strategy, scored
+from nba.engine.policy import ExplorationPolicy, Policy
+from nba.engine.recorder import DecisionRecorder, DrawnAction, Origin
+from nba.engine.strategy import (
+    Arm,
+    Arms,
+    CalibratedScorer,
+    Challenger,
+    ScoredCandidates,
+    Strategy,
+    scored,
+)
 from nba.errors import InvalidInput, did_you_mean
 from nba.events.event import NO_ACTION
 from nba.governance.governor import Governor
@@ -26,7 +34,7 @@ BLIND = "blind"  # the policy of decisions that were taken without the customer'
 NOTHING_USED: Mapping[tuple[str, str], float] = {}
 
 
-class Asked(NamedTuple):
+class DecisionInputs(NamedTuple):
     """One request with all that its decision depends on."""
 
     request: Request
@@ -36,7 +44,7 @@ class Asked(NamedTuple):
     decision_id: str
 
 
-class Nobody(NamedTuple):
+class NoArms(NamedTuple):
     """No experiment runs."""
 
     def of(self, customer_id: str) -> Arm:
@@ -50,7 +58,7 @@ class Pipeline:
     def __init__(
         self,
         schema: ContextSchema,
-        drawing: Drawing | Policy,
+        drawing: ExplorationPolicy | Policy,
         earlier: Iterable[SubJourney] = (),
         exploration: Exploration | None = None,
     ) -> None:
@@ -58,11 +66,11 @@ class Pipeline:
         what the drawing was made of, where that is not the journey's own."""
         self._schema = schema
         self._journey = schema.journey
-        drawing = drawing if isinstance(drawing, Drawing) else Drawing(drawing)
+        drawing = drawing if isinstance(drawing, ExplorationPolicy) else ExplorationPolicy(drawing)
         self._strategy = Strategy(
             exploration or self._journey.exploration, drawing, why_none="no bundle is promoted"
         )
-        self.arms: Arms = Nobody()
+        self.arms: Arms = NoArms()
         self._codes = {action.id: code for code, action in enumerate(self._journey.actions)}
         self._names = [*self._codes, NO_ACTION]
         actions = self._journey.actions
@@ -72,7 +80,7 @@ class Pipeline:
         self._arbitration = Arbitration(
             self._journey, schema, self.governor.variants, self.governor.names
         )
-        self._recorder = Recorder(schema, self.governor, self._arbitration)
+        self._recorder = DecisionRecorder(schema, self.governor, self._arbitration)
 
     def take(
         self,
@@ -84,7 +92,7 @@ class Pipeline:
     ) -> None:
         """Score with this from now on; without a scorer, `why_none` goes into every answer."""
         self._strategy = self._strategy._replace(
-            judge=None if scorer is None else Judge(scorer, residual),
+            judge=None if scorer is None else CalibratedScorer(scorer, residual),
             why_none=why_none,
             challenger=challenger,
         )
@@ -141,7 +149,7 @@ class Pipeline:
         `used`: what was taken by (capacity, period); `governor.periods` says which count.
         """
         asked = [
-            Asked(request, context, self._arm(request.customer_id), new_seed(), new_id())
+            DecisionInputs(request, context, self._arm(request.customer_id), new_seed(), new_id())
             for request, context in zip(requests, contexts, strict=True)
         ]
         by_strategy: dict[int, list[int]] = {}
@@ -169,7 +177,7 @@ class Pipeline:
 
     def moves(
         self, requests: Sequence[Request], contexts: Sequence[Context]
-    ) -> list[tuple[Context, tuple[Move, ...]]]:
+    ) -> list[tuple[Context, tuple[SubJourneyMove, ...]]]:
         """Of these customers, those whose sub-journeys move now, with their moves in order."""
         scorer = self.scorer
         churns: Sequence[Churn | None] = [None] * len(requests)
@@ -185,7 +193,7 @@ class Pipeline:
     def _decided(
         self,
         strategy: Strategy,
-        asked: Sequence[Asked],
+        asked: Sequence[DecisionInputs],
         used: Mapping[tuple[str, str], float],
     ) -> list[Decision]:
         """The decisions of customers who share a strategy, in order."""
@@ -245,7 +253,7 @@ class Pipeline:
         )
 
     def _reasons(
-        self, scorer: Scorer, scored: Sequence[Scored], drawn: Sequence[Drawn]
+        self, scorer: Scorer, scored: Sequence[ScoredCandidates], drawn: Sequence[DrawnAction]
     ) -> list[tuple[Reason, ...]]:
         """Of the drawn action; `no_action` has none, unless its value was learned."""
         codes = [int(o.priorities.codes[d.at]) for o, d in zip(scored, drawn, strict=True)]
@@ -258,7 +266,7 @@ class Pipeline:
                 reasons[n] = why
         return reasons
 
-    def _why_no_action(self, scored: Scored, index: int) -> str | None:
+    def _why_no_action(self, scored: ScoredCandidates, index: int) -> str | None:
         if scored.priorities.codes[index] >= 0:
             return None
         if not scored.governed.codes:

@@ -42,7 +42,7 @@ class Policy(Protocol):
         unless the policy tells actions apart by their code."""
 
 
-class Drawing(NamedTuple):
+class ExplorationPolicy(NamedTuple):
     """A policy above a floor: what the whole draw does, but for a challenger's share."""
 
     policy: Policy

@@ -6,18 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nba.customer.contact_history import Ledger
+from nba.customer.contact_history import ContactHistory
 from nba.customer.context import ContextSchema
 from nba.decisions.decision import Decision, Mode, Reason
 from nba.engine.arbitration import Arbitration, candidates
 from nba.engine.policy import choose
-from nba.engine.strategy import Arm, Scored
+from nba.engine.strategy import Arm, ScoredCandidates
 from nba.events.event import NO_ACTION
 from nba.governance.governor import Governed, Governor
 from nba.journey.exploration import Exploration
 
 
-class Drawn(NamedTuple):
+class DrawnAction(NamedTuple):
     """What came out of the draw."""
 
     at: int  # among the candidates
@@ -40,7 +40,7 @@ class Origin(NamedTuple):
     words: str  # what reads texts on the way in
 
 
-class Recorder:
+class DecisionRecorder:
     """Draws and writes the decisions of one journey."""
 
     def __init__(self, schema: ContextSchema, governor: Governor, arbitration: Arbitration) -> None:
@@ -51,16 +51,16 @@ class Recorder:
         self._version = self._journey.catalogue_version()
         self._names = [*(action.id for action in self._journey.actions), NO_ACTION]
 
-    def draw(self, scored: Scored, seed: int) -> Drawn:
+    def draw(self, scored: ScoredCandidates, seed: int) -> DrawnAction:
         """A candidate by its probability, and one of its treatments that are left, evenly."""
         rng = np.random.default_rng(seed)
         at = choose(scored.probabilities, rng).at
         code = int(scored.priorities.codes[at])
         if code < 0:
-            return Drawn(at, seed, None, 1.0)
-        left = scored.governed.slate.treatments(code)
+            return DrawnAction(at, seed, None, 1.0)
+        left = scored.governed.candidate_set.treatments(code)
         nth = int(rng.integers(len(left))) if len(left) > 1 else 0
-        return Drawn(at, seed, self._treatment(code, left[nth]), 1.0 / len(left))
+        return DrawnAction(at, seed, self._treatment(code, left[nth]), 1.0 / len(left))
 
     def fall_back(self, governed: Governed, seed: int, origin: Origin, note: str) -> Decision:
         """The owner's first fallback action that the rules allow, with propensity 1."""
@@ -70,16 +70,16 @@ class Recorder:
         index = governed.codes.index(allowed[0]) if allowed else len(codes) - 1
         probabilities = np.zeros(len(codes))
         probabilities[index] = 1.0
-        left = governed.slate.treatments(allowed[0]) if allowed else []
+        left = governed.candidate_set.treatments(allowed[0]) if allowed else []
         treatment = self._treatment(allowed[0], left[0]) if allowed else None
-        scored = Scored(governed, self._arbitration.unscored(codes), probabilities, None)
-        drawn = Drawn(index, seed, treatment, 1.0)
+        scored = ScoredCandidates(governed, self._arbitration.unscored(codes), probabilities, None)
+        drawn = DrawnAction(index, seed, treatment, 1.0)
         return self.decision(scored, drawn, (), origin, Mode.FALLBACK, note)
 
     def decision(
         self,
-        scored: Scored,
-        drawn: Drawn,
+        scored: ScoredCandidates,
+        drawn: DrawnAction,
         reasons: tuple[Reason, ...],
         origin: Origin,
         mode: Mode,
@@ -122,14 +122,16 @@ class Recorder:
             treatment_propensity=drawn.treatment_propensity,
             not_before=governed.not_before.get(code),
             step=step,
-            previous_id=previous_of(context.ledger, step),
+            previous_id=previous_of(context.contact_history, step),
             moves=governed.moves,
             uses=uses,
             watched=self._governor.watched(governed.codes, context.as_of) if takes else (),
             used=dict(governed.used),
-            unheard=self._governor.sub_journeys.unheard(context.ledger),
+            unknown_definitions=self._governor.sub_journeys.unknown_definitions(
+                context.contact_history
+            ),
             lifted=governed.lifted,
-            ledger=context.ledger,
+            contact_history=context.contact_history,
             contacts=context.contact_bytes(),
             exploration=origin.exploration,
             policy_version=origin.policy_version,
@@ -144,10 +146,12 @@ class Recorder:
         return self._journey.actions[code].treatment if treatment is None else treatment.id
 
 
-def previous_of(ledger: Ledger, step: str) -> str | None:
+def previous_of(contact_history: ContactHistory, step: str) -> str | None:
     """The decision before this step in the same passage, None for the first."""
     if not step:
         return None
     episode = step.rsplit("/", 1)[0] + "/"
-    earlier = [one for one in ledger.touches if one.step.startswith(episode) and one.counted]
+    earlier = [
+        one for one in contact_history.touches if one.step.startswith(episode) and one.counted
+    ]
     return (earlier[-1].decision_id or None) if earlier else None

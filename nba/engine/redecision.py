@@ -24,7 +24,7 @@ from nba.measurement.off_policy.propensity_audit import DrawCounts, draw_counts
 BATCH = 500  # decisions at a time
 
 
-class Chances(NamedTuple):
+class DrawProbabilities(NamedTuple):
     """The probabilities with which n decisions were drawn."""
 
     actions: tuple[str, ...]  # (k,)
@@ -32,7 +32,7 @@ class Chances(NamedTuple):
     drawn: np.ndarray  # (n,) positions among the actions
 
 
-class Alike(NamedTuple):
+class SameStrategy(NamedTuple):
     """Everybody is decided by the pipeline's own strategy, without the same rules."""
 
     without: frozenset[str]
@@ -52,7 +52,7 @@ def context_of(decision: Decision) -> Context:
         values=np.frombuffer(decision.context, dtype="<f8"),
         contacts=contacts_from(decision.contacts),
         nodes=decision.nodes,
-        ledger=decision.ledger,
+        contact_history=decision.contact_history,
     )
 
 
@@ -71,7 +71,7 @@ def redecided(
     arms, found = pipeline.arms, dict[str, Decision]()
     try:
         for chosen in groups.values():
-            pipeline.arms = Alike(frozenset(chosen[0].without))
+            pipeline.arms = SameStrategy(frozenset(chosen[0].without))
             for begin in range(0, len(chosen), BATCH):
                 found |= {one.decision_id: one for one in _run(pipeline, chosen[begin:][:BATCH])}
     finally:
@@ -92,7 +92,7 @@ def _run(pipeline: Pipeline, decisions: Sequence[Decision]) -> list[Decision]:
     )
 
 
-def chances(decisions: Sequence[Decision]) -> Chances:
+def chances(decisions: Sequence[Decision]) -> DrawProbabilities:
     """The probabilities that were logged with these decisions."""
     names = tuple(sorted({one.action_id for each in decisions for one in each.candidates}))
     at = {name: n for n, name in enumerate(names)}
@@ -101,7 +101,7 @@ def chances(decisions: Sequence[Decision]) -> Chances:
         for one in each.candidates:
             row[at[one.action_id]] = one.propensity
     drawn = np.array([at[each.action_id] for each in decisions], dtype=np.int64)
-    return Chances(names, probabilities, drawn)
+    return DrawProbabilities(names, probabilities, drawn)
 
 
 def draws(decisions: Sequence[Decision]) -> DrawCounts:

@@ -9,19 +9,19 @@ import numpy as np
 
 from nba.customer.context import Context
 from nba.decisions.decision import Churn
-from nba.engine.arbitration import Arbitration, Moment, Priorities, Residual, Scorer
-from nba.engine.policy import Drawing, Floats, Worth, mixed
+from nba.engine.arbitration import Arbitration, ArbitrationInputs, Priorities, Residual, Scorer
+from nba.engine.policy import ExplorationPolicy, Floats, Worth, mixed
 from nba.governance.governor import Governed
 from nba.journey.exploration import Exploration
 
 
-class Judge(NamedTuple):
+class CalibratedScorer(NamedTuple):
     """A bundle with what was learned on top of it."""
 
     scorer: Scorer
     residual: Residual | None = None
 
-    def scores(self, governed: Sequence[Governed]) -> list[Scores]:
+    def scores(self, governed: Sequence[Governed]) -> list[CandidateScores]:
         """The scores of each request's candidates."""
         own = [-1] if self.scorer.learns_value else []
         contexts = [one.context for one in governed]
@@ -29,18 +29,22 @@ class Judge(NamedTuple):
 
     def scores_of(
         self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]
-    ) -> list[Scores]:
+    ) -> list[CandidateScores]:
         """The scores of these action codes of each context."""
         flat = self.scorer.touchpoint(contexts, codes)
         ends = np.cumsum([len(chosen) for chosen in codes])[:-1]
         if self.residual is None:
-            return [Scores(own) for own in np.split(flat, ends)]
+            return [CandidateScores(own) for own in np.split(flat, ends)]
         corrected = self.residual.correct(contexts, codes, flat)
         columns = [np.split(column, ends) for column in (*corrected, flat)]
-        return [Scores(*found) for found in zip(*columns, strict=True)]
+        return [CandidateScores(*found) for found in zip(*columns, strict=True)]
 
     def priorities(
-        self, arbitration: Arbitration, codes: Sequence[int], scores: Scores, moment: Moment
+        self,
+        arbitration: Arbitration,
+        codes: Sequence[int],
+        scores: CandidateScores,
+        moment: ArbitrationInputs,
     ) -> Priorities:
         """What these actions are worth with these scores."""
         return arbitration.priorities(
@@ -55,23 +59,23 @@ class Judge(NamedTuple):
         return priorities.worth(0.0 if self.residual is None else self.residual.exposures)
 
 
-class Scores(NamedTuple):
+class CandidateScores(NamedTuple):
     """Of the candidates of one request, arrays (n,)."""
 
     mean: Floats
     spread: Floats | None = None
     batch: Floats | None = None  # the bundle's own, before what was learned since
 
-    def at(self, chosen: Sequence[int]) -> Scores:
+    def at(self, chosen: Sequence[int]) -> CandidateScores:
         """Those at these positions."""
         where = np.asarray(chosen, dtype=np.int64)
-        return Scores(*(None if one is None else one[where] for one in self))  # type: ignore[arg-type]
+        return CandidateScores(*(None if one is None else one[where] for one in self))  # type: ignore[arg-type]
 
 
 class Challenger(NamedTuple):
     """A bundle in shadow, with its known share of every draw."""
 
-    judge: Judge
+    judge: CalibratedScorer
     share: float
 
 
@@ -79,8 +83,8 @@ class Strategy(NamedTuple):
     """How the customers of one arm are decided; without a judge the owner's fallback decides."""
 
     exploration: Exploration
-    drawing: Drawing
-    judge: Judge | None = None
+    drawing: ExplorationPolicy
+    judge: CalibratedScorer | None = None
     why_none: str = ""
     challenger: Challenger | None = None
 
@@ -107,7 +111,7 @@ class Arms(Protocol):
         """The arms of a customer, always the same while the experiments run."""
 
 
-class Scored(NamedTuple):
+class ScoredCandidates(NamedTuple):
     """One request's candidates with their worth, and what is known of the customer."""
 
     governed: Governed
@@ -120,9 +124,9 @@ def scored(
     strategy: Strategy,
     arbitration: Arbitration,
     governed: Sequence[Governed],
-    moments: Sequence[Moment],
+    moments: Sequence[ArbitrationInputs],
     churns: Sequence[Churn | None],
-) -> list[Scored]:
+) -> list[ScoredCandidates]:
     """Every request's candidates under a strategy that has a judge."""
     assert strategy.judge is not None
     found = _judged(strategy.judge, arbitration, governed, moments)
@@ -133,16 +137,16 @@ def scored(
         rivals = _judged(judge, arbitration, governed, moments)
         others = [_drawn(strategy.drawing, judge, one) for one in rivals]
     return [
-        Scored(one, priorities, _mixed(strategy, priorities, other, share), churn)
+        ScoredCandidates(one, priorities, _mixed(strategy, priorities, other, share), churn)
         for one, priorities, other, churn in zip(governed, found, others, churns, strict=True)
     ]
 
 
 def _judged(
-    judge: Judge,
+    judge: CalibratedScorer,
     arbitration: Arbitration,
     governed: Sequence[Governed],
-    moments: Sequence[Moment],
+    moments: Sequence[ArbitrationInputs],
 ) -> list[Priorities]:
     return [
         judge.priorities(arbitration, one.codes, scores, moment)
@@ -150,7 +154,7 @@ def _judged(
     ]
 
 
-def _drawn(drawing: Drawing, judge: Judge, priorities: Priorities) -> Floats:
+def _drawn(drawing: ExplorationPolicy, judge: CalibratedScorer, priorities: Priorities) -> Floats:
     return drawing.policy.probabilities(judge.worth(priorities))
 
 

@@ -41,7 +41,7 @@ ROLES: dict[str, dict[str, str]] = {  # role -> what it reads -> the property, u
 SURVEYS = {"nps": (7.5, 7.5), "csat": (3.0, 2.0), "ces": (4.0, 3.0)}  # centre and half width
 
 
-class Prior(NamedTuple):
+class SignalPrior(NamedTuple):
     """How a signal feels: valence -1 to 1, arousal 0 to 1, and whose doing it is."""
 
     valence: float
@@ -49,37 +49,37 @@ class Prior(NamedTuple):
     agency: Agency
 
 
-PRIORS: dict[str, Prior] = {
-    "complaint": Prior(-0.9, 0.9, "firm"),
-    "repeat_contact": Prior(-0.8, 0.7, "firm"),
-    "payment_failed": Prior(-0.7, 0.7, "firm"),
-    "error_click": Prior(-0.7, 0.7, "firm"),
-    "wait_over": Prior(-0.6, 0.5, "firm"),
-    "refund_delayed": Prior(-0.6, 0.5, "firm"),
-    "rage_click": Prior(-0.5, 0.9, "firm"),
-    "repeated_search": Prior(-0.4, 0.5, "firm"),
-    "reformulation": Prior(-0.2, 0.3, "firm"),
-    "zero_result": Prior(-0.4, 0.5, "firm"),
-    "form_abandoned": Prior(-0.4, 0.4, "none"),
-    "form_errors": Prior(-0.4, 0.5, "self"),
-    "channel_switch": Prior(-0.4, 0.5, "firm"),
-    "agent_transfer": Prior(-0.4, 0.5, "firm"),
-    "quick_back": Prior(-0.2, 0.2, "none"),
-    "page_loop": Prior(-0.2, 0.3, "none"),
-    "dead_click": Prior(-0.2, 0.3, "firm"),
-    "thrashed_cursor": Prior(-0.1, 0.4, "none"),
-    "excessive_scrolling": Prior(-0.1, 0.2, "none"),
-    "survey_unanswered": Prior(0.0, 0.1, "none"),
-    "search_click": Prior(0.1, 0.1, "none"),
-    "dwell": Prior(0.1, 0.1, "none"),
-    "repeated_view": Prior(0.1, 0.2, "none"),
-    "save": Prior(0.2, 0.2, "self"),
-    "delivery_on_time": Prior(0.3, 0.2, "firm"),
-    "self_service_success": Prior(0.4, 0.3, "self"),
-    "purchase": Prior(0.4, 0.4, "self"),
-    "agent_resolved": Prior(0.5, 0.3, "firm"),
-    "recovery": Prior(0.6, 0.5, "firm"),
-    "referral_made": Prior(0.8, 0.5, "self"),
+PRIORS: dict[str, SignalPrior] = {
+    "complaint": SignalPrior(-0.9, 0.9, "firm"),
+    "repeat_contact": SignalPrior(-0.8, 0.7, "firm"),
+    "payment_failed": SignalPrior(-0.7, 0.7, "firm"),
+    "error_click": SignalPrior(-0.7, 0.7, "firm"),
+    "wait_over": SignalPrior(-0.6, 0.5, "firm"),
+    "refund_delayed": SignalPrior(-0.6, 0.5, "firm"),
+    "rage_click": SignalPrior(-0.5, 0.9, "firm"),
+    "repeated_search": SignalPrior(-0.4, 0.5, "firm"),
+    "reformulation": SignalPrior(-0.2, 0.3, "firm"),
+    "zero_result": SignalPrior(-0.4, 0.5, "firm"),
+    "form_abandoned": SignalPrior(-0.4, 0.4, "none"),
+    "form_errors": SignalPrior(-0.4, 0.5, "self"),
+    "channel_switch": SignalPrior(-0.4, 0.5, "firm"),
+    "agent_transfer": SignalPrior(-0.4, 0.5, "firm"),
+    "quick_back": SignalPrior(-0.2, 0.2, "none"),
+    "page_loop": SignalPrior(-0.2, 0.3, "none"),
+    "dead_click": SignalPrior(-0.2, 0.3, "firm"),
+    "thrashed_cursor": SignalPrior(-0.1, 0.4, "none"),
+    "excessive_scrolling": SignalPrior(-0.1, 0.2, "none"),
+    "survey_unanswered": SignalPrior(0.0, 0.1, "none"),
+    "search_click": SignalPrior(0.1, 0.1, "none"),
+    "dwell": SignalPrior(0.1, 0.1, "none"),
+    "repeated_view": SignalPrior(0.1, 0.2, "none"),
+    "save": SignalPrior(0.2, 0.2, "self"),
+    "delivery_on_time": SignalPrior(0.3, 0.2, "firm"),
+    "self_service_success": SignalPrior(0.4, 0.3, "self"),
+    "purchase": SignalPrior(0.4, 0.4, "self"),
+    "agent_resolved": SignalPrior(0.5, 0.3, "firm"),
+    "recovery": SignalPrior(0.6, 0.5, "firm"),
+    "referral_made": SignalPrior(0.8, 0.5, "self"),
 }
 
 

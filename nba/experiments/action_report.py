@@ -18,12 +18,13 @@ import numpy as np
 from nba.decisions.decision import Candidate, Decision, Mode
 from nba.events.event import Event
 from nba.experiments.report import audit_of
-from nba.experiments.results import Light, audited, holm_levels
+from nba.experiments.results import holm_levels
+from nba.experiments.validity_checks import ValidityCheck, audited
 from nba.journey.file import JourneyFile
 from nba.measurement.off_policy.bandit_arms import (
     ArmContrast,
+    ArmCounts,
     Draws,
-    Pulls,
     arm_contrast,
     arm_difference,
     arm_scores,
@@ -33,7 +34,7 @@ from nba.measurement.statistics.confidence_sequences import TUNING_N
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.moments import ratio
-from nba.measurement.statistics.verdict import Metric, Verdict, judge, sentence
+from nba.measurement.statistics.verdict import Metric, MetricVerdict, judge, sentence
 from nba.rewards.attribution import Attribution
 
 A, B, OTHER = 0, 1, 2  # columns of the scores
@@ -45,13 +46,13 @@ class ActionComparison(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     decisions: int
     customers: int
-    pulls: Pulls  # of the first
-    action_pulls: Pulls
+    pulls: ArmCounts  # of the first
+    action_pulls: ArmCounts
     control_mean: float  # reward of a decision
     action_mean: float
     effect: Effect | Undecided
     p_adjusted: float | None
-    verdict: Verdict
+    verdict: MetricVerdict
     sentence: str
 
 
@@ -59,7 +60,7 @@ class ActionReport(msgspec.Struct, frozen=True, kw_only=True):
     """Actions against the first of them."""
 
     control: str
-    lights: list[Light]
+    lights: list[ValidityCheck]
     withheld: str
     comparisons: list[ActionComparison]
     answer: str
@@ -143,7 +144,7 @@ def report_actions(
 
 
 def _report(
-    pairs: Sequence[_Pair], light: Light, metric: Metric, alpha: float, tuning_n: int
+    pairs: Sequence[_Pair], light: ValidityCheck, metric: Metric, alpha: float, tuning_n: int
 ) -> ActionReport:
     control = pairs[0].control
     if light.red:

@@ -18,14 +18,14 @@ from msgspec.structs import asdict, replace
 
 from nba.errors import InvalidInput
 from nba.journey.exploration import Exploration, Kind
-from nba.journey.fields import Count, Identifier, NonNegative, Part, Positive, Share, Text
+from nba.journey.fields import Count, Identifier, JourneyPart, NonNegative, Positive, Share, Text
 from nba.randomization import position
 
 Measure = Literal["any", "count", "amount", "reward"]
 Level = Annotated[float, Meta(gt=0, lt=0.5)]
 
 
-class ExplorationChange(Part, frozen=True):
+class ExplorationChange(JourneyPart, frozen=True):
     """What an arm changes of the journey file's `exploration`; what is not given stays."""
 
     policy: Kind | None = None
@@ -44,7 +44,7 @@ class ExplorationChange(Part, frozen=True):
         return replace(exploration, **self.given())
 
 
-class ArmSpec(Part, frozen=True):
+class ArmSpec(JourneyPart, frozen=True):
     """How the customers of one arm are decided; what is not said is as for everybody."""
 
     id: Identifier
@@ -64,7 +64,7 @@ class ArmSpec(Part, frozen=True):
         return frozenset(found)
 
 
-class MetricSpec(Part, frozen=True, kw_only=True):
+class MetricSpec(JourneyPart, frozen=True, kw_only=True):
     """One number per customer, from what she does within `window_days` of her exposure.
 
     `any`: 1 where an event of the kinds happens; `count`: how many; `amount`: the sum of their
@@ -90,7 +90,7 @@ class GuardrailSpec(MetricSpec, frozen=True, kw_only=True):
     margin: Positive  # in the metric's unit
 
 
-class Experiment(Part, frozen=True, kw_only=True):
+class Experiment(JourneyPart, frozen=True, kw_only=True):
     """The whole experiment file. The first arm is the control."""
 
     version: Literal[1]

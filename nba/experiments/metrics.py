@@ -34,7 +34,7 @@ class Exposure(NamedTuple):
     arm: str
 
 
-class Told(NamedTuple):
+class MetricContribution(NamedTuple):
     """What an event adds to a metric."""
 
     at_s: float
@@ -63,7 +63,7 @@ def end_of(log: Log) -> float:
     return last[-1].received_at.timestamp()
 
 
-class Tally:
+class MetricTally:
     """Exposures, and what the exposed did before and after."""
 
     def __init__(
@@ -93,7 +93,7 @@ class Tally:
             for kind in metric.events:
                 self._of_kind[kind].append(n)
         self._names = {one.event for one in journey.events if one.id in self._of_kind}
-        self._told: list[dict[str, list[Told]]] = [defaultdict(list) for _ in metrics]
+        self._told: list[dict[str, list[MetricContribution]]] = [defaultdict(list) for _ in metrics]
         self._events: list[Event] = []  # for rewards
         self.exposures: dict[str, Exposure] = {}
         self.arms_seen: dict[str, set[str]] = defaultdict(set)
@@ -124,7 +124,7 @@ class Tally:
             return
         for credit in self._rule.credits(self._events, self.end_s):
             if credit.complete:
-                told = Told(at_s(credit.decision), credit.reward)
+                told = MetricContribution(at_s(credit.decision), credit.reward)
                 for n, metric in enumerate(self._metrics):
                     if metric.measure == "reward":
                         self._told[n][credit.decision.customer_id].append(told)
@@ -148,7 +148,7 @@ class Tally:
     def _sums(
         self,
         metric: MetricSpec,
-        told: Mapping[str, list[Told]],
+        told: Mapping[str, list[MetricContribution]],
         exposed: Mapping[str, Exposure],
     ) -> dict[str, Moments]:
         latest_s = self.end_s - self.window_s(metric)
@@ -193,7 +193,7 @@ class Tally:
             amount = 1.0
             if self._metrics[n].measure == "amount":
                 amount = self._amount(event, kind)
-            self._told[n][event.customer_id].append(Told(when_s, amount))
+            self._told[n][event.customer_id].append(MetricContribution(when_s, amount))
 
     def _amount(self, event: Event, kind: str) -> float:
         value = event.properties.get(self._amounts[kind] or "")

@@ -14,7 +14,7 @@ import numpy as np
 
 from nba.events.event import Event
 from nba.experiments.experiment import Experiment
-from nba.experiments.metrics import DAY_S, Tally
+from nba.experiments.metrics import DAY_S, MetricTally
 from nba.journey.file import JourneyFile
 from nba.measurement.statistics.confidence_sequences import TUNING_N
 from nba.measurement.statistics.estimate import Undecided
@@ -26,7 +26,7 @@ from nba.measurement.statistics.power import (
     sample_size,
 )
 from nba.measurement.statistics.sample_ratio import detectable_loss
-from nba.randomization import HOLDOUT, RANDOM_SLICE, among
+from nba.randomization import HOLDOUT, RANDOM_SLICE, in_share
 
 EVERYBODY = "everybody"  # the one arm of the rehearsal
 LONGEST_DAYS = 180.0  # an experiment that needs longer is not worth starting
@@ -79,8 +79,8 @@ def plan_experiment(
 
     def in_reach(customer: str) -> bool:
         return not (
-            among(HOLDOUT, exploration.holdout_share, customer)
-            or among(RANDOM_SLICE, exploration.random_share, customer)
+            in_share(HOLDOUT, exploration.holdout_share, customer)
+            or in_share(RANDOM_SLICE, exploration.random_share, customer)
         )
 
     def arm_of(event: Event) -> str | None:
@@ -88,7 +88,7 @@ def plan_experiment(
         recent = event.occurred_at.timestamp() >= since_s
         return EVERYBODY if real and recent and in_reach(event.customer_id) else None
 
-    tally = Tally(
+    tally = MetricTally(
         journey,
         kind_of,
         [experiment.primary],

@@ -16,13 +16,15 @@ import numpy as np
 from nba.decisions.decision import Decision, Mode
 from nba.errors import InvalidInput
 from nba.events.event import Event
+from nba.experiments.evidence import ExperimentEvidence
 from nba.experiments.experiment import Experiment, Started
-from nba.experiments.metrics import DAY_S, Exposure, Tally
-from nba.experiments.results import Comparison, Evidence, Light, as_metric, compare, lights
+from nba.experiments.metrics import DAY_S, Exposure, MetricTally
+from nba.experiments.results import ArmComparison, as_metric, compare
+from nba.experiments.validity_checks import ValidityCheck, lights
 from nba.journey.file import JourneyFile
 from nba.measurement.off_policy.propensity_audit import Audit, DrawCounts, audit, draw_counts
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.verdict import Guard, Verdict, customers_needed
+from nba.measurement.statistics.verdict import GuardrailVerdict, MetricVerdict, customers_needed
 
 GRACE_S = 900.0  # replicas take a start or a stop up within seconds, and clocks differ
 UNKNOWN = "?"  # before the arm's name, of labels that the experiment has no arm for
@@ -39,9 +41,9 @@ class ExperimentReport(msgspec.Struct, frozen=True, kw_only=True):
     exposed: dict[str, int]  # customers by arm
     complete: int  # of them, those whose window of the primary metric is over
     planned: int | None
-    lights: list[Light]
+    lights: list[ValidityCheck]
     withheld: str  # why nothing is shown; empty where something is
-    comparisons: list[Comparison]
+    comparisons: list[ArmComparison]
     answer: str
     missing: list[str]  # what a decision still waits for
     ready: list[str]  # arms that may be shipped
@@ -61,7 +63,7 @@ def report_experiment(
     return report_on(started, evidence, audited, tally.end_s, due=due)
 
 
-def evidence_of(started: Started, tally: Tally) -> tuple[Evidence, bool]:
+def evidence_of(started: Started, tally: MetricTally) -> tuple[ExperimentEvidence, bool]:
     """What was tallied as sums, and whether the fixed analysis is due.
 
     It is made once: over the first `customers` who were exposed and all who were in the first
@@ -87,7 +89,7 @@ def evidence_of(started: Started, tally: Tally) -> tuple[Evidence, bool]:
         strays += len(tally.arms_seen[customer]) > 1
         good[customer] = exposure
     due = _first(experiment, good, began_s, tally)
-    evidence = Evidence(
+    evidence = ExperimentEvidence(
         exposed=exposed,
         unknown=unknown,
         strays=strays,
@@ -100,7 +102,7 @@ def evidence_of(started: Started, tally: Tally) -> tuple[Evidence, bool]:
 
 def report_on(
     started: Started,
-    evidence: Evidence,
+    evidence: ExperimentEvidence,
     audited: Audit | Undecided | str,
     end_s: float,
     *,
@@ -165,7 +167,7 @@ def _tallied(
     journey: JourneyFile,
     kind_of: Callable[[Event], str | None],
     events: Iterable[list[Event]],
-) -> Tally:
+) -> MetricTally:
     experiment = started.experiment
     known = {experiment.label(arm): arm.id for arm in experiment.arms}
 
@@ -177,7 +179,7 @@ def _tallied(
             return None
         return known.get(label, UNKNOWN + label.partition(".")[2])
 
-    tally = Tally(
+    tally = MetricTally(
         journey,
         kind_of,
         experiment.metrics,
@@ -199,7 +201,7 @@ def _of(experiment: Experiment, labels: Iterable[object]) -> str | None:
 
 
 def _first(
-    experiment: Experiment, exposed: dict[str, Exposure], began_s: float, tally: Tally
+    experiment: Experiment, exposed: dict[str, Exposure], began_s: float, tally: MetricTally
 ) -> dict[str, Exposure] | None:
     """The customers of the fixed analysis, None while it is not due."""
     if experiment.customers is None or len(exposed) < experiment.customers:
@@ -212,20 +214,20 @@ def _first(
     return {customer: one for customer, one in exposed.items() if one.at_s <= until_s}
 
 
-def _ready(experiment: Experiment, comparisons: Sequence[Comparison]) -> list[str]:
+def _ready(experiment: Experiment, comparisons: Sequence[ArmComparison]) -> list[str]:
     """The arms that are better on the primary metric, with every guardrail held."""
     found = []
     for arm in experiment.arms[1:]:
         mine = [one for one in comparisons if one.arm == arm.id]
-        better = any(one.role == "primary" and one.verdict is Verdict.BETTER for one in mine)
-        held = all(one.verdict is Guard.HELD for one in mine if one.role == "guardrail")
+        better = any(one.role == "primary" and one.verdict is MetricVerdict.BETTER for one in mine)
+        held = all(one.verdict is GuardrailVerdict.HELD for one in mine if one.role == "guardrail")
         if better and held:
             found.append(arm.id)
     return found
 
 
 def _answer(
-    experiment: Experiment, primary: Sequence[Comparison], red: Sequence[str], days: float
+    experiment: Experiment, primary: Sequence[ArmComparison], red: Sequence[str], days: float
 ) -> str:
     if red:
         return f"results are withheld: {'; '.join(red)}"
@@ -238,8 +240,8 @@ def _answer(
 
 def _missing(
     experiment: Experiment,
-    evidence: Evidence,
-    comparisons: Sequence[Comparison],
+    evidence: ExperimentEvidence,
+    comparisons: Sequence[ArmComparison],
     days: float,
 ) -> list[str]:
     """What a decision still waits for, in words."""
@@ -252,15 +254,15 @@ def _missing(
         found.append(f"{exposed:,} of {experiment.customers:,} customers, and their windows")
     least = experiment.primary.least_effect
     for one in comparisons:
-        if one.role == "primary" and one.verdict is Verdict.NO_EVIDENCE:
+        if one.role == "primary" and one.verdict is MetricVerdict.NO_EVIDENCE:
             found += _more(one, least, as_metric(experiment.primary).unit, days)
-        if one.role == "guardrail" and one.verdict is not Guard.HELD:
-            state = "is broken" if one.verdict is Guard.BROKEN else "is undecided"
+        if one.role == "guardrail" and one.verdict is not GuardrailVerdict.HELD:
+            state = "is broken" if one.verdict is GuardrailVerdict.BROKEN else "is undecided"
             found.append(f"guardrail {one.metric} {state} for {one.arm}: {one.sentence}")
     return found
 
 
-def _more(one: Comparison, least: float, unit: str, days: float) -> list[str]:
+def _more(one: ArmComparison, least: float, unit: str, days: float) -> list[str]:
     """How many more customers would show the least effect that matters."""
     if isinstance(one.effect, Undecided):
         return [f"{one.arm}: {one.effect.reason}"]

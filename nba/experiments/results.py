@@ -12,56 +12,26 @@ from typing import Literal, TypeAlias
 import msgspec
 import numpy as np
 
+from nba.experiments.evidence import NONE, ExperimentEvidence
 from nba.experiments.experiment import ArmSpec, Experiment, GuardrailSpec, MetricSpec
-from nba.measurement.off_policy.propensity_audit import Audit
 from nba.measurement.statistics.confidence_sequences import always_valid
 from nba.measurement.statistics.effect import Effect, fixed
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.moments import Level, Moments, adjusted, plain, share
 from nba.measurement.statistics.multiple_testing import holm
-from nba.measurement.statistics.sample_ratio import (
-    Mismatch,
-    anytime_mismatch,
-    detectable_loss,
-    ratio_mismatch,
+from nba.measurement.statistics.verdict import (
+    GuardrailVerdict,
+    Metric,
+    MetricVerdict,
+    guard,
+    judge,
+    sentence,
 )
-from nba.measurement.statistics.verdict import Guard, Metric, Verdict, guard, judge, sentence
 
 Role: TypeAlias = Literal["primary", "secondary", "guardrail"]
-By: TypeAlias = dict[str, dict[str, Moments]]  # metric id -> arm id -> sums over customers
-NONE = Moments()
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What the log holds of one experiment; shards that hold customers of their own add up."""
-
-    exposed: dict[str, int] = {}  # customers by the arm in which they were first decided
-    unknown: dict[str, int] = {}  # customers under labels of this experiment that it has no arm for
-    strays: int = 0  # customers who were decided in two of its arms
-    misplaced: int = 0  # customers in another arm than their id gives, or outside its time
-    sums: By = {}  # over customers whose window is over
-    fixed_sums: By = {}  # the same over those of the fixed analysis; empty until it is due
-
-    def __add__(self, other: Evidence) -> Evidence:
-        return Evidence(
-            exposed=_added(self.exposed, other.exposed),
-            unknown=_added(self.unknown, other.unknown),
-            strays=self.strays + other.strays,
-            misplaced=self.misplaced + other.misplaced,
-            sums=_summed(self.sums, other.sums),
-            fixed_sums=_summed(self.fixed_sums, other.fixed_sums),
-        )
-
-
-class Light(msgspec.Struct, frozen=True, kw_only=True):
-    """A check without which no effect means anything."""
-
-    name: str
-    red: bool
-    detail: str
-
-
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+class ArmComparison(msgspec.Struct, frozen=True, kw_only=True):
     """One arm against the control on one metric."""
 
     metric: str
@@ -73,25 +43,13 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     effect: Effect | Undecided  # of the analysis that was chosen, at its level
     other: Effect | Undecided  # of the other analysis, for information
     p_adjusted: float | None  # after Holm over the comparisons of its role; guardrails: plain
-    verdict: Verdict | Guard
+    verdict: MetricVerdict | GuardrailVerdict
     sentence: str
 
 
-def lights(
-    experiment: Experiment, evidence: Evidence, audit: Audit | Undecided | str, *, due: bool
-) -> list[Light]:
-    """The red lights. `due`: the fixed analysis is due, so that one look at chi-square counts.
-
-    `audit`: of the propensities of its decisions, or why they cannot be read.
-    """
-    return [
-        _mismatch(experiment, evidence, due),
-        _impossible(experiment, evidence),
-        audited(audit),
-    ]
-
-
-def compare(experiment: Experiment, evidence: Evidence, tuning_n: int) -> list[Comparison]:
+def compare(
+    experiment: Experiment, evidence: ExperimentEvidence, tuning_n: int
+) -> list[ArmComparison]:
     """Every arm against the control: primary, secondary metrics, guardrails.
 
     Of the primary metric all arms, and of the secondary ones all arms and metrics, are one family:
@@ -99,7 +57,7 @@ def compare(experiment: Experiment, evidence: Evidence, tuning_n: int) -> list[C
     which Holm tests it, so that it excludes 0 where the claim is made. Guardrails are judged one
     by one: all of them have to hold.
     """
-    found: list[Comparison] = []
+    found: list[ArmComparison] = []
     listed: list[tuple[Role, Sequence[MetricSpec]]] = [
         ("primary", [experiment.primary]),
         ("secondary", experiment.secondary),
@@ -159,7 +117,7 @@ class _Look:
     def __init__(
         self,
         experiment: Experiment,
-        evidence: Evidence,
+        evidence: ExperimentEvidence,
         tuning_n: int,
         metric: MetricSpec,
         arm: ArmSpec,
@@ -189,12 +147,12 @@ class _Look:
         found = self._chosen(1.0 - alpha)
         return None if isinstance(found, Undecided) else found.p
 
-    def comparison(self, role: Role, level: float, p_adjusted: float | None) -> Comparison:
+    def comparison(self, role: Role, level: float, p_adjusted: float | None) -> ArmComparison:
         metric = as_metric(self._metric)
         effect, other = self._chosen(1.0 - level), self._other(1.0 - level)
         a, b = self._now
         verdict = guard(metric, effect) if role == "guardrail" else judge(metric, effect)
-        return Comparison(
+        return ArmComparison(
             metric=self._metric.id,
             role=role,
             arm=self._arm,
@@ -229,67 +187,3 @@ def _not_due(experiment: Experiment) -> str:
     if experiment.customers is None:
         return "no number of customers was planned for a single look"
     return f"the {experiment.customers:,} customers of the single look are not complete"
-
-
-def _mismatch(experiment: Experiment, evidence: Evidence, due: bool) -> Light:
-    """Whether the arms hold the shares that they were given."""
-    names = [arm.id for arm in experiment.arms]
-    counts = [evidence.exposed.get(name, 0) for name in names]
-    shares = [arm.share for arm in experiment.arms]
-    once, ever = ratio_mismatch(counts, shares, names), anytime_mismatch(counts, shares, names)
-    told = ", ".join(f"{name} {n:,}" for name, n in zip(names, counts, strict=True))
-    if isinstance(once, Undecided) or isinstance(ever, Undecided):
-        reason = once.reason if isinstance(once, Undecided) else told
-        return Light(name="sample ratio", red=False, detail=reason)
-    assert isinstance(ever, Mismatch)
-    red = ever.broken or (due and once.broken)
-    detail = f"customers: {told}; p {ever.p:.2g} at every look, {once.p:.2g} at one"
-    if red:
-        detail += ": customers of one arm were lost on the way, find out where"
-    elif not isinstance(loss := detectable_loss(once.n, shares), Undecided):
-        detail += f"; a loss of {loss:.1%} of one arm would show"
-    return Light(name="sample ratio", red=red, detail=detail)
-
-
-def _impossible(experiment: Experiment, evidence: Evidence) -> Light:
-    """What cannot be, wherever chance falls."""
-    found = [f"{n:,} customers in an arm {name!r}" for name, n in sorted(evidence.unknown.items())]
-    if evidence.strays:
-        found.append(f"{evidence.strays:,} customers in two arms")
-    if evidence.misplaced:
-        found.append(
-            f"{evidence.misplaced:,} customers in another arm than their id gives, or before it "
-            "began or after it ended"
-        )
-    detail = "; ".join(found) or "nobody in two arms, in an unknown one, or in the wrong one"
-    return Light(name="impossible arms", red=bool(found), detail=detail)
-
-
-def audited(audit: Audit | Undecided | str) -> Light:
-    """The light of an audit, or of why there is none that could be true."""
-    name = "propensities"
-    if isinstance(audit, str):
-        return Light(name=name, red=True, detail=audit)
-    if isinstance(audit, Undecided):
-        return Light(name=name, red=False, detail=audit.reason)
-    detail = (
-        f"{audit.n:,} decisions: p {audit.p:.2g}, mean weight {audit.mean_weight:.3f} "
-        f"(standard error {audit.weight_error:.3f})"
-    )
-    if audit.alarm:
-        detail += ": actions are not drawn as often as their propensities say"
-    return Light(name=name, red=audit.alarm, detail=detail)
-
-
-def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
-
-
-def _summed(one: By, other: By) -> By:
-    return {
-        metric: {
-            arm: one.get(metric, {}).get(arm, NONE) + other.get(metric, {}).get(arm, NONE)
-            for arm in {**one.get(metric, {}), **other.get(metric, {})}
-        }
-        for metric in {**one, **other}
-    }

@@ -13,10 +13,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nba.decisions.decision import Lifted, Refused, Stage
+from nba.decisions.decision import LiftedRule, Refused, Stage
 from nba.journey.actions import Action
 from nba.journey.file import JourneyFile
-from nba.randomization import among
+from nba.randomization import in_share
 
 Mask = NDArray[np.bool_]
 
@@ -74,7 +74,7 @@ class Variants:
         return np.ones(len(self.code), dtype=bool)
 
 
-class Slate:
+class CandidateSet:
     """What is left of the variants, and what was struck out."""
 
     def __init__(self, variants: Variants, without: frozenset[str] = frozenset()) -> None:
@@ -84,7 +84,7 @@ class Slate:
         self._left = bytearray(b"\x01") * len(variants.code)
         self.alive: Mask = np.frombuffer(self._left, dtype=np.bool_)  # the same memory
         self.refused: list[Refused] = []
-        self.lifted: list[Lifted] = []  # rules that would have struck, and were lifted for her
+        self.lifted: list[LiftedRule] = []  # rules that would have struck, and were lifted for her
 
     @property
     def codes(self) -> list[int]:
@@ -125,13 +125,13 @@ class Slate:
         customer_id: str,
     ) -> None:
         """`take_out`, but for the share of the customers for whom the rule is lifted."""
-        left_out = rule in self._without or among(f"lifted:{rule}", lifted_share, customer_id)
+        left_out = rule in self._without or in_share(f"lifted:{rule}", lifted_share, customer_id)
         if not left_out:
             self.take_out(positions, stage, code, rule, detail)
             return
         codes = np.unique(self._variants.code[positions]).tolist()
         ids = tuple(self._variants.ids[one] for one in codes)
-        self.lifted.append(Lifted(rule=rule, action_ids=ids))
+        self.lifted.append(LiftedRule(rule=rule, action_ids=ids))
 
     def take_out(
         self,

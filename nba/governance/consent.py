@@ -5,9 +5,9 @@ Reason codes: `no_consent`, `suppressed`.
 
 from __future__ import annotations
 
-from nba.customer.contact_history import Ledger
+from nba.customer.contact_history import ContactHistory
 from nba.decisions.decision import Stage
-from nba.governance.candidate_set import Mask, Slate, Variants
+from nba.governance.candidate_set import CandidateSet, Mask, Variants
 from nba.journey.file import JourneyFile
 
 
@@ -42,21 +42,23 @@ class ConsentPolicy:
             found = found | mask
         return found
 
-    def granted(self, ledger: Ledger, purpose: str, channel: str) -> bool:
+    def granted(self, contact_history: ContactHistory, purpose: str, channel: str) -> bool:
         """Whether she consents, by what she said or by the default."""
-        said = ledger.granted(purpose, channel)
+        said = contact_history.granted(purpose, channel)
         return self._default.get(purpose, False) if said is None else said
 
-    def ask(self, slate: Slate, ledger: Ledger, now_s: float) -> None:
+    def ask(
+        self, candidate_set: CandidateSet, contact_history: ContactHistory, now_s: float
+    ) -> None:
         """Strike what she has not consented to, and channels on which contacts are stopped."""
-        if ledger.suppressed:
+        if contact_history.suppressed:
             for channel, mask in self._stoppable:
-                if ledger.stopped(channel, now_s):
+                if contact_history.stopped(channel, now_s):
                     detail = f"contacts on {channel} are stopped for this customer"
-                    slate.strike(mask, Stage.CONSENT, "suppressed", channel, detail)
+                    candidate_set.strike(mask, Stage.CONSENT, "suppressed", channel, detail)
         for purpose, channel, mask in self._asked:
-            if slate.meets(mask) and not self.granted(ledger, purpose, channel):
-                said = ledger.granted(purpose, channel)
+            if candidate_set.meets(mask) and not self.granted(contact_history, purpose, channel):
+                said = contact_history.granted(purpose, channel)
                 what = "has not given it" if said is None else "has withdrawn it"
                 detail = f"consent to {purpose} on {channel}: the customer {what}"
-                slate.strike(mask, Stage.CONSENT, "no_consent", purpose, detail)
+                candidate_set.strike(mask, Stage.CONSENT, "no_consent", purpose, detail)

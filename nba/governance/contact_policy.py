@@ -15,15 +15,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nba.customer.contact_history import Ledger, Touch
+from nba.customer.contact_history import Contact, ContactHistory
 from nba.customer.context import DAY_S
-from nba.decisions.decision import Stage, Use
-from nba.governance.candidate_set import Mask, Scope, Slate, Variants
+from nba.decisions.decision import CapacityTaken, Stage
+from nba.governance.candidate_set import CandidateSet, Mask, Scope, Variants
 from nba.governance.quiet_hours import Quiet, QuietPolicy, period
 from nba.governance.sub_journey_steps import HOUR_S, SIGNS
 from nba.journey.actions import Capacity, Pause, Per
 from nba.journey.file import JourneyFile
-from nba.randomization import HOLDOUT, among
+from nba.randomization import HOLDOUT, in_share
 
 GONE = "-"  # what an action that has left the journey file is counted under
 ON_ITS_WAY_S = 900.0  # a contact counts as shown so long, until it is known whether it was
@@ -39,7 +39,7 @@ class Limit(NamedTuple):
     per: Per
     on: str
     mask: Mask  # the variants that it concerns
-    counts: Callable[[Touch], bool]  # whose contacts it counts
+    counts: Callable[[Contact], bool]  # whose contacts it counts
     lifted_share: float
 
 
@@ -91,8 +91,8 @@ class ContactPolicy:
 
     def limit(
         self,
-        slate: Slate,
-        ledger: Ledger,
+        candidate_set: CandidateSet,
+        contact_history: ContactHistory,
         customer_id: str,
         now_s: float,
         local: datetime,
@@ -105,31 +105,33 @@ class ContactPolicy:
         `local`: now on the customer's own clock. `used`: of each capacity in its present period.
         """
         for limit in self._limits:
-            self._hold(slate, limit, ledger, customer_id, now_s)
+            self._hold(candidate_set, limit, contact_history, customer_id, now_s)
         for pause, mask, counts in self._pauses:
-            self._pause(slate, pause, mask, counts, ledger, now_s, customer_id)
-        not_before = self.keep_still(slate, local)
+            self._pause(candidate_set, pause, mask, counts, contact_history, now_s, customer_id)
+        not_before = self.apply_quiet_hours(candidate_set, local)
         for capacity, mask in self._capacities:
-            self._ration(slate, capacity, mask, used)
+            self._ration(candidate_set, capacity, mask, used)
         return not_before
 
-    def hold_out(self, slate: Slate, customer_id: str) -> None:
+    def hold_out(self, candidate_set: CandidateSet, customer_id: str) -> None:
         """Strike all but transactional actions for the customers of the holdout."""
-        if among(HOLDOUT, self._holdout_share, customer_id):
+        if in_share(HOLDOUT, self._holdout_share, customer_id):
             detail = f"she is in the holdout of {self._holdout_share:.1%} of the customers"
             where = "exploration.holdout_share"
-            slate.strike(~self._exempt, Stage.CONTACT_POLICY, "holdout", where, detail)
+            candidate_set.strike(~self._exempt, Stage.CONTACT_POLICY, "holdout", where, detail)
 
-    def keep_still(self, slate: Slate, local: datetime) -> dict[int, datetime]:
+    def apply_quiet_hours(
+        self, candidate_set: CandidateSet, local: datetime
+    ) -> dict[int, datetime]:
         """Strike what quiet hours drop now; by action code, when what may wait can be shown."""
-        return self._quiet.keep_still(slate, local)
+        return self._quiet.apply_quiet_hours(candidate_set, local)
 
-    def uses(self, action_id: str, owners_clock: datetime) -> tuple[Use, ...]:
+    def uses(self, action_id: str, owners_clock: datetime) -> tuple[CapacityTaken, ...]:
         """What drawing this action takes of the capacities."""
         code = self._codes.get(action_id)
         return () if code is None else self.watched([code], owners_clock)
 
-    def watched(self, codes: Sequence[int], owners_clock: datetime) -> tuple[Use, ...]:
+    def watched(self, codes: Sequence[int], owners_clock: datetime) -> tuple[CapacityTaken, ...]:
         """Of each capacity the most that any of these actions would take."""
         found = []
         for capacity, mask in self._capacities:
@@ -138,7 +140,7 @@ class ContactPolicy:
             if taking:
                 cost_eur = max(float(self._cost_eur[place]) for place in taking)
                 found.append(
-                    Use(
+                    CapacityTaken(
                         capacity=capacity.id,
                         period=period(capacity.every, owners_clock),
                         amount=1.0 if capacity.unit == "contacts" else cost_eur,
@@ -154,12 +156,12 @@ class ContactPolicy:
     def _bound(self, scope: Scope) -> Mask:
         return self._variants.mask(scope) & ~self._exempt
 
-    def _counts(self, scope: Scope) -> Callable[[Touch], bool]:
+    def _counts(self, scope: Scope) -> Callable[[Contact], bool]:
         codes = np.unique(self._variants.code[self._variants.mask(scope)]).tolist()
         counted = frozenset(self._variants.ids[code] for code in codes) & self._counting
         all_actions = scope.group is None and not scope.actions
 
-        def counts(touch: Touch) -> bool:
+        def counts(touch: Contact) -> bool:
             if touch.action in self._actions:
                 return touch.action in counted
             # of an action that has left the journey file, she was contacted all the same
@@ -175,15 +177,19 @@ class ContactPolicy:
             return GONE
         return {"channel": action.channel, "group": action.group or "", "action": action_id}[per]
 
-    def _touch_key(self, per: Per, touch: Touch) -> str:
+    def _touch_key(self, per: Per, touch: Contact) -> str:
         return touch.channel if per == "channel" and touch.channel else self._key(per, touch.action)
 
-    def _made(self, limit: Limit, ledger: Ledger, since_s: float, now_s: float) -> Counter[str]:
+    def _made(
+        self, limit: Limit, contact_history: ContactHistory, since_s: float, now_s: float
+    ) -> Counter[str]:
         if limit.on not in SIGNS:
-            times = sum(mark.kind == limit.on and mark.at_s > since_s for mark in ledger.marks)
+            times = sum(
+                mark.kind == limit.on and mark.at_s > since_s for mark in contact_history.marks
+            )
             return Counter(dict.fromkeys(self._places[limit.per], times))
         made: Counter[str] = Counter()
-        for touch in ledger.touches:
+        for touch in contact_history.touches:
             at_s = touch.sign_s(limit.on)
             if limit.on == "shown" and at_s is None and touch.counted:
                 due_s = max(touch.at_s, touch.not_before or 0.0)
@@ -194,23 +200,27 @@ class ContactPolicy:
 
     def _hold(
         self,
-        slate: Slate,
+        candidate_set: CandidateSet,
         limit: Limit,
-        ledger: Ledger,
+        contact_history: ContactHistory,
         customer_id: str,
         now_s: float,
     ) -> None:
         since_s = now_s - limit.window_s
         # what was left out for lack of room may have been in the window: then nothing more is
         # allowed, rather than a count that is too low
-        cut = limit.on in SIGNS and ledger.cut_s is not None and ledger.cut_s > since_s
-        made = self._made(limit, ledger, since_s, now_s)
+        cut = (
+            limit.on in SIGNS
+            and contact_history.cut_s is not None
+            and contact_history.cut_s > since_s
+        )
+        made = self._made(limit, contact_history, since_s, now_s)
         if not cut and max(made.values(), default=0) < limit.times:
             return
         places = self._places[limit.per]
         for key in places if cut else [key for key in places if made[key] >= limit.times]:
             times = made[key]
-            struck = [at for at in slate.among(places[key]) if limit.mask[at]]
+            struck = [at for at in candidate_set.among(places[key]) if limit.mask[at]]
             if not struck:
                 continue
             of = f" of {key}" if key else ""
@@ -219,7 +229,7 @@ class ContactPolicy:
             )
             if times < limit.times:
                 detail = f"more contacts in {_span(limit.window_s)} than the ledger holds"
-            slate.take_out_unless_lifted(
+            candidate_set.take_out_unless_lifted(
                 *(struck, Stage.CONTACT_POLICY, limit.code, limit.id, detail),
                 lifted_share=limit.lifted_share,
                 customer_id=customer_id,
@@ -227,23 +237,23 @@ class ContactPolicy:
 
     def _pause(
         self,
-        slate: Slate,
+        candidate_set: CandidateSet,
         pause: Pause,
         mask: Mask,
-        counts: Callable[[Touch], bool],
-        ledger: Ledger,
+        counts: Callable[[Contact], bool],
+        contact_history: ContactHistory,
         now_s: float,
         customer_id: str,
     ) -> None:
         times: defaultdict[str, list[float]] = defaultdict(list)
-        for touch in ledger.touches:
+        for touch in contact_history.touches:
             at_s = touch.sign_s(pause.after)
             if at_s is not None and counts(touch):
                 times[self._touch_key(pause.per, touch)].append(at_s)
         until_s = {key: end_s for key, at in times.items() if (end_s := _paused(pause, at)) > now_s}
         for key, end_s in until_s.items():
             places = self._places[pause.per].get(key, [])
-            at = [one for one in slate.among(places) if mask[one]]
+            at = [one for one in candidate_set.among(places) if mask[one]]
             if not at:
                 continue
             days = (end_s - now_s) / DAY_S
@@ -251,21 +261,21 @@ class ContactPolicy:
                 f"{pause.after} {pause.times} times in {pause.days:g} days; "
                 f"paused for {days:.3g} more days"
             )
-            slate.take_out_unless_lifted(
+            candidate_set.take_out_unless_lifted(
                 *(at, Stage.CONTACT_POLICY, "paused", pause.id, detail),
                 lifted_share=pause.lifted_share,
                 customer_id=customer_id,
             )
 
     def _ration(
-        self, slate: Slate, capacity: Capacity, mask: Mask, used: Mapping[str, float]
+        self, candidate_set: CandidateSet, capacity: Capacity, mask: Mask, used: Mapping[str, float]
     ) -> None:
         taken = used.get(capacity.id, 0.0)
         amounts = 1.0 if capacity.unit == "contacts" else self._cost_eur
         over = taken + amounts > capacity.most
         unit = "contacts" if capacity.unit == "contacts" else "EUR"
         detail = f"{taken:g} of {capacity.most:g} {unit} are taken this {capacity.every}"
-        slate.strike(mask & over, Stage.CONTACT_POLICY, "no_capacity", capacity.id, detail)
+        candidate_set.strike(mask & over, Stage.CONTACT_POLICY, "no_capacity", capacity.id, detail)
 
 
 def _paused(pause: Pause, at: list[float]) -> float:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nba.decisions.decision import Request, Stage
-from nba.governance.candidate_set import Mask, Slate, Variants
+from nba.governance.candidate_set import CandidateSet, Mask, Variants
 from nba.governance.rule_inputs import Population
 from nba.journey.actions import Layer
 from nba.journey.file import JourneyFile
@@ -37,7 +37,7 @@ _INLINE: Mapping[str, Layer] = {
 }
 
 
-class Clause(NamedTuple):
+class EngagementClause(NamedTuple):
     """One rule with what it concerns."""
 
     id: str
@@ -85,36 +85,36 @@ class Engagement:
         self.clauses = _clauses(journey, variants, names)
 
     def make_available(
-        self, slate: Slate, request: Request, called: Sequence[str], today: date
+        self, candidate_set: CandidateSet, request: Request, called: Sequence[str], today: date
     ) -> None:
         """Strike what the request does not ask for, or its channel cannot show."""
         stage = Stage.AVAILABLE
         if request.candidates is not None:
             others = ~self._mask(request.candidates)
             detail = "the request names other candidates"
-            slate.strike(others, stage, "not_a_candidate", "request.candidates", detail)
+            candidate_set.strike(others, stage, "not_a_candidate", "request.candidates", detail)
         if request.without:
             detail = "another placement of the same question shows it"
             taken = self._mask(request.without)
-            slate.strike(taken, stage, "already_placed", "request.placements", detail)
+            candidate_set.strike(taken, stage, "already_placed", "request.placements", detail)
         if request.channel is not None and request.channel in self._channel:
             detail = f"the action is for another channel than {request.channel}"
             mask = self._channel[request.channel]
-            slate.strike(mask, stage, "other_channel", "request.channel", detail)
+            candidate_set.strike(mask, stage, "other_channel", "request.channel", detail)
         if request.placement is not None and request.placement in self._place:
             detail = f"the action cannot be shown at {request.placement}"
             mask = self._place[request.placement]
-            slate.strike(mask, stage, "other_placement", "request.placement", detail)
+            candidate_set.strike(mask, stage, "other_placement", "request.placement", detail)
         for code in self._dated:
             begins, ends = self._dates[code]
             if not in_force(begins, ends, today):
                 mask = self._variants.code == code
                 bound = f"from {begins}" if begins and today < begins else f"until {ends}"
                 detail = f"today is {today}, the action is offered {bound}"
-                slate.strike(mask, stage, "out_of_date", self._actions[code].id, detail)
+                candidate_set.strike(mask, stage, "out_of_date", self._actions[code].id, detail)
         uncalled = self._stepped & ~self._mask(called) if called else self._stepped
         detail = "no sub-journey that she is in calls for it now"
-        slate.strike(uncalled, stage, "no_step", "only_in_sub_journey", detail)
+        candidate_set.strike(uncalled, stage, "no_step", "only_in_sub_journey", detail)
 
     def concerned(self) -> Mask:
         """What any rule concerns."""
@@ -125,7 +125,7 @@ class Engagement:
 
     def govern(
         self,
-        slates: Sequence[Slate],
+        candidate_sets: Sequence[CandidateSet],
         population: Population,
         customers: Sequence[str],
         today: Sequence[date],
@@ -138,13 +138,13 @@ class Engagement:
             for n, holds in enumerate(population.holds(clause.rule)):
                 if holds or not clause.in_force(today[n]):
                     continue
-                slate = slates[n]
-                left = slate.among(clause.positions)
+                candidate_set = candidate_sets[n]
+                left = candidate_set.among(clause.positions)
                 if not left:
                     continue
                 why = partial(population.facts[n].failing, clause.rule)
                 layer = clause.layer
-                slate.take_out_unless_lifted(
+                candidate_set.take_out_unless_lifted(
                     *(left, Stage(layer), CODES[layer], clause.id, why),
                     lifted_share=clause.lifted_share,
                     customer_id=customers[n],
@@ -163,14 +163,14 @@ def _clause(
     begins: date | None = None,
     ends: date | None = None,
     lifted_share: float = 0.0,
-) -> Clause:
+) -> EngagementClause:
     positions = tuple(np.flatnonzero(mask).tolist())
-    return Clause(name, layer, rule, mask, positions, begins, ends, lifted_share)
+    return EngagementClause(name, layer, rule, mask, positions, begins, ends, lifted_share)
 
 
-def _clauses(journey: JourneyFile, variants: Variants, names: Names) -> list[Clause]:
+def _clauses(journey: JourneyFile, variants: Variants, names: Names) -> list[EngagementClause]:
     """Layer by layer; within one: the owner's rules, then those of actions, then of treatments."""
-    found: list[Clause] = []
+    found: list[EngagementClause] = []
     for rule in journey.engagement:
         dates = (day(rule.begins), day(rule.ends))
         parsed = parse_rule(rule.when, names)

@@ -10,17 +10,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
-from nba.customer.contact_history import Ledger
+from nba.customer.contact_history import ContactHistory
 from nba.customer.context import Context, ContextSchema
-from nba.decisions.decision import Churn, Lifted, Move, Refused, Request, Stage, Use
+from nba.decisions.decision import (
+    CapacityTaken,
+    Churn,
+    LiftedRule,
+    Refused,
+    Request,
+    Stage,
+    SubJourneyMove,
+)
 from nba.events.event import micros
-from nba.governance.candidate_set import Slate, Variants
+from nba.governance.candidate_set import CandidateSet, Variants
 from nba.governance.consent import ConsentPolicy
 from nba.governance.contact_policy import ContactPolicy
 from nba.governance.engagement_policy import Engagement
 from nba.governance.quiet_hours import zone
-from nba.governance.rule_inputs import CHURN_RISK, Population, Subject, rule_names, segment_rules
-from nba.governance.sub_journeys import Call, SubJourneys
+from nba.governance.rule_inputs import (
+    CHURN_RISK,
+    Population,
+    RuleSubject,
+    rule_names,
+    segment_rules,
+)
+from nba.governance.sub_journeys import OpenStep, SubJourneys
 from nba.journey.actions import SubJourney
 
 
@@ -29,21 +43,21 @@ class Governed(NamedTuple):
 
     request: Request
     context: Context
-    slate: Slate
+    candidate_set: CandidateSet
     codes: list[int]  # of the actions that are left
-    calls: Mapping[str, Call]  # open steps by the action that they call for
-    moves: tuple[Move, ...]
+    calls: Mapping[str, OpenStep]  # open steps by the action that they call for
+    moves: tuple[SubJourneyMove, ...]
     not_before: Mapping[int, datetime]  # by action code, UTC
     used: Mapping[str, float]  # of each capacity in the period of this context, as it was read
     today: date
 
     @property
     def refused(self) -> tuple[Refused, ...]:
-        return tuple(self.slate.refused)
+        return tuple(self.candidate_set.refused)
 
     @property
-    def lifted(self) -> tuple[Lifted, ...]:
-        return tuple(self.slate.lifted)
+    def lifted(self) -> tuple[LiftedRule, ...]:
+        return tuple(self.candidate_set.lifted)
 
 
 class Governor:
@@ -77,8 +91,8 @@ class Governor:
         `used`: what was taken by (capacity, period). `without`: of each request, the rules that do
         not hold for her.
         """
-        ledgers = [context.ledger for context in contexts]
-        moves: list[tuple[Move, ...]] = [() for _ in contexts]
+        ledgers = [context.contact_history for context in contexts]
+        moves: list[tuple[SubJourneyMove, ...]] = [() for _ in contexts]
         population = self._population(requests, contexts, ledgers, churns)
         if self.sub_journeys:
             for n, (request, context) in enumerate(zip(requests, contexts, strict=True)):
@@ -89,32 +103,39 @@ class Governor:
             if any(moves):
                 population = self._population(requests, contexts, ledgers, churns)
         left_out = without or [frozenset[str]()] * len(requests)
-        slates = [Slate(self.variants, one) for one in left_out]
+        candidate_sets = [CandidateSet(self.variants, one) for one in left_out]
         today = [context.as_of.astimezone(self._fallback_zone).date() for context in contexts]
         calls = [
-            self.sub_journeys.calls(ledger, context.as_of)
-            for ledger, context in zip(ledgers, contexts, strict=True)
+            self.sub_journeys.calls(contact_history, context.as_of)
+            for contact_history, context in zip(ledgers, contexts, strict=True)
         ]
         for n, request in enumerate(requests):
-            self._engagement.make_available(slates[n], request, list(calls[n]), today[n])
+            self._engagement.make_available(candidate_sets[n], request, list(calls[n]), today[n])
         customers = [request.customer_id for request in requests]
-        self._engagement.govern(slates, population, customers, today)
+        self._engagement.govern(candidate_sets, population, customers, today)
         governed = []
         for n, (request, context) in enumerate(zip(requests, contexts, strict=True)):
             now_s = micros(context.as_of) / 1e6
-            self.consent.ask(slates[n], ledgers[n], now_s)
-            self._contact_policy.hold_out(slates[n], request.customer_id)
+            self.consent.ask(candidate_sets[n], ledgers[n], now_s)
+            self._contact_policy.hold_out(candidate_sets[n], request.customer_id)
             periods = self.periods(context.as_of)
             own = {capacity: used.get((capacity, at), 0.0) for capacity, at in periods}
             waiting = self._contact_policy.limit(
-                *(slates[n], ledgers[n], request.customer_id, now_s, self._local(context), own)
+                *(
+                    candidate_sets[n],
+                    ledgers[n],
+                    request.customer_id,
+                    now_s,
+                    self._local(context),
+                    own,
+                )
             )
             governed.append(
                 Governed(
                     request=request,
                     context=context,
-                    slate=slates[n],
-                    codes=slates[n].codes,
+                    candidate_set=candidate_sets[n],
+                    codes=candidate_sets[n].codes,
                     calls=calls[n],
                     moves=moves[n],
                     not_before={code: at.astimezone(UTC) for code, at in waiting.items()},
@@ -126,18 +147,18 @@ class Governor:
 
     def blind(self, request: Request, context: Context) -> Governed:
         """The request where nothing is known: what any rule, consent or limit concerns is out."""
-        slate = Slate(self.variants)
+        candidate_set = CandidateSet(self.variants)
         today = context.as_of.astimezone(self._fallback_zone).date()
-        self._engagement.make_available(slate, request, [], today)
+        self._engagement.make_available(candidate_set, request, [], today)
         detail = "a rule, a consent or a limit concerns it, and the customer could not be read"
         concerned = self._engagement.concerned() | self.consent.concerned()
         concerned |= self._contact_policy.concerned()
-        slate.strike(concerned, Stage.ELIGIBILITY, "unread", "fallback", detail)
+        candidate_set.strike(concerned, Stage.ELIGIBILITY, "unread", "fallback", detail)
         return Governed(
             request=request,
             context=context,
-            slate=slate,
-            codes=slate.codes,
+            candidate_set=candidate_set,
+            codes=candidate_set.codes,
             calls={},
             moves=(),
             not_before={},
@@ -150,18 +171,18 @@ class Governor:
         requests: Sequence[Request],
         contexts: Sequence[Context],
         churns: Sequence[Churn | None],
-    ) -> list[tuple[Move, ...]]:
+    ) -> list[tuple[SubJourneyMove, ...]]:
         """What moves in each customer's sub-journeys now."""
-        ledgers = [context.ledger for context in contexts]
+        ledgers = [context.contact_history for context in contexts]
         population = self._population(requests, contexts, ledgers, churns)
         return [
             self.sub_journeys.settle(
-                request.customer_id, context.ledger, population.facts[n], context.as_of
+                request.customer_id, context.contact_history, population.facts[n], context.as_of
             )[1]
             for n, (request, context) in enumerate(zip(requests, contexts, strict=True))
         ]
 
-    def uses(self, action_id: str, now: datetime) -> tuple[Use, ...]:
+    def uses(self, action_id: str, now: datetime) -> tuple[CapacityTaken, ...]:
         """What drawing this action takes of the capacities."""
         return self._contact_policy.uses(action_id, now.astimezone(self._fallback_zone))
 
@@ -173,17 +194,17 @@ class Governor:
         """What a decision of `now` logged as used, by (capacity, period)."""
         return {(one, at): used.get(one, 0.0) for one, at in self.periods(now)}
 
-    def watched(self, codes: Sequence[int], now: datetime) -> tuple[Use, ...]:
+    def watched(self, codes: Sequence[int], now: datetime) -> tuple[CapacityTaken, ...]:
         """Of each capacity the most that any of these actions would take."""
         return self._contact_policy.watched(codes, now.astimezone(self._fallback_zone))
 
-    def unwelcome(self, action_id: str, context: Context) -> str | datetime | None:
+    def delivery_block(self, action_id: str, context: Context) -> str | datetime | None:
         """Why an action that was drawn may not reach her now, or until when it has to wait: by what
         she said since, and by the hours that are quiet."""
-        slate = Slate(self.variants)
-        self.consent.ask(slate, context.ledger, micros(context.as_of) / 1e6)
-        waiting = self._contact_policy.keep_still(slate, self._local(context))
-        for one in slate.refused:
+        candidate_set = CandidateSet(self.variants)
+        self.consent.ask(candidate_set, context.contact_history, micros(context.as_of) / 1e6)
+        waiting = self._contact_policy.apply_quiet_hours(candidate_set, self._local(context))
+        for one in candidate_set.refused:
             if one.action_id == action_id:
                 return one.detail
         until = waiting.get(self.variants.ids.index(action_id))
@@ -193,12 +214,17 @@ class Governor:
         self,
         requests: Sequence[Request],
         contexts: Sequence[Context],
-        ledgers: Sequence[Ledger],
+        ledgers: Sequence[ContactHistory],
         churns: Sequence[Churn | None],
     ) -> Population:
         subjects = [
-            Subject(context.values, request.facts, ledger, None if churn is None else churn.risk)
-            for request, context, ledger, churn in zip(
+            RuleSubject(
+                context.values,
+                request.facts,
+                contact_history,
+                None if churn is None else churn.risk,
+            )
+            for request, context, contact_history, churn in zip(
                 requests, contexts, ledgers, churns, strict=True
             )
         ]

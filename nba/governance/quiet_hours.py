@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from nba.decisions.decision import Stage
-from nba.governance.candidate_set import Mask, Slate, Variants
+from nba.governance.candidate_set import CandidateSet, Mask, Variants
 from nba.journey.actions import QuietHours
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -76,19 +76,21 @@ class QuietPolicy:
         self.rules = rules
         self._code = variants.code
 
-    def keep_still(self, slate: Slate, local: datetime) -> dict[int, datetime]:
+    def apply_quiet_hours(
+        self, candidate_set: CandidateSet, local: datetime
+    ) -> dict[int, datetime]:
         """Strike what is dropped now; by action code, when what may wait can be shown."""
         waiting: dict[int, str] = {}  # by code: the rule for which it waits
         for quiet, mask in self.rules:
             over_at = quiet.over_at(local)
-            if over_at is None or not slate.meets(mask):
+            if over_at is None or not candidate_set.meets(mask):
                 continue
             if quiet.rule.blocked == "next_allowed":
-                codes = np.unique(self._code[slate.alive & mask]).tolist()
+                codes = np.unique(self._code[candidate_set.alive & mask]).tolist()
                 waiting |= dict.fromkeys(codes, quiet.rule.id)
                 continue
             detail = f"it is {local:%H:%M} for her, quiet until {over_at:%H:%M}"
-            slate.strike(mask, Stage.CONTACT_POLICY, "quiet_hours", quiet.rule.id, detail)
+            candidate_set.strike(mask, Stage.CONTACT_POLICY, "quiet_hours", quiet.rule.id, detail)
         not_before: dict[int, datetime] = {}
         for code, rule in waiting.items():
             only = self._code == code
@@ -96,7 +98,7 @@ class QuietPolicy:
             free = next_allowed(concerning, local)
             if free is None:
                 detail = "her quiet hours never end"
-                slate.strike(only, Stage.CONTACT_POLICY, "quiet_hours", rule, detail)
+                candidate_set.strike(only, Stage.CONTACT_POLICY, "quiet_hours", rule, detail)
             else:
                 not_before[code] = free
         return not_before

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from nba.customer.contact_history import Ledger
+from nba.customer.contact_history import ContactHistory
 from nba.customer.context import STAGE, ContextSchema
 from nba.errors import InvalidInput
 from nba.journey.file import JourneyFile, Trait
@@ -62,20 +62,20 @@ def _name_type(trait: Trait) -> NameType:
     return Boolean() if trait.type == "boolean" else Number()
 
 
-class Subject(msgspec.Struct, frozen=True):
+class RuleSubject(msgspec.Struct, frozen=True):
     """One customer and one request, as facts are read of them."""
 
     values: NDArray[np.float64]  # the context's row
     request: Mapping[str, Any]  # the request's facts
-    ledger: Ledger
+    contact_history: ContactHistory
     churn_risk: float | None  # None: not scored
 
 
-class Facts(Mapping[str, Any]):
+class RuleInputs(Mapping[str, Any]):
     """What rules see of one subject, by name; None where unknown."""
 
     def __init__(
-        self, schema: ContextSchema, subject: Subject, segments: Mapping[str, Rule]
+        self, schema: ContextSchema, subject: RuleSubject, segments: Mapping[str, Rule]
     ) -> None:
         self._schema = schema
         self._subject = subject
@@ -101,13 +101,13 @@ class Facts(Mapping[str, Any]):
         if name == CHURN_RISK:
             return self._subject.churn_risk
         if space == "sub_journey":
-            return _is_in(self._subject.ledger, rest)
+            return _is_in(self._subject.contact_history, rest)
         raise KeyError(name)
 
-    def after(self, ledger: Ledger) -> Facts:
+    def after(self, contact_history: ContactHistory) -> RuleInputs:
         """The same facts of a customer whose ledger has moved on."""
-        subject = msgspec.structs.replace(self._subject, ledger=ledger)
-        return Facts(self._schema, subject, self._segments)
+        subject = msgspec.structs.replace(self._subject, contact_history=contact_history)
+        return RuleInputs(self._schema, subject, self._segments)
 
     def failing(self, rule: Rule) -> str:
         """`rule.failing`, and of every segment in it what makes it hold or not."""
@@ -129,7 +129,7 @@ class _Columns(Mapping[str, NDArray[Any]]):
     """The same facts of many subjects, a column a name."""
 
     def __init__(
-        self, schema: ContextSchema, subjects: Sequence[Subject], segments: Mapping[str, Rule]
+        self, schema: ContextSchema, subjects: Sequence[RuleSubject], segments: Mapping[str, Rule]
     ) -> None:
         self._schema = schema
         self._subjects = subjects
@@ -161,7 +161,7 @@ class _Columns(Mapping[str, NDArray[Any]]):
             elif name == CHURN_RISK:
                 found[n] = subject.churn_risk
             elif space == "sub_journey":
-                found[n] = _is_in(subject.ledger, rest)
+                found[n] = _is_in(subject.contact_history, rest)
         return np.array(found, dtype=object)
 
     def __iter__(self) -> Iterator[str]:
@@ -175,9 +175,9 @@ class Population:
     """The facts of the customers that are decided for in one go."""
 
     def __init__(
-        self, schema: ContextSchema, subjects: Sequence[Subject], segments: Mapping[str, Rule]
+        self, schema: ContextSchema, subjects: Sequence[RuleSubject], segments: Mapping[str, Rule]
     ) -> None:
-        self.facts = [Facts(schema, subject, segments) for subject in subjects]
+        self.facts = [RuleInputs(schema, subject, segments) for subject in subjects]
         self._columns = _Columns(schema, subjects, segments) if len(subjects) > FEW else None
 
     def holds(self, rule: Rule) -> Sequence[bool]:
@@ -188,6 +188,6 @@ class Population:
         return [rule.holds(facts) for facts in self.facts]
 
 
-def _is_in(ledger: Ledger, sub_journey: str) -> bool:
-    position = ledger.position(sub_journey)
+def _is_in(contact_history: ContactHistory, sub_journey: str) -> bool:
+    position = contact_history.position(sub_journey)
     return position is not None and not position.held_out

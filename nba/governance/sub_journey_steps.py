@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from nba.customer.contact_history import Ledger, Position
+from nba.customer.contact_history import ContactHistory, SubJourneyPosition
 from nba.events.event import from_micros, micros
 from nba.journey.actions import Step, SubJourney
 from nba.rules.rule import Names, Rule, parse_rule
@@ -16,7 +16,7 @@ EXIT = "exit"
 SIGNS = ("decided", "shown", "clicked", "accepted", "dismissed")
 
 
-class Course:
+class SubJourneyFlow:
     """A sub-journey with its rules parsed. Raises InvalidInput for a rule that cannot be read."""
 
     def __init__(self, given: SubJourney, names: Names) -> None:
@@ -47,10 +47,10 @@ class Course:
 
     def over(
         self,
-        position: Position,
+        position: SubJourneyPosition,
         step: Step,
         since_s: float,
-        ledger: Ledger,
+        contact_history: ContactHistory,
         facts: Mapping[str, Any],
         now_s: float,
     ) -> str | None:
@@ -63,11 +63,11 @@ class Course:
             return None
         key = step_key(position, step)
         if step.done in SIGNS:
-            for touch in ledger.touches:
+            for touch in contact_history.touches:
                 at_s = touch.sign_s(step.done) if touch.step == key else None
                 if at_s is not None and at_s >= since_s:
                     return f"{touch.action} was {step.done}"
-        if any(mark.kind == step.done and mark.at_s > since_s for mark in ledger.marks):
+        if any(mark.kind == step.done and mark.at_s > since_s for mark in contact_history.marks):
             return f"{step.done} happened"
         if step.time_out_hours is not None and now_s >= begins_s + step.time_out_hours * HOUR_S:
             return f"{step.time_out_hours:g} hours are over"
@@ -79,7 +79,7 @@ class Course:
         return None
 
 
-def step_key(position: Position, step: Step) -> str:
+def step_key(position: SubJourneyPosition, step: Step) -> str:
     """What names this step of this passage."""
     return f"{position.episode}/{step.id}"
 

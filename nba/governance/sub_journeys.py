@@ -11,22 +11,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from nba.customer.contact_history import Ledger, Position, asked_mark
+from nba.customer.contact_history import ContactHistory, SubJourneyPosition, asked_mark
 from nba.customer.contact_history_fold import moved
 from nba.customer.context import DAY_S
-from nba.decisions.decision import ASK_AGAIN_S, Move
+from nba.decisions.decision import ASK_AGAIN_S, SubJourneyMove
 from nba.errors import InvalidInput
 from nba.events.event import SUB_JOURNEY_ENTERED, SUB_JOURNEY_LEFT, SUB_JOURNEY_MOVED, micros
 from nba.governance.consent import ConsentPolicy
-from nba.governance.rule_inputs import Facts
-from nba.governance.sub_journey_steps import HOUR_S, Course, due, step_key
+from nba.governance.rule_inputs import RuleInputs
+from nba.governance.sub_journey_steps import HOUR_S, SubJourneyFlow, due, step_key
 from nba.journey.actions import Action, Step, SubJourney
 from nba.journey.file import JourneyFile
-from nba.randomization import among
+from nba.randomization import in_share
 from nba.rules.rule import Names
 
 
-class Call(NamedTuple):
+class OpenStep(NamedTuple):
     """A step that is open now and calls for an action."""
 
     step_key: str  # episode and step
@@ -47,11 +47,11 @@ class SubJourneys:
     ) -> None:
         self._consent = consent
         self._actions = {action.id: action for action in journey.actions}
-        self._known: dict[str, Course] = {}
+        self._known: dict[str, SubJourneyFlow] = {}
         self._unreadable: set[str] = set()
         for given in [*earlier, *journey.sub_journeys]:
             try:
-                self._known[given.definition()] = Course(given, names)
+                self._known[given.definition()] = SubJourneyFlow(given, names)
             except InvalidInput:  # an older one names what is no longer there
                 self._unreadable.add(given.definition())
         ranked = sorted(journey.sub_journeys, key=lambda one: -one.priority)
@@ -69,67 +69,79 @@ class SubJourneys:
         return {name for known in self._known.values() for name in known.names}
 
     def settle(
-        self, customer_id: str, ledger: Ledger, facts: Facts, now: datetime
-    ) -> tuple[Ledger, tuple[Move, ...]]:
+        self, customer_id: str, contact_history: ContactHistory, facts: RuleInputs, now: datetime
+    ) -> tuple[ContactHistory, tuple[SubJourneyMove, ...]]:
         """(ledger, moves): everything that is due at `now`, in order, until nothing is left.
 
         One move may bring another: a step that is skipped at once, a rival that is free to begin.
         """
-        moves: list[Move] = []
+        moves: list[SubJourneyMove] = []
         for _ in range(2 * len(self._known) + 2):  # nobody enters the same one twice at a moment
             done = len(moves)
-            for position in ledger.positions:
-                for move in self._onward(position, ledger, facts, now):
+            for position in contact_history.positions:
+                for move in self._onward(position, contact_history, facts, now):
                     moves.append(move)
-                    ledger = _applied(ledger, move, customer_id, now)
-                    facts = facts.after(ledger)
+                    contact_history = _applied(contact_history, move, customer_id, now)
+                    facts = facts.after(contact_history)
             for definition, known in self._entered:
-                for move in self._enter(definition, known, customer_id, ledger, facts, now):
+                for move in self._enter(
+                    definition, known, customer_id, contact_history, facts, now
+                ):
                     moves.append(move)
-                    ledger = _applied(ledger, move, customer_id, now)
-                    facts = facts.after(ledger)
+                    contact_history = _applied(contact_history, move, customer_id, now)
+                    facts = facts.after(contact_history)
             if len(moves) == done:
                 break
-        return ledger, tuple(moves)
+        return contact_history, tuple(moves)
 
-    def calls(self, ledger: Ledger, now: datetime) -> dict[str, Call]:
+    def calls(self, contact_history: ContactHistory, now: datetime) -> dict[str, OpenStep]:
         """The open steps by the action that they call for; of two, the higher priority's."""
-        found: dict[str, Call] = {}
+        found: dict[str, OpenStep] = {}
         now_s = micros(now) / 1e6
-        for position in ledger.positions:
+        for position in contact_history.positions:
             known = self._known.get(position.definition)
             if known is None or position.held_out or position.step not in known.steps:
                 continue
             _, step = known.steps[position.step]
             if step.action is None or now_s < position.since_s + step.wait_hours * HOUR_S:
                 continue
-            call = Call(step_key(position, step), position.sub_journey, step, known.given)
+            call = OpenStep(step_key(position, step), position.sub_journey, step, known.given)
             other = found.get(step.action)
             if other is None or other.definition.priority < known.given.priority:
                 found[step.action] = call
         return found
 
-    def outbound(self, ledger: Ledger, now: datetime) -> list[tuple[Call, Action]]:
+    def outbound(
+        self, contact_history: ContactHistory, now: datetime
+    ) -> list[tuple[OpenStep, Action]]:
         """(call, its action) of the steps in which we address her and have not done so yet."""
         now_s = micros(now) / 1e6
         found = []
-        for action_id, call in self.calls(ledger, now).items():
-            asked = [mark.at_s for mark in ledger.marks if mark.kind == asked_mark(call.step_key)]
+        for action_id, call in self.calls(contact_history, now).items():
+            asked = [
+                mark.at_s
+                for mark in contact_history.marks
+                if mark.kind == asked_mark(call.step_key)
+            ]
             waits = bool(asked) and now_s - max(asked) < ASK_AGAIN_S
-            done = any(touch.step == call.step_key for touch in ledger.touches)
+            done = any(touch.step == call.step_key for touch in contact_history.touches)
             if call.step.outbound and not (waits or done) and action_id in self._actions:
                 found.append((call, self._actions[action_id]))
         return sorted(found, key=lambda one: -one[0].definition.priority)
 
-    def unheard(self, ledger: Ledger) -> tuple[str, ...]:
+    def unknown_definitions(self, contact_history: ContactHistory) -> tuple[str, ...]:
         """The definitions that she is on and that were never heard of here."""
         known = self._known.keys() | self._unreadable
-        found = {one.definition for one in ledger.positions} - known
+        found = {one.definition for one in contact_history.positions} - known
         return tuple(sorted(found))
 
     def _onward(
-        self, position: Position, ledger: Ledger, facts: Mapping[str, Any], now: datetime
-    ) -> Iterator[Move]:
+        self,
+        position: SubJourneyPosition,
+        contact_history: ContactHistory,
+        facts: Mapping[str, Any],
+        now: datetime,
+    ) -> Iterator[SubJourneyMove]:
         known = self._known.get(position.definition)
         if known is None:
             # one that was never heard of is newer than what this replica has taken up: she stays
@@ -138,7 +150,7 @@ class SubJourneys:
                 yield _leave(position, "gone", fact, position.moves + 1)
             return
         now_s, number = micros(now) / 1e6, position.moves
-        ended = self._ended(position, known, ledger, facts, now_s)
+        ended = self._ended(position, known, contact_history, facts, now_s)
         if ended is not None:
             yield _leave(position, *ended, number + 1)
             return
@@ -147,7 +159,7 @@ class SubJourneys:
         _, step = known.steps[position.step]
         since_s = position.since_s
         while True:
-            why = known.over(position, step, since_s, ledger, facts, now_s)
+            why = known.over(position, step, since_s, contact_history, facts, now_s)
             if why is None:
                 return
             number += 1
@@ -156,7 +168,7 @@ class SubJourneys:
                 yield _leave(position, "done", why, number)
                 return
             step, since_s = following, now_s
-            yield Move(
+            yield SubJourneyMove(
                 name=SUB_JOURNEY_MOVED,
                 sub_journey=position.sub_journey,
                 definition=position.definition,
@@ -171,28 +183,30 @@ class SubJourneys:
 
     def _ended(
         self,
-        position: Position,
-        known: Course,
-        ledger: Ledger,
+        position: SubJourneyPosition,
+        known: SubJourneyFlow,
+        contact_history: ContactHistory,
         facts: Mapping[str, Any],
         now_s: float,
     ) -> tuple[str, str] | None:
         """(exit, why) where the whole sub-journey is over."""
         given = known.given
-        if any(m.kind == given.goal and m.at_s > position.entered_s for m in ledger.marks):
+        if any(m.kind == given.goal and m.at_s > position.entered_s for m in contact_history.marks):
             return "success", f"{given.goal} happened"
         if now_s >= position.entered_s + given.time_out_days * DAY_S:
             return "time_out", f"{given.time_out_days:g} days are over"
         if position.held_out:
             return None
         purpose = given.purpose
-        if purpose is not None and not self._allowed(purpose, given, ledger):
+        if purpose is not None and not self._allowed(purpose, given, contact_history):
             return "opt_out", f"consent to {purpose} was withdrawn"
         leave = known.rule(given.leave)
         if leave is not None and leave.holds(facts):
             return "left", " ".join((given.leave or "").split())
         spent = [
-            t for t in ledger.touches if t.step.startswith(f"{position.episode}/") and t.counted
+            t
+            for t in contact_history.touches
+            if t.step.startswith(f"{position.episode}/") and t.counted
         ]
         budget = given.budget
         if budget.contacts is not None and len(spent) >= budget.contacts:
@@ -208,25 +222,25 @@ class SubJourneys:
         action = self._actions.get(action_id)
         return 0.0 if action is None else action.cost_eur
 
-    def _allowed(self, purpose: str, given: SubJourney, ledger: Ledger) -> bool:
+    def _allowed(self, purpose: str, given: SubJourney, contact_history: ContactHistory) -> bool:
         """Whether she consents on any channel of its actions."""
         named = [self._actions.get(step.action or "") for step in given.steps]
         channels = {action.channel for action in named if action is not None} or {""}
-        return any(self._consent.granted(ledger, purpose, channel) for channel in channels)
+        return any(self._consent.granted(contact_history, purpose, channel) for channel in channels)
 
     def _enter(
         self,
         definition: str,
-        known: Course,
+        known: SubJourneyFlow,
         customer_id: str,
-        ledger: Ledger,
+        contact_history: ContactHistory,
         facts: Mapping[str, Any],
         now: datetime,
-    ) -> Iterator[Move]:
+    ) -> Iterator[SubJourneyMove]:
         given, now_s = known.given, micros(now) / 1e6
-        if ledger.position(given.id) is not None:
+        if contact_history.position(given.id) is not None:
             return
-        last = ledger.last_left(given.id)
+        last = contact_history.last_left(given.id)
         again = given.again_after_days
         if last is not None and (
             again is None or now_s <= last.at_s or now_s < last.at_s + again * DAY_S
@@ -235,21 +249,21 @@ class SubJourneys:
         enter = known.rule(given.enter)
         if enter is None or not enter.holds(facts):
             return
-        if given.purpose is not None and not self._allowed(given.purpose, given, ledger):
+        if given.purpose is not None and not self._allowed(given.purpose, given, contact_history):
             return
         rivals = [
             one
-            for one in ledger.positions
+            for one in contact_history.positions
             if not one.held_out and (given.id, one.sub_journey) in self._conflicts
         ]
         if any(self._priority.get(one.sub_journey, 0) >= given.priority for one in rivals):
             return
-        held_out = among(f"holdout:{given.id}", given.holdout, customer_id)
+        held_out = in_share(f"holdout:{given.id}", given.holdout, customer_id)
         for rival in [] if held_out else rivals:  # held out: as if it did not exist
             yield _leave(rival, "overtaken", f"by {given.id}", rival.moves + 1)
         step = given.steps[0]
         over = now + timedelta(days=given.time_out_days)
-        yield Move(
+        yield SubJourneyMove(
             name=SUB_JOURNEY_ENTERED,
             sub_journey=given.id,
             definition=definition,
@@ -262,8 +276,8 @@ class SubJourneys:
         )
 
 
-def _leave(position: Position, exit_: str, why: str, number: int) -> Move:
-    return Move(
+def _leave(position: SubJourneyPosition, exit_: str, why: str, number: int) -> SubJourneyMove:
+    return SubJourneyMove(
         name=SUB_JOURNEY_LEFT,
         sub_journey=position.sub_journey,
         definition=position.definition,
@@ -275,6 +289,8 @@ def _leave(position: Position, exit_: str, why: str, number: int) -> Move:
     )
 
 
-def _applied(ledger: Ledger, move: Move, customer_id: str, now: datetime) -> Ledger:
+def _applied(
+    contact_history: ContactHistory, move: SubJourneyMove, customer_id: str, now: datetime
+) -> ContactHistory:
     event = move.as_event(customer_id, now)
-    return moved(ledger, event.name, event.properties, micros(now) / 1e6)
+    return moved(contact_history, event.name, event.properties, micros(now) / 1e6)

@@ -17,8 +17,8 @@ from nba.journey.fields import (
     Count,
     Day,
     Identifier,
+    JourneyPart,
     NonNegative,
-    Part,
     Positive,
     Share,
     Text,
@@ -33,7 +33,7 @@ Factor = Literal["p_accept", "context_weight", "value", "lever", "cost", "annoya
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
-class Treatment(Part, frozen=True):
+class Treatment(JourneyPart, frozen=True):
     """One way to render an action."""
 
     id: Identifier
@@ -43,7 +43,7 @@ class Treatment(Part, frozen=True):
     suitable: str | None = None
 
 
-class ActionReward(Part, frozen=True):
+class ActionReward(JourneyPart, frozen=True):
     """What shows that an action was worth it, in place of what the file's `reward` says."""
 
     events: list[Identifier] = []  # kinds of her later events that count; none: the file's
@@ -55,7 +55,7 @@ class ActionReward(Part, frozen=True):
     default: float | None = None  # the reward of silence; none: the file's
 
 
-class Action(Part, frozen=True):
+class Action(JourneyPart, frozen=True):
     """Something that we may do at a touchpoint, on a channel."""
 
     id: Identifier
@@ -81,7 +81,7 @@ class Action(Part, frozen=True):
     reward: ActionReward | None = None  # what shows that it was worth it; none: the file's
 
 
-class EngagementRule(Part, frozen=True):
+class EngagementRule(JourneyPart, frozen=True):
     """A condition that must hold for the actions that it concerns."""
 
     id: Identifier
@@ -96,7 +96,7 @@ class EngagementRule(Part, frozen=True):
     lifted_share: Share = 0.0  # of the customers, for whom it is lifted so that it has a price
 
 
-class Cap(Part, frozen=True):
+class Cap(JourneyPart, frozen=True):
     """At most `times` within `days`, counted per `per`."""
 
     id: Identifier
@@ -110,7 +110,7 @@ class Cap(Part, frozen=True):
     lifted_share: Share = 0.0
 
 
-class CoolDown(Part, frozen=True):
+class CoolDown(JourneyPart, frozen=True):
     """Nothing more for `hours` after a contact."""
 
     id: Identifier
@@ -123,7 +123,7 @@ class CoolDown(Part, frozen=True):
     lifted_share: Share = 0.0
 
 
-class Pause(Part, frozen=True):
+class Pause(JourneyPart, frozen=True):
     """After `times` of an outcome within `days`, nothing for `pause_days`."""
 
     id: Identifier
@@ -138,7 +138,7 @@ class Pause(Part, frozen=True):
     lifted_share: Share = 0.0
 
 
-class QuietHours(Part, frozen=True, rename={"from_": "from"}):
+class QuietHours(JourneyPart, frozen=True, rename={"from_": "from"}):
     """Hours of the customer's own clock in which we keep still."""
 
     id: Identifier
@@ -151,7 +151,7 @@ class QuietHours(Part, frozen=True, rename={"from_": "from"}):
     actions: list[Identifier] = []
 
 
-class Capacity(Part, frozen=True):
+class Capacity(JourneyPart, frozen=True):
     """What all customers together may take of something scarce; all replicas share it."""
 
     id: Identifier
@@ -163,7 +163,7 @@ class Capacity(Part, frozen=True):
     actions: list[Identifier] = []
 
 
-class ContactRules(Part, frozen=True):
+class ContactRules(JourneyPart, frozen=True):
     """What we must not do, however good the offer. Transactional actions are exempt, except from
     capacities."""
 
@@ -174,21 +174,21 @@ class ContactRules(Part, frozen=True):
     capacities: list[Capacity] = []
 
 
-class TimeZoneRule(Part, frozen=True):
+class TimeZoneRule(JourneyPart, frozen=True):
     """Whose clock counts: the customer's, by a trait, or the owner's."""
 
     trait: Identifier | None = None
     fallback: Text = "UTC"  # of the owner, and of customers whose zone is unknown
 
 
-class Consent(Part, frozen=True):
+class Consent(JourneyPart, frozen=True):
     """A purpose for which customers give or withdraw their consent."""
 
     default: Literal["withheld", "granted"] = "withheld"  # of those who have said nothing
     name: Text | None = None
 
 
-class Weight(Part, frozen=True):
+class Weight(JourneyPart, frozen=True):
     """Context weight: what counts more, or less, while a condition holds."""
 
     id: Identifier
@@ -199,7 +199,7 @@ class Weight(Part, frozen=True):
     actions: list[Identifier] = []
 
 
-class Lever(Part, frozen=True):
+class Lever(JourneyPart, frozen=True):
     """The owner's thumb on the scale, for a time."""
 
     id: Identifier
@@ -212,7 +212,7 @@ class Lever(Part, frozen=True):
     why: Text | None = None
 
 
-class ArbitrationRules(Part, frozen=True):
+class ArbitrationRules(JourneyPart, frozen=True):
     """How candidates compete."""
 
     without: list[Factor] = []  # factors that are switched off
@@ -220,14 +220,14 @@ class ArbitrationRules(Part, frozen=True):
     customer_value_eur: NonNegative = 0.0  # worth of a customer who stays
 
 
-class Branch(Part, frozen=True):
+class Branch(JourneyPart, frozen=True):
     """Where a sub-journey goes on."""
 
     to: Identifier  # a later step, or `exit`
     when: str | None = None
 
 
-class Step(Part, frozen=True):
+class Step(JourneyPart, frozen=True):
     """One step of a sub-journey: its action competes while the step lasts."""
 
     id: Identifier
@@ -241,14 +241,14 @@ class Step(Part, frozen=True):
     next: list[Branch] = []  # the first whose condition holds; none: the following step
 
 
-class Budget(Part, frozen=True):
+class Budget(JourneyPart, frozen=True):
     """What one passage may take."""
 
     contacts: Count | None = None
     cost_eur: NonNegative | None = None
 
 
-class SubJourney(Part, frozen=True):
+class SubJourney(JourneyPart, frozen=True):
     """A response in several steps to one need."""
 
     id: Identifier

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nba.journey.fields import Identifier, Part, Positive, Share
+from nba.journey.fields import Identifier, JourneyPart, Positive, Share
 
 Kind = Literal[
     "thompson", "gap_weighting", "epsilon_greedy", "softmax", "greedy", "random", "fixed"
 ]
 
 
-class Exploration(Part, frozen=True):
+class Exploration(JourneyPart, frozen=True):
     """How we draw: a policy over what the candidates are worth, above a floor for each of them."""
 
     policy: Kind = "thompson"

@@ -27,5 +27,5 @@ Valence = Annotated[float, Meta(ge=-1, le=1)]
 Count = Annotated[int, Meta(ge=1)]
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class JourneyPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A mapping of the journey file; an unknown key is an error."""

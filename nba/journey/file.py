@@ -30,14 +30,14 @@ from nba.journey.actions import (
     Weight,
 )
 from nba.journey.exploration import Exploration
-from nba.journey.fields import Identifier, NonNegative, Part, Positive, Share, Text, Valence
+from nba.journey.fields import Identifier, JourneyPart, NonNegative, Positive, Share, Text, Valence
 
 FORMAT_VERSION = 1
 NODE_MINUTES = 30  # visits to one touchpoint within this time are one node
 CONTACTS_KEPT = 32  # contacts in the contact ring, from which a model knows what was offered
 
 
-class Touchpoint(Part, frozen=True):
+class Touchpoint(JourneyPart, frozen=True):
     """A place where customer and company meet."""
 
     id: Identifier
@@ -48,7 +48,7 @@ class Touchpoint(Part, frozen=True):
     importance: Annotated[int, Meta(ge=1, le=4)] = 2  # 4 is a moment of truth
 
 
-class JourneyStage(Part, frozen=True):
+class JourneyStage(JourneyPart, frozen=True):
     """A step of the customer's journey, in order."""
 
     id: Identifier
@@ -57,7 +57,7 @@ class JourneyStage(Part, frozen=True):
     leaving: bool = False  # the stage in which the relationship ends; one is needed
 
 
-class Journey(Part, frozen=True):
+class Journey(JourneyPart, frozen=True):
     """The bridge between a scene and its touchpoints."""
 
     id: Identifier
@@ -66,7 +66,7 @@ class Journey(Part, frozen=True):
     actor: Literal["customer", "employee", "partner"] = "customer"  # emotion: customers' alone
 
 
-class Scene(Part, frozen=True):
+class Scene(JourneyPart, frozen=True):
     """A situation in the customer's life."""
 
     id: Identifier
@@ -74,7 +74,7 @@ class Scene(Part, frozen=True):
     name: Text | None = None
 
 
-class EventMapping(Part, frozen=True):
+class EventMapping(JourneyPart, frozen=True):
     """An event by name, and by a condition on its properties; the first that holds counts."""
 
     id: Identifier  # the kind of event that the kernel counts
@@ -92,7 +92,7 @@ class EventMapping(Part, frozen=True):
     outcome: Literal["positive", "negative"] | None = None  # its meaning for the decision it names
 
 
-class Trait(Part, frozen=True):
+class Trait(JourneyPart, frozen=True):
     """A property of the customer, set by `identify` events, or a fact of the request."""
 
     type: Literal["number", "boolean", "category"]
@@ -112,14 +112,14 @@ class Trait(Part, frozen=True):
             raise InvalidInput(field, value, "send a number or null")
 
 
-class Bounds(Part, frozen=True):
+class Bounds(JourneyPart, frozen=True):
     """Between which values a reward is kept."""
 
     low: float
     high: float
 
 
-class RewardRule(Part, frozen=True):
+class RewardRule(JourneyPart, frozen=True):
     """What is learned from: what comes of a decision within `window_days`.
 
     `response`: from 0 to 1: 1 where an event whose mapping says `outcome: positive` names the
@@ -142,7 +142,7 @@ class RewardRule(Part, frozen=True):
     annoyance: bool = False  # what is reported is less the annoyance too, not the cost alone
 
 
-class ChurnRule(Part, frozen=True):
+class ChurnRule(JourneyPart, frozen=True):
     """When a customer has left: at `event`, or after `horizon_days` without any of `inactive`."""
 
     horizon_days: Positive
@@ -151,7 +151,7 @@ class ChurnRule(Part, frozen=True):
     every_days: Positive = 7.0  # spacing of the moments at which training asks
 
 
-class SignalRule(Part, frozen=True):
+class SignalRule(JourneyPart, frozen=True):
     """What a deployment changes of a signal: thresholds of its detector, how it feels."""
 
     use: bool = True
@@ -164,14 +164,14 @@ class SignalRule(Part, frozen=True):
     agency: Agency | None = None
 
 
-class EmotionRule(Part, frozen=True):
+class EmotionRule(JourneyPart, frozen=True):
     """How emotion is read: the nodes that count, and changes of single signals."""
 
     nodes: Annotated[int, Meta(ge=2, le=50)] = 10
     signals: dict[str, SignalRule] = {}
 
 
-class JourneyFile(Part, frozen=True):
+class JourneyFile(JourneyPart, frozen=True):
     """The whole file."""
 
     version: Literal[1]

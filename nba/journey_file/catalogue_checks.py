@@ -14,7 +14,7 @@ from nba.governance.rule_inputs import rule_names, segment_rules
 from nba.governance.sub_journey_steps import EXIT, SIGNS
 from nba.journey.actions import Action, SubJourney
 from nba.journey.file import JourneyFile
-from nba.rules.conditions import Condition, Several
+from nba.rules.conditions import BooleanOperation, Condition
 from nba.rules.rule import Names, parse_rule
 from nba.rules.satisfiability import is_contradiction
 
@@ -226,7 +226,7 @@ def _exclusions(journey: JourneyFile, names: Names) -> Iterator[InvalidInput]:
         parts: list[Condition] = []
         for path, text in rules:
             found = parse_rule(text, names).condition
-            parts += found.parts if isinstance(found, Several) and found.every else [found]
+            parts += found.parts if isinstance(found, BooleanOperation) and found.every else [found]
             if is_contradiction(parts):
                 remedy = f"the rules of action {action.id} exclude each other: never offered"
                 yield InvalidInput(path, text, remedy)

@@ -24,11 +24,11 @@ from nba.measurement.statistics.confidence_sequences import from_clock
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.moments import Level, moments, ratio
-from nba.measurement.statistics.verdict import Guard as Held, Metric, guard, sentence
-from nba.promotion.rollout import CHAMPION, Guardrails, Rollout, end, roll_back, rollout_of
-from nba.randomization import HOLDOUT, among
+from nba.measurement.statistics.verdict import GuardrailVerdict as Held, Metric, guard, sentence
+from nba.promotion.rollout import CHAMPION, GuardrailLimits, Rollout, end, roll_back, rollout_of
+from nba.randomization import HOLDOUT, in_share
 from nba.rewards.attribution import Attribution
-from nba.rewards.changes import Lesson, Place, stretch
+from nba.rewards.changes import LogPosition, RewardChange, next_segment
 from nba.stores.log import Log
 
 BY = "guard"  # who, in the audit trail
@@ -52,7 +52,7 @@ class RollBack(NamedTuple):
     why: str
 
 
-class Sums(NamedTuple):
+class CustomerSums(NamedTuple):
     """Of one customer on one side, added up over her decisions."""
 
     decisions: float = 0.0
@@ -60,9 +60,9 @@ class Sums(NamedTuple):
     fallbacks: float = 0.0
     answers: float = 0.0  # rewards that came, or changed
 
-    def plus(self, other: Sums) -> Sums:
+    def plus(self, other: CustomerSums) -> CustomerSums:
         """Both together."""
-        return Sums(*(a + b for a, b in zip(self, other, strict=True)))
+        return CustomerSums(*(a + b for a, b in zip(self, other, strict=True)))
 
 
 class _Weighed(NamedTuple):
@@ -74,10 +74,10 @@ class _Weighed(NamedTuple):
     supported: float
 
 
-Side: TypeAlias = dict[str, Sums]  # by customer
+Side: TypeAlias = dict[str, CustomerSums]  # by customer
 
 
-class Guard:
+class Guardrails:
     """The guardrails of one rollout; a new one begins at the rollout's own beginning."""
 
     def __init__(
@@ -90,13 +90,13 @@ class Guard:
     ) -> None:
         """`other`: decisions made again by the bundle that was champion before."""
         self._log, self._attribution, self._rollout, self._other = log, attribution, rollout, other
-        self._place = Place(position=rollout.since_seq, begin=rollout.since_seq)
+        self._place = LogPosition(position=rollout.since_seq, begin=rollout.since_seq)
         response = journey.reward.target == "response"
         self._worth = {a.id: a.value_eur if response else 1.0 for a in journey.actions}
         self._unknown_worth = 0.0 if response else 1.0
         self._cost = {action.id: action.cost_eur for action in journey.actions}
-        self._side: Side = defaultdict(Sums)  # canary, or new champion
-        self._rest: Side = defaultdict(Sums)
+        self._side: Side = defaultdict(CustomerSums)  # canary, or new champion
+        self._rest: Side = defaultdict(CustomerSums)
         self._weighed: dict[str, _Weighed] = {}
 
     def look(self, now: datetime) -> Keep | RollBack:
@@ -107,7 +107,7 @@ class Guard:
         in_force = rollout.bundle_id if rollout.stage == "champion" else rollout.champion
         if self._log.alias(CHAMPION) != in_force:
             return Keep(f"the champion is not {in_force} any more")
-        while (found := stretch(self._log, self._attribution, self._place)).events:
+        while (found := next_segment(self._log, self._attribution, self._place)).events:
             self._place = found.place
             self._learn(found.lessons)
         fallback = self._fallback()
@@ -115,7 +115,7 @@ class Guard:
             return fallback
         return self._reward()
 
-    def _learn(self, lessons: Sequence[Lesson]) -> None:
+    def _learn(self, lessons: Sequence[RewardChange]) -> None:
         decisions = self._log.decisions([one.decision_id for one in lessons])
         self._weigh([one for one in decisions.values() if one.decision_id not in self._weighed])
         for lesson in lessons:
@@ -133,11 +133,11 @@ class Guard:
         if self._rollout.stage == "canary" and self._rollout.label in decision.arms:
             return self._side
         share, customer = decision.exploration.holdout_share, decision.request.customer_id
-        if decision.arms or among(HOLDOUT, share, customer):
+        if decision.arms or in_share(HOLDOUT, share, customer):
             return None
         return self._rest if self._rollout.stage == "canary" else self._side
 
-    def _change(self, decision: Decision, lesson: Lesson) -> Sums:
+    def _change(self, decision: Decision, lesson: RewardChange) -> CustomerSums:
         worth = self._worth.get(decision.action_id, self._unknown_worth)
         gained = lesson.reward * worth - lesson.exposed * self._cost.get(decision.action_id, 0.0)
         fallback = float(lesson.exposed * (decision.mode is Mode.FALLBACK))
@@ -147,7 +147,7 @@ class Guard:
             gained = (1.0 - weighed.weight) * gained - lesson.exposed * model
         elif self._rollout.stage == "champion":
             gained = 0.0  # of the fallback, which both would have used
-        return Sums(float(lesson.exposed), gained, fallback, float(lesson.reward != 0.0))
+        return CustomerSums(float(lesson.exposed), gained, fallback, float(lesson.reward != 0.0))
 
     def _weigh(self, decisions: Iterable[Decision]) -> None:
         """After a promotion: what the champion before would have drawn."""
@@ -199,7 +199,7 @@ class Guard:
             return Keep("")
         side, rest = (
             _level(
-                {**found, "+": Sums(1.0, 0.0, 1.0), "-": Sums(1.0)},
+                {**found, "+": CustomerSums(1.0, 0.0, 1.0), "-": CustomerSums(1.0)},
                 [*(one.fallbacks for one in found.values()), 1.0, 0.0],
             )
             if found
@@ -254,7 +254,7 @@ class Guard:
 
 
 def difference(
-    side: Level, rest: Level | None, decisions: int, rails: Guardrails
+    side: Level, rest: Level | None, decisions: int, rails: GuardrailLimits
 ) -> Effect | Undecided:
     """Of a decision's mean on one side over the rest, or over 0 where there is no rest.
 

@@ -34,7 +34,7 @@ REMEMBERED = 1_000  # changes of the champion that a way back is looked for in
 Stage: TypeAlias = Literal["shadow", "canary", "champion", "over"]
 
 
-class Guardrails(msgspec.Struct, frozen=True, kw_only=True):
+class GuardrailLimits(msgspec.Struct, frozen=True, kw_only=True):
     """When a canary, or a champion that is new, is taken back by itself."""
 
     margin_eur: float = 0.0  # EUR per decision: surely worse by more than this
@@ -44,7 +44,7 @@ class Guardrails(msgspec.Struct, frozen=True, kw_only=True):
     watch_days: float = 7.0  # after the promotion
 
 
-GUARDRAILS = Guardrails()
+GUARDRAILS = GuardrailLimits()
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +57,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     champion: str  # the bundle that decides otherwise, or decided before
     since: datetime  # of this stage
     since_seq: int  # the log's last event then
-    guardrails: Guardrails = GUARDRAILS
+    guardrails: GuardrailLimits = GUARDRAILS
     verdict: str = ""  # id of the verdict that let it through, empty where none was asked
     by: str = ""
     why: str = ""
@@ -108,7 +108,7 @@ def begin(
     why: str,
     version: str = "",
     share: float = 0.0,
-    guardrails: Guardrails = GUARDRAILS,
+    guardrails: GuardrailLimits = GUARDRAILS,
     verdict: str = "",
 ) -> Rollout:
     """Put a bundle that the log holds in shadow, or let it decide for a share of the customers.
@@ -144,7 +144,7 @@ def begin(
     return found
 
 
-def crown(
+def make_champion(
     log: Log,
     bundle_id: str,
     now: datetime,
@@ -152,7 +152,7 @@ def crown(
     by: str,
     why: str,
     version: str = "",
-    guardrails: Guardrails = GUARDRAILS,
+    guardrails: GuardrailLimits = GUARDRAILS,
     verdict: str = "",
 ) -> Rollout | None:
     """Make a bundle that the log holds the champion; gives what is watched, None for the first.

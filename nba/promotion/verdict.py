@@ -35,7 +35,7 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True):
     numbers: dict[str, float] = {}
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class GateVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """All gates over one bundle, in their order."""
 
     bundle_id: str

@@ -21,7 +21,7 @@ from nba.stores.log import Log
 PAGE = 5_000  # events of one stretch
 
 
-class Lesson(NamedTuple):
+class RewardChange(NamedTuple):
     """How one decision's credit has changed over a stretch of the log."""
 
     decision_id: str
@@ -29,7 +29,7 @@ class Lesson(NamedTuple):
     reward: float  # what its reward has changed by
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class LogPosition(msgspec.Struct, frozen=True, kw_only=True):
     """Up to where the log was learned, and which decisions are left out."""
 
     position: int = 0  # seq of the last event
@@ -38,22 +38,24 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     settled_s: float = 0.0  # decisions whose window was over by then are left out: known before
 
 
-class Stretch(NamedTuple):
+class LogSegment(NamedTuple):
     """What a part of the log teaches, and where that part ends."""
 
-    place: Place
+    place: LogPosition
     events: int
-    lessons: list[Lesson]
+    lessons: list[RewardChange]
 
 
-def stretch(log: Log, attribution: Attribution, place: Place, limit: int = PAGE) -> Stretch:
+def next_segment(
+    log: Log, attribution: Attribution, place: LogPosition, limit: int = PAGE
+) -> LogSegment:
     """The lessons of the next `limit` events. Raises StoreUnavailable.
 
     A reward that waits for what is known when its window closes is learned without those terms.
     """
     events = log.page_events(place.position, limit)
     if not events:
-        return Stretch(place, 0, [])
+        return LogSegment(place, 0, [])
     end_s = max(place.end_s, *(micros(event.received_at) / 1e6 for event in events))
     after = msgspec.structs.replace(place, position=events[-1].seq, end_s=end_s)
     told = _concerned(log, attribution, events)
@@ -69,8 +71,8 @@ def stretch(log: Log, attribution: Attribution, place: Place, limit: int = PAGE)
         was = before is not None and before.counted
         reward = credit.reward - (before.reward if before is not None else 0.0)
         if credit.counted != was or reward != 0.0:
-            lessons.append(Lesson(decision_id, int(credit.counted) - int(was), reward))
-    return Stretch(after, len(events), lessons)
+            lessons.append(RewardChange(decision_id, int(credit.counted) - int(was), reward))
+    return LogSegment(after, len(events), lessons)
 
 
 def first_after(log: Log, at_s: float) -> int:
@@ -111,7 +113,9 @@ def _decided(events: Iterable[Event]) -> list[Event]:
     return [event for event in events if event.name == ACTION_DECIDED]
 
 
-def _credits(attribution: Attribution, told: Sequence[Event], place: Place) -> dict[str, Credit]:
+def _credits(
+    attribution: Attribution, told: Sequence[Event], place: LogPosition
+) -> dict[str, Credit]:
     known = [event for event in told if event.seq <= place.position]
     found = attribution.carried(attribution.credits(known, place.end_s))
     return {credit.decision.decision_id or "": credit for credit in found}

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from nba.rules.types import READINGS, Columns, Facts, Kind, Mask, in_words, is_known
+from nba.rules.types import READINGS, Columns, FactValues, Kind, Mask, in_words, is_known
 
 _TESTS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -46,7 +46,7 @@ class Fact:
     name: str
     kind: Kind
 
-    def read(self, facts: Facts) -> Any:
+    def read(self, facts: FactValues) -> Any:
         return READINGS[self.kind](facts.get(self.name))
 
     def column(self, columns: Columns, n: int) -> Any:
@@ -81,7 +81,7 @@ class Constant:
     value: float | str | tuple[float, ...] | tuple[str, ...]
     kind: Kind
 
-    def read(self, facts: Facts) -> Any:
+    def read(self, facts: FactValues) -> Any:
         return self.value
 
     def column(self, columns: Columns, n: int) -> Any:
@@ -104,7 +104,7 @@ class Arithmetic:
     sign: str
     right: Operand
 
-    def read(self, facts: Facts) -> Any:
+    def read(self, facts: FactValues) -> Any:
         left, right = self.left.read(facts), self.right.read(facts)
         if self.sign == "/":
             return left / right if right else math.nan
@@ -137,17 +137,17 @@ class Comparison:
     right: Operand
     kind: Kind
 
-    def holds(self, facts: Facts) -> bool:
+    def holds(self, facts: FactValues) -> bool:
         return _TESTS[self.op](self.left.read(facts), self.right.read(facts))
 
-    def compiled(self) -> Callable[[Facts], bool]:
+    def compiled(self) -> Callable[[FactValues], bool]:
         if not (isinstance(self.left, Fact) and isinstance(self.right, Constant)):
             return self.holds
         name, limit = self.left.name, self.right.value
         listed = frozenset(limit) if isinstance(limit, tuple) else limit
         test, read, plain = _TESTS[self.op], self.left.read, _PLAIN.get(self.kind)
 
-        def against_constant(facts: Facts) -> bool:
+        def against_constant(facts: FactValues) -> bool:
             value = facts.get(name)
             return test(value if value.__class__ is plain else read(facts), listed)
 
@@ -164,7 +164,7 @@ class Comparison:
         found = equal(left, right) & _all_known(left) & _all_known(right)
         return np.asarray(found, dtype=np.bool_)
 
-    def why(self, facts: Facts, wanted: bool) -> str:
+    def why(self, facts: FactValues, wanted: bool) -> str:
         """Why this is not `wanted`; "" where it is."""
         if self.holds(facts) is wanted:
             return ""
@@ -190,22 +190,22 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class IsKnown:
     """`fact is not None` where `known`, else `fact is None`."""
 
     fact: Fact
     known: bool
 
-    def holds(self, facts: Facts) -> bool:
+    def holds(self, facts: FactValues) -> bool:
         return bool(is_known(self.fact.read(facts)) is self.known)
 
-    def compiled(self) -> Callable[[Facts], bool]:
+    def compiled(self) -> Callable[[FactValues], bool]:
         return self.holds
 
     def mask(self, columns: Columns, n: int) -> Mask:
         return np.asarray(_all_known(self.fact.column(columns, n)) == self.known, dtype=np.bool_)
 
-    def why(self, facts: Facts, wanted: bool) -> str:
+    def why(self, facts: FactValues, wanted: bool) -> str:
         """Why this is not `wanted`; "" where it is."""
         if self.holds(facts) is wanted:
             return ""
@@ -221,14 +221,14 @@ class Not:
 
     part: Condition
 
-    def compiled(self) -> Callable[[Facts], bool]:
+    def compiled(self) -> Callable[[FactValues], bool]:
         part = self.part.compiled()
         return lambda facts: not part(facts)
 
     def mask(self, columns: Columns, n: int) -> Mask:
         return ~self.part.mask(columns, n)
 
-    def why(self, facts: Facts, wanted: bool) -> str:
+    def why(self, facts: FactValues, wanted: bool) -> str:
         return self.part.why(facts, not wanted)
 
     def facts(self) -> Iterator[Fact]:
@@ -236,16 +236,16 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
-class Several:
+class BooleanOperation:
     """`and` over the parts where `every`, else `or`."""
 
     every: bool
     parts: tuple[Condition, ...]
 
-    def compiled(self) -> Callable[[Facts], bool]:
+    def compiled(self) -> Callable[[FactValues], bool]:
         parts, every = tuple(part.compiled() for part in self.parts), self.every
 
-        def several(facts: Facts) -> bool:
+        def several(facts: FactValues) -> bool:
             for part in parts:
                 if part(facts) is not every:
                     return not every
@@ -257,7 +257,7 @@ class Several:
         join = np.logical_and if self.every else np.logical_or
         return np.asarray(join.reduce([part.mask(columns, n) for part in self.parts], axis=0))
 
-    def why(self, facts: Facts, wanted: bool) -> str:
+    def why(self, facts: FactValues, wanted: bool) -> str:
         reasons = [part.why(facts, wanted) for part in self.parts]
         if self.every is not wanted and not all(reasons):
             return ""  # one part as wanted is enough
@@ -268,7 +268,7 @@ class Several:
             yield from part.facts()
 
 
-Condition: TypeAlias = Comparison | Known | Not | Several
+Condition: TypeAlias = Comparison | IsKnown | Not | BooleanOperation
 
 
 def _all_known(values: Any) -> Any:

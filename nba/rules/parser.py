@@ -11,14 +11,14 @@ from typing import Any
 from nba.errors import InvalidInput, did_you_mean
 from nba.rules.conditions import (
     Arithmetic,
+    BooleanOperation,
     Comparison,
     Condition,
     Constant,
     Fact,
-    Known,
+    IsKnown,
     Not,
     Operand,
-    Several,
 )
 from nba.rules.satisfiability import is_contradiction, is_tautology
 from nba.rules.types import Boolean, Category, Kind, Names, Number, type_of
@@ -99,11 +99,11 @@ class _Parser:
     def _several(self, node: ast.expr, every: bool, parts: list[Condition]) -> Condition:
         flat: list[Condition] = []
         for part in parts:
-            alike = isinstance(part, Several) and part.every is every
-            flat += part.parts if alike and isinstance(part, Several) else [part]
+            alike = isinstance(part, BooleanOperation) and part.every is every
+            flat += part.parts if alike and isinstance(part, BooleanOperation) else [part]
         if (is_contradiction if every else is_tautology)(flat):
             raise self._constant(node, not every)
-        return flat[0] if len(flat) == 1 else Several(every, tuple(flat))
+        return flat[0] if len(flat) == 1 else BooleanOperation(every, tuple(flat))
 
     def _comparison(
         self,
@@ -136,13 +136,13 @@ class _Parser:
 
     def _known(
         self, left_node: ast.expr, op_node: ast.cmpop, right_node: ast.expr, depth: int
-    ) -> Known:
+    ) -> IsKnown:
         if not (isinstance(right_node, ast.Constant) and right_node.value is None):
             raise self._error(left_node, "compare with == or !=, not with is")
         left = self._operand(left_node, depth)
         if not isinstance(left, Fact):
             raise self._error(left_node, "is None asks of a name whether it is unknown")
-        return Known(left, isinstance(op_node, ast.IsNot))
+        return IsKnown(left, isinstance(op_node, ast.IsNot))
 
     def _common_kind(
         self, left_node: ast.expr, left: Operand, op: str, right_node: ast.expr, right: Operand

@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 
 from nba.rules.conditions import Condition
 from nba.rules.parser import parse_condition
-from nba.rules.types import Anything, Boolean, Category, Columns, Facts, Names, NameType, Number
+from nba.rules.types import AnyType, Boolean, Category, Columns, FactValues, Names, NameType, Number
 
 __all__ = [
     "PROPERTIES",
-    "Anything",
+    "AnyType",
     "Boolean",
     "Category",
-    "Facts",
+    "FactValues",
     "NameType",
     "Names",
     "Number",
@@ -39,7 +39,7 @@ __all__ = [
     "parse_rule",
 ]
 
-PROPERTIES: Names = {"properties.*": Anything()}  # all that a rule on one event may name
+PROPERTIES: Names = {"properties.*": AnyType()}  # all that a rule on one event may name
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Rule:
 
     text: str
     condition: Condition = field(repr=False)
-    _holds: Callable[[Facts], bool] = field(init=False, repr=False, compare=False)
+    _holds: Callable[[FactValues], bool] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_holds", self.condition.compiled())
@@ -74,7 +74,7 @@ class Rule:
         """The names in the rule, once each, in order."""
         return tuple(dict.fromkeys(fact.name for fact in self.condition.facts()))
 
-    def holds(self, facts: Facts) -> bool:
+    def holds(self, facts: FactValues) -> bool:
         """Whether the condition is true of these facts."""
         return self._holds(facts)
 
@@ -88,7 +88,7 @@ class Rule:
         with np.errstate(all="ignore"):
             return self.condition.mask(columns, n)
 
-    def failing(self, facts: Facts) -> str:
+    def failing(self, facts: FactValues) -> str:
         """The comparisons that make the rule false, with their values; "" where it holds."""
         return "" if self.holds(facts) else self.condition.why(facts, True)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nba.rules.conditions import Comparison, Condition, Constant, Known, Operand
+from nba.rules.conditions import Comparison, Condition, Constant, IsKnown, Operand
 
 
 def is_contradiction(parts: Sequence[Condition]) -> bool:
     """Whether no values pass all these parts, as far as one name at a time shows it."""
     comparisons = [part for part in parts if isinstance(part, Comparison)]
-    asked = [part for part in parts if isinstance(part, Known)]
+    asked = [part for part in parts if isinstance(part, IsKnown)]
     missing = {part.fact.name for part in asked if not part.known}
     needed = {part.fact.name for part in asked if part.known}
     needed |= {fact.name for part in comparisons for fact in part.facts()}
@@ -29,7 +29,7 @@ def is_contradiction(parts: Sequence[Condition]) -> bool:
 
 def is_tautology(parts: Sequence[Condition]) -> bool:
     """Whether one of these parts always passes: a name is known, or it is not."""
-    asked = {(part.fact.name, part.known) for part in parts if isinstance(part, Known)}
+    asked = {(part.fact.name, part.known) for part in parts if isinstance(part, IsKnown)}
     return any((name, not known) in asked for name, known in asked)
 
 

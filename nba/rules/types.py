@@ -36,11 +36,11 @@ class Category:
 
 
 @dataclass(frozen=True, slots=True)
-class Anything:
+class AnyType:
     """A name without a type, such as a property of an event: it takes that of its comparison."""
 
 
-NameType: TypeAlias = Number | Boolean | Category | Anything
+NameType: TypeAlias = Number | Boolean | Category | AnyType
 Names: TypeAlias = Mapping[str, NameType]  # a name that ends in `.*` stands for all below it
 
 
@@ -59,7 +59,7 @@ Columns: TypeAlias = Mapping[str, NDArray[Any]]
 Mask: TypeAlias = NDArray[np.bool_]
 
 
-class Facts(Protocol):
+class FactValues(Protocol):
     """What is known of one customer; a dict will do."""
 
     def get(self, name: str, /) -> object:

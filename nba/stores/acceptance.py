@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from nba.decisions.decision import Decision, Use
+from nba.decisions.decision import CapacityTaken, Decision
 from nba.errors import shown
 from nba.events.event import DECISION_PREFIX, MAX_ID_CHARS, Event
-from nba.stores.log import Guarded
+from nba.stores.log import GuardedEvents
 
 Period = tuple[str, str]  # (capacity, period)
 
 
-class Stand(msgspec.Struct, frozen=True, kw_only=True):
+class AppendState(msgspec.Struct, frozen=True, kw_only=True):
     """What the log holds, before a call, about one of its appends."""
 
     position: int  # seq of the customer's last event, 0 for none
@@ -22,14 +22,14 @@ class Stand(msgspec.Struct, frozen=True, kw_only=True):
     taken: bool  # the id of its last event is in the log
 
 
-class Room:
+class CapacityRoom:
     """What was taken of shared capacities, while the appends of one call are judged in turn."""
 
     def __init__(self, used: Mapping[Period, float]) -> None:
         self._used = dict(used)
         self._changed: set[Period] = set()
 
-    def take(self, uses: Sequence[Use]) -> bool:
+    def take(self, uses: Sequence[CapacityTaken]) -> bool:
         """Take all of them, or none where one of them would go over its `most`."""
         after = dict(self._used)
         for use in uses:
@@ -41,7 +41,7 @@ class Room:
         self._changed |= periods(uses)
         return True
 
-    def holds(self, uses: Sequence[Use]) -> bool:
+    def holds(self, uses: Sequence[CapacityTaken]) -> bool:
         """Whether there is room for each of them.
 
         A decision stands only while what it could have drawn can still be had: else those that
@@ -57,13 +57,13 @@ class Room:
         return {period: self._used[period] for period in sorted(self._changed)}
 
 
-def periods(uses: Sequence[Use]) -> set[Period]:
+def periods(uses: Sequence[CapacityTaken]) -> set[Period]:
     """Which (capacity, period) they take of."""
     return {(use.capacity, use.period) for use in uses}
 
 
 def accepted(
-    decisions: Sequence[Decision], stands: Sequence[Stand], room: Room
+    decisions: Sequence[Decision], stands: Sequence[AppendState], room: CapacityRoom
 ) -> tuple[list[Decision | None], list[Decision]]:
     """(answers, to store). An answer is the decision itself, the earlier one, or None: again.
 
@@ -92,11 +92,11 @@ def accepted(
 
 
 def accepted_guarded(
-    appends: Sequence[Guarded], stands: Sequence[Stand], room: Room
-) -> tuple[list[bool], list[Guarded]]:
+    appends: Sequence[GuardedEvents], stands: Sequence[AppendState], room: CapacityRoom
+) -> tuple[list[bool], list[GuardedEvents]]:
     """(answers, to store), by the rule of `accepted`. True also where it was stored before."""
     answers: list[bool] = []
-    stored: dict[str, Guarded] = {}  # by customer
+    stored: dict[str, GuardedEvents] = {}  # by customer
     ids: set[str] = set()
     for append, stand in zip(appends, stands, strict=True):
         if stand.taken or last_id(append) in ids:
@@ -110,7 +110,7 @@ def accepted_guarded(
     return answers, list(stored.values())
 
 
-def last_id(append: Guarded) -> str:
+def last_id(append: GuardedEvents) -> str:
     """The id of the event that says whether it was stored before."""
     return append.events[-1].event_id
 

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from nba.decisions.decision import Decision, Timer, Use
+from nba.decisions.decision import CapacityTaken, Decision, SubJourneyTimer
 from nba.events.event import Event
 
 
@@ -26,17 +26,17 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str  # hash of the kernel's layout; another layout cannot read the state
     seq: int
     state: bytes  # float64 little-endian
-    ledger: bytes = b""  # JSON of the ledger beside it
+    contact_history: bytes = b""  # JSON of the ledger beside it
 
 
-class Guarded(msgspec.Struct, frozen=True, kw_only=True):
+class GuardedEvents(msgspec.Struct, frozen=True, kw_only=True):
     """Events of one customer that hold only on the log as it was seen, with what they take."""
 
     customer_id: str
     seen_seq: int  # the customer's last event that was seen
     events: tuple[Event, ...]  # at least one, of this customer
-    uses: tuple[Use, ...] = ()
-    timers: tuple[Timer, ...] = ()
+    uses: tuple[CapacityTaken, ...] = ()
+    timers: tuple[SubJourneyTimer, ...] = ()
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +89,7 @@ class Log(Protocol):
         again on what is there now.
         """
 
-    def append_guarded(self, appends: Sequence[Guarded]) -> list[bool]:
+    def append_guarded(self, appends: Sequence[GuardedEvents]) -> list[bool]:
         """Append the events of each, in one transaction, under the rule of `append_decisions`.
 
         Per append: True where it is stored, or where its last event's id was stored before

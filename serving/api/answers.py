@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec import structs
 
-from features.replay.visits import Story
-from nba.customer.appraisal import FeltNode
+from features.replay.visits import EmotionHistory
+from nba.customer.appraisal import AppraisedNode
 from nba.customer.context import STAGE, Context, ContextSchema
 from nba.decisions.decision import Candidate, Churn, Decision, Mode, Refused, Request
 from nba.errors import InvalidInput
@@ -39,7 +39,7 @@ from serving.api.schemas import (
     Filtered,
     Option,
     ReplayAnswer,
-    Standing,
+    SubJourneyStanding,
 )
 
 OUTCOME_EVENTS = {
@@ -164,22 +164,22 @@ def customer_answer(
         context={name: value for name, value in named.items() if value is not None and value != 0},
         decisions=[decision.decision_id for decision in decisions],
         sub_journeys=[
-            Standing(
+            SubJourneyStanding(
                 sub_journey=one.sub_journey,
                 step=one.step,
                 entered_at=from_micros(round(one.entered_s * 1e6)),
                 since=from_micros(round(one.since_s * 1e6)),
                 held_out=one.held_out,
             )
-            for one in context.ledger.positions
+            for one in context.contact_history.positions
         ],
-        consents=list(context.ledger.said),
-        contacts=list(context.ledger.touches),
+        consents=list(context.contact_history.said),
+        contacts=list(context.contact_history.touches),
     )
 
 
 def emotion_curve(
-    customer_id: str, story: Story, as_of: datetime, *, valences: str, words: str
+    customer_id: str, story: EmotionHistory, as_of: datetime, *, valences: str, words: str
 ) -> EmotionCurve:
     """A customer's story as an answer."""
     return EmotionCurve(
@@ -206,7 +206,9 @@ def replay_answer(logged: Decision, again: Decision) -> ReplayAnswer:
     )
 
 
-def _parts(nodes: tuple[FeltNode, ...], valences: str, words: str, as_of: datetime) -> EmotionParts:
+def _parts(
+    nodes: tuple[AppraisedNode, ...], valences: str, words: str, as_of: datetime
+) -> EmotionParts:
     age_s = (as_of - nodes[-1].at).total_seconds() if nodes else None
     return EmotionParts(valences=valences, words=words, age_s=age_s, nodes=nodes)
 

@@ -6,7 +6,7 @@ M. Nygard, Release It! (2nd edition, 2018), chapter 5. Time is an argument, in s
 from __future__ import annotations
 
 
-class Breaker:
+class CircuitBreaker:
     """Closed until `misses` in a row; then open for `rest_s`; then one caller probes."""
 
     def __init__(self, misses: int, rest_s: float) -> None:

@@ -22,9 +22,9 @@ from nba.decisions.decision import Decision, Request
 from nba.engine.activation import activation
 from nba.errors import StoreUnavailable
 from nba.events.event import ACTION_EXPIRED, EXPIRY_PREFIX, Event
-from serving.api.circuit_breaker import Breaker
-from serving.api.group_commit import Batcher
-from serving.replica.replica import House
+from serving.api.circuit_breaker import CircuitBreaker
+from serving.api.group_commit import GroupCommit
+from serving.replica.replica import Replica
 
 logger = logging.getLogger("nba.serving")
 UNLOGGED = 10_000  # answers that may wait to be logged
@@ -33,32 +33,32 @@ CLOSING_S = 3.0  # for the same when the service ends
 
 
 @dataclass(slots=True, eq=False)
-class Ticket:
+class PendingRequest:
     """A request that waits for its answer."""
 
     request: Request
     late: bool = False
 
 
-class Promises:
+class DeadlineGuard:
     """Decisions of one replica, each within `deadline_s` of its call."""
 
     def __init__(
         self,
-        house: House,
+        replica: Replica,
         *,
         deadline_s: float,
-        breaker: Breaker,
+        breaker: CircuitBreaker,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.breaker = breaker
-        self._house = house
+        self._replica = replica
         self._deadline_s = deadline_s
         self._clock_s = clock_s
         self._after: set[asyncio.Task[None]] = set()
         self._unlogged: deque[tuple[str, Callable[[], bool]]] = deque()
         self._writer: asyncio.Task[None] | None = None
-        self._tickets: Batcher[Ticket, Decision | StoreUnavailable] = Batcher(
+        self._tickets: GroupCommit[PendingRequest, Decision | StoreUnavailable] = GroupCommit(
             self._decide, name="decide"
         )
 
@@ -69,10 +69,10 @@ class Promises:
     async def decide(self, request: Request, until_s: float | None = None) -> tuple[Decision, bool]:
         """(decision, logged), by `until_s` where several share a deadline. Raises InvalidInput,
         before anything is promised."""
-        self._house.decider.pipeline.check(request)
+        self._replica.decider.pipeline.check(request)
         if not self.breaker.admits(self._clock_s()):
             return self._fall_back(request, "the breaker is open after misses in a row")
-        ticket = Ticket(request)
+        ticket = PendingRequest(request)
         answer = asyncio.ensure_future(self._settled(ticket))
         try:
             wait_s = self._deadline_s if until_s is None else until_s - self._clock_s()
@@ -102,9 +102,9 @@ class Promises:
 
     def _revive(self, earlier: Decision) -> None:
         """A repeat hands out a decision that had been taken back: it counts again."""
-        log = self._house.log
+        log = self._replica.log
         if any(event.name == ACTION_EXPIRED for event in log.outcomes(earlier.decision_id)):
-            at = max(self._house.now(), earlier.decided_at)
+            at = max(self._replica.now(), earlier.decided_at)
             log.append_events([activation(earlier, at)])
 
     async def close(self) -> None:
@@ -121,7 +121,7 @@ class Promises:
         if self._unlogged:
             logger.error("%d answers could not be logged", len(self._unlogged))
 
-    async def _settled(self, ticket: Ticket) -> Decision:
+    async def _settled(self, ticket: PendingRequest) -> Decision:
         """The decision, asked for again while others move the customer's log: that is no outage,
         and ends with the deadline at the latest. Raises StoreUnavailable."""
         while True:
@@ -131,18 +131,18 @@ class Promises:
             if ticket.late:
                 raise found
 
-    def _decide(self, tickets: Sequence[Ticket]) -> list[Decision | StoreUnavailable]:
+    def _decide(self, tickets: Sequence[PendingRequest]) -> list[Decision | StoreUnavailable]:
         late = {id(ticket.request): ticket for ticket in tickets}
-        return self._house.decide_each(
+        return self._replica.decide_each(
             [ticket.request for ticket in tickets],
             wanted=lambda request: not late[id(request)].late,
         )
 
     def _fall_back(self, request: Request, why: str) -> tuple[Decision, bool]:
-        house = self._house
-        nothing = house.fold.context(request.customer_id, house.fold.empty, house.now())
-        decision = house.decider.pipeline.blind(
-            request, nothing, house.chance.new_id(), house.chance.new_seed(), why
+        replica = self._replica
+        nothing = replica.fold.context(request.customer_id, replica.fold.empty, replica.now())
+        decision = replica.decider.pipeline.blind(
+            request, nothing, replica.chance.new_id(), replica.chance.new_seed(), why
         )
         what = f"fallback {decision.decision_id}, which was answered,"
         self._later(what, partial(self._append, decision))
@@ -176,17 +176,17 @@ class Promises:
 
     def _append(self, decision: Decision) -> bool:
         """Log a fallback on whatever the customer's log holds by now."""
-        house, request = self._house, decision.request
-        (context,) = house.customers.of([request.customer_id], house.now())
+        replica, request = self._replica, decision.request
+        (context,) = replica.customers.of([request.customer_id], replica.now())
         known = replace(decision, context_seq=context.seq)
-        (held,) = house.log.append_decisions([known])
+        (held,) = replica.log.append_decisions([known])
         if held is not None and held.decision_id != decision.decision_id:
             # the late decision has taken the caller's key: this one is kept without it
             unkeyed = replace(known, request=replace(request, request_id=None))
-            (held,) = house.log.append_decisions([unkeyed])
+            (held,) = replica.log.append_decisions([unkeyed])
         return held is not None
 
-    async def _take_back(self, ticket: Ticket, answer: asyncio.Future[Decision]) -> None:
+    async def _take_back(self, ticket: PendingRequest, answer: asyncio.Future[Decision]) -> None:
         """Expire what was logged although its caller has the fallback."""
         try:
             late = await answer
@@ -197,11 +197,11 @@ class Promises:
             return
         if late.request is not ticket.request:
             return  # an earlier answer to the same request_id, which has reached her
-        event = expiry(late, self._house.now(), "answered late")
+        event = expiry(late, self._replica.now(), "answered late")
         self._later(f"expiry of {late.decision_id}", partial(self._expire, event))
 
     def _expire(self, event: Event) -> bool:
-        self._house.log.append_events([event])
+        self._replica.log.append_events([event])
         return True
 
 

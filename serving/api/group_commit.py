@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-class Batcher(Generic[Item, Answer]):
+class GroupCommit(Generic[Item, Answer]):
     """Runs a blocking `run(items) -> answers` in a thread, over all that waits at that moment.
 
     Nothing waits for company: an item that finds a free lane runs at once, alone; items that come

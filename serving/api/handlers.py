@@ -25,9 +25,9 @@ from serving.api.answers import (
     replay_answer,
     to_request,
 )
-from serving.api.circuit_breaker import Breaker
-from serving.api.deadline import Promises
-from serving.api.group_commit import Batcher
+from serving.api.circuit_breaker import CircuitBreaker
+from serving.api.deadline import DeadlineGuard
+from serving.api.group_commit import GroupCommit
 from serving.api.replay import replayed
 from serving.api.schemas import (
     ActivateAnswer,
@@ -45,27 +45,27 @@ from serving.api.schemas import (
     ReplayAnswer,
 )
 from serving.metrics import Metrics
-from serving.replica.replica import House
+from serving.replica.replica import Replica
 from serving.settings import Settings
-from serving.workers.background import Upkeep
+from serving.workers.background import BackgroundWorkers
 
 HISTORY = 20  # decisions named in GET /customers/{id}
 
 
-class Desk:
+class Handlers:
     """One replica's answers."""
 
-    def __init__(self, house: House, settings: Settings) -> None:
-        self.house = house
+    def __init__(self, replica: Replica, settings: Settings) -> None:
+        self.replica = replica
         self.metrics = Metrics()
         self._settings = settings
-        breaker = Breaker(settings.breaker_misses, settings.breaker_s)
+        breaker = CircuitBreaker(settings.breaker_misses, settings.breaker_s)
         deadline_s = settings.deadline_ms / 1_000
-        self._promises = Promises(house, deadline_s=deadline_s, breaker=breaker)
-        self._events: Batcher[Sequence[Event], list[int | None]] = Batcher(
+        self._promises = DeadlineGuard(replica, deadline_s=deadline_s, breaker=breaker)
+        self._events: GroupCommit[Sequence[Event], list[int | None]] = GroupCommit(
             self._append, name="events"
         )
-        self._upkeep = Upkeep(house, settings, self._note_health, self.metrics)
+        self._upkeep = BackgroundWorkers(replica, settings, self._note_health, self.metrics)
         self._note_health()
 
     async def open(self) -> None:
@@ -77,7 +77,7 @@ class Desk:
         await self._upkeep.close()
         await self._promises.close()
         await self._events.close()
-        self.house.close()
+        self.replica.close()
 
     async def decide(self, body: DecideRequest) -> DecideAnswer | PlacementsAnswer:
         """One decision, or one for each placement. Raises InvalidInput; StoreUnavailable for a
@@ -92,7 +92,7 @@ class Desk:
             raise InvalidInput("placements", repeated[0], "name each placement once")
         request = to_request(replace(body, placements=None))
         for placement in body.placements:  # nothing is decided where one of them is wrong
-            self.house.decider.pipeline.check(
+            self.replica.decider.pipeline.check(
                 at_place(request, checked_id("placements", placement), ())
             )
         answers: list[DecideAnswer] = []
@@ -113,10 +113,10 @@ class Desk:
         refused: tuple[Refused, ...] = ()
         not_before = decision.not_before
         if decision.request.deferred and decision.action_id != NO_ACTION:
-            if all(action.id != decision.action_id for action in self.house.journey.actions):
+            if all(action.id != decision.action_id for action in self.replica.journey.actions):
                 remedy = f"{decision.action_id!r} has left the catalogue; decide again"
                 raise InvalidInput("decision_id", body.decision_id, remedy)
-            refused, not_before = await asyncio.to_thread(self.house.activate, decision)
+            refused, not_before = await asyncio.to_thread(self.replica.activate, decision)
         return ActivateAnswer(
             decision_id=decision.decision_id,
             action_id=decision.action_id,
@@ -131,11 +131,11 @@ class Desk:
         Raises InvalidInput, NotFound, StoreUnavailable.
         """
         decision = await self._known(body.decision_id)
-        event = feedback_event(body, decision, self.house.now())
+        event = feedback_event(body, decision, self.replica.now())
         named: list[Event] = []
         if decision.request.deferred and decision.action_id != NO_ACTION:
-            await asyncio.to_thread(partial(self.house.activate, decision, anyway=True))
-            named = await asyncio.to_thread(self.house.log.outcomes, decision.decision_id)
+            await asyncio.to_thread(partial(self.replica.activate, decision, anyway=True))
+            named = await asyncio.to_thread(self.replica.log.outcomes, decision.decision_id)
         (seq,) = await self._events.submit([event])
         if seq is not None:
             self.metrics.feedback.labels(body.outcome or "reward").inc()
@@ -143,7 +143,7 @@ class Desk:
             decision_id=decision.decision_id,
             event_id=event.event_id,
             stored=seq is not None,
-            late=is_late(self.house.journey, event, decision.as_events()[-1], named),
+            late=is_late(self.replica.journey, event, decision.as_events()[-1], named),
         )
 
     async def take(self, payload: object) -> EventsAnswer:
@@ -152,7 +152,7 @@ class Desk:
         Raises InvalidInput where nothing of it can be taken, StoreUnavailable.
         """
         items = _items(payload, self._settings.batch_events)
-        now = self.house.now()
+        now = self.replica.now()
         events: list[Event] = []
         rejected: list[RejectedEvent] = []
         refused: list[InvalidInput] = []
@@ -181,64 +181,66 @@ class Desk:
 
     def history(self, customer_id: str, limit: int) -> DecisionsAnswer:
         """A customer's decisions, newest first. Raises StoreUnavailable."""
-        schema = self.house.fold.schema
-        found = self.house.log.customer_decisions(customer_id, limit)
+        schema = self.replica.fold.schema
+        found = self.replica.log.customer_decisions(customer_id, limit)
         answers = [decide_answer(decision, schema) for decision in found]
         return DecisionsAnswer(customer_id=customer_id, decisions=answers)
 
     async def decision(self, decision_id: str) -> DecideAnswer:
         """A decision as it was logged. Raises InvalidInput, NotFound, StoreUnavailable."""
-        return decide_answer(await self._known(decision_id), self.house.fold.schema)
+        return decide_answer(await self._known(decision_id), self.replica.fold.schema)
 
     async def replay(self, decision_id: str) -> ReplayAnswer:
         """A decision computed again from what it logged. Raises InvalidInput, NotFound,
         StoreUnavailable."""
         decision = await self._known(decision_id)
-        again = await asyncio.to_thread(replayed, self.house.log, decision)
+        again = await asyncio.to_thread(replayed, self.replica.log, decision)
         return replay_answer(decision, again)
 
     def customer(self, customer_id: str) -> CustomerAnswer:
         """What we know of a customer now. Raises NotFound, StoreUnavailable."""
-        house, engine = self.house, self.house.engine
-        (context,) = engine.customers.of([customer_id], house.now())
+        replica, engine = self.replica, self.replica.engine
+        (context,) = engine.customers.of([customer_id], replica.now())
         if not context.known:
             raise NotFound(f"customer_id: {customer_id!r}: no event of this customer is in the log")
         scorer = engine.decider.pipeline.scorer
         (churn,) = scorer.churn([context]) if scorer is not None else (None,)
-        decisions = house.log.customer_decisions(customer_id, HISTORY)
-        words = house.words_read_by
+        decisions = replica.log.customer_decisions(customer_id, HISTORY)
+        words = replica.words_read_by
         return customer_answer(engine.fold.schema, context, churn, decisions, words=words)
 
     def emotion(self, customer_id: str) -> EmotionCurve:
         """How her emotion came about. Raises NotFound, StoreUnavailable."""
-        house = self.house
-        fold = house.fold
-        as_of, told = house.story(customer_id, fold)
+        replica = self.replica
+        fold = replica.fold
+        as_of, told = replica.story(customer_id, fold)
         valences = fold.schema.table.version
-        return emotion_curve(customer_id, told, as_of, valences=valences, words=house.words_read_by)
+        return emotion_curve(
+            customer_id, told, as_of, valences=valences, words=replica.words_read_by
+        )
 
     async def ready(self) -> tuple[int, dict[str, object]]:
         """(status, body): 503 while the log is out of reach, else 200, degraded or not."""
         try:
-            position = await asyncio.wait_for(asyncio.to_thread(self.house.log.position), 3.0)
+            position = await asyncio.wait_for(asyncio.to_thread(self.replica.log.position), 3.0)
         except (StoreUnavailable, TimeoutError) as error:
             return 503, {"ready": False, "reason": f"the log is out of reach: {error}"}
-        pipeline = self.house.decider.pipeline
+        pipeline = self.replica.decider.pipeline
         return 200, {
             "ready": True,
             "degraded": pipeline.scorer is None,
             "reason": pipeline.why_no_scorer or None,
             "model_version": pipeline.scorer.bundle_id if pipeline.scorer else None,
-            "config_version": self.house.journey.catalogue_version(),
+            "config_version": self.replica.journey.catalogue_version(),
             "log_position": position,
         }
 
     async def _answer(
         self, request: Request, body: DecideRequest, until_s: float | None = None
     ) -> DecideAnswer:
-        schema = self.house.fold.schema
+        schema = self.replica.fold.schema
         if body.dry_run:
-            (decision,) = await asyncio.to_thread(self.house.rehearse, [request])
+            (decision,) = await asyncio.to_thread(self.replica.rehearse, [request])
             return decide_answer(decision, schema, logged=False, explain=body.explain)
         decision, logged = await self._promises.decide(request, until_s)
         if decision.request is request:  # not an earlier answer to the same decision_request_id
@@ -247,18 +249,18 @@ class Desk:
 
     async def _known(self, decision_id: str) -> Decision:
         checked_id("decision_id", decision_id)
-        decision = await asyncio.to_thread(self.house.log.decision, decision_id)
+        decision = await asyncio.to_thread(self.replica.log.decision, decision_id)
         if decision is None:
             raise NotFound(f"decision_id: {decision_id!r}: not in the log")
         return decision
 
     def _append(self, batches: Sequence[Sequence[Event]]) -> list[list[int | None]]:
-        events = self.house.read_words([event for batch in batches for event in batch])
-        seqs = iter(self.house.log.append_events(events))
+        events = self.replica.read_words([event for batch in batches for event in batch])
+        seqs = iter(self.replica.log.append_events(events))
         return [[next(seqs) for _ in batch] for batch in batches]
 
     def _note_health(self) -> None:
-        self.metrics.degraded.set(self.house.decider.pipeline.scorer is None)
+        self.metrics.degraded.set(self.replica.decider.pipeline.scorer is None)
 
     def _count(self, decision: Decision) -> None:
         count = self.metrics

@@ -12,8 +12,8 @@ import msgspec
 
 from models.bundles.bundle import Bundle, load_bundle
 from models.bundles.registry import CHAMPION
-from models.learning.scorers import judge_now, judge_then
-from models.policies.from_journey import drawing_of
+from models.learning.scorers import scorer_now, scorer_then
+from models.policies.from_journey import exploration_policy_of
 from nba.customer.context import ContextSchema
 from nba.decisions.decision import Decision
 from nba.engine.pipeline import BLIND, Pipeline
@@ -41,17 +41,21 @@ def replayed(log: Log, decision: Decision) -> Decision:
             f"{schema.schema_hash!r} of the same catalogue and valences; replay with the version "
             "that decided"
         )
-    drawing = drawing_of(decision.exploration, [action.id for action in journey.actions])
-    heard = [one for one in earlier_sub_journeys(log) if one.definition() not in decision.unheard]
+    drawing = exploration_policy_of(decision.exploration, [action.id for action in journey.actions])
+    heard = [
+        one
+        for one in earlier_sub_journeys(log)
+        if one.definition() not in decision.unknown_definitions
+    ]
     pipeline = Pipeline(schema, drawing, heard, exploration=decision.exploration)
     pipeline.words = decision.words
     if bundle is None:
         pipeline.take(None, decision.note or "")
     else:
-        judge = judge_then(log, bundle, decision.policy_version, schema)
+        judge = scorer_then(log, bundle, decision.policy_version, schema)
         challenger = None
         if decision.challenger is not None:
-            rival = judge_now(_named(log, decision.challenger), None, schema)
+            rival = scorer_now(_named(log, decision.challenger), None, schema)
             challenger = Challenger(rival, decision.exploration.challenger_share)
         pipeline.take(judge.scorer, residual=judge.residual, challenger=challenger)
     pipeline.arms = SameArm(decision.arms, frozenset(decision.without))

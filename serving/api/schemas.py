@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from features.replay.visits import StoryNode
-from nba.customer.appraisal import FeltNode
-from nba.customer.contact_history import Said, Touch
-from nba.decisions.decision import Churn, Lifted, Move, Reason
+from features.replay.visits import EmotionHistoryNode
+from nba.customer.appraisal import AppraisedNode
+from nba.customer.contact_history import ConsentChange, Contact
+from nba.decisions.decision import Churn, LiftedRule, Reason, SubJourneyMove
 
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -194,7 +194,7 @@ class EmotionParts(msgspec.Struct, frozen=True, kw_only=True):
     valences: str  # `prior`, or the version of the learned table
     words: str  # what reads texts: a model; `untrained`: they are neutral; `none` mapped
     age_s: float | None  # from the last node to this answer, in seconds
-    nodes: tuple[FeltNode, ...]  # oldest first
+    nodes: tuple[AppraisedNode, ...]  # oldest first
 
 
 class DecideAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,8 +223,8 @@ class DecideAnswer(msgspec.Struct, frozen=True, kw_only=True):
     placement: str | None = None
     deferred: bool = False
     shadow_of: str | None = None  # what the other system did
-    lifted: tuple[Lifted, ...] = ()  # rules that were lifted for her, to be priced
-    sub_journeys: tuple[Move, ...] = ()  # where she moved with this decision
+    lifted: tuple[LiftedRule, ...] = ()  # rules that were lifted for her, to be priced
+    sub_journeys: tuple[SubJourneyMove, ...] = ()  # where she moved with this decision
     policy_version: str | None = None  # what was learned on top of the model
     challenger: str | None = None  # the bundle that had a share of the draw
     arms: tuple[str, ...] = ()  # of experiments, as experiment.arm
@@ -244,7 +244,7 @@ class DecisionsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     decisions: list[DecideAnswer]
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class SubJourneyStanding(msgspec.Struct, frozen=True, kw_only=True):
     """Where she stands in a sub-journey."""
 
     sub_journey: str
@@ -266,9 +266,9 @@ class CustomerAnswer(msgspec.Struct, frozen=True, kw_only=True):
     churn: Churn | None
     context: dict[str, float | str | bool]
     decisions: list[str]
-    sub_journeys: list[Standing]
-    consents: list[Said]  # what she said, the last word last
-    contacts: list[Touch]  # what counts for the contact policy, oldest first
+    sub_journeys: list[SubJourneyStanding]
+    consents: list[ConsentChange]  # what she said, the last word last
+    contacts: list[Contact]  # what counts for the contact policy, oldest first
 
 
 class EmotionCurve(msgspec.Struct, frozen=True, kw_only=True):
@@ -279,7 +279,9 @@ class EmotionCurve(msgspec.Struct, frozen=True, kw_only=True):
     valences: str  # `prior`, or the version of the learned table
     words: str  # as in EmotionParts
     nodes_in_all: int
-    nodes: tuple[StoryNode, ...]  # the last 200, oldest first, with their events and signals
+    nodes: tuple[
+        EmotionHistoryNode, ...
+    ]  # the last 200, oldest first, with their events and signals
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from serving.api import schemas as wire
+from serving.api import schemas
 
 _ERRORS = {
     "400": "The body is not valid JSON",
@@ -19,10 +19,20 @@ _ERRORS = {
     "503": "The log is out of reach; nothing was stored; send the same again",
 }
 _TYPES = [
-    *(wire.ActivateAnswer, wire.ActivateRequest, wire.CustomerAnswer, wire.DecideAnswer),
-    *(wire.DecideRequest, wire.DecisionsAnswer, wire.EmotionCurve, wire.EventsAnswer),
-    *(wire.FeedbackAnswer, wire.FeedbackRequest, wire.IncomingEvent, wire.IncomingEvents),
-    *(wire.PlacementsAnswer, wire.Problem, wire.ReplayAnswer),
+    *(
+        schemas.ActivateAnswer,
+        schemas.ActivateRequest,
+        schemas.CustomerAnswer,
+        schemas.DecideAnswer,
+    ),
+    *(schemas.DecideRequest, schemas.DecisionsAnswer, schemas.EmotionCurve, schemas.EventsAnswer),
+    *(
+        schemas.FeedbackAnswer,
+        schemas.FeedbackRequest,
+        schemas.IncomingEvent,
+        schemas.IncomingEvents,
+    ),
+    *(schemas.PlacementsAnswer, schemas.Problem, schemas.ReplayAnswer),
 ]
 _BODY_ERRORS = ("400", "413", "415", "422", "503")
 

@@ -1,4 +1,4 @@
-"""The HTTP doors: wire -> one call of the desk -> wire."""
+"""The HTTP doors: wire -> one call of the desk -> schemas."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from starlette.routing import Route
 from nba.errors import InvalidInput
 from nba.events.event import checked_id
 from serving import metrics as prometheus
-from serving.api.handlers import HISTORY, Desk
+from serving.api.handlers import HISTORY, Handlers
 from serving.api.json_reading import parse_json, read
 from serving.api.schemas import ActivateRequest, DecideRequest, FeedbackRequest
 from serving.http.openapi import openapi
 from serving.http.problems import Endpoint, guarded, no_route
 from serving.http.request_body import read_body
-from serving.replica.replica import House
+from serving.replica.replica import Replica
 from serving.settings import Settings
 
 MOST_LISTED = 500  # decisions in one answer
 
 
-class Doors:
+class Routes:
     """One replica's doors; `app` is the ASGI application."""
 
-    def __init__(self, house: House, settings: Settings) -> None:
-        self.desk = Desk(house, settings)
+    def __init__(self, replica: Replica, settings: Settings) -> None:
+        self.handlers = Handlers(replica, settings)
         self._settings = settings
         self.app = Starlette(
             routes=[
@@ -53,11 +53,11 @@ class Doors:
 
     async def open(self) -> None:
         """Start what runs beside the requests."""
-        await self.desk.open()
+        await self.handlers.open()
 
     async def close(self) -> None:
         """Finish what was accepted, then release the log."""
-        await self.desk.close()
+        await self.handlers.close()
 
     def _route(self, path: str, endpoint: Endpoint, method: str) -> Route:
         label = path.replace(":path", "")
@@ -65,7 +65,7 @@ class Doors:
         async def answer(request: HttpRequest) -> Response:
             started = time.perf_counter()
             response = await guarded(endpoint, request)
-            metrics = self.desk.metrics
+            metrics = self.handlers.metrics
             metrics.requests.labels(label, str(response.status_code)).inc()
             metrics.seconds.labels(label).observe(time.perf_counter() - started)
             return response
@@ -73,16 +73,16 @@ class Doors:
         return Route(path, answer, methods=[method])
 
     async def _decide(self, request: HttpRequest) -> Response:
-        return _json(await self.desk.decide(read(await self._body(request), DecideRequest)))
+        return _json(await self.handlers.decide(read(await self._body(request), DecideRequest)))
 
     async def _activate(self, request: HttpRequest) -> Response:
-        return _json(await self.desk.activate(read(await self._body(request), ActivateRequest)))
+        return _json(await self.handlers.activate(read(await self._body(request), ActivateRequest)))
 
     async def _take_events(self, request: HttpRequest) -> Response:
-        return _json(await self.desk.take(parse_json(await self._body(request))))
+        return _json(await self.handlers.take(parse_json(await self._body(request))))
 
     async def _feedback(self, request: HttpRequest) -> Response:
-        return _json(await self.desk.feedback(read(await self._body(request), FeedbackRequest)))
+        return _json(await self.handlers.feedback(read(await self._body(request), FeedbackRequest)))
 
     async def _history(self, request: HttpRequest) -> Response:
         given = request.query_params
@@ -93,24 +93,24 @@ class Doors:
                 )
         customer_id = checked_id("customer_id", given.get("customer_id"))
         limit = _limit(given.get("limit"))
-        return _json(await asyncio.to_thread(self.desk.history, customer_id, limit))
+        return _json(await asyncio.to_thread(self.handlers.history, customer_id, limit))
 
     async def _replay(self, request: HttpRequest) -> Response:
-        return _json(await self.desk.replay(request.path_params["decision_id"]))
+        return _json(await self.handlers.replay(request.path_params["decision_id"]))
 
     async def _decision(self, request: HttpRequest) -> Response:
-        return _json(await self.desk.decision(request.path_params["decision_id"]))
+        return _json(await self.handlers.decision(request.path_params["decision_id"]))
 
     async def _customer(self, request: HttpRequest) -> Response:
         customer_id = checked_id("customer_id", request.path_params["customer_id"])
-        return _json(await asyncio.to_thread(self.desk.customer, customer_id))
+        return _json(await asyncio.to_thread(self.handlers.customer, customer_id))
 
     async def _emotion(self, request: HttpRequest) -> Response:
         customer_id = checked_id("customer_id", request.path_params["customer_id"])
-        return _json(await asyncio.to_thread(self.desk.emotion, customer_id))
+        return _json(await asyncio.to_thread(self.handlers.emotion, customer_id))
 
     async def _metrics(self, request: HttpRequest) -> Response:
-        return Response(self.desk.metrics.text(), media_type=prometheus.CONTENT_TYPE)
+        return Response(self.handlers.metrics.text(), media_type=prometheus.CONTENT_TYPE)
 
     async def _openapi(self, request: HttpRequest) -> Response:
         return Response(msgspec.json.encode(openapi()), media_type="application/json")

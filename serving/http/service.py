@@ -25,7 +25,7 @@ from serving.api.schemas import DecideRequest, FeedbackRequest
 from serving.settings import prepare_environment, read_settings
 
 if TYPE_CHECKING:
-    from serving.http.routes import Doors
+    from serving.http.routes import Routes
 
 SETTINGS = read_settings()
 prepare_environment(SETTINGS)
@@ -55,7 +55,7 @@ class Mount:
     """The doors' app, once the service is up; an ASGI app that exists at import."""
 
     def __init__(self) -> None:
-        self.doors: Doors | None = None
+        self.doors: Routes | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.doors is None:
@@ -83,12 +83,12 @@ class NextBestAction:
         # imported now, and not by the request that meets the first champion
         import lightgbm  # noqa: F401
 
-        from serving.http.routes import Doors
+        from serving.http.routes import Routes
         from serving.replica.assembly import assemble
 
         logging.basicConfig(level=logging.INFO)
         logging.getLogger("bentoml._internal.server.http_app").addFilter(WithoutValues())
-        self.doors = Doors(assemble(SETTINGS), SETTINGS)
+        self.doors = Routes(assemble(SETTINGS), SETTINGS)
         MOUNT.doors = self.doors
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
@@ -104,7 +104,7 @@ class NextBestAction:
         """What POST /decide does, for BentoML's clients."""
         body = _read(request, DecideRequest)
         try:
-            return _plain(await self.doors.desk.decide(body))
+            return _plain(await self.doors.handlers.decide(body))
         except InvalidInput as error:
             raise InvalidArgument(str(error)) from None
         except StoreUnavailable:
@@ -115,7 +115,7 @@ class NextBestAction:
         """What POST /feedback does, for BentoML's clients."""
         body = _read(request, FeedbackRequest)
         try:
-            return _plain(await self.doors.desk.feedback(body))
+            return _plain(await self.doors.handlers.feedback(body))
         except InvalidInput as error:
             raise InvalidArgument(str(error)) from None
         except NotFound as error:
@@ -136,7 +136,7 @@ class Readiness:
             return
         try:
             doors = MOUNT.doors
-            status, body = await doors.desk.ready() if doors else (503, {"ready": False})
+            status, body = await doors.handlers.ready() if doors else (503, {"ready": False})
         except Exception as error:  # an error here would hang the request until the timeout
             status, body = 503, {"ready": False, "reason": type(error).__name__}
         await _respond(send, status, body)

@@ -13,7 +13,7 @@ from nba.errors import InvalidFile, InvalidInput
 from nba.events.event import MAX_ID_CHARS, NO_ACTION
 from nba.stores.log import Log
 from serving.jobs.decision_files import DecisionParts, row_of
-from serving.replica.replica import House
+from serving.replica.replica import Replica
 
 PAGE = 20_000  # events that are read at a time
 
@@ -42,7 +42,7 @@ class BatchDone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_batch(
-    house: House,
+    replica: Replica,
     folder: Path,
     ask: BatchAsk,
     customers: Callable[[], Iterable[str]],
@@ -57,18 +57,18 @@ def run_batch(
     plan = parts.begun()
     went_on = plan is not None
     if plan is None:
-        plan = _new_plan(house, folder, ask)
-        _batch(house, plan, {})  # what the request names is wrong before anything is written
+        plan = _new_plan(replica, folder, ask)
+        _batch(replica, plan, {})  # what the request names is wrong before anything is written
         parts.begin(plan, customers())
     else:
-        _check_same(house, folder, ask, plan)
+        _check_same(replica, folder, ask, plan)
     batch: Batch | None = None
     count = 0
     for number, chosen in enumerate(parts.customers()):
         count += len(chosen)
         if not parts.complete(number):
             if batch is None:
-                batch = _batch(house, plan, parts.taken(number - 1) if number else {})
+                batch = _batch(replica, plan, parts.taken(number - 1) if number else {})
             rows = []
             for begin in range(0, len(chosen), CHUNK):
                 decisions = batch.decide(chosen[begin : begin + CHUNK])
@@ -120,25 +120,25 @@ def customers_of(file: Path) -> Iterator[str]:
         raise InvalidFile(str(file), 0, "customers", file.name, remedy) from None
 
 
-def _new_plan(house: House, folder: Path, ask: BatchAsk) -> BatchPlan:
-    now = house.now()
-    scorer = house.decider.pipeline.scorer
+def _new_plan(replica: Replica, folder: Path, ask: BatchAsk) -> BatchPlan:
+    now = replica.now()
+    scorer = replica.decider.pipeline.scorer
     return BatchPlan(
         name=f"batch:{folder.name}:{now:%Y%m%dT%H%M%S%f}"[:MAX_ID_CHARS],
-        seed=house.chance.new_seed() if ask.seed is None else ask.seed,
+        seed=replica.chance.new_seed() if ask.seed is None else ask.seed,
         now=now,
         channel=ask.channel,
         placement=ask.placement,
         deferred=ask.deferred,
         logged=not ask.dry_run,
-        catalogue_version=house.journey.catalogue_version(),
+        catalogue_version=replica.journey.catalogue_version(),
         bundle_id=None if scorer is None else scorer.bundle_id,
     )
 
 
-def _check_same(house: House, folder: Path, ask: BatchAsk, plan: BatchPlan) -> None:
+def _check_same(replica: Replica, folder: Path, ask: BatchAsk, plan: BatchPlan) -> None:
     """Raise InvalidInput where the batch that was begun asked for something else."""
-    asked = asdict(_new_plan(house, folder, ask))
+    asked = asdict(_new_plan(replica, folder, ask))
     begun = asdict(plan)
     fixed = [name for name in begun if name not in ("name", "now", "seed")]
     fixed += [] if ask.seed is None else ["seed"]
@@ -148,13 +148,13 @@ def _check_same(house: House, folder: Path, ask: BatchAsk, plan: BatchPlan) -> N
             raise InvalidInput(name, asked[name], remedy)
 
 
-def _batch(house: House, plan: BatchPlan, taken: dict[tuple[str, str], float]) -> Batch:
+def _batch(replica: Replica, plan: BatchPlan, taken: dict[tuple[str, str], float]) -> Batch:
     return Batch(
         plan,
-        house.journey,
-        pipeline=house.decider.pipeline,
-        contexts=house.customers,
-        log=house.log,
+        replica.journey,
+        pipeline=replica.decider.pipeline,
+        contexts=replica.customers,
+        log=replica.log,
         taken=taken,
     )
 

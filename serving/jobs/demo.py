@@ -22,7 +22,7 @@ EventJson = dict[str, Any]
 CONDUCTED_S = 20.0  # for the service to address a customer by itself
 
 
-class Made(msgspec.Struct, frozen=True, kw_only=True):
+class DemoHome(msgspec.Struct, frozen=True, kw_only=True):
     """What a demo's home holds; `bundle` once its champion is in force."""
 
     customers: int
@@ -50,13 +50,13 @@ def demo_settings(given: Settings, seed: int) -> Settings:
     )
 
 
-def begin(home: Path, wanted: Made, position: int) -> str | None:
+def begin(home: Path, wanted: DemoHome, position: int) -> str | None:
     """Mark this home as the demo's; gives the bundle that an earlier run has put in force.
 
     Raises InvalidInput where the home holds anything else.
     """
     marker = home / "demo.json"
-    made = msgspec.json.decode(marker.read_bytes(), type=Made) if marker.exists() else None
+    made = msgspec.json.decode(marker.read_bytes(), type=DemoHome) if marker.exists() else None
     if made is None and position > 0:
         remedy = "it holds a log that no demo made; set NBA_HOME to another folder"
         raise InvalidInput("NBA_HOME", str(home), remedy)
@@ -71,7 +71,7 @@ def begin(home: Path, wanted: Made, position: int) -> str | None:
     return made.bundle if made else None
 
 
-def finished(home: Path, wanted: Made, bundle: str | None) -> None:
+def finished(home: Path, wanted: DemoHome, bundle: str | None) -> None:
     """Note how far the demo's home has come."""
     made = msgspec.structs.replace(wanted, bundle=bundle)
     (home / "demo.json").write_bytes(msgspec.json.encode(made))

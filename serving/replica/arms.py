@@ -12,13 +12,13 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from models.policies.from_journey import drawing_of
-from nba.engine.strategy import Arm, Judge, Strategy
+from models.policies.from_journey import exploration_policy_of
+from nba.engine.strategy import Arm, CalibratedScorer, Strategy
 from nba.errors import NbaError, StoreUnavailable
 from nba.experiments.experiment import ArmSpec, Started
 from nba.journey.exploration import Exploration
 from nba.journey.file import JourneyFile
-from nba.randomization import HOLDOUT, RANDOM_SLICE, among
+from nba.randomization import HOLDOUT, RANDOM_SLICE, in_share
 
 logger = logging.getLogger("nba.serving")
 
@@ -29,7 +29,7 @@ class Canary(NamedTuple):
     label: str
     share: float
     salt: str
-    judge: Judge
+    judge: CalibratedScorer
 
 
 class ExperimentArms:
@@ -40,7 +40,7 @@ class ExperimentArms:
         experiments: Sequence[Started],
         base: Strategy,
         journey: JourneyFile,
-        judge_of: Callable[[str], Judge],
+        judge_of: Callable[[str], CalibratedScorer],
         canary: Canary | None = None,
     ) -> None:
         self._base = base
@@ -51,7 +51,7 @@ class ExperimentArms:
         self._random = Arm(
             labels=(RANDOM_SLICE,),
             strategy=base._replace(
-                exploration=uniform, drawing=drawing_of(uniform, ()), challenger=None
+                exploration=uniform, drawing=exploration_policy_of(uniform, ()), challenger=None
             ),
         )
         self._canary = canary
@@ -60,17 +60,19 @@ class ExperimentArms:
             strategy = base._replace(judge=canary.judge, why_none="", challenger=None)
             self._canary_arm = Arm(labels=(canary.label,), strategy=strategy)
         self.suspended: dict[str, str] = {}
-        self._judges: dict[str, Judge] = {}
+        self._judges: dict[str, CalibratedScorer] = {}
         self._experiments = [one for one in experiments if self._serves(one, judge_of)]
         self._made: dict[tuple[str, ...], Arm] = {}
 
     def of(self, customer_id: str) -> Arm:
         """Her arms, always the same while the same experiments run."""
-        if among(HOLDOUT, self._holdout_share, customer_id):
+        if in_share(HOLDOUT, self._holdout_share, customer_id):
             return Arm()
-        if among(RANDOM_SLICE, self._random_share, customer_id):
+        if in_share(RANDOM_SLICE, self._random_share, customer_id):
             return self._random
-        if self._canary is not None and among(self._canary.salt, self._canary.share, customer_id):
+        if self._canary is not None and in_share(
+            self._canary.salt, self._canary.share, customer_id
+        ):
             return self._canary_arm
         hers = [
             (one.experiment.label(arm), arm)
@@ -83,7 +85,7 @@ class ExperimentArms:
             found = self._made[labels] = self._combined(labels, [arm for _, arm in hers])
         return found
 
-    def _serves(self, one: Started, judge_of: Callable[[str], Judge]) -> bool:
+    def _serves(self, one: Started, judge_of: Callable[[str], CalibratedScorer]) -> bool:
         """Whether every arm of a running experiment can decide.
 
         It is all of its arms or none: one that alone fell back would be compared with the others.
@@ -122,7 +124,7 @@ class ExperimentArms:
             without |= frozenset(arm.without)
             if arm.exploration is not None:
                 exploration = arm.exploration.on(strategy.exploration)
-                drawing = drawing_of(exploration, self._actions)
+                drawing = exploration_policy_of(exploration, self._actions)
                 strategy = strategy._replace(exploration=exploration, drawing=drawing)
             if arm.bundle is not None:
                 strategy = strategy._replace(judge=self._judges[arm.bundle], why_none="")
@@ -134,7 +136,7 @@ def arms_of(
     experiments: Sequence[Started],
     base: Strategy,
     journey: JourneyFile,
-    judge_of: Callable[[str], Judge],
+    judge_of: Callable[[str], CalibratedScorer],
     *,
     canary: Canary | None = None,
 ) -> ExperimentArms:

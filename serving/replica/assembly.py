@@ -11,12 +11,12 @@ from functools import partial
 
 import numpy as np
 
-from nba.engine.decider import Chance
+from nba.engine.decider import IdsAndSeeds
 from nba.events.valences import ValenceTable
 from nba.journey.file import JourneyFile
 from nba.promotion import catalogue_versions as catalogue
 from nba.stores.log import Log
-from serving.replica.replica import House, make_engine
+from serving.replica.replica import Replica, make_engine
 from serving.settings import Settings
 
 
@@ -100,7 +100,7 @@ def assemble(
     now: Callable[[], datetime] = utc_now,
     new_id: Callable[[], str] = new_id,
     new_seed: Callable[[], int] | None = None,
-) -> House:
+) -> Replica:
     """A house on these settings; tests give a memory log, a fixed clock and fixed seeds."""
     ours = log is None
     log = open_log(settings) if log is None else log
@@ -108,20 +108,20 @@ def assemble(
     try:
         if journey is None:
             journey = journey_in_force(settings, log)
-        house = House(
+        replica = Replica(
             log=log,
             engine=make_engine(journey, log, ValenceTable()),
             now=now,
-            chance=Chance(new_id, new_seed or seeds(settings)),
+            chance=IdsAndSeeds(new_id, new_seed or seeds(settings)),
             close=close,
         )
         catalogue.note_served(log, journey, now())
-        house.reload()
+        replica.reload()
     except BaseException:
         if ours:
             close()
         raise
-    return house
+    return replica
 
 
 def journey_in_force(settings: Settings, log: Log) -> JourneyFile:

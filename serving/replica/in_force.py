@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from models.bundles.bundle import Bundle
 from models.bundles.registry import CHAMPION
-from models.learning.scorers import judge_now, stored_bundle
+from models.learning.scorers import scorer_now, stored_bundle
 from models.learning.versions import POLICY, policy_state
 from models.residual.version import PolicyState
 from nba.customer.context import ContextSchema
 from nba.engine.pipeline import Pipeline
-from nba.engine.strategy import Challenger, Judge
+from nba.engine.strategy import CalibratedScorer, Challenger
 from nba.errors import NbaError, StoreUnavailable
 from nba.experiments.experiment import Started
 from nba.experiments.registry import EXPERIMENTS, stored_experiments
@@ -24,7 +24,7 @@ from serving.replica.arms import Canary, arms_of
 logger = logging.getLogger("nba.serving")
 
 
-class Seen(NamedTuple):
+class InForce(NamedTuple):
     """What the aliases point at, those first that need another engine."""
 
     champion: str | None = None
@@ -34,13 +34,13 @@ class Seen(NamedTuple):
     experiments: str | None = None
 
 
-def seen_in(log: Log) -> Seen:
+def in_force(log: Log) -> InForce:
     """What they point at now. Raises StoreUnavailable."""
     names = (CHAMPION, catalogue.IN_FORCE, POLICY, ROLLOUT, EXPERIMENTS)
-    return Seen(*(log.alias(name) for name in names))
+    return InForce(*(log.alias(name) for name in names))
 
 
-def equip(
+def apply(
     log: Log, pipeline: Pipeline, schema: ContextSchema, bundle: Bundle | None, why_none: str
 ) -> None:
     """Let the pipeline decide by all that is in force; what cannot be read is left out, and told.
@@ -50,7 +50,7 @@ def equip(
     if bundle is None:
         pipeline.take(None, why_none)
     else:
-        judge = judge_now(bundle, _state(log), schema)
+        judge = scorer_now(bundle, _state(log), schema)
         rollout = _rollout(log)
         other = _other(log, rollout, schema)
         challenger = None
@@ -64,7 +64,7 @@ def equip(
             _running(log),
             base=pipeline.strategy,
             journey=schema.journey,
-            judge_of=lambda bundle_id: judge_now(stored_bundle(log, bundle_id), None, schema),
+            judge_of=lambda bundle_id: scorer_now(stored_bundle(log, bundle_id), None, schema),
             canary=canary,
         )
 
@@ -89,12 +89,12 @@ def _rollout(log: Log) -> Rollout | None:
         return None
 
 
-def _other(log: Log, rollout: Rollout | None, schema: ContextSchema) -> Judge | None:
+def _other(log: Log, rollout: Rollout | None, schema: ContextSchema) -> CalibratedScorer | None:
     """The bundle that is rolled out, with its own warm start."""
     if rollout is None:
         return None
     try:
-        return judge_now(stored_bundle(log, rollout.bundle_id), None, schema)
+        return scorer_now(stored_bundle(log, rollout.bundle_id), None, schema)
     except StoreUnavailable:
         raise
     except NbaError as error:

@@ -13,16 +13,16 @@ from datetime import datetime, timedelta
 
 from features.context_store import Customers
 from features.fold import Fold
-from features.replay.visits import Story, story
+from features.replay.visits import EmotionHistory, emotion_history
 from features.text.model import TextModel, load_text_model
 from features.text.scoring import read_words
 from models.bundles.bundle import Bundle
 from models.bundles.registry import TEXT
 from models.bundles.scorer import BundleScorer
 from models.learning.scorers import stored_bundle
-from models.policies.from_journey import drawing_of
+from models.policies.from_journey import exploration_policy_of
 from nba.decisions.decision import Decision, Refused, Request
-from nba.engine.decider import Chance, Decider
+from nba.engine.decider import Decider, IdsAndSeeds
 from nba.engine.pipeline import Pipeline
 from nba.errors import InvalidBundle, NbaError, NotFound, StoreUnavailable
 from nba.events.event import Event
@@ -30,7 +30,7 @@ from nba.events.valences import ValenceTable
 from nba.journey.file import JourneyFile
 from nba.promotion import catalogue_versions as catalogue
 from nba.stores.log import Log
-from serving.replica.in_force import Seen, equip, seen_in
+from serving.replica.in_force import InForce, apply, in_force
 
 logger = logging.getLogger("nba.serving")
 STALE_DAYS = 7  # a message that waited longer is not sent
@@ -51,15 +51,15 @@ class Engine:
 
 
 @dataclass(slots=True)
-class House:
+class Replica:
     """The parts of one replica, with what it has taken up last."""
 
     log: Log
     engine: Engine
     now: Callable[[], datetime]
-    chance: Chance
+    chance: IdsAndSeeds
     close: Callable[[], None]
-    seen: Seen = Seen()  # what the aliases pointed at when they were last taken up
+    seen: InForce = InForce()  # what the aliases pointed at when they were last taken up
     bundle: Bundle | None = None  # the champion, where it can be used
     why_none: str = ""  # why it cannot
     looked: bool = False  # whether it has taken up anything yet
@@ -107,9 +107,9 @@ class House:
         """Decide and log nothing. Raises InvalidInput, StoreUnavailable."""
         return self.decider.draw(requests, self.now(), self.chance)
 
-    def attend(self, customer_ids: Sequence[str]) -> list[Decision]:
+    def advance_sub_journeys(self, customer_ids: Sequence[str]) -> list[Decision]:
         """Bring sub-journeys up to now. Raises StoreUnavailable."""
-        return self.decider.attend(customer_ids, self.now(), self.chance)
+        return self.decider.advance_sub_journeys(customer_ids, self.now(), self.chance)
 
     def objection(self, decision: Decision, now: datetime) -> str | datetime | None:
         """Why a message must not go out any more, or until when it has to wait.
@@ -123,10 +123,10 @@ class House:
         if all(action.id != decision.action_id for action in self.journey.actions):
             return "the action has left the catalogue"
         (context,) = self.customers.of([decision.request.customer_id], now)
-        ended = context.ledger.ended(decision.step)
+        ended = context.contact_history.ended(decision.step)
         if ended is not None:
             return f"its sub-journey is over: {ended}"
-        return self.decider.pipeline.governor.unwelcome(decision.action_id, context)
+        return self.decider.pipeline.governor.delivery_block(decision.action_id, context)
 
     def activate(
         self, decision: Decision, *, anyway: bool = False
@@ -144,19 +144,19 @@ class House:
         """
         self._reload_words()
         self.decider.pipeline.words = self.words_read_by
-        seen = seen_in(self.log)
+        seen = in_force(self.log)
         if self.looked and seen == self.seen:
             return False
         same = self.looked and seen[:2] == self.seen[:2]
         engine = self.engine if same else self._take_up(seen)
-        equip(self.log, engine.decider.pipeline, engine.fold.schema, self.bundle, self.why_none)
+        apply(self.log, engine.decider.pipeline, engine.fold.schema, self.bundle, self.why_none)
         engine.decider.pipeline.words = self.words_read_by
         if engine.journey is not self.journey:
             catalogue.note_served(self.log, engine.journey, self.now())
         self.engine, self.seen, self.looked = engine, seen, True
         return not same
 
-    def _take_up(self, seen: Seen) -> Engine:
+    def _take_up(self, seen: InForce) -> Engine:
         """The engine of another champion or catalogue, with its contexts; notes the bundle."""
         journey = self._journey(seen.published)
         table = self.engine.fold.schema.table
@@ -185,13 +185,13 @@ class House:
         """The events, those with a text scored by the text model in force."""
         return read_words(events, self.fold.encoder, self.words)
 
-    def story(self, customer_id: str, fold: Fold) -> tuple[datetime, Story]:
+    def story(self, customer_id: str, fold: Fold) -> tuple[datetime, EmotionHistory]:
         """(as_of, the last nodes) of a customer. Raises NotFound, StoreUnavailable."""
         events = self.log.events_since({customer_id: 0}).get(customer_id)
         if not events:
             raise NotFound(f"customer_id: {customer_id!r}: no event of this customer is in the log")
         as_of = max(self.now(), max(event.occurred_at for event in events))
-        return as_of, story(fold, events, as_of)
+        return as_of, emotion_history(fold, events, as_of)
 
     def _journey(self, published: str | None) -> JourneyFile:
         """The catalogue of this version; the present one where it is that, or cannot be read."""
@@ -240,6 +240,6 @@ def make_engine(journey: JourneyFile, log: Log, table: ValenceTable) -> Engine:
     fold = Fold(journey, table, earlier)
     fold.warm()
     customers = Customers(log, fold)
-    drawing = drawing_of(journey.exploration, [action.id for action in journey.actions])
+    drawing = exploration_policy_of(journey.exploration, [action.id for action in journey.actions])
     pipeline = Pipeline(fold.schema, drawing, earlier)
     return Engine(fold, customers, Decider(pipeline=pipeline, contexts=customers, log=log))

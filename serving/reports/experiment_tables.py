@@ -10,7 +10,8 @@ from nba.experiments.action_report import ActionReport
 from nba.experiments.experiment import ExperimentSet
 from nba.experiments.plan import ExperimentPlan
 from nba.experiments.report import ExperimentReport
-from nba.experiments.results import Comparison, Light
+from nba.experiments.results import ArmComparison
+from nba.experiments.validity_checks import ValidityCheck
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
 from serving.console import console, print_table
@@ -150,7 +151,7 @@ def as_plain(value: Any) -> Any:
     return value
 
 
-def _row(one: Comparison) -> tuple[object, ...]:
+def _row(one: ArmComparison) -> tuple[object, ...]:
     return (
         *(one.metric, one.role, one.arm, one.customers, one.control_mean, one.arm_mean),
         *(*_effect(one.effect), one.p_adjusted, one.verdict.value),
@@ -167,7 +168,7 @@ def _number(value: float | Undecided) -> object:
     return f"undecided: {value.reason}" if isinstance(value, Undecided) else value
 
 
-def _print_lights(lights: list[Light]) -> None:
+def _print_lights(lights: list[ValidityCheck]) -> None:
     print_table(
         "Lights",
         ("light", "", "what was seen"),

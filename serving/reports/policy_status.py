@@ -10,7 +10,7 @@ from models.residual.posterior import Posterior
 from nba.errors import NotFound
 from nba.events.event import NO_ACTION
 from nba.stores.log import AliasChange
-from serving.replica.replica import House
+from serving.replica.replica import Replica
 
 NEWEST = 10  # versions that are listed
 
@@ -40,9 +40,9 @@ class PolicyStatus(msgspec.Struct, frozen=True, kw_only=True):
     versions: list[AliasChange]
 
 
-def policy_status(house: House) -> PolicyStatus:
+def policy_status(replica: Replica) -> PolicyStatus:
     """What serves now. Raises NotFound where nothing was learned yet, StoreUnavailable."""
-    state = policy_state(house.log)
+    state = policy_state(replica.log)
     if state is None:
         raise NotFound("policy: nothing was learned online yet; a running service does it")
     head, sums = state.head, state.sums
@@ -63,13 +63,13 @@ def policy_status(house: House) -> PolicyStatus:
     return PolicyStatus(
         version=state.version,
         bundle_id=head.bundle_id,
-        mode=mode(house.log),
+        mode=mode(replica.log),
         lessons=head.lessons,
         position=head.place.position,
-        behind=max(house.log.position() - head.place.position, 0),
+        behind=max(replica.log.position() - head.place.position, 0),
         intercept=head.prior.intercept,
         slope=head.prior.slope,
         nats=head.prior.nats,
         actions=sorted(actions, key=lambda one: -one.exposures),
-        versions=versions(house.log, NEWEST),
+        versions=versions(replica.log, NEWEST),
     )

@@ -20,14 +20,14 @@ from models.bundles.bundle import load_bundle
 from models.bundles.registry import CHAMPION
 from models.bundles.scorer import BundleScorer
 from nba.decisions.decision import Decision, Mode, Stage
-from nba.engine.strategy import Judge
+from nba.engine.strategy import CalibratedScorer
 from nba.errors import InvalidBundle
 from nba.events.event import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.measurement.statistics.estimate import Undecided
 from nba.promotion.catalogue_versions import earlier_sub_journeys
 from nba.stores.log import Log
-from serving.reports.rehearsal_side import Look, Side
+from serving.reports.rehearsal_side import RehearsalSide, RehearsedDecision
 
 PAGE = 250  # decisions that are decided again on one reading of the capacities
 
@@ -77,7 +77,7 @@ def rehearse_on(
 
 def sides_on(
     log: Log, old: JourneyFile, new: JourneyFile, days: float
-) -> tuple[Side, Side, tuple[datetime, datetime]] | Undecided:
+) -> tuple[RehearsalSide, RehearsalSide, tuple[datetime, datetime]] | Undecided:
     """Both versions with the champion, and the span of the log's last `days`."""
     champion = log.alias(CHAMPION)
     stored = None if champion is None else log.bundle(champion)
@@ -91,7 +91,7 @@ def sides_on(
             scorer = BundleScorer(bundle, fold.schema)
         except InvalidBundle as error:
             return Undecided(reason=f"the champion does not fit the {name} version: {error}")
-        sides.append(Side(fold, Judge(scorer), log, earlier_sub_journeys(log)))
+        sides.append(RehearsalSide(fold, CalibratedScorer(scorer), log, earlier_sub_journeys(log)))
     span = span_of(log, days)
     if span is None:
         return Undecided(reason="no decision is logged yet")
@@ -108,8 +108,8 @@ def span_of(log: Log, days: float) -> tuple[datetime, datetime] | None:
 
 def rehearse(
     log: Log,
-    old: Side,
-    new: Side,
+    old: RehearsalSide,
+    new: RehearsalSide,
     span: tuple[datetime, datetime],
     progress: Callable[[int], None] = lambda decisions: None,
 ) -> Rehearsal:
@@ -121,22 +121,22 @@ def rehearse(
     return sums.rehearsal(span, old, new)
 
 
-class Looked(NamedTuple):
+class RehearsedDecisions(NamedTuple):
     """Decisions that were made on one reading of the capacities, by both versions."""
 
     decisions: list[Decision]
-    old: list[Look]
-    new: list[Look]
+    old: list[RehearsedDecision]
+    new: list[RehearsedDecision]
     unanswerable: int
 
 
 def looked_at(
     log: Log,
-    old: Side,
-    new: Side,
+    old: RehearsalSide,
+    new: RehearsalSide,
     span: tuple[datetime, datetime],
     progress: Callable[[int], None] = lambda decisions: None,
-) -> Iterator[Looked]:
+) -> Iterator[RehearsedDecisions]:
     """Our own decisions of `span` in order, block by block. Raises StoreUnavailable."""
     chosen = (
         one
@@ -146,7 +146,7 @@ def looked_at(
     for block in _blocks(chosen, old, new):
         asked = [one for one in block if old.answers(one) and new.answers(one)]
         looks = [side.looks(asked) if asked else [] for side in (old, new)]
-        yield Looked(asked, looks[0], looks[1], len(block) - len(asked))
+        yield RehearsedDecisions(asked, looks[0], looks[1], len(block) - len(asked))
 
 
 def _logged(
@@ -159,7 +159,9 @@ def _logged(
         yield from (one for _, one in page)
 
 
-def _blocks(decisions: Iterable[Decision], old: Side, new: Side) -> Iterator[list[Decision]]:
+def _blocks(
+    decisions: Iterable[Decision], old: RehearsalSide, new: RehearsalSide
+) -> Iterator[list[Decision]]:
     """Decisions of the same periods of all capacities, at most PAGE."""
 
     def periods(one: Decision) -> list[list[tuple[str, str]]]:
@@ -200,7 +202,12 @@ class _Sums:
         self.joint: defaultdict[tuple[str, str], float] = defaultdict(float)
         self.refusals: Counter[tuple[str, str, str]] = Counter()
 
-    def add(self, decisions: Sequence[Decision], old: Sequence[Look], new: Sequence[Look]) -> None:
+    def add(
+        self,
+        decisions: Sequence[Decision],
+        old: Sequence[RehearsedDecision],
+        new: Sequence[RehearsedDecision],
+    ) -> None:
         for decision, before, after in zip(decisions, old, new, strict=True):
             self.decisions += 1
             self.customers.add(decision.request.customer_id)
@@ -211,7 +218,9 @@ class _Sums:
                 if action not in were and stage != Stage.AVAILABLE:
                     self.refusals[stage, code, rule] += 1
 
-    def rehearsal(self, span: tuple[datetime, datetime], old: Side, new: Side) -> Rehearsal:
+    def rehearsal(
+        self, span: tuple[datetime, datetime], old: RehearsalSide, new: RehearsalSide
+    ) -> Rehearsal:
         actions: dict[str, list[float]] = {}
         for (before, after), chance in self.joint.items():
             actions.setdefault(before, [0.0, 0.0])[0] += chance
@@ -243,7 +252,7 @@ class _Sums:
         )
 
 
-def _capacities(old: Side, new: Side) -> list[CapacityUse]:
+def _capacities(old: RehearsalSide, new: RehearsalSide) -> list[CapacityUse]:
     return [
         CapacityUse(
             capacity=capacity,

@@ -8,14 +8,14 @@ from datetime import datetime
 import msgspec
 
 from features.fold import Fold
-from models.policies.from_journey import drawing_of
-from nba.customer.contact_history import LedgerRules
+from models.policies.from_journey import exploration_policy_of
+from nba.customer.contact_history import ContactHistoryRules
 from nba.customer.context import Context
-from nba.decisions.decision import Decision, Use
+from nba.decisions.decision import CapacityTaken, Decision
 from nba.engine.arbitration import Arbitration
 from nba.engine.pipeline import Pipeline
 from nba.engine.redecision import context_of
-from nba.engine.strategy import Judge
+from nba.engine.strategy import CalibratedScorer
 from nba.errors import InvalidInput, NotFound
 from nba.events.event import NO_ACTION
 from nba.journey.actions import SubJourney
@@ -23,18 +23,18 @@ from nba.promotion.catalogue_versions import stored_journey
 from nba.stores.log import Log
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
+class RehearsedDecision(msgspec.Struct, frozen=True, kw_only=True):
     """One decision under one version, in expectation."""
 
     chances: dict[str, float]  # by action, `no_action` among them
     refused: frozenset[tuple[str, str, str, str]]  # (action, stage, code, rule)
 
 
-class Side:
+class RehearsalSide:
     """One version, with what scores on its columns."""
 
     def __init__(
-        self, fold: Fold, judge: Judge, log: Log, earlier: Sequence[SubJourney] = ()
+        self, fold: Fold, judge: CalibratedScorer, log: Log, earlier: Sequence[SubJourney] = ()
     ) -> None:
         self.fold = fold
         self.journey = journey = fold.schema.journey
@@ -43,7 +43,7 @@ class Side:
         self._log = log
         self._judge = judge
         actions = [action.id for action in journey.actions]
-        self._drawing = drawing_of(journey.exploration, actions)
+        self._drawing = exploration_policy_of(journey.exploration, actions)
         self._pipeline = Pipeline(self.fold.schema, self._drawing, earlier)
         governor = self._pipeline.governor
         self._arbitration = Arbitration(
@@ -60,7 +60,7 @@ class Side:
             return False
         return True
 
-    def looks(self, decisions: Sequence[Decision]) -> list[Look]:
+    def looks(self, decisions: Sequence[Decision]) -> list[RehearsedDecision]:
         """Each decision under this version; the capacities that they take are gone for the next."""
         contexts = self._contexts(decisions)
         governor = self._pipeline.governor
@@ -84,7 +84,7 @@ class Side:
             if not one.request.deferred:
                 self._take(actions, chances, one.context.as_of)
             found.append(
-                Look(
+                RehearsedDecision(
                     chances=dict(zip(actions, chances, strict=True)),
                     refused=frozenset(
                         (r.action_id, r.stage.value, r.code, r.rule) for r in one.refused
@@ -137,7 +137,7 @@ class Side:
             return False
         if logged.schema.kernel_hash != self.fold.schema.kernel_hash:
             return False
-        mine, theirs = self.fold.ledger_rules, logged.ledger_rules
+        mine, theirs = self.fold.contact_history_rules, logged.contact_history_rules
         return _wider(theirs, mine)
 
     def _used(self, decisions: Sequence[Decision]) -> dict[tuple[str, str], float]:
@@ -154,12 +154,12 @@ class Side:
                     key = (use.capacity, use.period)
                     self.taken[key] = self.taken.get(key, 0.0) + chance * use.amount
 
-    def _uses(self, action: str, at: datetime) -> tuple[Use, ...]:
+    def _uses(self, action: str, at: datetime) -> tuple[CapacityTaken, ...]:
         if not self.journey.contact_policy.capacities:
             return ()
         return self._pipeline.governor.uses(action, at)
 
 
-def _wider(logged: LedgerRules, read: LedgerRules) -> bool:
+def _wider(logged: ContactHistoryRules, read: ContactHistoryRules) -> bool:
     enough = all(logged.kinds.get(kind, 0) >= kept for kind, kept in read.kinds.items())
     return logged.horizon_s >= read.horizon_s and enough

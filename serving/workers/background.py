@@ -11,16 +11,16 @@ from datetime import datetime
 import numpy as np
 
 from models.bundles.scorer import BundleScorer
-from models.learning.learner import Learner, Subject
+from models.learning.learner import Learner, LearningTarget
 from nba.errors import StoreUnavailable
 from nba.rewards.attribution import Attribution
 from serving.metrics import Metrics
-from serving.replica.replica import House
+from serving.replica.replica import Replica
 from serving.settings import Settings
-from serving.workers.delivery import Courier
+from serving.workers.delivery import Deliverer
 from serving.workers.health_watch import LOOK_S, look_after, watch_of
-from serving.workers.orchestrator import Conductor
-from serving.workers.rollout_watch import Watch
+from serving.workers.orchestrator import Orchestrator
+from serving.workers.rollout_watch import RolloutWatch
 from serving.workers.webhook import webhook_of
 from serving.workers.worker import Worker
 
@@ -29,27 +29,29 @@ logger = logging.getLogger("nba.serving")
 GUARD_S = 60.0  # between two looks at the guardrails of a rollout
 
 
-class Upkeep:
+class BackgroundWorkers:
     """Runs from `open` to `close`; `changed` is told after every look at the aliases."""
 
     def __init__(
         self,
-        house: House,
+        replica: Replica,
         settings: Settings,
         changed: Callable[[], None],
         metrics: Metrics | None = None,
     ) -> None:
         """Raises InvalidInput for a webhook without a secret."""
-        self._house = house
+        self._replica = replica
         self._reload_s = settings.reload_s
         self._changed = changed
         self._watch: asyncio.Task[None] | None = None
-        self._conductor = Conductor(house.log, house.attend, _courier(house, settings), house.now)
-        self._learner = learner_of(house, settings)
+        self._conductor = Orchestrator(
+            replica.log, replica.advance_sub_journeys, _courier(replica, settings), replica.now
+        )
+        self._learner = learner_of(replica, settings)
         self._lessons = Worker("learner", self._learn, settings.learn_s)
-        watch = Watch(house.log, engine=lambda: house.engine, now=house.now)
+        watch = RolloutWatch(replica.log, engine=lambda: replica.engine, now=replica.now)
         self._guard = Worker("guard", watch.step, GUARD_S)
-        self._days = watch_of(house)
+        self._days = watch_of(replica)
         self._metrics = metrics or Metrics()
         self._health = Worker("health watch", self._look_at_health, LOOK_S)
 
@@ -75,41 +77,41 @@ class Upkeep:
 
     def _look_at_health(self) -> bool:
         stopping = self._health
-        return look_after(self._house, self._days, self._metrics, lambda: stopping.stopping)
+        return look_after(self._replica, self._days, self._metrics, lambda: stopping.stopping)
 
     async def _look(self) -> None:
-        house = self._house
+        replica = self._replica
         while True:
             await asyncio.sleep(self._reload_s)
             try:
-                if await asyncio.to_thread(house.reload):
-                    version = house.journey.catalogue_version()
-                    logger.info("champion is now %s, catalogue %s", house.champion, version)
+                if await asyncio.to_thread(replica.reload):
+                    version = replica.journey.catalogue_version()
+                    logger.info("champion is now %s, catalogue %s", replica.champion, version)
             except StoreUnavailable as error:
                 logger.warning("cannot look for what was promoted: %s", error)
             self._changed()
 
 
-def learner_of(house: House, settings: Settings) -> Learner:
+def learner_of(replica: Replica, settings: Settings) -> Learner:
     """The learner of what this house serves."""
 
-    def subject() -> Subject | None:
-        bundle, fold = house.bundle, house.fold
+    def subject() -> LearningTarget | None:
+        bundle, fold = replica.bundle, replica.fold
         if bundle is None:
             return None
         rule = Attribution(fold.schema.journey, fold.encoder.kind)
-        return Subject(bundle, BundleScorer(bundle, fold.schema), fold.schema, rule)
+        return LearningTarget(bundle, BundleScorer(bundle, fold.schema), fold.schema, rule)
 
     return Learner(
-        *(house.log, subject, house.now),
+        *(replica.log, subject, replica.now),
         kept=settings.policy_versions,
         save_every_s=settings.learn_s,
     )
 
 
-def _courier(house: House, settings: Settings) -> Callable[[datetime], int]:
+def _courier(replica: Replica, settings: Settings) -> Callable[[datetime], int]:
     webhook = webhook_of(settings)
     if webhook is None:
         return lambda now: 0
     rng = np.random.default_rng(settings.seed)  # of the jitter alone; none: entropy
-    return Courier(house.log, webhook, rng, house.objection)
+    return Deliverer(replica.log, webhook, rng, replica.objection)

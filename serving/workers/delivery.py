@@ -24,7 +24,7 @@ from nba.decisions.decision import Decision
 from nba.errors import StoreUnavailable, shown
 from nba.events.event import ACTION_DELIVERED, ACTION_EXPIRED, DELIVERY_PREFIX, EXPIRY_PREFIX, Event
 from nba.stores.log import Delivery, Log
-from serving.workers.webhook import Verdict, Webhook, send
+from serving.workers.webhook import DeliveryAttempt, Webhook, send
 
 logger = logging.getLogger("nba.serving")
 
@@ -37,7 +37,7 @@ LONGEST_WAIT_S = 3_600.0
 Objection = Callable[[Decision, datetime], str | datetime | None]
 
 
-class Courier:
+class Deliverer:
     """Sends what is due. Several may be at it, in one process or many."""
 
     def __init__(
@@ -73,24 +73,24 @@ class Courier:
             self._settle(delivery, decision, verdict, now)
         return len(claimed)
 
-    def _before_sending(self, decision: Decision | None, now: datetime) -> Verdict | None:
+    def _before_sending(self, decision: Decision | None, now: datetime) -> DeliveryAttempt | None:
         if decision is None:
-            return Verdict(kind="dead", why="its decision is not in the log")
+            return DeliveryAttempt(kind="dead", why="its decision is not in the log")
         try:
             why = self._objection(decision, now)
             if isinstance(why, datetime):
-                return Verdict(kind="later", why="quiet hours", until=why)
+                return DeliveryAttempt(kind="later", why="quiet hours", until=why)
         except StoreUnavailable:
             raise
         except Exception as error:  # what may be wrong to send is not sent
             logger.exception("delivery %s is not checked", shown(decision.decision_id))
-            return Verdict(kind="again", why=f"not checked: {type(error).__name__}")
+            return DeliveryAttempt(kind="again", why=f"not checked: {type(error).__name__}")
         if why is not None:
-            return Verdict(kind="dead", why=why)
-        return Verdict(kind="arrived") if self._webhook.dry_run else None
+            return DeliveryAttempt(kind="dead", why=why)
+        return DeliveryAttempt(kind="arrived") if self._webhook.dry_run else None
 
     def _settle(
-        self, delivery: Delivery, decision: Decision | None, verdict: Verdict, now: datetime
+        self, delivery: Delivery, decision: Decision | None, verdict: DeliveryAttempt, now: datetime
     ) -> None:
         tried = delivery.attempts
         if verdict.until is not None:  # no attempt was made

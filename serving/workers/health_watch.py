@@ -13,18 +13,18 @@ from models.learning.versions import mode, policy_state, versions
 from nba.analytics.monitoring.report import (
     REFERENCE_DAYS,
     WINDOW_DAYS,
-    Facts,
     Health,
     Learning,
+    ServingFacts,
     health_of,
 )
-from nba.analytics.monitoring.store import Shelf
-from nba.analytics.monitoring.watch import Subject, Watch
+from nba.analytics.monitoring.store import SummaryStore
+from nba.analytics.monitoring.watch import HealthWatch, MonitoredBundle
 from nba.errors import NbaError, StoreUnavailable
 from nba.rewards.attribution import Attribution
 from nba.stores.log import Log
 from serving.metrics import Metrics
-from serving.replica.replica import House
+from serving.replica.replica import Replica
 
 LOOK_S = 60.0  # how often a replica looks
 
@@ -38,19 +38,21 @@ class LearnerView(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
 
 
-def watch_of(house: House) -> Watch:
+def watch_of(replica: Replica) -> HealthWatch:
     """The watch over what this house serves."""
-    return Watch(house.log, lambda: subject_of(house), house.now)
+    return HealthWatch(replica.log, lambda: subject_of(replica), replica.now)
 
 
-def subject_of(house: House) -> Subject:
+def subject_of(replica: Replica) -> MonitoredBundle:
     """What is watched now."""
-    fold = house.fold
+    fold = replica.fold
     rule = Attribution(fold.schema.journey, fold.encoder.kind)
-    return Subject(fold.schema, fold.encoder.mapping, rule, house.champion)
+    return MonitoredBundle(fold.schema, fold.encoder.mapping, rule, replica.champion)
 
 
-def look_after(house: House, watch: Watch, metrics: Metrics, stopping: Callable[[], bool]) -> bool:
+def look_after(
+    replica: Replica, watch: HealthWatch, metrics: Metrics, stopping: Callable[[], bool]
+) -> bool:
     """One look: read on, where nobody else does, and set the gauges; whether there is more to read.
 
     Raises StoreUnavailable.
@@ -58,13 +60,13 @@ def look_after(house: House, watch: Watch, metrics: Metrics, stopping: Callable[
     seen = watch.step(stopping)
     if seen is None:
         watch.shelf.load()
-    note(metrics, health_now(house, watch.shelf), learner_view(house.log, house.now()))
+    note(metrics, health_now(replica, watch.shelf), learner_view(replica.log, replica.now()))
     return seen is not None and seen.more
 
 
 def health_now(
-    house: House,
-    shelf: Shelf,
+    replica: Replica,
+    shelf: SummaryStore,
     *,
     window_days: int = WINDOW_DAYS,
     reference_days: int = REFERENCE_DAYS,
@@ -74,19 +76,19 @@ def health_now(
 
     Raises StoreUnavailable.
     """
-    learner = learner_view(house.log, house.now())
-    facts = Facts(
-        champion=house.champion,
-        anchor=anchor or promoted_at(house.log, house.champion),
+    learner = learner_view(replica.log, replica.now())
+    facts = ServingFacts(
+        champion=replica.champion,
+        anchor=anchor or promoted_at(replica.log, replica.champion),
         cut=shelf.cut,
-        schema=house.fold.schema.schema_hash,
-        catalogue=tuple(action.id for action in house.journey.actions),
+        schema=replica.fold.schema.schema_hash,
+        catalogue=tuple(action.id for action in replica.journey.actions),
         learning=None
         if learner is None
         else Learning(behind=learner.behind, paused=learner.paused),
     )
     return health_of(
-        *(shelf.dated, house.now(), facts), window_days=window_days, reference_days=reference_days
+        *(shelf.dated, replica.now(), facts), window_days=window_days, reference_days=reference_days
     )
 
 

@@ -32,11 +32,11 @@ EVERY_S = 1.0
 Attend = Callable[[Sequence[str]], object]
 Deliver = Callable[
     [datetime], int
-]  # how many it has tried, such as serving.workers.delivery.Courier
+]  # how many it has tried, such as serving.workers.delivery.Deliverer
 Clock = Callable[[], datetime]
 
 
-class Pass(msgspec.Struct, frozen=True, kw_only=True):
+class OrchestratorPass(msgspec.Struct, frozen=True, kw_only=True):
     """What one pass has done."""
 
     fired: int = 0  # timers
@@ -66,14 +66,14 @@ def begin(log: Log, *, from_start: bool = False) -> None:
 
 def conduct(
     log: Log,
-    attend: Attend,
+    advance_sub_journeys: Attend,
     deliver: Deliver,
     now: Clock,
     *,
     stopping: Callable[[], bool] = lambda: False,
     page: int = PAGE,
     chunk: int = CHUNK,
-) -> Pass:
+) -> OrchestratorPass:
     """One pass; `begin` came before it. Raises StoreUnavailable.
 
     It reads up to where the log ended when it began, so that it does not run after itself. Once
@@ -89,32 +89,36 @@ def conduct(
         customers = list(dict.fromkeys(one.customer_id for one in events))
         for first in range(0, len(customers), chunk):
             if stopping():
-                return Pass(
+                return OrchestratorPass(
                     fired=fired, events=read, attended=attended, failed=failed, behind=end - at
                 )
             together = customers[first : first + chunk]
-            lost = _attended(attend, together)
+            lost = _attended(advance_sub_journeys, together)
             attended, failed = attended + len(together) - lost, failed + lost
         at, read = events[-1].seq, read + len(events)
         log.save_cursor(NAME, at)
     tried = 0 if stopping() else deliver(now())
     behind = max(end - at, 0)
-    return Pass(
+    return OrchestratorPass(
         fired=fired, events=read, attended=attended, failed=failed, tried=tried, behind=behind
     )
 
 
-def _attended(attend: Attend, customers: Sequence[str]) -> int:
+def _attended(advance_sub_journeys: Attend, customers: Sequence[str]) -> int:
     """How many could not be attended to: one customer must not stop all who come after her.
 
     Where it is all of several, it is not the customers: raises what `attend` raised.
     """
     try:
-        attend(customers)
+        advance_sub_journeys(customers)
     except StoreUnavailable:
         raise
     except Exception:
-        failed = {one: error for one in customers if (error := _error(attend, one)) is not None}
+        failed = {
+            one: error
+            for one in customers
+            if (error := _error(advance_sub_journeys, one)) is not None
+        }
         if len(failed) == len(customers) > 1:
             raise
         for one, error in failed.items():
@@ -123,9 +127,9 @@ def _attended(attend: Attend, customers: Sequence[str]) -> int:
     return 0
 
 
-def _error(attend: Attend, customer: str) -> Exception | None:
+def _error(advance_sub_journeys: Attend, customer: str) -> Exception | None:
     try:
-        attend([customer])
+        advance_sub_journeys([customer])
     except StoreUnavailable:
         raise
     except Exception as error:
@@ -133,14 +137,20 @@ def _error(attend: Attend, customer: str) -> Exception | None:
     return None
 
 
-class Conductor:
+class Orchestrator:
     """Passes in a thread of its own, whenever the turn is ours."""
 
     def __init__(
-        self, log: Log, attend: Attend, deliver: Deliver, now: Clock, *, every_s: float = EVERY_S
+        self,
+        log: Log,
+        advance_sub_journeys: Attend,
+        deliver: Deliver,
+        now: Clock,
+        *,
+        every_s: float = EVERY_S,
     ) -> None:
         self._log = log
-        self._attend = attend
+        self._attend = advance_sub_journeys
         self._deliver = deliver
         self._now = now
         self._worker = Worker(NAME, self._pass, every_s)
@@ -157,7 +167,7 @@ class Conductor:
         """Stop behind the chunk, or the attempts to deliver, that it is at. False: it is not."""
         return self._worker.stop(timeout_s)
 
-    def step(self) -> Pass | None:
+    def step(self) -> OrchestratorPass | None:
         """One pass, None where another replica has the turn. Raises StoreUnavailable."""
         with self._log.turn(NAME) as mine:
             if not mine:

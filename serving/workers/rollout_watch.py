@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from models.learning.scorers import judge_now, stored_bundle
-from models.policies.from_journey import drawing_of
+from models.learning.scorers import scorer_now, stored_bundle
+from models.policies.from_journey import exploration_policy_of
 from nba.engine.pipeline import Pipeline
 from nba.engine.redecision import redecided
 from nba.errors import NbaError, StoreUnavailable
 from nba.promotion import catalogue_versions as catalogue
-from nba.promotion.guardrails import Guard, Keep, Other, RollBack, act
+from nba.promotion.guardrails import Guardrails, Keep, Other, RollBack, act
 from nba.promotion.rollout import Rollout, rollout_of
 from nba.rewards.attribution import Attribution
 from nba.stores.log import Log
@@ -23,13 +23,13 @@ TURN = "guard"
 logger = logging.getLogger("nba.serving")
 
 
-class Watch:
+class RolloutWatch:
     """Looks at the guardrails of whatever is under way; it goes on from where it was."""
 
     def __init__(self, log: Log, engine: Callable[[], Engine], now: Callable[[], datetime]) -> None:
         """`engine`: what serves now."""
         self._log, self._engine, self._now = log, engine, now
-        self._made: tuple[Rollout, str, Guard] | None = None  # for this rollout and catalogue
+        self._made: tuple[Rollout, str, Guardrails] | None = None  # for this rollout and catalogue
 
     def step(self) -> bool:
         """One look, where no other replica looks; there is never more to do at once."""
@@ -54,13 +54,13 @@ class Watch:
             logger.log(level, "%s of %s ends: %s", rollout.stage, rollout.bundle_id, why)
         return found
 
-    def _guard(self, rollout: Rollout) -> Guard:
+    def _guard(self, rollout: Rollout) -> Guardrails:
         engine = self._engine()
         version = engine.journey.catalogue_version()
         if self._made is None or self._made[:2] != (rollout, version):
             attribution = Attribution(engine.journey, engine.fold.encoder.kind)
             other = self._before(rollout, engine) if rollout.stage == "champion" else None
-            guard = Guard(self._log, engine.journey, attribution, rollout, other)
+            guard = Guardrails(self._log, engine.journey, attribution, rollout, other)
             self._made = rollout, version, guard
         return self._made[2]
 
@@ -68,13 +68,15 @@ class Watch:
         """How the champion before decides, None where it cannot on what serves now."""
         schema, journey = engine.fold.schema, engine.journey
         try:
-            judge = judge_now(stored_bundle(self._log, rollout.champion), None, schema)
+            judge = scorer_now(stored_bundle(self._log, rollout.champion), None, schema)
         except StoreUnavailable:
             raise
         except NbaError as error:
             logger.warning("the champion before is not compared: %s", error)
             return None
-        drawing = drawing_of(journey.exploration, [action.id for action in journey.actions])
+        drawing = exploration_policy_of(
+            journey.exploration, [action.id for action in journey.actions]
+        )
         pipeline = Pipeline(schema, drawing, catalogue.earlier_sub_journeys(self._log))
         pipeline.take(judge.scorer, residual=judge.residual)
         return lambda decisions: redecided(pipeline, journey, decisions)

@@ -53,7 +53,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
         return f"Webhook(attempts={self.attempts}, dry_run={self.dry_run})"
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one attempt."""
 
     kind: Literal["arrived", "again", "later", "dead"]
@@ -111,17 +111,19 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
 
 def verdict_of(
     status: int, retry_after: str | None, body: bytes, receipt: str | None, now: datetime
-) -> Verdict:
+) -> DeliveryAttempt:
     """What an answer means; `receipt`: of the answer's Nba-Receipt header."""
     if 200 <= status < 300:
-        return Verdict(kind="arrived", receipt=_receipt(body, receipt))
+        return DeliveryAttempt(kind="arrived", receipt=_receipt(body, receipt))
     why = f"answered {status}"
     if status in AGAIN or status >= 500:
-        return Verdict(kind="again", why=why, retry_after_s=_seconds(retry_after, now))
-    return Verdict(kind="dead", why=why)
+        return DeliveryAttempt(kind="again", why=why, retry_after_s=_seconds(retry_after, now))
+    return DeliveryAttempt(kind="dead", why=why)
 
 
-async def send(webhook: Webhook, decisions: Sequence[Decision], now: datetime) -> list[Verdict]:
+async def send(
+    webhook: Webhook, decisions: Sequence[Decision], now: datetime
+) -> list[DeliveryAttempt]:
     """What came of one POST for each decision, all at the same time."""
     import httpx
 
@@ -131,7 +133,7 @@ async def send(webhook: Webhook, decisions: Sequence[Decision], now: datetime) -
 
 async def _post(
     client: httpx.AsyncClient, webhook: Webhook, decision: Decision, now: datetime
-) -> Verdict:
+) -> DeliveryAttempt:
     import httpx
 
     assert webhook.url is not None and webhook.secret is not None
@@ -153,10 +155,10 @@ async def _post(
                 if len(answer) > MAX_ANSWER_BYTES:
                     break
     except (TimeoutError, httpx.TimeoutException):
-        return Verdict(kind="again", why=f"no answer within {webhook.timeout_s:g} s")
+        return DeliveryAttempt(kind="again", why=f"no answer within {webhook.timeout_s:g} s")
     except Exception as error:  # whatever it is, the others of this call are sent and settled
         # Not its message, which may hold the URL, and that a password.
-        return Verdict(kind="again", why=f"no answer: {type(error).__name__}")
+        return DeliveryAttempt(kind="again", why=f"no answer: {type(error).__name__}")
     given = response.headers
     return verdict_of(
         response.status_code, given.get("Retry-After"), answer, given.get("Nba-Receipt"), now

@@ -11,17 +11,17 @@ from typing import Any
 
 from nba.decisions.decision import (
     Candidate,
+    CapacityTaken,
     Decision,
     Mode,
-    Move,
     Refused,
     Request,
     Stage,
-    Timer,
-    Use,
+    SubJourneyMove,
+    SubJourneyTimer,
 )
 from nba.events.event import NO_ACTION, Event
-from nba.stores.log import Guarded
+from nba.stores.log import GuardedEvents
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 _numbers = count(1)
@@ -89,9 +89,9 @@ def decision(
     return Decision(**{**made, **fields})
 
 
-def move(number: int, name: str, *due: datetime) -> Move:
+def move(number: int, name: str, *due: datetime) -> SubJourneyMove:
     """A move of the passage `episode`."""
-    return Move(
+    return SubJourneyMove(
         name=name,
         sub_journey="onboarding",
         definition="hash",
@@ -103,17 +103,23 @@ def move(number: int, name: str, *due: datetime) -> Move:
     )
 
 
-def use(amount: float, most: float = 10.0, capacity: str = "post", period: str = "2026-03") -> Use:
-    return Use(capacity=capacity, period=period, amount=amount, most=most)
+def use(
+    amount: float, most: float = 10.0, capacity: str = "post", period: str = "2026-03"
+) -> CapacityTaken:
+    return CapacityTaken(capacity=capacity, period=period, amount=amount, most=most)
 
 
-def guarded(event_id: str, customer_id: str = "ada", seen_seq: int = 0, **fields: Any) -> Guarded:
+def guarded(
+    event_id: str, customer_id: str = "ada", seen_seq: int = 0, **fields: Any
+) -> GuardedEvents:
     events = (event(event_id, customer_id),)
-    return Guarded(**{"customer_id": customer_id, "seen_seq": seen_seq, "events": events, **fields})
+    return GuardedEvents(
+        **{"customer_id": customer_id, "seen_seq": seen_seq, "events": events, **fields}
+    )
 
 
-def timer(timer_id: str, due_at: datetime = NOON, customer_id: str = "ada") -> Timer:
-    return Timer(timer_id=timer_id, customer_id=customer_id, due_at=due_at)
+def timer(timer_id: str, due_at: datetime = NOON, customer_id: str = "ada") -> SubJourneyTimer:
+    return SubJourneyTimer(timer_id=timer_id, customer_id=customer_id, due_at=due_at)
 
 
 def at_once(call: Callable[[int], Any], threads: int = 8) -> list[Any]:

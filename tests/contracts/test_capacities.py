@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from nba.decisions.decision import Decision, Use
-from nba.stores.log import Guarded, Log
+from nba.decisions.decision import CapacityTaken, Decision
+from nba.stores.log import GuardedEvents, Log
 from nba.stores.memory.log import MemoryLog
 from tests.contracts.making import NOON, at_once, decision, event, guarded, timer, use
 
@@ -166,7 +166,7 @@ def test_of_racing_guarded_appends_one_is_stored(log: Log) -> None:
 # Laws
 
 _uses = st.builds(
-    Use,
+    CapacityTaken,
     capacity=st.sampled_from(["post", "calls"]),
     period=st.sampled_from(["w1", "w2"]),
     amount=st.sampled_from([0.0, 0.1, 1.0, 2.0]),
@@ -179,7 +179,7 @@ _wanted = st.lists(
 _keys = [(capacity, period) for capacity in ("post", "calls") for period in ("w1", "w2")]
 
 
-def _guarded(wanted: Sequence[tuple[str, bool, tuple[Use, ...]]]) -> list[Guarded]:
+def _guarded(wanted: Sequence[tuple[str, bool, tuple[CapacityTaken, ...]]]) -> list[GuardedEvents]:
     return [
         guarded(f"{number // 2 if repeat else number}", customer, uses=uses)
         for number, (customer, repeat, uses) in enumerate(wanted)
@@ -189,7 +189,7 @@ def _guarded(wanted: Sequence[tuple[str, bool, tuple[Use, ...]]]) -> list[Guarde
 @settings(deadline=None, max_examples=150)
 @given(_wanted)
 def test_one_call_stores_what_its_appends_would_store_one_after_the_other(
-    wanted: list[tuple[str, bool, tuple[Use, ...]]],
+    wanted: list[tuple[str, bool, tuple[CapacityTaken, ...]]],
 ) -> None:
     together, apart = MemoryLog(), MemoryLog()
     made = [decision(customer, uses=uses) for customer, _, uses in wanted]
@@ -206,7 +206,7 @@ def test_one_call_stores_what_its_appends_would_store_one_after_the_other(
 )
 @given(st.lists(_wanted, max_size=3))
 def test_every_log_answers_as_the_one_in_memory(
-    log: Log, calls: list[list[tuple[str, bool, tuple[Use, ...]]]]
+    log: Log, calls: list[list[tuple[str, bool, tuple[CapacityTaken, ...]]]]
 ) -> None:
     model, names = MemoryLog(), f"{log.position()}:"
     periods = [(f"{names}{capacity}", period) for capacity, period in _keys]
@@ -219,5 +219,5 @@ def test_every_log_answers_as_the_one_in_memory(
         assert log.used(periods) == model.used(periods)
 
 
-def _own(names: str, one: Use) -> Use:
+def _own(names: str, one: CapacityTaken) -> CapacityTaken:
     return use(one.amount, one.most, names + one.capacity, one.period)

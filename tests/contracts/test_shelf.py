@@ -24,11 +24,11 @@ def test_a_newer_snapshot_replaces_an_older_one_only(log: Log) -> None:
 
 
 def test_a_snapshot_keeps_its_ledger(log: Log) -> None:
-    first = Snapshot(customer_id="ada", kernel="k", seq=5, state=b"s", ledger=b"\x00[1]")
+    first = Snapshot(customer_id="ada", kernel="k", seq=5, state=b"s", contact_history=b"\x00[1]")
     log.save_snapshots([first, snapshot(5, b"bob", "bob")])
     assert log.snapshots(["ada", "bob"], "k") == {"ada": first, "bob": snapshot(5, b"bob", "bob")}
     log.save_snapshots([snapshot(6, b"t")])
-    assert log.snapshots(["ada"], "k")["ada"].ledger == b""
+    assert log.snapshots(["ada"], "k")["ada"].contact_history == b""
 
 
 def test_each_kernel_has_its_own_snapshots(log: Log) -> None:

@@ -12,7 +12,7 @@ from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.decisions.decision import ASK_AGAIN_S
 from nba.errors import StoreUnavailable
 from nba.journey.actions import Cap, ContactRules, Step, SubJourney
-from nba.stores.log import Guarded
+from nba.stores.log import GuardedEvents
 from nba.stores.memory.log import MemoryLog
 from tests.governing import DAY, HOUR, SCORES, governed
 from tests.house import NOON, SmallHouse, StubScorer, event, failed_search
@@ -37,21 +37,21 @@ def house_of(*given: SubJourney, **fields: object) -> SmallHouse:
 def test_nothing_is_logged_of_who_is_in_no_sub_journey() -> None:
     house = house_of(RESCUE)
     house.log.append_events([failed_search(customer_id="bob")])
-    assert house.decider.attend(["bob", "eve"], NOON, house.chance) == []
+    assert house.decider.advance_sub_journeys(["bob", "eve"], NOON, house.chance) == []
     assert house.log.position() == 2
-    assert house_of().decider.attend(["ada"], NOON, house.chance) == []
+    assert house_of().decider.advance_sub_journeys(["ada"], NOON, house.chance) == []
 
 
 def test_an_outbound_step_addresses_her_once() -> None:
     house = house_of(RESCUE)
-    [decision] = house.decider.attend(["ada", "ada"], NOON, house.chance)
+    [decision] = house.decider.advance_sub_journeys(["ada", "ada"], NOON, house.chance)
     assert decision.action_id == "card_offer" and decision.request.outbound
     assert decision.request.channel == "app"
     assert decision.step == decision.request.asked_for
     assert [one.decision_id for one in house.log.deliveries("waiting")] == [decision.decision_id]
     size = house.log.position()
     for later in (timedelta(), HOUR):
-        assert house.decider.attend(["ada"], NOON + later, house.chance) == []
+        assert house.decider.advance_sub_journeys(["ada"], NOON + later, house.chance) == []
     assert house.log.position() == size
 
 
@@ -62,17 +62,17 @@ def test_a_step_that_waits_for_an_answer_is_sent_once() -> None:
     for visit in range(5):
         at = NOON + 7 * visit * HOUR
         house.log.append_events([failed_search(at)])
-        sent += house.decider.attend(["ada"], at, house.chance)
+        sent += house.decider.advance_sub_journeys(["ada"], at, house.chance)
     assert len(sent) == 1 and sent[0].request.placement == "banking_app"
 
 
 def test_what_a_step_waits_for_wakes_it_up() -> None:
     house = house_of(replace(RESCUE, steps=[replace(REMIND, wait_hours=24.0)]))
-    assert house.decider.attend(["ada"], NOON, house.chance) == []
+    assert house.decider.advance_sub_journeys(["ada"], NOON, house.chance) == []
     assert house.log.fire_timers(NOON + 23 * HOUR) == []
     [fired] = house.log.fire_timers(NOON + DAY)
     assert fired.customer_id == "ada"
-    [decision] = house.decider.attend(["ada"], NOON + DAY, house.chance)
+    [decision] = house.decider.advance_sub_journeys(["ada"], NOON + DAY, house.chance)
     assert decision.action_id == "card_offer"
 
 
@@ -81,13 +81,13 @@ def test_a_step_that_came_to_nothing_is_tried_again_after_hours() -> None:
     house = house_of(RESCUE, contact_policy=ContactRules(caps=[cap]))
     contact = {"action_id": "card_offer", "channel": "app"}
     house.log.append_events([event("Action Decided", NOON - 20 * HOUR, contact)])
-    [nothing] = house.decider.attend(["ada"], NOON, house.chance)
+    [nothing] = house.decider.advance_sub_journeys(["ada"], NOON, house.chance)
     assert nothing.action_id == "no_action"
-    assert house.decider.attend(["ada"], NOON + HOUR, house.chance) == []
+    assert house.decider.advance_sub_journeys(["ada"], NOON + HOUR, house.chance) == []
     assert len(house.log.fire_timers(NOON + HOUR)) == 1  # of the step's beginning
     again = NOON + timedelta(seconds=ASK_AGAIN_S)
     assert [one.occurred_at for one in house.log.fire_timers(again)] == [again]
-    [decision] = house.decider.attend(["ada"], again, house.chance)
+    [decision] = house.decider.advance_sub_journeys(["ada"], again, house.chance)
     assert decision.action_id == "card_offer"
 
 
@@ -95,26 +95,26 @@ def test_two_replicas_that_attend_at_once_move_her_once() -> None:
     class Raced(MemoryLog):
         """Another replica is faster, once."""
 
-        def append_guarded(self, appends: Sequence[Guarded]) -> list[bool]:
+        def append_guarded(self, appends: Sequence[GuardedEvents]) -> list[bool]:
             if not self.raced:
                 self.raced = True
-                other.decider.attend(["ada"], NOON, other.chance)
+                other.decider.advance_sub_journeys(["ada"], NOON, other.chance)
             return super().append_guarded(appends)
 
         raced = False
 
     house = house_of(RESCUE, log=Raced())
     other = SmallHouse(house.journey, scorer=StubScorer(SCORES), log=house.log, name="o")
-    house.decider.attend(["ada"], NOON, house.chance)
+    house.decider.advance_sub_journeys(["ada"], NOON, house.chance)
     names = [one.name for one in house.log.page_events()]
     assert names.count("Sub-journey Entered") == names.count("Action Decided") == 1
 
 
 def test_a_log_that_cannot_be_reached_is_said() -> None:
     class Lost(MemoryLog):
-        def append_guarded(self, appends: Sequence[Guarded]) -> list[bool]:
+        def append_guarded(self, appends: Sequence[GuardedEvents]) -> list[bool]:
             raise StoreUnavailable("gone")
 
     house = house_of(RESCUE, log=Lost())
     with pytest.raises(StoreUnavailable):
-        house.decider.attend(["ada"], NOON, house.chance)
+        house.decider.advance_sub_journeys(["ada"], NOON, house.chance)

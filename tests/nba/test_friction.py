@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from nba.analytics.journeys.friction import MIN_LOSSES, Friction, Visits, friction
-from nba.analytics.journeys.lagged_visits import Past
+from nba.analytics.journeys.lagged_visits import VisitHistory
 from nba.analytics.journeys.loss_by_emotion import SMALL, loss_by_sign, wilson
 from nba.measurement.statistics.estimate import Estimate, Undecided
 
@@ -211,7 +211,7 @@ def test_wilson_gives_the_published_interval() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(st.floats(-1, 1), min_size=1, max_size=25), min_size=1, max_size=6))
 def test_lags_are_what_a_loop_over_each_customer_finds(lives: list[list[float]]) -> None:
-    past = Past(np.repeat(np.arange(len(lives)), [len(life) for life in lives]))
+    past = VisitHistory(np.repeat(np.arange(len(lives)), [len(life) for life in lives]))
     values = np.array([value for life in lives for value in life])
     heres = [life[: i + 1][::-1] for life in lives for i in range(len(life))]
     assert past.length.tolist() == [len(here) for here in heres]
@@ -225,7 +225,7 @@ def test_lags_are_what_a_loop_over_each_customer_finds(lives: list[list[float]])
 
 def test_an_own_mean_never_sees_the_future() -> None:
     visits = simulate("traits", 9, customers=100)
-    past = Past(visits.customers)
+    past = VisitHistory(visits.customers)
     later = visits.valences.copy()
     later[visits.lost] = -1.0
     sums, changed = past.everything(visits.valences), past.everything(later)

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from nba.errors import InvalidInput
 from nba.measurement.off_policy import estimators
-from nba.measurement.off_policy.estimators import Scores, Truncated
+from nba.measurement.off_policy.estimators import Truncated, WeightedRatio
 from nba.measurement.off_policy.evaluation import (
     BY_MODEL,
     METHODS,
@@ -26,8 +26,8 @@ from nba.measurement.off_policy.intervals import (
     standard_error,
 )
 from nba.measurement.off_policy.logged_decisions import (
-    Demands,
     Logged,
+    SupportDemands,
     logged,
     mature,
     overlap,
@@ -38,12 +38,12 @@ from nba.measurement.statistics.estimate import Undecided
 seeds = st.integers(0, 2**32 - 1)
 
 
-def scores_of(found: Scores | Truncated | Undecided) -> Scores:
+def scores_of(found: WeightedRatio | Truncated | Undecided) -> WeightedRatio:
     assert not isinstance(found, Undecided)
     return found.scores if isinstance(found, Truncated) else found
 
 
-def value_of(found: Scores | Truncated | Undecided) -> float:
+def value_of(found: WeightedRatio | Truncated | Undecided) -> float:
     return scores_of(found).value
 
 
@@ -122,7 +122,8 @@ def test_the_rows_of_shards_put_together_are_the_whole(seed: int, cut: int) -> N
     for make in (estimators.ips, estimators.snips, estimators.dm, estimators.dr):
         whole = scores_of(make(found))
         parts = [
-            Scores(whole.top[rows], whole.bottom[rows]) for rows in (slice(cut), slice(cut, None))
+            WeightedRatio(whole.top[rows], whole.bottom[rows])
+            for rows in (slice(cut), slice(cut, None))
         ]
         assert (parts[0] + parts[1]).value == pytest.approx(whole.value)
         assert (parts[0] + parts[1]).influence == pytest.approx(whole.influence)
@@ -316,5 +317,5 @@ def test_a_gain_that_rests_on_a_handful_of_positives_is_refused() -> None:
 def test_less_may_be_demanded() -> None:
     evidence = logged(**uniform_log(300))  # type: ignore[arg-type]
     assert isinstance(values(evidence)["snips"], Undecided)
-    found = values(evidence, demands=Demands(ess=50.0, positives=10.0))["snips"]
+    found = values(evidence, demands=SupportDemands(ess=50.0, positives=10.0))["snips"]
     assert isinstance(found, Valuation)

@@ -15,7 +15,7 @@ from nba.measurement.off_policy.bounded_intervals import (
     gain_always_above,
     gaussian,
 )
-from nba.measurement.off_policy.estimators import Scores
+from nba.measurement.off_policy.estimators import WeightedRatio
 from nba.measurement.off_policy.intervals import normal, standard_error
 from nba.measurement.off_policy.logged_decisions import Logged, logged, overlap
 
@@ -33,7 +33,9 @@ def test_the_published_vector_comes_out() -> None:
     found = v9()
     assert estimators.ips(found).value == pytest.approx(0.08125, abs=1e-12)
     snips = estimators.snips(found)
-    assert isinstance(snips, Scores) and snips.value == pytest.approx(0.0788834951, abs=1e-10)
+    assert isinstance(snips, WeightedRatio) and snips.value == pytest.approx(
+        0.0788834951, abs=1e-10
+    )
     assert gaussian(found) == pytest.approx((0.0615295, 0.1009705), abs=5e-8)
     assert clopper_pearson(found) == pytest.approx((0.0632644, 0.1023899), abs=5e-8)
     assert cressie_read(found) == pytest.approx((0.0599262, 0.1150545), abs=5e-8)
@@ -116,7 +118,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         held = 0
         for evidence, _, _ in logs:
             scores = make(evidence)
-            assert isinstance(scores, Scores)
+            assert isinstance(scores, WeightedRatio)
             low, high = normal(scores.value, standard_error(scores, evidence.customers))
             held += low <= truth <= high
         assert 0.92 <= held / len(logs) <= 0.98, make.__name__

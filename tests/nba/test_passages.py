@@ -43,16 +43,16 @@ def test_random_passages_keep_the_laws(
             house.log.append_events([event(name, now)])
         if asks:
             house.decide(Request(customer_id="ada"), now=now)
-        house.decider.attend(["ada"], now, house.chance)
+        house.decider.advance_sub_journeys(["ada"], now, house.chance)
         size = house.log.position()
-        house.decider.attend(["ada"], now, house.chance)
+        house.decider.advance_sub_journeys(["ada"], now, house.chance)
         assert house.log.position() == size  # attended twice is attended once
         [context] = house.contexts.of(["ada"], now)
         [rebuilt] = Customers(house.log, house.fold).of(["ada"], now)
-        assert context.ledger == rebuilt.ledger
-        active = {one.sub_journey for one in context.ledger.positions if not one.held_out}
+        assert context.contact_history == rebuilt.contact_history
+        active = {one.sub_journey for one in context.contact_history.positions if not one.held_out}
         assert not {"s0", "s1"} <= active
-        called = governor.sub_journeys.calls(context.ledger, context.as_of)
+        called = governor.sub_journeys.calls(context.contact_history, context.as_of)
         assert {call.sub_journey for call in called.values()} <= active
     _hold_passages(house.log)
     for _, decision in house.log.page_decisions():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import chi2_contingency, chisquare
 
-from nba.randomization import among, position
+from nba.randomization import in_share, position
 
 NAMES = [f"customer-{n}" for n in range(20_000)]
 
@@ -26,9 +26,9 @@ def test_positions_of_two_salts_are_independent() -> None:
 
 
 def test_a_share_is_a_share_and_a_greater_one_holds_a_smaller() -> None:
-    small = {name for name in NAMES if among("x", 0.1, name)}
-    large = {name for name in NAMES if among("x", 0.3, name)}
+    small = {name for name in NAMES if in_share("x", 0.1, name)}
+    large = {name for name in NAMES if in_share("x", 0.3, name)}
     assert small < large
     assert abs(len(small) / len(NAMES) - 0.1) < 0.01
-    assert not any(among("x", 0.0, name) for name in NAMES)
-    assert all(among("x", 1.0, name) for name in NAMES)
+    assert not any(in_share("x", 0.0, name) for name in NAMES)
+    assert all(in_share("x", 1.0, name) for name in NAMES)

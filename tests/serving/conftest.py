@@ -14,9 +14,9 @@ from starlette.testclient import TestClient
 from nba.journey.file import JourneyFile
 from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
-from serving.http.routes import Doors
+from serving.http.routes import Routes
 from serving.replica.assembly import assemble
-from serving.replica.replica import House
+from serving.replica.replica import Replica
 from serving.settings import Settings
 from tests.house import JOURNEY, NOON
 
@@ -37,12 +37,12 @@ class Clock:
 class InProcess(TestClient):
     """A client of doors in this process; `house` is what lies behind them."""
 
-    house: House
+    replica: Replica
     clock: Clock
 
     @property
     def log(self) -> Log:
-        return self.house.log
+        return self.replica.log
 
     def decide(self, customer_id: str = "ada", **fields: Any) -> dict[str, Any]:
         """The answer to a decide request that is in order."""
@@ -55,7 +55,7 @@ class InProcess(TestClient):
 def opened_doors(journey: JourneyFile = JOURNEY, **fields: Any) -> Iterator[InProcess]:
     clock, seeds, numbers = Clock(), count(1), count(1)
     settings = Settings(**{"deadline_ms": 20_000.0, **fields})  # a busy machine is no outage
-    house = assemble(
+    replica = assemble(
         settings,
         log=MemoryLog(),
         journey=journey,
@@ -63,9 +63,9 @@ def opened_doors(journey: JourneyFile = JOURNEY, **fields: Any) -> Iterator[InPr
         new_id=lambda: f"dec-{next(numbers)}",
         new_seed=lambda: next(seeds),
     )
-    doors = Doors(house, settings)
+    doors = Routes(replica, settings)
     with InProcess(doors.app) as client:
-        client.house = house
+        client.replica = replica
         client.clock = clock
         yield client
         assert client.portal is not None

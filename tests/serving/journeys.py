@@ -20,7 +20,7 @@ from nba.journey.file import JourneyFile
 from nba.journey_file.checks import check_journey
 from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
-from serving.http.routes import Doors
+from serving.http.routes import Routes
 from serving.replica.assembly import assemble
 from serving.settings import Settings
 from tests.house import JOURNEY, changed
@@ -121,7 +121,7 @@ class HeldLog(MemoryLog):
 class Opened(InProcess):
     """A client that can open its doors."""
 
-    doors: Doors
+    doors: Routes
 
 
 @contextmanager
@@ -129,7 +129,7 @@ def doors_on(log: Log, journey: JourneyFile = GOVERNED, **fields: Any) -> Iterat
     """As `opened_doors`, on this log."""
     clock, seeds, numbers = Clock(), count(1), count(1)
     settings = Settings(**fields)
-    house = assemble(
+    replica = assemble(
         settings,
         log=log,
         journey=journey,
@@ -137,9 +137,9 @@ def doors_on(log: Log, journey: JourneyFile = GOVERNED, **fields: Any) -> Iterat
         new_id=lambda: f"dec-{next(numbers)}",
         new_seed=lambda: next(seeds),
     )
-    doors = Doors(house, settings)
+    doors = Routes(replica, settings)
     with Opened(doors.app) as client:
-        client.house = house
+        client.replica = replica
         client.doors = doors
         client.clock = clock
         yield client

@@ -480,7 +480,7 @@ def test_an_error_of_ours_is_logged_with_its_place_and_without_its_values(
     def fails(*_: object, **__: object) -> list[Decision]:
         raise ValueError(f"cannot decide for {SECRETS[0]}") from KeyError(SECRETS[1])
 
-    monkeypatch.setattr(client.house.decider, "draw", fails)
+    monkeypatch.setattr(client.replica.decider, "draw", fails)
     response = client.post("/decide", json={"customer_id": SECRETS[2], "dry_run": True})
     assert response.status_code == 500
     assert response.json()["error"] == "internal"

@@ -23,7 +23,7 @@ from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.decisions.decision import Decision, Request
 from nba.engine import batch as batch_module
 from nba.engine.batch import Batch, BatchPlan
-from nba.engine.decider import Chance
+from nba.engine.decider import IdsAndSeeds
 from nba.errors import InvalidFile, InvalidInput, StoreUnavailable
 from nba.events.event import Event
 from nba.journey.actions import Cap, Capacity, ContactRules, EngagementRule, Weight
@@ -55,7 +55,7 @@ def governed(most: float, unit: str) -> Any:
     )
 
 
-def filled(house: SmallHouse, n: int) -> list[str]:
+def filled(replica: SmallHouse, n: int) -> list[str]:
     """Customers with different histories."""
     customers = [f"c{number}" for number in range(n)]
     for number, one in enumerate(customers):
@@ -63,26 +63,26 @@ def filled(house: SmallHouse, n: int) -> list[str]:
         if number % 3 == 0:
             past.append(event("Complaint Filed", NOON - timedelta(hours=1), customer_id=one))
         if past:
-            house.log.append_events(past)
+            replica.log.append_events(past)
         if number % 5 == 0:
-            house.decide(Request(customer_id=one), now=NOON - timedelta(hours=2))
+            replica.decide(Request(customer_id=one), now=NOON - timedelta(hours=2))
     return customers
 
 
-def batch_on(house: SmallHouse, plan: BatchPlan) -> Batch:
+def batch_on(replica: SmallHouse, plan: BatchPlan) -> Batch:
     return Batch(
         plan,
-        house.journey,
-        pipeline=house.decider.pipeline,
-        contexts=house.contexts,
-        log=house.log,
+        replica.journey,
+        pipeline=replica.decider.pipeline,
+        contexts=replica.contexts,
+        log=replica.log,
     )
 
 
-def alone(house: SmallHouse, plan: BatchPlan, customer_id: str) -> Decision:
+def alone(replica: SmallHouse, plan: BatchPlan, customer_id: str) -> Decision:
     """The same request as a single one."""
-    chance = Chance(lambda: plan.decision_id(customer_id), lambda: plan.draw_seed(customer_id))
-    (decision,) = house.decider.decide([plan.request(customer_id)], plan.now, chance)
+    chance = IdsAndSeeds(lambda: plan.decision_id(customer_id), lambda: plan.draw_seed(customer_id))
+    (decision,) = replica.decider.decide([plan.request(customer_id)], plan.now, chance)
     return decision
 
 
@@ -129,34 +129,34 @@ def test_with_real_trees_too_every_byte_is_the_same() -> None:
 
 
 def test_a_base_larger_than_a_capacity_takes_exactly_what_is_there() -> None:
-    house = SmallHouse(governed(7.0, "contacts"), scorer=StubScorer((0.9, 0.0, 0.9, 0.0, 0.0)))
+    replica = SmallHouse(governed(7.0, "contacts"), scorer=StubScorer((0.9, 0.0, 0.9, 0.0, 0.0)))
     customers = [f"c{n}" for n in range(60)]
-    house.log.append_events(
+    replica.log.append_events(
         [event("Complaint Filed", NOON - timedelta(hours=1), customer_id=one) for one in customers]
     )
-    decided = batch_on(house, BatchPlan(name="b", seed=1, now=NOON)).decide(customers)
+    decided = batch_on(replica, BatchPlan(name="b", seed=1, now=NOON)).decide(customers)
     assert sum(one.action_id in ("agent_callback", "help_popup") for one in decided) == 7
 
 
 def test_the_order_of_the_customers_changes_no_draw() -> None:
     plan = BatchPlan(name="b", seed=3, now=NOON, logged=False)
-    house = SmallHouse(scorer=StubScorer(SCORES))
-    customers = filled(house, 40)
-    forth = batch_on(house, plan).decide(customers)
-    back = batch_on(house, plan).decide(customers[::-1])[::-1]
+    replica = SmallHouse(scorer=StubScorer(SCORES))
+    customers = filled(replica, 40)
+    forth = batch_on(replica, plan).decide(customers)
+    back = batch_on(replica, plan).decide(customers[::-1])[::-1]
     assert [one.to_json() for one in forth] == [one.to_json() for one in back]
     assert len({one.seed for one in forth}) == 40
 
 
 def test_a_dry_run_logs_nothing_and_rations_all_the_same() -> None:
-    house = SmallHouse(governed(3.0, "contacts"), scorer=StubScorer((0.9, 0.0, 0.9, 0.0, 0.0)))
-    customers = filled(house, 40)
-    before = house.log.position()
-    batch = batch_on(house, BatchPlan(name="b", seed=1, now=NOON, logged=False))
+    replica = SmallHouse(governed(3.0, "contacts"), scorer=StubScorer((0.9, 0.0, 0.9, 0.0, 0.0)))
+    customers = filled(replica, 40)
+    before = replica.log.position()
+    batch = batch_on(replica, BatchPlan(name="b", seed=1, now=NOON, logged=False))
     decided = batch.decide(customers[:20]) + batch.decide(customers[20:])
-    assert house.log.position() == before
+    assert replica.log.position() == before
     taken = sum(one.action_id in ("agent_callback", "help_popup") for one in decided)
-    assert taken + sum(house.log.used([("few", "2026-03-01")]).values()) == 3
+    assert taken + sum(replica.log.used([("few", "2026-03-01")]).values()) == 3
 
 
 # The folder
@@ -199,12 +199,12 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_parts")
 def test_a_batch_goes_on_from_its_last_complete_part(tmp_path: Path) -> None:
     log = Dying()
-    house = house_on(log)
-    customers = filled(house.small, 35)
+    replica = house_on(log)
+    customers = filled(replica.small, 35)
     log.left = 5  # in the midst of the second part, after its decisions were committed
     ask = BatchAsk(whole=True)
     with pytest.raises(KeyboardInterrupt):
-        run_batch(house, tmp_path / "out", ask, lambda: customers)
+        run_batch(replica, tmp_path / "out", ask, lambda: customers)
     assert len(list((tmp_path / "out").glob("part-*.parquet"))) == 1
     held = len(log.page_decisions(0, 10_000))
 
@@ -212,7 +212,7 @@ def test_a_batch_goes_on_from_its_last_complete_part(tmp_path: Path) -> None:
         raise AssertionError("the customers stand in the folder")
 
     seen: list[int] = []
-    done = run_batch(house, tmp_path / "out", ask, never, seen.append)
+    done = run_batch(replica, tmp_path / "out", ask, never, seen.append)
     assert (done.went_on, done.customers, sum(seen)) == (True, 35, 35)
     rows = pq.read_table(tmp_path / "out", partitioning=None).to_pylist()
     assert [row["customer_id"] for row in rows] == customers
@@ -220,7 +220,7 @@ def test_a_batch_goes_on_from_its_last_complete_part(tmp_path: Path) -> None:
     assert len(logged) == held + 35 - 18 and sum(done.actions.values()) == 35
     for row in rows:
         assert logged[row["decision_id"]].to_json() == row["decision"]
-    again = run_batch(house, tmp_path / "out", ask, never)
+    again = run_batch(replica, tmp_path / "out", ask, never)
     assert again == done and len(log.page_decisions(0, 10_000)) == len(logged)
 
 
@@ -228,42 +228,46 @@ def test_a_batch_goes_on_from_its_last_complete_part(tmp_path: Path) -> None:
 def test_a_dry_run_that_goes_on_remembers_what_it_has_taken(tmp_path: Path) -> None:
     results = []
     for name, dies in (("whole", False), ("cut", True)):
-        house = house_on()
+        replica = house_on()
         small = SmallHouse(governed(4.0, "contacts"), scorer=StubScorer((0.9, 0, 0.9, 0, 0)))
-        house.decider, house.journey, house.customers = small.decider, small.journey, small.contexts
-        house.log = small.log
+        replica.decider, replica.journey, replica.customers = (
+            small.decider,
+            small.journey,
+            small.contexts,
+        )
+        replica.log = small.log
         customers = filled(small, 30)
         ask = BatchAsk(dry_run=True, seed=4, whole=True)
         if dies:
-            run_batch(house, tmp_path / name, ask, lambda c=customers: c)
+            run_batch(replica, tmp_path / name, ask, lambda c=customers: c)
             (tmp_path / name / "part-000001.parquet").unlink()
             (tmp_path / name / "part-000002.parquet").unlink()
-        run_batch(house, tmp_path / name, ask, lambda c=customers: c)
+        run_batch(replica, tmp_path / name, ask, lambda c=customers: c)
         rows = pq.read_table(tmp_path / name, partitioning=None).to_pylist()
         results.append([row["action_id"] for row in rows])
     assert results[0] == results[1]
 
 
 def test_another_question_does_not_go_on_in_the_same_folder(tmp_path: Path) -> None:
-    house = house_on()
-    filled(house.small, 3)
-    run_batch(house, tmp_path / "out", BatchAsk(seed=1), lambda: customers_in(house.log))
+    replica = house_on()
+    filled(replica.small, 3)
+    run_batch(replica, tmp_path / "out", BatchAsk(seed=1), lambda: customers_in(replica.log))
     for ask in (BatchAsk(channel="web"), BatchAsk(dry_run=True), BatchAsk(seed=2)):
         with pytest.raises(InvalidInput, match="name another folder"):
-            run_batch(house, tmp_path / "out", ask, list)
+            run_batch(replica, tmp_path / "out", ask, list)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("mine")
     with pytest.raises(InvalidInput, match="no folder of a batch"):
-        run_batch(house, tmp_path / "other", BatchAsk(), list)
+        run_batch(replica, tmp_path / "other", BatchAsk(), list)
     with pytest.raises(InvalidInput, match="channel"):
-        run_batch(house, tmp_path / "third", BatchAsk(channel="wbe"), list)
+        run_batch(replica, tmp_path / "third", BatchAsk(channel="wbe"), list)
     assert not (tmp_path / "third").exists()
 
 
 def test_customers_come_from_the_log_or_from_a_file(tmp_path: Path) -> None:
-    house = house_on()
-    house.log.append_events([failed_search(customer_id=one) for one in ("b", "a", "b", "c d")])
-    assert list(customers_in(house.log)) == ["b", "a", "c d"]
+    replica = house_on()
+    replica.log.append_events([failed_search(customer_id=one) for one in ("b", "a", "b", "c d")])
+    assert list(customers_in(replica.log)) == ["b", "a", "c d"]
     file = tmp_path / "who.txt"
     file.write_text("x\n\ny z\nx\n", encoding="utf-8")
     assert list(customers_of(file)) == ["x", "y z"]
@@ -279,9 +283,9 @@ def test_a_log_that_keeps_moving_stops_the_batch_and_loses_nothing() -> None:
             self.append_events([_later(one.request.customer_id) for one in decisions])
             return super().append_decisions(decisions)
 
-    house = SmallHouse(log=Moving(), scorer=StubScorer(SCORES))
+    replica = SmallHouse(log=Moving(), scorer=StubScorer(SCORES))
     with pytest.raises(StoreUnavailable, match="it goes on"):
-        batch_on(house, BatchPlan(name="b", seed=1, now=NOON)).decide(["ada"])
+        batch_on(replica, BatchPlan(name="b", seed=1, now=NOON)).decide(["ada"])
 
 
 def _later(customer_id: str) -> Event:

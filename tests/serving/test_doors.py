@@ -23,7 +23,7 @@ OFFERS = {"name": "identify", "properties": {"segment": "mass"}}
 
 def live(client: InProcess) -> None:
     """Score with a stub, so that decisions are drawn."""
-    client.house.decider.pipeline.take(StubScorer([0.5, 0.4, 0.3, 0.2]))
+    client.replica.decider.pipeline.take(StubScorer([0.5, 0.4, 0.3, 0.2]))
 
 
 def all_numbers(value: Any) -> list[float]:
@@ -72,8 +72,8 @@ def test_a_champion_that_cannot_be_used_leaves_the_fallback_and_says_why(
     live(client)
     client.log.save_bundle("bundle-odd", {"manifest.json": b"{}"})
     client.log.set_alias("champion", "bundle-odd", NOON)
-    assert client.house.reload() is True
-    assert client.house.reload() is False
+    assert client.replica.reload() is True
+    assert client.replica.reload() is False
     answer = client.decide()
     assert answer["fallback_used"] is True
     assert "manifest.json" in answer["note"]

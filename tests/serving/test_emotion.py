@@ -135,7 +135,7 @@ def test_words_are_neutral_until_a_model_is_trained_and_read_from_then_on(
 
     worded.log.save_bundle(words.model_id, words.to_files())
     worded.log.set_alias(TEXT, words.model_id, NOON)
-    worded.house.reload()
+    worded.replica.reload()
     worded.clock.advance(hours=2)
     post(worded, "Said", 7200, comment="nobody called me back, terrible broken form")
     answer = worded.decide(dry_run=True)
@@ -148,13 +148,13 @@ def test_words_are_neutral_until_a_model_is_trained_and_read_from_then_on(
 
 @pytest.mark.parametrize("comment", ["", "   ", None, 7, "🤬🤬", "非常糟糕", "x" * 9_000])
 def test_any_comment_is_taken(worded: InProcess, words: TextModel, comment: object) -> None:
-    worded.house.words = words
+    worded.replica.words = words
     post(worded, "Said", 0, comment=comment)
     assert worded.get("/customers/ada").status_code == 200
 
 
 def test_a_survey_answer_with_words_weighs_both(worded: InProcess, words: TextModel) -> None:
-    worded.house.words = words
+    worded.replica.words = words
     post(worded, "Nps", 0, score=0, comment="nobody called me back, awful waiting time")
     [node] = worded.decide()["emotion_parts"]["nodes"]
     assert -1.0 < node["valence"] < -0.7 and node["confidence"] > 0.7 and node["source"] == "said"
@@ -186,20 +186,20 @@ def test_learned_valences_come_with_the_bundle_and_contexts_are_those_of_the_log
         post(client, "Complaint Filed")
         before = client.decide(dry_run=True)
         assert before["emotion"]["last"] == -0.8
-        old = client.house.engine
+        old = client.replica.engine
         bundle_id = promote(client, bundle_with(learned()))
-        assert client.house.reload() and client.house.engine is not old
-        assert client.house.customers.known() == ["ada"]  # rebuilt before the first answer
+        assert client.replica.reload() and client.replica.engine is not old
+        assert client.replica.customers.known() == ["ada"]  # rebuilt before the first answer
         after = client.decide(dry_run=True)
         assert (after["emotion"]["last"], after["model_version"]) == (0.6, bundle_id)
         told = client.decide(decision_request_id="r")
         [node] = after["emotion_parts"]["nodes"]
         assert node["source"] == "learned" and node["confidence"] == pytest.approx(0.875)
         assert after["emotion_parts"]["valences"] == learned().version
-        assert client.house.fold.schema.kernel_hash != old.fold.schema.kernel_hash
+        assert client.replica.fold.schema.kernel_hash != old.fold.schema.kernel_hash
         again = promote(client, bundle_with(ValenceTable()))
         assert client.get(f"/decisions/{told['decision_id']}").json() == told
-        assert client.house.reload() and client.decide(dry_run=True)["model_version"] == again
+        assert client.replica.reload() and client.decide(dry_run=True)["model_version"] == again
         assert client.decide(dry_run=True)["emotion"]["last"] == -0.8
 
 
@@ -209,7 +209,7 @@ def test_a_bundle_whose_valences_were_altered_is_not_served() -> None:
         bundle = bundle_with(learned())
         files = bundle.files()
         promote(client, bundle, {**files, "valences.json": files["valences.json"] + b" "})
-        client.house.reload()
+        client.replica.reload()
         answer = client.decide(dry_run=True)
         assert answer["fallback_used"] and "valences.json: altered" in answer["note"]
         assert answer["emotion"]["last"] == -0.8

@@ -44,7 +44,7 @@ def bundle() -> Bundle:
 def promote(client: InProcess, bundle: Bundle) -> None:
     client.log.save_bundle(bundle.bundle_id, bundle.files())
     client.log.set_alias(CHAMPION, bundle.bundle_id, NOON)
-    assert client.house.reload()
+    assert client.replica.reload()
 
 
 def trained_on(bundle: Bundle, journey: JourneyFile, table: ValenceTable, dataset: str) -> Bundle:
@@ -60,8 +60,8 @@ def trained_on(bundle: Bundle, journey: JourneyFile, table: ValenceTable, datase
 
 def publish(client: InProcess, journey: JourneyFile) -> None:
     catalogue.publish(client.log, journey, NOON, by="test", why="another")
-    assert client.house.reload()
-    assert client.house.journey.catalogue_version() == journey.catalogue_version()
+    assert client.replica.reload()
+    assert client.replica.journey.catalogue_version() == journey.catalogue_version()
 
 
 def replay(client: InProcess, decision_id: str) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def every_kind(client: InProcess, bundle: Bundle) -> None:
     for number in range(6):  # and some are called by it
         client.clock.advance(days=1)
         client.post("/events", json={**COMPLAINT, "customer_id": f"d{number}"})
-        client.house.attend([f"d{number}"])
+        client.replica.advance_sub_journeys([f"d{number}"])
 
 
 # Replay
@@ -147,7 +147,7 @@ def test_a_catalogue_that_was_published_is_served_in_the_order_of_its_file() -> 
     turned = checked(replace(JOURNEY, traits=dict(reversed(JOURNEY.traits.items()))))
     with doors_on(MemoryLog(), JOURNEY) as client:
         publish(client, checked(replace(turned, name="turned")))
-        assert client.house.fold.schema.schema_hash == ContextSchema(turned).schema_hash
+        assert client.replica.fold.schema.schema_hash == ContextSchema(turned).schema_hash
         made_by = client.decide()["decision_id"]
         assert replay(client, made_by)["equal"] is True
 

@@ -19,9 +19,9 @@ def told(client: InProcess, decision_id: str, **fields: Any) -> dict[str, Any]:
 
 
 def rewards(client: InProcess) -> dict[str | None, tuple[float, int]]:
-    house = client.house
-    rule = Attribution(house.journey, house.fold.encoder.kind)
-    found = rule.credits(house.log.page_events(), house.now().timestamp())
+    replica = client.replica
+    rule = Attribution(replica.journey, replica.fold.encoder.kind)
+    found = rule.credits(replica.log.page_events(), replica.now().timestamp())
     return {one.decision.decision_id: (one.reward, one.late) for one in found}
 
 

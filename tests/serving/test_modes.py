@@ -158,7 +158,7 @@ def test_an_action_that_has_left_the_catalogue_is_not_activated(governed: InProc
     policy = replace(GOVERNED.contact_policy, caps=[])
     smaller = replace(GOVERNED, actions=without, contact_policy=policy, fallback=[])
     catalogue.publish(governed.log, smaller, NOON, by="test", why="smaller")
-    governed.house.reload()
+    governed.replica.reload()
     response = governed.post("/activate", json={"decision_id": made})
     assert response.status_code == 422
     assert response.json()["field"] == "decision_id"

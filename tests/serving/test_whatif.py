@@ -15,17 +15,17 @@ from typer.testing import CliRunner
 from features.fold import Fold
 from models.policies.uniform import Random
 from nba.decisions.decision import Mode, Request
-from nba.engine.strategy import Judge
+from nba.engine.strategy import CalibratedScorer
 from nba.events.event import NO_ACTION
 from nba.journey.actions import ContactRules, EngagementRule
 from nba.journey.file import JourneyFile
 from nba.measurement.off_policy.evaluation import Gain
-from nba.measurement.off_policy.logged_decisions import Demands
+from nba.measurement.off_policy.logged_decisions import SupportDemands
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from nba.promotion import catalogue_versions as catalogue
 from serving.cli import app
 from serving.reports.rehearsal import looked_at, span_of
-from serving.reports.rehearsal_side import Side
+from serving.reports.rehearsal_side import RehearsalSide
 from tests.house import JOURNEY, SmallHouse, StubScorer, changed
 from training.gates.whatif import Redecided, WhatIf, what_if
 
@@ -45,37 +45,40 @@ LOAN_EUR, CALL_EUR = 1.0, 3.0  # what a response brings; half of them respond
 
 def logged(journey: JourneyFile, customers: int = 3_000) -> SmallHouse:
     """Decisions drawn by chance on this file."""
-    house = SmallHouse(journey, scorer=StubScorer(SCORES), policy=Random())
-    catalogue.keep(house.log, journey)
-    house.decide(*(Request(customer_id=f"c{k}") for k in range(customers)))
-    return house
+    replica = SmallHouse(journey, scorer=StubScorer(SCORES), policy=Random())
+    catalogue.keep(replica.log, journey)
+    replica.decide(*(Request(customer_id=f"c{k}") for k in range(customers)))
+    return replica
 
 
-def rewards_of(house: SmallHouse) -> dict[str, float]:
+def rewards_of(replica: SmallHouse) -> dict[str, float]:
     rng = np.random.default_rng(4)
     worth = {"loan_offer": LOAN_EUR, "agent_callback": CALL_EUR}
     return {
         one.decision_id: worth.get(one.action_id, 0.0) * float(rng.random() < 0.5)
-        for _, one in house.log.page_decisions(0, 10_000)
+        for _, one in replica.log.page_decisions(0, 10_000)
     }
 
 
 def asked(
-    house: SmallHouse,
+    replica: SmallHouse,
     old: JourneyFile,
     new: JourneyFile,
     rewards: Mapping[str, float] | None = None,
     **more: Any,
 ) -> WhatIf:
-    sides = [Side(Fold(one), Judge(StubScorer(SCORES)), house.log) for one in (old, new)]
-    span = span_of(house.log, 1.0)
+    sides = [
+        RehearsalSide(Fold(one), CalibratedScorer(StubScorer(SCORES)), replica.log)
+        for one in (old, new)
+    ]
+    span = span_of(replica.log, 1.0)
     assert span is not None
     seen = [
         Redecided(decision, before.chances, after.chances)
-        for block in looked_at(house.log, sides[0], sides[1], span)
+        for block in looked_at(replica.log, sides[0], sides[1], span)
         for decision, before, after in zip(block.decisions, block.old, block.new, strict=True)
     ]
-    return what_if(seen, rewards_of(house) if rewards is None else rewards, **more)
+    return what_if(seen, rewards_of(replica) if rewards is None else rewards, **more)
 
 
 def test_a_rule_that_takes_an_action_away_is_worth_what_comes_in_its_place() -> None:
@@ -112,13 +115,13 @@ def test_a_change_that_moves_nobody_is_worth_nothing_to_speak_of() -> None:
 
 
 def test_decisions_without_a_complete_reward_are_left_out_and_counted() -> None:
-    house = logged(OPEN, 400)
-    every = rewards_of(house)
+    replica = logged(OPEN, 400)
+    every = rewards_of(replica)
     some = dict(list(every.items())[:300])
-    found = asked(house, OPEN, BANNED, some, demands=Demands(ess=20.0, positives=5.0))
+    found = asked(replica, OPEN, BANNED, some, demands=SupportDemands(ess=20.0, positives=5.0))
     assert (found.decisions, found.without_reward) == (300, 100)
     assert isinstance(found.gain, Gain)
-    nothing = asked(house, OPEN, BANNED, {})
+    nothing = asked(replica, OPEN, BANNED, {})
     assert nothing.gain == Undecided(reason="no live decision has a complete reward")
 
 
@@ -128,12 +131,12 @@ def test_thin_evidence_is_undecided() -> None:
 
 
 def test_the_fallback_is_no_choice_and_is_not_counted() -> None:
-    house = SmallHouse(OPEN)
-    catalogue.keep(house.log, OPEN)
-    house.decide(*(Request(customer_id=f"c{k}") for k in range(20)))
-    modes = {one.mode for _, one in house.log.page_decisions(0, 100)}
+    replica = SmallHouse(OPEN)
+    catalogue.keep(replica.log, OPEN)
+    replica.decide(*(Request(customer_id=f"c{k}") for k in range(20)))
+    modes = {one.mode for _, one in replica.log.page_decisions(0, 100)}
     assert modes == {Mode.FALLBACK}
-    found = asked(house, OPEN, BANNED)
+    found = asked(replica, OPEN, BANNED)
     assert (found.decisions, found.without_reward) == (0, 0)
 
 
@@ -151,8 +154,8 @@ def test_the_command_says_what_is_missing(
 
 
 def test_an_action_of_chance_zero_counts_as_one_that_could_not_be_drawn() -> None:
-    house = logged(OPEN, 100)
-    (_, one), *_ = house.log.page_decisions(0, 1)
+    replica = logged(OPEN, 100)
+    (_, one), *_ = replica.log.page_decisions(0, 1)
     closed = replace(
         one, candidates=tuple(replace(c, propensity=0.0) if c.action_id == "agent_callback" else c
                               for c in one.candidates)

@@ -18,10 +18,10 @@ import pytest
 from alembic.script import ScriptDirectory
 from msgspec.structs import replace
 
-from nba.decisions.decision import Timer
+from nba.decisions.decision import SubJourneyTimer
 from nba.errors import InvalidInput, NbaError, StoreUnavailable, UnknownSchema
 from nba.events.event import TIMER_FIRED, Event
-from nba.stores.log import Guarded, Snapshot
+from nba.stores.log import GuardedEvents, Snapshot
 from nba.stores.postgres import embedded, schema
 from nba.stores.postgres.log import PostgresLog
 
@@ -237,9 +237,9 @@ def test_a_writer_that_hangs_makes_the_log_unavailable_not_stuck(
 def test_timers_and_receipts_wait_for_the_turn_of_the_appends(
     log: PostgresLog, postgres_url: str
 ) -> None:
-    timers = (Timer(timer_id="t", customer_id="ada", due_at=NOON),)
+    timers = (SubJourneyTimer(timer_id="t", customer_id="ada", due_at=NOON),)
     log.append_guarded(
-        [Guarded(customer_id="ada", seen_seq=0, events=(event("1"),), timers=timers)]
+        [GuardedEvents(customer_id="ada", seen_seq=0, events=(event("1"),), timers=timers)]
     )
     with psycopg.connect(postgres_url) as hanging:
         hanging.execute("INSERT INTO deliveries VALUES ('d', 'ada', 'waiting', %s)", (NOON,))
@@ -354,9 +354,9 @@ def test_timers_fire_once_though_a_replica_is_killed_again_and_again(
     log: PostgresLog, postgres_url: str
 ) -> None:
     names = [str(number) for number in range(1_000)]
-    timers = tuple(Timer(timer_id=one, customer_id="ada", due_at=NOON) for one in names)
+    timers = tuple(SubJourneyTimer(timer_id=one, customer_id="ada", due_at=NOON) for one in names)
     log.append_guarded(
-        [Guarded(customer_id="ada", seen_seq=0, events=(event("1"),), timers=timers)]
+        [GuardedEvents(customer_id="ada", seen_seq=0, events=(event("1"),), timers=timers)]
     )
     rng, mine, theirs = np.random.default_rng(11), 0, 0
     for _ in range(4):
@@ -408,11 +408,11 @@ def test_timers_that_another_transaction_holds_are_passed_over(
     log: PostgresLog, postgres_url: str
 ) -> None:
     timers = tuple(
-        Timer(timer_id=one, customer_id="ada", due_at=NOON + timedelta(seconds=number))
+        SubJourneyTimer(timer_id=one, customer_id="ada", due_at=NOON + timedelta(seconds=number))
         for number, one in enumerate("abc")
     )
     log.append_guarded(
-        [Guarded(customer_id="ada", seen_seq=0, events=(event("1"),), timers=timers)]
+        [GuardedEvents(customer_id="ada", seen_seq=0, events=(event("1"),), timers=timers)]
     )
     later = NOON + timedelta(minutes=1)
     with psycopg.connect(postgres_url) as other:

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 import numpy as np
 
-from features.replay.point_in_time import EVERYTHING, Moments, replay
+from features.replay.point_in_time import EVERYTHING, ContextQuestions, replay
 from nba.customer.context import ContextSchema
 from nba.events.event import Event, micros
 from nba.journey.file import RewardRule
@@ -20,7 +20,7 @@ from training.data.history import History
 Risk: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
 
-class Settled(NamedTuple):
+class SettledDecision(NamedTuple):
     """A decision that counts and whose reward is complete."""
 
     credit: Credit  # what is learned from, with what the steps after it carry back
@@ -33,7 +33,9 @@ def attribution_of(history: History, rule: RewardRule) -> Attribution:
     return Attribution(journey, history.fold.encoder.kind)
 
 
-def settled(history: History, attribution: Attribution, risk: Risk | None = None) -> list[Settled]:
+def settled(
+    history: History, attribution: Attribution, risk: Risk | None = None
+) -> list[SettledDecision]:
     """The decisions that count and whose reward is complete at the end of the log, in order of
     time.
 
@@ -46,7 +48,9 @@ def settled(history: History, attribution: Attribution, risk: Risk | None = None
         for n, readings in zip(closed, found, strict=True):
             own[n] = attribution.read(own[n], readings)
     return [
-        Settled(credit, attribution.reported_eur(mine, _annoyance_eur(history, mine.decision)))
+        SettledDecision(
+            credit, attribution.reported_eur(mine, _annoyance_eur(history, mine.decision))
+        )
         for credit, mine in zip(attribution.carried(own), own, strict=True)
         if credit.complete
     ]
@@ -63,16 +67,16 @@ def readings_of(history: History, credits: Sequence[Credit], risk: Risk | None) 
     decided = decision_moments(history, [credit.decision for credit in credits])
     before, after = (
         _readings(schema, replay(history.fold, history.rows, moments)[0], risk)
-        for moments in (decided, Moments.at(customers, closes_s))
+        for moments in (decided, ContextQuestions.at(customers, closes_s))
     )
     return [Readings(one, other) for one, other in zip(before, after, strict=True)]
 
 
-def decision_moments(history: History, decisions: Sequence[Event]) -> Moments:
+def decision_moments(history: History, decisions: Sequence[Event]) -> ContextQuestions:
     """Where the context of each decision was looked at, and what it knew."""
     codes = {action.id: code for code, action in enumerate(history.fold.schema.journey.actions)}
     actions = [codes.get(str(event.properties.get("action_id")), -1) for event in decisions]
-    return Moments(
+    return ContextQuestions(
         customers=np.array([event.customer_id for event in decisions], dtype=object),
         as_of=np.array([_looked_at(event) for event in decisions], dtype=float),
         seen_seq=np.array([_seen_seq(event) for event in decisions], dtype=np.int64),

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from features.replay.point_in_time import Moments, replay
+from features.replay.point_in_time import ContextQuestions, replay
 from models.bundles.bundle import Bundle
-from models.policies.from_journey import drawing_of
+from models.policies.from_journey import exploration_policy_of
 from models.predictors.touchpoint_columns import action_rows, touchpoint_rows
 from nba.decisions.decision import Candidate
 from nba.engine.policy import Worth
@@ -18,7 +18,7 @@ from nba.journey.file import JourneyFile
 from nba.measurement.off_policy.cross_fitting import CrossFitted, Offered, Regressor, cross_fit
 from nba.measurement.off_policy.logged_decisions import Floats
 from training.data.history import History
-from training.data.training_sets import Decided, action_features, trained_actions
+from training.data.training_sets import PastDecisions, action_features, trained_actions
 
 MIN_CUSTOMERS = 30  # for a reward model
 FOLDS = 3  # of customers; more leave more to learn from, and take longer
@@ -40,7 +40,9 @@ class Candidates(NamedTuple):
         return [slice(a, b) for a, b in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)]
 
 
-def candidates_of(decided: Decided, chosen: NDArray[np.int64], journey: JourneyFile) -> Candidates:
+def candidates_of(
+    decided: PastDecisions, chosen: NDArray[np.int64], journey: JourneyFile
+) -> Candidates:
     """The logged candidates of the chosen decisions."""
     codes = {action.id: code for code, action in enumerate(journey.actions)}
     names = [name for n in chosen for name in decided.candidates[n]]
@@ -53,7 +55,9 @@ def candidates_of(decided: Decided, chosen: NDArray[np.int64], journey: JourneyF
     )
 
 
-def target_of(history: History, bundle: Bundle, decided: Decided, candidates: Candidates) -> Floats:
+def target_of(
+    history: History, bundle: Bundle, decided: PastDecisions, candidates: Candidates
+) -> Floats:
     """(k,) the probability of each candidate under the bundle and the journey file's exploration.
 
     A candidate that has left the journey file is no longer offered. How unsure a worth is, is as it
@@ -69,7 +73,7 @@ def target_of(history: History, bundle: Bundle, decided: Decided, candidates: Ca
     )
     scores = bundle.touchpoint.predict(inputs)
     learned = not bundle.touchpoint.is_probability
-    drawing = drawing_of(journey.exploration, [action.id for action in journey.actions])
+    drawing = exploration_policy_of(journey.exploration, [action.id for action in journey.actions])
     found = np.zeros(len(candidates.names))
     for where in candidates.drawn:
         offered = [
@@ -127,7 +131,7 @@ def priority(
 
 def candidate_rows(
     history: History,
-    decided: Decided,
+    decided: PastDecisions,
     candidates: Candidates,
     chosen: NDArray[np.int64],
     trained: tuple[str, ...],
@@ -136,7 +140,7 @@ def candidate_rows(
     """(m, n_columns) a touchpoint model's inputs for the chosen candidates."""
     moments = decided.moments
     at = candidates.decisions[candidates.of[chosen]]
-    asked = Moments(
+    asked = ContextQuestions(
         customers=moments.customers[at],
         as_of=moments.as_of[at],
         seen_seq=moments.seen_seq[at],
@@ -149,7 +153,7 @@ def candidate_rows(
 
 
 def reward_model(
-    history: History, decided: Decided, candidates: Candidates, seed: int
+    history: History, decided: PastDecisions, candidates: Candidates, seed: int
 ) -> CrossFitted | None:
     """What the decided and their candidates are expected to bring, in EUR, cross-fitted.
 

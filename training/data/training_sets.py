@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.replay.point_in_time import Moments, replay
+from features.replay.point_in_time import ContextQuestions, replay
 from models.predictors.touchpoint_columns import action_rows, touchpoint_columns, touchpoint_rows
 from nba.customer.context import DAY_S
 from nba.decisions.decision import Candidate
@@ -75,7 +75,7 @@ def churn_set(history: History, rule: ChurnRule) -> TrainingSet:
             customers.append(customer)
             at_s.append(float(moment))
             labels.append(float(label))
-    moments = Moments.at(np.array(customers, dtype=object), np.array(at_s))
+    moments = ContextQuestions.at(np.array(customers, dtype=object), np.array(at_s))
     values, _ = replay(history.fold, history.rows, moments)
     order = np.lexsort((moments.customers.astype(str), moments.as_of))
     return TrainingSet(
@@ -105,7 +105,7 @@ def activity(history: History, rule: ChurnRule) -> tuple[dict[str, np.ndarray], 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Decided:
+class PastDecisions:
     """Past decisions with what came of them, in order of time: the touchpoint model's evidence.
 
     `set`: rows of (context, offered, action) with the label of the drawn action.
@@ -121,7 +121,7 @@ class Decided:
     reward_eur: np.ndarray
     candidates: list[tuple[str, ...]]
     factors: list[dict[str, Candidate]]  # of our own decisions, by action id: what was logged
-    moments: Moments
+    moments: ContextQuestions
     target: str  # response or value
 
     def lessons(self) -> TrainingSet:
@@ -132,7 +132,7 @@ class Decided:
         return self.set.part(self.actions != NO_ACTION)
 
 
-def decided_set(history: History, rule: RewardRule, risk: Risk | None = None) -> Decided:
+def decided_set(history: History, rule: RewardRule, risk: Risk | None = None) -> PastDecisions:
     """The decisions that count and whose reward is complete, imported ones and our own: those of
     `training.data.rewards.settled`. The context is that of the decision, whenever it was activated.
 
@@ -151,7 +151,7 @@ def decided_set(history: History, rule: RewardRule, risk: Risk | None = None) ->
     positions = moments.actions
     own = action_rows(journey, trained_actions(history), features)[positions]
     own[(positions < 0) & (actions != NO_ACTION)] = np.nan  # left the journey file
-    return Decided(
+    return PastDecisions(
         set=TrainingSet(
             columns=tuple(touchpoint_columns(history.fold.schema.columns, features)),
             rows=touchpoint_rows(values, offered, own),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from features.replay.point_in_time import EVERYTHING, Moments, encode, replay
+from features.replay.point_in_time import EVERYTHING, ContextQuestions, encode, replay
 from nba.events.event import Event, micros
 from training.data.history import History
 from training.data.time_split import Split
@@ -52,7 +52,7 @@ class Leakage(msgspec.Struct, frozen=True, kw_only=True):
 def find_leaks(
     history: History,
     data: TrainingSet,
-    moments: Moments,
+    moments: ContextQuestions,
     split: Split,
     *,
     classes: bool,
@@ -117,7 +117,7 @@ def _above(ones: np.ndarray, zeros: np.ndarray) -> float:
     return float(below.mean() / 2 / len(zeros))
 
 
-def across(data: TrainingSet, moments: Moments, split: Split) -> list[Leak]:
+def across(data: TrainingSet, moments: ContextQuestions, split: Split) -> list[Leak]:
     """Rows of one customer and moment in two parts, and label windows that reach into the next."""
     leaks = []
     seen: dict[tuple[str, float], str] = {}
@@ -140,7 +140,7 @@ def across(data: TrainingSet, moments: Moments, split: Split) -> list[Leak]:
 
 
 def without_future(
-    history: History, data: TrainingSet, moments: Moments, chosen: np.ndarray
+    history: History, data: TrainingSet, moments: ContextQuestions, chosen: np.ndarray
 ) -> list[Leak]:
     """The columns of the chosen rows that change when all that came after is taken out of the log.
 
@@ -171,7 +171,7 @@ def without_future(
         leaks.append(Leak(column="", text=text))
     if not len(chosen):
         return leaks
-    asked = Moments(
+    asked = ContextQuestions(
         customers=np.array([f"row-{n}" for n in chosen], dtype=object),
         as_of=moments.as_of[chosen],
         seen_seq=np.full(len(chosen), EVERYTHING),

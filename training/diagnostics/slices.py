@@ -7,9 +7,15 @@ from collections.abc import Iterator, Mapping
 import msgspec
 import numpy as np
 
-from nba.customer.contact_history import Ledger
+from nba.customer.contact_history import ContactHistory
 from nba.customer.context import STAGE, ContextSchema
-from nba.governance.rule_inputs import CHURN_RISK, Population, Subject, rule_names, segment_rules
+from nba.governance.rule_inputs import (
+    CHURN_RISK,
+    Population,
+    RuleSubject,
+    rule_names,
+    segment_rules,
+)
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from nba.rules.rule import Rule
 from training.data.training_sets import TrainingSet
@@ -55,7 +61,7 @@ def parts(
     """(name, mask (n,)) of everybody, every segment and every stage that occurs."""
     yield EVERYBODY, np.ones(len(contexts), dtype=bool)
     rules = segment_rules(schema.journey, rule_names(schema.journey))
-    subjects = [Subject(row, {}, Ledger(), None) for row in contexts]
+    subjects = [RuleSubject(row, {}, ContactHistory(), None) for row in contexts]
     population = Population(schema, subjects, rules)
     for name, rule in rules.items():
         unknown = sorted(_unknown(rule, rules))

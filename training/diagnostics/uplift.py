@@ -15,7 +15,7 @@ from nba.measurement.off_policy.cross_fitting import customer_folds
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from training.data.history import History
 from training.data.target_policies import boosted
-from training.data.training_sets import Decided, activity
+from training.data.training_sets import PastDecisions, activity
 from training.diagnostics.intervals import Resamples, mean
 
 MIN_ARM = 200  # decisions of each arm
@@ -49,7 +49,9 @@ class Uplift(msgspec.Struct, frozen=True, kw_only=True):
     figures: UpliftFigures | Undecided
 
 
-def uplift_of(history: History, decided: Decided, *, seed: int) -> tuple[Uplift, ...] | Undecided:
+def uplift_of(
+    history: History, decided: PastDecisions, *, seed: int
+) -> tuple[Uplift, ...] | Undecided:
     """Every action against no action, on the decisions where both could have been drawn.
 
     The outcome is the reward where the journey file's target is a value, else whether she stays
@@ -177,7 +179,7 @@ def _judged(
     )
 
 
-def _outcome(history: History, decided: Decided) -> tuple[str, np.ndarray, np.ndarray]:
+def _outcome(history: History, decided: PastDecisions) -> tuple[str, np.ndarray, np.ndarray]:
     """Its name, (n,) values, and (n,) whether they are known by the end of the log."""
     if decided.target == "value":
         return "value_eur", decided.set.labels, np.ones(len(decided.actions), dtype=bool)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.replay.point_in_time import Moments, replay
+from features.replay.point_in_time import ContextQuestions, replay
 from nba.customer.context import STAGE
 from nba.events.signals import SURVEYS
 from nba.events.valences import SurveyScale
 from training.data.history import History, number
-from training.emotion.valences import NODES, Evidence, Unit
-from training.emotion.visits import Followed, follow
+from training.emotion.valences import NODES, ValenceEvidence, ValenceUnit
+from training.emotion.visits import FollowedVisits, follow
 
 
-def evidence_of(history: History, followed: Followed | None = None) -> Evidence:
+def evidence_of(history: History, followed: FollowedVisits | None = None) -> ValenceEvidence:
     """One moment after each visit: what the last ten were made of, and what came next.
 
     The label is the loss of the customer, or a survey answer below the middle before her next
@@ -22,7 +22,7 @@ def evidence_of(history: History, followed: Followed | None = None) -> Evidence:
     followed = followed or follow(history)
     units, unit_of = units_of(history, followed)
     low = _low_answer(history, followed)
-    return Evidence(
+    return ValenceEvidence(
         counts=_counts(followed, unit_of, len(units)),
         units=units,
         controls=_controls(history, followed),
@@ -53,7 +53,9 @@ def survey_scales(history: History) -> tuple[SurveyScale, ...]:
     )
 
 
-def units_of(history: History, followed: Followed) -> tuple[tuple[Unit, ...], np.ndarray]:
+def units_of(
+    history: History, followed: FollowedVisits
+) -> tuple[tuple[ValenceUnit, ...], np.ndarray]:
     """The units, and (n_parts,) the unit of each part, -1 for none."""
     schema = history.fold.schema
     mapped = {mapping.id: mapping for mapping in schema.journey.events}
@@ -62,7 +64,7 @@ def units_of(history: History, followed: Followed) -> tuple[tuple[Unit, ...], np
     pairs, unit_of = np.unique(
         np.column_stack([parts["kind"], parts["touchpoint"]]), axis=0, return_inverse=True
     )
-    units: list[Unit] = []
+    units: list[ValenceUnit] = []
     codes = np.full(len(pairs), -1)
     for position, (kind_code, place) in enumerate(pairs):
         kind = schema.kinds[kind_code]
@@ -71,7 +73,7 @@ def units_of(history: History, followed: Followed) -> tuple[tuple[Unit, ...], np
             continue
         codes[position] = len(units)
         units.append(
-            Unit(
+            ValenceUnit(
                 kind=kind,
                 touchpoint=touchpoints[place],
                 type=(mapping.signal if mapping is not None else None) or kind,
@@ -81,7 +83,7 @@ def units_of(history: History, followed: Followed) -> tuple[tuple[Unit, ...], np
     return tuple(units), codes[unit_of.ravel()]
 
 
-def _counts(followed: Followed, unit_of: np.ndarray, n_units: int) -> np.ndarray:
+def _counts(followed: FollowedVisits, unit_of: np.ndarray, n_units: int) -> np.ndarray:
     """(n, n_units) occurrences in the last ten visits of the same episode."""
     n = len(followed.times)
     inside = (followed.visit_of >= 0) & (unit_of >= 0)
@@ -93,7 +95,7 @@ def _counts(followed: Followed, unit_of: np.ndarray, n_units: int) -> np.ndarray
     return np.asarray(summed[np.arange(n) + 1] - summed[begin])
 
 
-def _low_answer(history: History, followed: Followed) -> np.ndarray:
+def _low_answer(history: History, followed: FollowedVisits) -> np.ndarray:
     """(n,) whether an answer below the middle came before the customer's next visit."""
     schema = history.fold.schema
     roles = {mapping.id: mapping.role for mapping in schema.journey.events}
@@ -113,10 +115,10 @@ def _low_answer(history: History, followed: Followed) -> np.ndarray:
     return found
 
 
-def _controls(history: History, followed: Followed) -> np.ndarray:
+def _controls(history: History, followed: FollowedVisits) -> np.ndarray:
     """(n, k) traits, days known, contacts and stage at each visit; what is missing is flagged."""
     schema = history.fold.schema
-    moments = Moments.at(history.rows.customers[followed.customers], followed.times)
+    moments = ContextQuestions.at(history.rows.customers[followed.customers], followed.times)
     values, _ = replay(history.fold, history.rows, moments)
     columns: list[np.ndarray] = []
     for name in schema.columns:

@@ -17,8 +17,8 @@ from nba.analytics.journeys.loss_by_emotion import LossRate, loss_by_sign
 from nba.measurement.statistics.estimate import Undecided
 from training.data.history import History
 from training.emotion.evidence import evidence_of, units_of
-from training.emotion.valences import Evidence, learn_valences
-from training.emotion.visits import Followed, follow
+from training.emotion.valences import ValenceEvidence, learn_valences
+from training.emotion.visits import FollowedVisits, follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def report_friction(history: History, *, seed: int) -> FrictionReport:
     return FrictionReport(friction(visits), loss_by_sign(visits), valences)
 
 
-def _cross_fitted(history: History, followed: Followed, seed: int) -> Followed | None:
+def _cross_fitted(history: History, followed: FollowedVisits, seed: int) -> FollowedVisits | None:
     """The visits felt with valences learned from other customers, None where too few are lost."""
     evidence = evidence_of(history, followed)
     units, unit_of = units_of(history, followed)
@@ -64,9 +64,9 @@ def _cross_fitted(history: History, followed: Followed, seed: int) -> Followed |
     return followed.felt_as(part_valences)
 
 
-def _of(evidence: Evidence, lost: np.ndarray, chosen: np.ndarray) -> Evidence:
+def _of(evidence: ValenceEvidence, lost: np.ndarray, chosen: np.ndarray) -> ValenceEvidence:
     labels = evidence.labels[chosen]
-    return Evidence(
+    return ValenceEvidence(
         counts=evidence.counts[chosen],
         units=evidence.units,
         controls=evidence.controls[chosen],

@@ -12,7 +12,7 @@ from datetime import datetime
 import numpy as np
 
 from models.bundles.registry import EMOTION, TEXT, Registry
-from nba.customer.appraisal import SurveyFeelings
+from nba.customer.appraisal import SurveyAppraisal
 from nba.events.signals import SURVEYS
 from nba.events.valences import FILE, LearnedValence, ValenceTable, table_from, table_json
 from nba.measurement.statistics.estimate import Undecided
@@ -108,7 +108,7 @@ def linked_texts(history: History) -> LinkedTexts:
         if mapping.role in SURVEYS:
             score = number(event, mapping.reads.get("score", "score"))
             if not np.isnan(score):
-                own = SurveyFeelings(mapping.role, scales.get(mapping.id)).valence(score)
+                own = SurveyAppraisal(mapping.role, scales.get(mapping.id)).valence(score)
                 answers.setdefault(event.customer_id, []).append((at, own))
         text = event.properties.get(mapping.text) if mapping.text else None
         if isinstance(text, str) and text.strip():

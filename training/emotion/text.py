@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from features.text.model import TextModel, n_grams, normalised
-from models.predictors.platt_scaling import Calibration, expected_calibration_error, fit_calibration
+from models.predictors.platt_scaling import (
+    PlattScaling,
+    expected_calibration_error,
+    fit_calibration,
+)
 from nba.measurement.statistics.estimate import Undecided
 
 if TYPE_CHECKING:
@@ -136,7 +140,7 @@ class _Linear(NamedTuple):
         result: np.ndarray = self.rows(counts) @ self.weights + self.intercept
         return result
 
-    def model(self, grams: Sequence[str], calibration: Calibration) -> TextModel:
+    def model(self, grams: Sequence[str], calibration: PlattScaling) -> TextModel:
         """The same with the calibration in its weights, at the digits that are kept."""
         return TextModel(
             grams=tuple(grams[n] for n in self.columns),

@@ -24,7 +24,7 @@ _CONTROL_PRECISION = 0.01  # of standardised controls: keeps them finite, no mor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
+class ValenceUnit:
     """What gets one valence."""
 
     kind: str  # the id of a mapped event, or of a signal
@@ -34,11 +34,11 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Evidence:
+class ValenceEvidence:
     """n moments after a node, with what came before and what came next."""
 
     counts: np.ndarray  # (n, n_units) occurrences in the last ten nodes
-    units: tuple[Unit, ...]
+    units: tuple[ValenceUnit, ...]
     controls: np.ndarray  # (n, k) floats, finite
     customers: np.ndarray  # (n,) int64 codes
     labels: np.ndarray  # (n,) bool: lost, or a low survey answer, at the next step
@@ -58,7 +58,7 @@ class Evidence:
 
 
 def learn_valences(
-    evidence: Evidence, *, seed: int, bootstraps: int = 200
+    evidence: ValenceEvidence, *, seed: int, bootstraps: int = 200
 ) -> tuple[LearnedValence, ...] | Undecided:
     """The valence of every unit that occurs, in the order of `units`.
 
@@ -129,7 +129,7 @@ class _Posterior:
 
 
 def _fit(
-    counts: np.ndarray, priors: np.ndarray, units: list[Unit], evidence: Evidence
+    counts: np.ndarray, priors: np.ndarray, units: list[ValenceUnit], evidence: ValenceEvidence
 ) -> _Posterior:
     labels, controls = evidence.labels, evidence.controls.astype(float)
     spread = controls.std(axis=0)
@@ -164,7 +164,7 @@ def _fit(
 
 
 def _resample(
-    posterior: _Posterior, evidence: Evidence, seed: int, bootstraps: int
+    posterior: _Posterior, evidence: ValenceEvidence, seed: int, bootstraps: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weights of the units, (bootstraps, n_units), and how far the prior moved, in valence.
 

@@ -19,7 +19,7 @@ PAUSE_S = NODE_MINUTES * 60.0  # nodes that follow within it are one visit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Followed:
+class FollowedVisits:
     """n visits whose outcome is known, sorted by (customer, time).
 
     `visit_of`: (n_parts,) the visit of each part of `table`, -1 for none. `customers`: (n,)
@@ -47,7 +47,7 @@ class Followed:
             lost=self.lost,
         )
 
-    def felt_as(self, part_valences: np.ndarray) -> Followed:
+    def felt_as(self, part_valences: np.ndarray) -> FollowedVisits:
         """The same visits with other valences (n_parts,) of their parts."""
         inside = self.visit_of >= 0
         summed = np.bincount(
@@ -56,7 +56,7 @@ class Followed:
         return replace(self, valences=np.clip(summed, -1.0, 1.0))
 
 
-def follow(history: History) -> Followed:
+def follow(history: History) -> FollowedVisits:
     """The visits of the log and their outcomes.
 
     A visit is a chain of nodes with pauses of at most 30 minutes. No visits are: what happens at
@@ -79,7 +79,7 @@ def follow(history: History) -> Followed:
     numbers = np.where(known, np.cumsum(known) - 1, -1)
     of_node = np.full(len(table.nodes) + 1, -1)  # the last: parts without a node
     of_node[usual] = numbers[visit]
-    followed = Followed(
+    followed = FollowedVisits(
         table=table,
         visit_of=of_node[table.node_of],
         customers=customers[known],

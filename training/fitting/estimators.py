@@ -20,7 +20,7 @@ import numpy as np
 from models.predictors.histogram_trees import histogram_text
 from models.predictors.lightgbm_trees import Trees, calibrated, trees_from_text
 from models.predictors.onnx_graph import OnnxModel, readable
-from models.predictors.platt_scaling import Calibration, fit_calibration
+from models.predictors.platt_scaling import PlattScaling, fit_calibration
 from models.predictors.predictor import Predictor
 from nba.errors import InvalidInput
 from training.fitting.onnx_export import onnx_graph
@@ -135,7 +135,7 @@ def _exported(
     """The fitted estimator as data, not yet calibrated."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    identity = Calibration() if classes else None
+    identity = PlattScaling() if classes else None
     if hasattr(estimator, "booster_"):
         text = estimator.booster_.model_to_string()
         if classes and "objective=binary" not in text:

@@ -7,19 +7,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from features.replay.point_in_time import Moments
-from models.bundles.bundle import FORMAT, Bundle, Manifest, Part, part, valences_hash
+from features.replay.point_in_time import ContextQuestions
+from models.bundles.bundle import FORMAT, Bundle, Manifest, ModelPart, part, valences_hash
 from models.predictors.platt_scaling import expected_calibration_error
 from models.predictors.predictor import Predictor
 from models.predictors.touchpoint_columns import ACTION
-from models.residual.warm_start import Warm
+from models.residual.warm_start import WarmStart
 from nba.errors import InvalidInput, did_you_mean
 from nba.events.event import NO_ACTION
 from nba.measurement.statistics.estimate import Undecided
 from training.data.history import History
 from training.data.time_split import Split, check_split, split_by_time
 from training.data.training_sets import (
-    Decided,
+    PastDecisions,
     TrainingSet,
     action_features,
     churn_set,
@@ -29,7 +29,7 @@ from training.data.training_sets import (
 from training.diagnostics.leakage import Leakage, find_leaks
 from training.diagnostics.slices import Slice, slices
 from training.diagnostics.uplift import Uplift, uplift_of
-from training.fitting.options import MODELS, Options
+from training.fitting.options import MODELS, FitOptions
 from training.fitting.recipe import Recipe
 from training.fitting.search import Search, search
 from training.fitting.warm_start import warm_start
@@ -62,7 +62,7 @@ class Training:
     bundle: Bundle
     churn: Fitted | Undecided
     touchpoint: Fitted | Undecided
-    decided: Decided
+    decided: PastDecisions
     history: History
     reports: Mapping[str, Report]  # by model
     uplift: tuple[Uplift, ...] | Undecided | None  # None: not asked for
@@ -89,20 +89,20 @@ def train(
     history: History,
     *,
     seed: int,
-    options: Options | None = None,
+    options: FitOptions | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Training:
     """Fit both models on the history. The same history, seed and options give the same bundle.
 
     Raises InvalidInput for an option that names no column, and for an estimator that cannot serve.
     """
-    chosen = options or Options()
+    chosen = options or FitOptions()
     journey = history.fold.schema.journey
     recipes = _recipes(journey.reward.target == "response", chosen)
     fitting = _Fitting(history, seed, chosen, progress)
     progress("replaying the log for churn")
     churn_data = churn_set(history, journey.churn)
-    looked = Moments.at(churn_data.customers, churn_data.at_s)
+    looked = ContextQuestions.at(churn_data.customers, churn_data.at_s)
     churn, churn_report = fitting.model("churn", churn_data, looked, recipes["churn"])
     progress("replaying the log for decisions")
     risk = None if isinstance(churn, Undecided) else churn.model.predict
@@ -130,11 +130,11 @@ class _Fitting:
 
     history: History
     seed: int
-    options: Options
+    options: FitOptions
     progress: Callable[[str], None]
 
     def model(
-        self, name: str, data: TrainingSet, moments: Moments, recipe: Recipe
+        self, name: str, data: TrainingSet, moments: ContextQuestions, recipe: Recipe
     ) -> tuple[Fitted | Undecided, Report]:
         """Check the rows, search where asked, fit, and look where the model holds."""
         self.progress(f"fitting the {name} model")
@@ -212,7 +212,7 @@ def regression(predicted: np.ndarray, test: TrainingSet) -> dict[str, float]:
     }
 
 
-def _recipes(response: bool, options: Options) -> dict[str, Recipe]:
+def _recipes(response: bool, options: FitOptions) -> dict[str, Recipe]:
     def recipe(name: str, classes: bool, categorical: tuple[str, ...]) -> Recipe:
         return Recipe(
             classes=classes,
@@ -227,18 +227,18 @@ def _recipes(response: bool, options: Options) -> dict[str, Recipe]:
     }
 
 
-def _check_trusted(options: Options, columns: tuple[str, ...]) -> None:
+def _check_trusted(options: FitOptions, columns: tuple[str, ...]) -> None:
     for column in options.trusted:
         if column not in columns:
             raise InvalidInput("trust", column, did_you_mean(column, columns))
 
 
-def _lesson_moments(decided: Decided) -> Moments:
+def _lesson_moments(decided: PastDecisions) -> ContextQuestions:
     """Where the contexts of `decided.lessons()` were looked at."""
     if decided.target == "value":
         return decided.moments
     taught, moments = decided.actions != NO_ACTION, decided.moments
-    return Moments(
+    return ContextQuestions(
         customers=moments.customers[taught],
         as_of=moments.as_of[taught],
         seen_seq=moments.seen_seq[taught],
@@ -252,7 +252,7 @@ def _bundle(
     seed: int,
     fitted: Mapping[str, Fitted | Undecided],
     reports: Mapping[str, Report],
-    warm: Warm | None,
+    warm: WarmStart | None,
 ) -> Bundle:
     schema = history.fold.schema
     journey = schema.journey
@@ -279,5 +279,5 @@ def _bundle(
     return Bundle(manifest, models["churn"], models["touchpoint"], schema.table, warm)
 
 
-def _part(name: str, fitted: Fitted | Undecided) -> Part | None:
+def _part(name: str, fitted: Fitted | Undecided) -> ModelPart | None:
     return None if isinstance(fitted, Undecided) else part(name, fitted.model, fitted.metrics)

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from models.predictors.onnx_graph import INPUT, OCCLUSION, Occluded, OnnxModel
-from models.predictors.platt_scaling import Calibration
+from models.predictors.platt_scaling import PlattScaling
 from nba.errors import InvalidBundle, InvalidInput
 
 NAMED = 12  # leading columns that explanations may name
@@ -40,7 +40,7 @@ def onnx_graph(
             name="nba",
             options=options,
         )
-        plain = OnnxModel(graph.SerializeToString(), columns, Calibration() if classes else None)
+        plain = OnnxModel(graph.SerializeToString(), columns, PlattScaling() if classes else None)
         plain.scores(held_rows[:1])
     except Exception as error:  # converters raise what they like
         why = error if isinstance(error, InvalidBundle) else " ".join(str(error).split())[:200]

@@ -14,7 +14,7 @@ MODELS = ("churn", "touchpoint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class FitOptions:
     """`estimators`, `parameters`: by model, `churn` or `touchpoint`."""
 
     trials: int = 0  # of a search for LightGBM's parameters, in all, for each model

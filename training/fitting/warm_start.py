@@ -10,17 +10,17 @@ from models.predictors.predictor import Predictor
 from models.residual.features import fit_spec
 from models.residual.posterior import fit_prior
 from models.residual.sums import ResidualSums
-from models.residual.warm_start import Warm
+from models.residual.warm_start import WarmStart
 from nba.events.event import NO_ACTION
 from training.data.history import History
 from training.data.rewards import attribution_of
 from training.data.time_split import split_by_time
-from training.data.training_sets import Decided, trained_actions
+from training.data.training_sets import PastDecisions, trained_actions
 
 COLUMNS = 8  # of the context that the residual reads: those that the model reads most
 
 
-def warm_start(history: History, decided: Decided, model: Predictor) -> Warm:
+def warm_start(history: History, decided: PastDecisions, model: Predictor) -> WarmStart:
     """The residual's sums over the decisions after those that the touchpoint model was fitted on.
 
     Of what it was fitted on it would say that nothing is left to learn. On the later ones it was
@@ -52,7 +52,7 @@ def warm_start(history: History, decided: Decided, model: Predictor) -> Warm:
     sums = ResidualSums(spec, trained)
     sums.expose(x, drawn, scores, part.at_s)
     sums.reward(x, drawn, scores, part.labels, part.at_s)
-    return Warm(
+    return WarmStart(
         sums=sums,
         prior=fit_prior(sums, history.end_s),
         settled_s=history.end_s,

@@ -28,7 +28,7 @@ MIN_DECISIONS = 100
 SUMS_TO_ONE = 1e-9
 
 
-class Again(NamedTuple):
+class RepeatedDecisions(NamedTuple):
     """The same logged decisions by one bundle, and how long that took."""
 
     decisions: list[Decision]
@@ -40,18 +40,18 @@ def again(
     journey: JourneyFile,
     decisions: Sequence[Decision],
     clock: Callable[[], float],
-) -> Again:
+) -> RepeatedDecisions:
     """Decide them again; the first batch is for warming up and is not timed."""
     redecided(pipeline, journey, decisions[:50])
     began = clock()
     found = redecided(pipeline, journey, decisions)
-    return Again(found, clock() - began)
+    return RepeatedDecisions(found, clock() - began)
 
 
 def behaviour_gate(
     logged: Sequence[Decision],
-    challenger: Again | NbaError,
-    champion: Again | None,
+    challenger: RepeatedDecisions | NbaError,
+    champion: RepeatedDecisions | None,
     limits: GateLimits = LIMITS,
 ) -> Gate:
     """`champion`: None where there is none, or it reads other contexts; then what was logged stands

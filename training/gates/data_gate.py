@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from features.replay.point_in_time import Moments, replay
-from nba.analytics.monitoring.offers_and_joins import Join
+from features.replay.point_in_time import ContextQuestions, replay
+from nba.analytics.monitoring.offers_and_joins import OutcomeJoin
 from nba.decisions.decision import Decision
 from nba.errors import InvalidInput
 from nba.events.event import ACTION_DECIDED, micros
@@ -22,7 +22,7 @@ from nba.promotion.verdict import Gate, gathered
 from nba.rewards.credit import Credit
 from training.data.history import History
 from training.data.rewards import attribution_of
-from training.data.training_sets import Decided
+from training.data.training_sets import PastDecisions
 from training.gates.limits import LIMITS, GateLimits
 
 DATA, REPRODUCIBLE = "data", "reproducible"
@@ -37,13 +37,13 @@ class DataFacts(NamedTuple):
 
     rows: int  # decisions whose reward is complete
     immature: int  # of them, those whose window was not over
-    weeks: Sequence[Join]  # outcomes by week, the last one last
+    weeks: Sequence[OutcomeJoin]  # outcomes by week, the last one last
     audited: Audit | Undecided | str  # of the propensities; text: why they cannot be true
     mismatches: Mapping[str, Mismatch | Undecided]  # of running experiments, by name
 
 
 def data_facts(
-    history: History, decided: Decided, mismatches: Mapping[str, Mismatch | Undecided]
+    history: History, decided: PastDecisions, mismatches: Mapping[str, Mismatch | Undecided]
 ) -> DataFacts:
     """What the log says of its own evidence."""
     attribution = attribution_of(history, history.fold.schema.journey.reward)
@@ -77,14 +77,14 @@ def mismatches_of(history: History, running: Iterable[Started]) -> dict[str, Mis
     return found
 
 
-def weekly(credits: Sequence[Credit], end_s: float) -> list[Join]:
+def weekly(credits: Sequence[Credit], end_s: float) -> list[OutcomeJoin]:
     """How many decisions an outcome was joined to, by the week in which their window closed."""
-    found: dict[int, Join] = {}
+    found: dict[int, OutcomeJoin] = {}
     for one in credits:
         if one.counted and one.closed:
             week = int((end_s - one.closes_s) // WEEK_S)
-            join = Join(decisions=1, joined=int(one.answered))
-            found[week] = found.get(week, Join()) + join
+            join = OutcomeJoin(decisions=1, joined=int(one.answered))
+            found[week] = found.get(week, OutcomeJoin()) + join
     return [found[week] for week in sorted(found, reverse=True)]
 
 
@@ -134,7 +134,7 @@ def data_gate(facts: DataFacts, limits: GateLimits = LIMITS) -> Gate:
 
 
 def _join(
-    weeks: Sequence[Join],
+    weeks: Sequence[OutcomeJoin],
     limits: GateLimits,
     numbers: dict[str, float],
     failures: list[str],
@@ -208,7 +208,7 @@ def reproduction_gate(
 
 def unequal_contexts(history: History, decisions: Sequence[Decision]) -> list[str]:
     """The decisions whose context, folded again from the log, has other bytes."""
-    moments = Moments(
+    moments = ContextQuestions(
         customers=np.array([one.request.customer_id for one in decisions], dtype=object),
         as_of=np.array([micros(one.decided_at) / 1e6 for one in decisions]),
         seen_seq=np.array([one.context_seq for one in decisions], dtype=np.int64),

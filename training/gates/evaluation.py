@@ -32,13 +32,13 @@ from training.data.history import History, number
 from training.data.rewards import attribution_of
 from training.data.target_policies import Candidates, candidates_of, reward_model, target_of
 from training.data.time_split import check_split, split_by_time
-from training.data.training_sets import Decided, TrainingSet, churn_set, decided_set
+from training.data.training_sets import PastDecisions, TrainingSet, churn_set, decided_set
 from training.fitting.fit import classification, regression
 
 NOTHING_LOGGED = Undecided(reason="no decision of the test period logged propensity and candidates")
 
 
-class Held(NamedTuple):
+class HeldOutPredictions(NamedTuple):
     """A model on held-out time: (n,) predictions beside what came."""
 
     predicted: Floats
@@ -53,7 +53,7 @@ class Held(NamedTuple):
         return regression(self.predicted, self.test)
 
 
-class Compared(NamedTuple):
+class BundleComparison(NamedTuple):
     """The bundle and the champion on the same n decisions."""
 
     chosen: NDArray[np.int64]  # (n,) positions among the decided
@@ -78,13 +78,13 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     gain: Gain | Undecided  # what gates read
 
 
-class Judged(NamedTuple):
+class JudgedBundle(NamedTuple):
     """The figures with what they rest on."""
 
     evaluation: Evaluation
-    decided: Decided
-    compared: Compared | Undecided
-    held: dict[str, Held | Undecided]  # by model
+    decided: PastDecisions
+    compared: BundleComparison | Undecided
+    held: dict[str, HeldOutPredictions | Undecided]  # by model
 
 
 def champion_beside(log: Log, bundle: Bundle, schema_hash: str) -> Bundle | None:
@@ -107,7 +107,7 @@ def evaluate(
 
 def judged(
     history: History, bundle: Bundle, *, champion: Bundle | None = None, seed: int = 1
-) -> Judged:
+) -> JudgedBundle:
     """Judge the bundle on the last fifth of the log's time.
 
     Raises InvalidBundle where it was trained on other columns than the journey file gives.
@@ -140,10 +140,10 @@ def judged(
         if isinstance(compared, Undecided)
         else gain(compared.evidence, compared.champion, seed=seed),
     )
-    return Judged(evaluation, decided, compared, held)
+    return JudgedBundle(evaluation, decided, compared, held)
 
 
-def _metrics(held: Held | Undecided) -> dict[str, float] | Undecided:
+def _metrics(held: HeldOutPredictions | Undecided) -> dict[str, float] | Undecided:
     return held if isinstance(held, Undecided) else held.metrics
 
 
@@ -151,7 +151,7 @@ def _estimate(found: Valuation | Undecided) -> Estimate | Undecided:
     return found if isinstance(found, Undecided) else found.estimate
 
 
-def _testable(decided: Decided) -> NDArray[np.int64]:
+def _testable(decided: PastDecisions) -> NDArray[np.int64]:
     """The decisions of the test period that logged propensity and candidates."""
     listed = np.array([bool(names) for names in decided.candidates], dtype=bool)
     test = split_by_time(decided.set).test
@@ -173,7 +173,7 @@ class _Decisions:
     def __init__(
         self,
         history: History,
-        decided: Decided,
+        decided: PastDecisions,
         chosen: NDArray[np.int64],
         immature: int,
         seed: int,
@@ -196,7 +196,7 @@ class _Decisions:
         refused = self._refused()
         return refused or values(self._evidence(self._uniform()), seed=self._seed)["snips"]
 
-    def compared(self, bundle: Bundle, champion: Bundle | None) -> Compared | Undecided:
+    def compared(self, bundle: Bundle, champion: Bundle | None) -> BundleComparison | Undecided:
         """The bundle and the champion; without one, what was decided."""
         if bundle.touchpoint is None:
             return Undecided(reason=bundle.manifest.missing.get("touchpoint", "not in the bundle"))
@@ -209,7 +209,7 @@ class _Decisions:
         if champion is not None:
             other = self._target(champion)
             theirs, champion_acts = self._evidence(other), self._acts(other)
-        return Compared(
+        return BundleComparison(
             self._chosen, self._evidence(target), theirs, self._acts(target), champion_acts
         )
 
@@ -251,7 +251,7 @@ class _Decisions:
         )
 
 
-def _churn(history: History, bundle: Bundle) -> Held | Undecided:
+def _churn(history: History, bundle: Bundle) -> HeldOutPredictions | Undecided:
     if bundle.churn is None:
         return Undecided(reason=bundle.manifest.missing.get("churn", "not in the bundle"))
     data = churn_set(history, history.fold.schema.journey.churn)
@@ -260,10 +260,10 @@ def _churn(history: History, bundle: Bundle) -> Held | Undecided:
     if refused is not None:
         return refused
     test = data.part(split.test)
-    return Held(bundle.churn.predict(test.rows), test, True)
+    return HeldOutPredictions(bundle.churn.predict(test.rows), test, True)
 
 
-def _touchpoint(decided: Decided, bundle: Bundle) -> Held | Undecided:
+def _touchpoint(decided: PastDecisions, bundle: Bundle) -> HeldOutPredictions | Undecided:
     if bundle.touchpoint is None:
         return Undecided(reason=bundle.manifest.missing.get("touchpoint", "not in the bundle"))
     data = decided.lessons()
@@ -273,4 +273,4 @@ def _touchpoint(decided: Decided, bundle: Bundle) -> Held | Undecided:
     if refused is not None:
         return refused
     test = data.part(split.test)
-    return Held(bundle.touchpoint.predict(test.rows), test, classes)
+    return HeldOutPredictions(bundle.touchpoint.predict(test.rows), test, classes)

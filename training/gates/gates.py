@@ -10,7 +10,7 @@ import numpy as np
 
 from models.bundles.bundle import Bundle
 from models.bundles.scorer import BundleScorer
-from models.policies.from_journey import drawing_of
+from models.policies.from_journey import exploration_policy_of
 from models.residual.correction import learned_before
 from nba.decisions.decision import Decision
 from nba.engine.pipeline import Pipeline
@@ -25,15 +25,26 @@ from nba.measurement.statistics.calibration import (
     calibration_drifted,
 )
 from nba.measurement.statistics.estimate import Undecided
-from nba.promotion.verdict import Gate, Verdict, gathered, undecided
+from nba.promotion.verdict import Gate, GateVerdict, gathered, undecided
 from nba.stores.log import Log
 from training.data.history import History, history_of
 from training.fitting.estimators import EstimatorSpec
 from training.fitting.fit import train
-from training.fitting.options import Options
-from training.gates.behaviour_gate import NAME as BEHAVIOUR, Again, again, behaviour_gate
+from training.fitting.options import FitOptions
+from training.gates.behaviour_gate import (
+    NAME as BEHAVIOUR,
+    RepeatedDecisions,
+    again,
+    behaviour_gate,
+)
 from training.gates.data_gate import data_facts, data_gate, mismatches_of, reproduction_gate
-from training.gates.evaluation import Evaluation, Held, Judged, champion_beside, judged
+from training.gates.evaluation import (
+    Evaluation,
+    HeldOutPredictions,
+    JudgedBundle,
+    champion_beside,
+    judged,
+)
 from training.gates.limits import LIMITS, GateLimits
 from training.gates.off_policy_gate import NAME as OFF_POLICY, off_policy_gate
 from training.gates.slices_gate import NAME as SLICES, Exposures, slices_gate, slices_of
@@ -43,7 +54,7 @@ STEPS = 4  # that `judge` tells its progress of
 NOT_AGAIN = Undecided(reason="it was not trained again")
 
 
-class Evidence(NamedTuple):
+class GateEvidence(NamedTuple):
     """What a bundle is judged on, beside the log's own."""
 
     history: History
@@ -54,7 +65,7 @@ class Evidence(NamedTuple):
 
 
 def judge(
-    evidence: Evidence,
+    evidence: GateEvidence,
     bundle: Bundle,
     *,
     now: datetime,
@@ -63,7 +74,7 @@ def judge(
     retrain: bool = True,
     limits: GateLimits = LIMITS,
     progress: Callable[[str], None] = lambda step: None,
-) -> tuple[Verdict, Evaluation]:
+) -> tuple[GateVerdict, Evaluation]:
     """The verdict over the bundle, and its figures.
 
     `champion`: the bundle in force. `clock`: seconds, of which only differences count. Raises
@@ -89,7 +100,7 @@ def judge(
         _slices(history, found, limits),
         behaviour,
     )
-    verdict = Verdict(bundle_id=bundle.bundle_id, champion=champion, judged_at=now, gates=gates)
+    verdict = GateVerdict(bundle_id=bundle.bundle_id, champion=champion, judged_at=now, gates=gates)
     return verdict, found.evaluation
 
 
@@ -126,7 +137,7 @@ def trained_again(
         spec = estimators.get(name)
         if note.estimator is not None and (spec is None or spec.name != note.estimator):
             return Undecided(reason=f"{name}: {note.estimator} is not in the settings")
-    options = Options(
+    options = FitOptions(
         estimators={
             name: estimators[name]
             for name, note in manifest.recipes.items()
@@ -139,7 +150,7 @@ def trained_again(
     return train(before, seed=manifest.seed, options=options).bundle.bundle_id
 
 
-def calibration_gate(held: Mapping[str, Held | Undecided]) -> Gate:
+def calibration_gate(held: Mapping[str, HeldOutPredictions | Undecided]) -> Gate:
     """Both models on held-out time: failed where one is surely off, undecided where it may be."""
     failures: list[str] = []
     unknown: list[str] = []
@@ -178,13 +189,13 @@ def calibration_gate(held: Mapping[str, Held | Undecided]) -> Gate:
     return gathered(CALIBRATION, failures, unknown, numbers, "; ".join(told))
 
 
-def _off_policy(found: Judged, limits: GateLimits) -> Gate:
+def _off_policy(found: JudgedBundle, limits: GateLimits) -> Gate:
     if isinstance(found.compared, Undecided):
         return undecided(OFF_POLICY, found.compared)
     return off_policy_gate(found.compared.evidence, found.compared.champion, limits)
 
 
-def _slices(history: History, found: Judged, limits: GateLimits) -> Gate:
+def _slices(history: History, found: JudgedBundle, limits: GateLimits) -> Gate:
     compared = found.compared
     if isinstance(compared, Undecided):
         return undecided(SLICES, compared)
@@ -195,7 +206,7 @@ def _slices(history: History, found: Judged, limits: GateLimits) -> Gate:
 
 
 def _behaviour(
-    evidence: Evidence,
+    evidence: GateEvidence,
     bundle: Bundle,
     rival: Bundle | None,
     decisions: Sequence[Decision],
@@ -215,12 +226,15 @@ def _behaviour(
 
 
 def _again(
-    evidence: Evidence, bundle: Bundle, decisions: Sequence[Decision], clock: Callable[[], float]
-) -> Again:
+    evidence: GateEvidence,
+    bundle: Bundle,
+    decisions: Sequence[Decision],
+    clock: Callable[[], float],
+) -> RepeatedDecisions:
     """Raises InvalidBundle."""
     schema = evidence.history.fold.schema
     journey = schema.journey
-    drawing = drawing_of(journey.exploration, [action.id for action in journey.actions])
+    drawing = exploration_policy_of(journey.exploration, [action.id for action in journey.actions])
     pipeline = Pipeline(schema, drawing, evidence.earlier)
     residual = None
     if bundle.warm is not None:

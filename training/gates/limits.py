@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from nba.measurement.off_policy.logged_decisions import Demands
+from nba.measurement.off_policy.logged_decisions import SupportDemands
 
 
 class GateLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,9 +27,9 @@ class GateLimits(msgspec.Struct, frozen=True, kw_only=True):
     contexts: int = 200  # of them, whose contexts are folded again
 
     @property
-    def demands(self) -> Demands:
+    def demands(self) -> SupportDemands:
         """What off-policy evaluation refuses without."""
-        return Demands(ess=self.ess, largest_share=self.largest_share)
+        return SupportDemands(ess=self.ess, largest_share=self.largest_share)
 
 
 LIMITS = GateLimits()

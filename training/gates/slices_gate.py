@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from nba.customer.context import ContextSchema
-from nba.measurement.off_policy.estimators import Scores
+from nba.measurement.off_policy.estimators import WeightedRatio
 from nba.measurement.off_policy.evaluation import told_apart
 from nba.measurement.off_policy.intervals import standard_error
 from nba.measurement.off_policy.logged_decisions import Floats, Logged
@@ -89,13 +89,15 @@ def slices_gate(
     return gathered(NAME, failures, [], numbers, reason)
 
 
-def _gain(scores: Scores, mask: NDArray[np.bool_], customers: np.ndarray) -> tuple[float, float]:
+def _gain(
+    scores: WeightedRatio, mask: NDArray[np.bool_], customers: np.ndarray
+) -> tuple[float, float]:
     """The gain within a slice and its standard error between customers."""
     assert scores.less is not None
-    inside = Scores(
+    inside = WeightedRatio(
         scores.top[mask],
         scores.bottom[mask],
-        Scores(scores.less.top[mask], scores.less.bottom[mask]),
+        WeightedRatio(scores.less.top[mask], scores.less.bottom[mask]),
     )
     codes = np.unique(customers[mask], return_inverse=True)[1]
     return inside.value, standard_error(inside, codes)

@@ -18,9 +18,9 @@ from nba.measurement.off_policy.cross_fitting import CrossFitted, Offered, cross
 from nba.measurement.off_policy.evaluation import Gain, gain, valuation
 from nba.measurement.off_policy.logged_decisions import (
     GATE,
-    Demands,
     Floats,
     Logged,
+    SupportDemands,
     logged,
     overlap,
 )
@@ -54,7 +54,7 @@ def what_if(
     decisions: Sequence[Redecided],
     rewards: Mapping[str, float],
     *,
-    demands: Demands = GATE,
+    demands: SupportDemands = GATE,
     seed: int = 1,
 ) -> WhatIf:
     """What the change would have been worth.

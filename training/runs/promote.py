@@ -11,15 +11,15 @@ from models.bundles.scorer import BundleScorer
 from nba.customer.context import ContextSchema
 from nba.errors import InvalidBundle, InvalidInput
 from nba.journey.file import JourneyFile
-from nba.promotion.rollout import GUARDRAILS, Guardrails, begin, crown, end, rollout_of
-from nba.promotion.verdict import Gate, Status, Verdict
+from nba.promotion.rollout import GUARDRAILS, GuardrailLimits, begin, end, make_champion, rollout_of
+from nba.promotion.verdict import Gate, GateVerdict, Status
 from nba.stores.log import Log
 
 To: TypeAlias = Literal["shadow", "canary", "champion"]
 CANARY_SHARE = 0.05  # of the customers
 
 
-class Moved(NamedTuple):
+class PromotedBundle(NamedTuple):
     """Where a bundle is now."""
 
     version: str
@@ -79,7 +79,7 @@ def next_stage(log: Log, bundle_id: str) -> To:
     return "canary" if rollout.stage == "shadow" else "champion"
 
 
-def objections(verdict: Verdict, to: To) -> tuple[Gate, ...]:
+def objections(verdict: GateVerdict, to: To) -> tuple[Gate, ...]:
     """The gates that keep a bundle from a stage.
 
     In shadow it has only its known share of each draw, which is what lets the others be decided: so
@@ -95,15 +95,15 @@ def move(
     log: Log,
     version: str,
     bundle: Bundle,
-    verdict: Verdict | None,
+    verdict: GateVerdict | None,
     to: To,
     *,
     now: datetime,
     by: str,
     why: str,
     share: float = CANARY_SHARE,
-    guardrails: Guardrails = GUARDRAILS,
-) -> Moved:
+    guardrails: GuardrailLimits = GUARDRAILS,
+) -> PromotedBundle:
     """Put a bundle into a stage; the verdict is kept on the log's shelf and named in the trail.
 
     The store's alias moves last. Raises InvalidBundle for a shadow or a canary that reads other
@@ -118,7 +118,7 @@ def move(
     why = f"version {version}: {why}"
     if to == "champion":
         registry.point(CHAMPION, version)
-        crown(
+        make_champion(
             log,
             bundle.bundle_id,
             now,
@@ -128,7 +128,7 @@ def move(
             guardrails=guardrails,
             verdict=verdict_id,
         )
-        return Moved(version, bundle.bundle_id, to)
+        return PromotedBundle(version, bundle.bundle_id, to)
     _check_beside(log, bundle)
     begin(
         log,
@@ -142,7 +142,7 @@ def move(
         guardrails=guardrails,
         verdict=verdict_id,
     )
-    return Moved(version, bundle.bundle_id, to)
+    return PromotedBundle(version, bundle.bundle_id, to)
 
 
 def _check_beside(log: Log, bundle: Bundle) -> None:

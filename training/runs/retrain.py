@@ -16,7 +16,7 @@ from nba.measurement.statistics.estimate import Estimate, Undecided
 from nba.stores.log import Log
 from training.data.history import History, history_of, read_history
 from training.fitting.fit import Fitted, Report, Training, train
-from training.fitting.options import STEPS, Options
+from training.fitting.options import STEPS, FitOptions
 from training.runs.charts import (
     calibration_picture,
     importance_picture,
@@ -36,7 +36,7 @@ def retrain(
     registry: Registry,
     *,
     seed: int,
-    options: Options | None = None,
+    options: FitOptions | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> tuple[str, Training]:
     """Train on the whole log and register the bundle as challenger; gives its version.
@@ -53,7 +53,7 @@ def retrain_folder(
     registry: Registry,
     *,
     seed: int,
-    options: Options | None = None,
+    options: FitOptions | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> tuple[str, Training]:
     """The same on a log that `nba export` has written.
@@ -78,7 +78,7 @@ def _trained(
     history: History,
     registry: Registry,
     seed: int,
-    options: Options | None,
+    options: FitOptions | None,
     progress: Callable[[str], None],
 ) -> tuple[str, Training]:
     training = train(history, seed=seed, options=options, progress=progress)

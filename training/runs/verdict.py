@@ -11,13 +11,13 @@ import re
 
 from models.bundles.registry import CHAMPION, MODEL
 from nba.errors import StoreUnavailable
-from nba.promotion.verdict import Verdict
+from nba.promotion.verdict import GateVerdict
 from nba.stores.log import Log
 
 _NOT_IN_NAMES = re.compile(r"[^\w\-. /:]")
 
 
-def keep_verdict(url: str, version: str, verdict: Verdict) -> None:
+def keep_verdict(url: str, version: str, verdict: GateVerdict) -> None:
     """Put it on the run of a version in the MLflow server at `url`. Raises StoreUnavailable."""
     from mlflow import MlflowClient
     from mlflow.entities import Metric, RunTag

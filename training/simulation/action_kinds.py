@@ -9,20 +9,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from training.simulation.config import Nature, WorldConfig
-from training.simulation.customers import Mind, Person
+from training.simulation.config import WorldConfig, WorldParameters
+from training.simulation.customers import HiddenState, SimulatedCustomer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
+class ShownMoment:
     """The moment in which an action is shown."""
 
-    person: Person
-    mind: Mind
+    person: SimulatedCustomer
+    mind: HiddenState
     goal: str
     failures: int  # of this visit, so far
     strain: float  # contacts above the customer's threshold
-    nature: Nature
+    nature: WorldParameters
     config: WorldConfig
     outbound: bool = False  # the bank writes or calls of its own accord
     leaving: bool = False  # she has decided to leave
@@ -41,30 +41,30 @@ class Situation:
 
 
 @runtime_checkable
-class Seeing(Protocol):
+class TruthSeeingPolicy(Protocol):
     """A policy that is shown the hidden truth before each question: for an upper bound only."""
 
-    def see(self, situation: Situation) -> None:
+    def see(self, situation: ShownMoment) -> None:
         """The moment as it is."""
         ...
 
 
-Logit = Callable[[Situation], float]
-Lift = Callable[[Situation, bool], float]
+Logit = Callable[[ShownMoment], float]
+Lift = Callable[[ShownMoment, bool], float]
 
 
-def no_lift(s: Situation, accepted: bool) -> float:
+def no_lift(s: ShownMoment, accepted: bool) -> float:
     """The emotion stays as it is."""
     return 0.0
 
 
-def no_gain(s: Situation) -> float:
+def no_gain(s: ShownMoment) -> float:
     """No money beside a product's margin."""
     return 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class ActionKind:
     """One action: log-odds of acceptance, lift of emotion, and money."""
 
     logit: Logit
@@ -82,7 +82,7 @@ class Move:
     marketing: bool = False  # needs her consent where the bank writes or calls
 
 
-def sales_lift(s: Situation, accepted: bool) -> float:
+def sales_lift(s: ShownMoment, accepted: bool) -> float:
     """Selling to somebody who is cross makes it worse, the more the crosser she is."""
     if accepted:
         return 0.1
@@ -93,7 +93,7 @@ def sales_lift(s: Situation, accepted: bool) -> float:
 def help_lift(share: float, glad: float, nuisance: float) -> Lift:
     """Relief where help was needed, a nuisance where it was not."""
 
-    def lift(s: Situation, accepted: bool) -> float:
+    def lift(s: ShownMoment, accepted: bool) -> float:
         if accepted:
             return share * s.nature.relief if s.in_need else glad
         return 0.0 if s.in_need else -nuisance
@@ -109,14 +109,14 @@ def selling(
     fond: Mapping[str, float],
     wish: Logit = no_gain,
     shown_eur: float = 0.4,
-) -> Move:
+) -> ActionKind:
     """An offer of a product. `fond`: by segment; `wish`: what else makes her want it."""
 
-    def logit(s: Situation) -> float:
+    def logit(s: ShownMoment) -> float:
         wanted = base + fond.get(s.person.segment, 0.0) + wish(s) + 0.55 * s.felt
         return wanted - 0.5 * s.outbound - 3.0 * (product in s.mind.products)
 
-    return Move(
+    return ActionKind(
         logit=logit,
         lift=sales_lift,
         shown_eur=shown_eur,
@@ -135,14 +135,14 @@ def helping(
     nuisance: float,
     accepted_eur: float,
     shown_eur: float = 0.1,
-) -> Move:
+) -> ActionKind:
     """Help with what went wrong, in this visit (`failure`) or before (`issue`)."""
 
-    def logit(s: Situation) -> float:
+    def logit(s: ShownMoment) -> float:
         trouble = failure * min(s.failures, 3) + issue * (s.mind.issue is not None)
         return base + trouble - 0.25 * min(s.felt, 0.0)
 
-    return Move(
+    return ActionKind(
         logit=logit,
         lift=help_lift(share, 0.0, nuisance),
         shown_eur=shown_eur,
@@ -151,58 +151,58 @@ def helping(
     )
 
 
-def making_up(base: float, *, share: float, accepted_eur: float, shown_eur: float) -> Move:
+def making_up(base: float, *, share: float, accepted_eur: float, shown_eur: float) -> ActionKind:
     """An apology, with or without money."""
 
-    def logit(s: Situation) -> float:
+    def logit(s: ShownMoment) -> float:
         return base + 0.8 * (s.mind.issue is not None) - 0.35 * min(s.felt, 0.0)
 
     lift = help_lift(share, 0.1, 0.04)
-    return Move(logit=logit, lift=lift, shown_eur=shown_eur, accepted_eur=accepted_eur)
+    return ActionKind(logit=logit, lift=lift, shown_eur=shown_eur, accepted_eur=accepted_eur)
 
 
 def habit(
     name: str, base: float, earns_eur: float, *, newcomer: float = 0.0, shown_eur: float = 0.1
-) -> Move:
+) -> ActionKind:
     """Something useful that she takes up once, and that saves the bank money."""
 
-    def logit(s: Situation) -> float:
+    def logit(s: ShownMoment) -> float:
         fresh = newcomer * (s.person.newcomer and s.mind.loose > 0)
         return base + fresh - 3.0 * (name in s.mind.products)
 
-    def earns(s: Situation) -> float:
+    def earns(s: ShownMoment) -> float:
         return 0.0 if name in s.mind.products else earns_eur
 
-    def lift(s: Situation, accepted: bool) -> float:
+    def lift(s: ShownMoment, accepted: bool) -> float:
         if accepted:
             return 0.05
         return -0.05 if s.mind.emotion < -0.3 else 0.0
 
-    return Move(logit=logit, lift=lift, shown_eur=shown_eur, earns_eur=earns, habit=name)
+    return ActionKind(logit=logit, lift=lift, shown_eur=shown_eur, earns_eur=earns, habit=name)
 
 
-def settling_in(base: float, *, loosens: float, shown_eur: float) -> Move:
+def settling_in(base: float, *, loosens: float, shown_eur: float) -> ActionKind:
     """A welcome for somebody who is new; others shrug."""
 
-    def logit(s: Situation) -> float:
+    def logit(s: ShownMoment) -> float:
         return base + 1.4 * (s.mind.loose > 0)
 
-    def lift(s: Situation, accepted: bool) -> float:
+    def lift(s: ShownMoment, accepted: bool) -> float:
         if accepted:
             return 0.15 if s.mind.loose > 0 else 0.0
         return 0.0 if s.mind.loose > 0 else -0.05
 
-    return Move(logit=logit, lift=lift, shown_eur=shown_eur, loosens=loosens)
+    return ActionKind(logit=logit, lift=lift, shown_eur=shown_eur, loosens=loosens)
 
 
-def keeping(base: float, *, loosens: float, shown_eur: float, accepted_eur: float) -> Move:
+def keeping(base: float, *, loosens: float, shown_eur: float, accepted_eur: float) -> ActionKind:
     """An attempt to keep somebody who thinks of leaving, or has decided to."""
 
-    def logit(s: Situation) -> float:
+    def logit(s: ShownMoment) -> float:
         return base + 0.9 * s.leaving + 0.2 * s.felt
 
     lift = help_lift(0.3, 0.05, 0.05)
-    return Move(
+    return ActionKind(
         logit=logit,
         lift=lift,
         shown_eur=shown_eur,
@@ -212,15 +212,15 @@ def keeping(base: float, *, loosens: float, shown_eur: float, accepted_eur: floa
     )
 
 
-def rescuing(base: float, *, mortgage: float, share: float, shown_eur: float) -> Move:
+def rescuing(base: float, *, mortgage: float, share: float, shown_eur: float) -> ActionKind:
     """A way to pay what is overdue."""
 
-    def logit(s: Situation) -> float:
+    def logit(s: ShownMoment) -> float:
         return base + mortgage * s.person.has_mortgage if s.mind.overdue else -3.5
 
-    def lift(s: Situation, accepted: bool) -> float:
+    def lift(s: ShownMoment, accepted: bool) -> float:
         if accepted:
             return share * s.nature.relief if s.mind.overdue else 0.0
         return 0.0 if s.mind.overdue else -0.10
 
-    return Move(logit=logit, lift=lift, shown_eur=shown_eur, settles=True)
+    return ActionKind(logit=logit, lift=lift, shown_eur=shown_eur, settles=True)

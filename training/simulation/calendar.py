@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.simulation.config import DAY_S, Nature, Policy, WorldConfig
+from training.simulation.config import DAY_S, SimulatedPolicy, WorldConfig, WorldParameters
 from training.simulation.customers import (
     GOALS,
     LUCK_WIDTH,
-    Luck,
+    VisitUniforms,
     closing_probability,
     draw_person,
     sigmoid,
 )
-from training.simulation.life import Felt, Life
+from training.simulation.life import Life, VisitTruth
 from training.simulation.outbound import Outbound, row, second_luck
 from training.simulation.visits import VISITS, kind_of_visit
 
@@ -21,15 +21,20 @@ _HOURS = ((0, 1), (7, 3), (9, 8), (12, 9), (14, 7), (17, 9), (19, 10), (21, 6), 
 _HOUR_NAMES = tuple((str(hour), float(weight)) for hour, weight in _HOURS)
 
 
-class Story:
+class CustomerCalendar:
     """One customer's calendar: planned visits, follow-ups, surveys, and the end."""
 
     def __init__(
-        self, index: int, nature: Nature, config: WorldConfig, policy: Policy, log_decisions: bool
+        self,
+        index: int,
+        nature: WorldParameters,
+        config: WorldConfig,
+        policy: SimulatedPolicy,
+        log_decisions: bool,
     ) -> None:
         person = draw_person(index, nature, config)
         self.life = Life(person, nature, config, policy, log_decisions=log_decisions)
-        self.felt: list[Felt] = []
+        self.felt: list[VisitTruth] = []
         self.over = False
         self._looked_at_leaving = False
         self._end_s = config.days * DAY_S
@@ -104,7 +109,7 @@ class Story:
         self._planned_s = self._next_visit_s
         self._plan(self._first)
 
-    def _occasions(self, luck: Luck, later_luck: Luck) -> None:
+    def _occasions(self, luck: VisitUniforms, later_luck: VisitUniforms) -> None:
         """What gives the bank, or her, a reason to do something after this visit."""
         life, outbound = self.life, self._outbound
         if life.mind.consents and luck.happens("consent", 0.004):
@@ -131,7 +136,7 @@ class Story:
     def _gone_s(self) -> float:
         return self._end_s if self._closing_s is None else min(self._closing_s, self._end_s)
 
-    def _plan(self, luck: Luck) -> None:
+    def _plan(self, luck: VisitUniforms) -> None:
         """The next planned visit: log-normal gap, at an hour of the day people choose."""
         gap_s = luck.lognormal("gap", self.life.person.gap_days * DAY_S, 0.9)
         self._planned_s += max(gap_s, 0.2 * DAY_S)
@@ -145,7 +150,7 @@ class Story:
             self._planned_s += DAY_S * (28.0 + 20.0 * luck.uniform("dormant_days"))
         self._next_visit_s = self._planned_s = max(self._planned_s, self.life.now_s + 3_600.0)
 
-    def _visit_planned(self, luck: Luck) -> bool:
+    def _visit_planned(self, luck: VisitUniforms) -> bool:
         kind = kind_of_visit(self.life.goal, self.life.person.segment, luck)
         if kind == "payment":
             notice_s = self._next_visit_s - 3_600.0 * (1.0 + 20.0 * luck.uniform("notice"))
@@ -154,7 +159,7 @@ class Story:
                 self.life.emit("Payment Notice Sent", {"channel": "mail"}, 0.0)
         return self._visit(kind, self._next_visit_s, luck)
 
-    def _visit(self, kind: str, at_s: float, luck: Luck) -> bool:
+    def _visit(self, kind: str, at_s: float, luck: VisitUniforms) -> bool:
         """One visit; False where the customer is gone before it."""
         at_s = max(at_s, self.life.now_s + 60.0)
         if at_s >= self._end_s or (self._closing_s is not None and at_s >= self._closing_s):
@@ -169,12 +174,12 @@ class Story:
         valence = min(max(VISITS[kind](life), -1.0), 1.0)
         memory_noise = life.nature.emotion_noise * luck.normal("noise")
         life.mind.feel(valence, life.person, memory_noise)
-        self.felt.append(Felt(life.moment(), kind, valence, life.mind.emotion))
+        self.felt.append(VisitTruth(life.moment(), kind, valence, life.mind.emotion))
         self._show_feelings(kind, valence, luck)
         self._maybe_leave(luck)
         return True
 
-    def _show_feelings(self, kind: str, valence: float, luck: Luck) -> None:
+    def _show_feelings(self, kind: str, valence: float, luck: VisitUniforms) -> None:
         """What emotion looks like from outside: rage clicks, complaints, surveys; all noisy."""
         life, emotion = self.life, self.life.mind.emotion
         digital = kind in ("web_search", "loan_application", "app_home")
@@ -196,7 +201,7 @@ class Story:
                 properties: dict[str, object] = {"channel": "mail", "kind": "nps", "score": score}
                 life.later(delay_s, "Survey Answered", properties, 0.0)
 
-    def _maybe_leave(self, luck: Luck) -> None:
+    def _maybe_leave(self, luck: VisitUniforms) -> None:
         life = self.life
         chance = closing_probability(
             life.person, life.mind, life.strain(), life.nature, life.config
@@ -205,7 +210,7 @@ class Story:
             self._closing_s = life.now_s + DAY_S * (1.0 + 24.0 * luck.uniform("closing_delay"))
             life.leaving = True
 
-    def _prepare_to_leave(self, at_s: float, luck: Luck) -> None:
+    def _prepare_to_leave(self, at_s: float, luck: VisitUniforms) -> None:
         """She has decided: of her usual visits only a look at how to leave remains."""
         if luck.happens("leaving", 0.7):
             self.life.begin(at_s, luck)
@@ -230,8 +235,8 @@ class Story:
         life.value_eur -= life.person.closing_loss_eur
         life.closed = True
 
-    def _draw(self) -> Luck:
+    def _draw(self) -> VisitUniforms:
         return row(self._rng, self._more_rng)
 
-    def _draw_later(self) -> Luck:
-        return Luck(self._more_rng.random(LUCK_WIDTH).tolist())
+    def _draw_later(self) -> VisitUniforms:
+        return VisitUniforms(self._more_rng.random(LUCK_WIDTH).tolist())

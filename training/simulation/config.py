@@ -54,7 +54,7 @@ class WorldConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ContactOpportunity:
     """A moment at which the bank may do something."""
 
     customer_id: str
@@ -65,7 +65,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class SimulatedChoice:
     """A policy's answer."""
 
     action_id: str  # one of `offered` or no_action; anything else is not shown and has no effect
@@ -73,20 +73,20 @@ class Chosen:
     decision_id: str
 
 
-class Policy(Protocol):
+class SimulatedPolicy(Protocol):
     """Whoever decides: a rule, a random draw, or a service behind HTTP."""
 
     def observe(self, events: Sequence[EventJson]) -> None:
         """The events of one customer since the last call, before `choose` and after a visit."""
         ...
 
-    def choose(self, asked: Asked) -> Chosen:
+    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
         """The action for this moment."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Nature:
+class WorldParameters:
     """The numbers that hold in one world. Shares are probabilities, money is EUR."""
 
     zero_result_share: float  # of searches on an easy topic
@@ -116,14 +116,14 @@ class Nature:
     newcomer_loose: float  # log-odds of leaving of somebody who has not settled yet
 
 
-def draw_nature(config: WorldConfig) -> Nature:
+def draw_nature(config: WorldConfig) -> WorldParameters:
     """The numbers of the world with this seed, drawn from ranges; the IVR case is fixed."""
     rng = np.random.Generator(np.random.Philox(key=(config.seed << 64) + 2**63))
 
     def between(low: float, high: float) -> float:
         return float(rng.uniform(low, high))
 
-    return Nature(
+    return WorldParameters(
         zero_result_share=between(0.10, 0.20) * config.search_frustration,
         hard_topic_share=between(0.20, 0.35) * config.search_frustration,
         form_error_share=between(0.22, 0.38),

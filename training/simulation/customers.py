@@ -16,7 +16,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from training.simulation.config import DAY_S, Nature, WorldConfig
+from training.simulation.config import DAY_S, WorldConfig, WorldParameters
 
 SEGMENTS = (("mass", 0.65), ("affluent", 0.25), ("business", 0.10))
 TIME_ZONES = (
@@ -48,7 +48,7 @@ LUCK_WIDTH = sum(_PURPOSES.values())
 _NORMAL = NormalDist()
 
 
-class Luck:
+class VisitUniforms:
     """The uniforms of one visit, shape (LUCK_WIDTH,), addressed by purpose and turn."""
 
     __slots__ = ("_row",)
@@ -91,7 +91,7 @@ def picked(uniform: float, weighted: Sequence[tuple[str, float]]) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class SimulatedCustomer:
     """What one customer is. The second block is hidden from everybody but the world."""
 
     customer_id: str
@@ -117,7 +117,7 @@ class Person:
     consents: frozenset[str]  # channels on which she lets the bank advertise, at the beginning
 
 
-def draw_person(index: int, nature: Nature, config: WorldConfig) -> Person:
+def draw_person(index: int, nature: WorldParameters, config: WorldConfig) -> SimulatedCustomer:
     """Customer number `index` of this world, the same in every run."""
     rng = np.random.Generator(np.random.Philox(key=(config.seed << 64) + 2 * index))
     u, z = rng.random(8).tolist(), rng.standard_normal(8).tolist()
@@ -128,7 +128,7 @@ def draw_person(index: int, nature: Nature, config: WorldConfig) -> Person:
     v = rng.random(5).tolist()
     consents = REACHED if v[2] < 0.62 else frozenset[str]()
     newcomer = v[1] < 0.10
-    return Person(
+    return SimulatedCustomer(
         customer_id=f"w{config.seed}-{index:05d}",
         segment=segment,
         age=age,
@@ -153,7 +153,7 @@ def draw_person(index: int, nature: Nature, config: WorldConfig) -> Person:
 
 
 @dataclass(slots=True)
-class Mind:
+class HiddenState:
     """What one customer feels and remembers. Nobody but the world sees it."""
 
     expectation: float
@@ -168,7 +168,7 @@ class Mind:
     consents: set[str] = field(default_factory=set)  # channels on which the bank may advertise
     overdue: bool = False  # a payment is missing
 
-    def feel(self, valence: float, person: Person, noise: float) -> None:
+    def feel(self, valence: float, person: SimulatedCustomer, noise: float) -> None:
         """Live through a visit: E <- memory E + sensitivity gap + noise, losses doubled."""
         gap = valence - self.expectation
         self.last_gap = person.sensitivity * (LOSS_AVERSION * gap if gap < 0 else gap)
@@ -176,7 +176,7 @@ class Mind:
         self.expectation += 0.05 * gap
         self._set(person.memory * self.emotion + self.last_gap + noise)
 
-    def push(self, lift: float, person: Person) -> None:
+    def push(self, lift: float, person: SimulatedCustomer) -> None:
         """The effect of an action: a lift of the emotion, downwards doubled."""
         felt = LOSS_AVERSION * lift if lift < 0 else lift
         self.last_gap += person.sensitivity * felt
@@ -207,7 +207,11 @@ class Mind:
 
 
 def closing_probability(
-    person: Person, mind: Mind, strain: float, nature: Nature, config: WorldConfig
+    person: SimulatedCustomer,
+    mind: HiddenState,
+    strain: float,
+    nature: WorldParameters,
+    config: WorldConfig,
 ) -> float:
     """P(the customer decides to leave after this visit).
 
@@ -226,7 +230,7 @@ def closing_probability(
     return sigmoid(logit)
 
 
-def _felt(mind: Mind, config: WorldConfig) -> float:
+def _felt(mind: HiddenState, config: WorldConfig) -> float:
     """What moves her to leave; scaled so that about as many leave under each mechanism."""
     if config.mechanism == "peak_end":
         return 2.0 * mind.peak_end() + 0.9

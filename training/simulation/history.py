@@ -19,10 +19,10 @@ import numpy as np
 from training.simulation.clock import iso
 from training.simulation.world import (
     NO_ACTION,
-    Asked,
-    Chosen,
+    ContactOpportunity,
     EventJson,
-    Policy,
+    SimulatedChoice,
+    SimulatedPolicy,
     World,
     WorldConfig,
 )
@@ -30,15 +30,15 @@ from training.simulation.world import (
 PROGRESS_EVERY = 2_000  # events
 
 
-class Nothing:
+class NeverAct:
     """The policy that leaves everybody in peace."""
 
     def observe(self, events: Sequence[EventJson]) -> None:
         """Nothing is learned."""
 
-    def choose(self, asked: Asked) -> Chosen:
+    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
         """No action, always."""
-        return Chosen(NO_ACTION, 1.0, _decision_id(asked, 0))
+        return SimulatedChoice(NO_ACTION, 1.0, _decision_id(asked, 0))
 
 
 class RandomPolicy:
@@ -50,12 +50,12 @@ class RandomPolicy:
     def observe(self, events: Sequence[EventJson]) -> None:
         """Nothing is learned."""
 
-    def choose(self, asked: Asked) -> Chosen:
+    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
         """An action with its exact propensity."""
         decision_id = _decision_id(asked, self._seed)
         candidates = (*asked.offered, NO_ACTION)
         drawn = candidates[int(_uniform(decision_id) * len(candidates))]
-        return Chosen(drawn, 1.0 / len(candidates), decision_id)
+        return SimulatedChoice(drawn, 1.0 / len(candidates), decision_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ def write_history(
     config: WorldConfig,
     path: Path,
     progress: Callable[[int], None] | None = None,
-    policy: Policy | None = None,
+    policy: SimulatedPolicy | None = None,
 ) -> HistorySummary:
     """Play the world (by default under a random policy) and write its events as JSON lines.
 
@@ -135,7 +135,7 @@ class PolicyValue:
 
 
 def policy_value(
-    config: WorldConfig, policy_factory: Callable[[int], Policy], seeds: Sequence[int]
+    config: WorldConfig, policy_factory: Callable[[int], SimulatedPolicy], seeds: Sequence[int]
 ) -> PolicyValue:
     """The policy's worth in the worlds of these seeds, under common random numbers.
 
@@ -147,7 +147,7 @@ def policy_value(
     for seed in seeds:
         world_config = replace(config, seed=seed)
         played = customer_values_eur(world_config, policy_factory(seed))
-        gains.append(played - customer_values_eur(world_config, Nothing()))
+        gains.append(played - customer_values_eur(world_config, NeverAct()))
     pooled = np.concatenate(gains)
     spread = float(pooled.std(ddof=1)) if pooled.size > 1 else float("nan")
     return PolicyValue(
@@ -158,7 +158,7 @@ def policy_value(
 
 
 def customer_values_eur(
-    config: WorldConfig, policy: Policy
+    config: WorldConfig, policy: SimulatedPolicy
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Each customer's value under the policy, shape (customers,), in the order of their ids."""
     world = World(config)
@@ -194,7 +194,7 @@ def frustrated_customer(
     return events
 
 
-def _decision_id(asked: Asked, seed: int) -> str:
+def _decision_id(asked: ContactOpportunity, seed: int) -> str:
     content = f"{seed}|{asked.customer_id}|{iso(asked.at)}|{asked.placement}"
     return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 

@@ -6,21 +6,21 @@ import heapq
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from training.simulation.action_kinds import Seeing
+from training.simulation.action_kinds import TruthSeeingPolicy
 from training.simulation.clock import EPOCH, stamp
 from training.simulation.config import (
     DAY_S,
     NO_ACTION,
-    Asked,
+    ContactOpportunity,
     EventJson,
-    Nature,
-    Policy,
+    SimulatedPolicy,
     WorldConfig,
+    WorldParameters,
 )
-from training.simulation.customers import Luck, Mind, Person
+from training.simulation.customers import HiddenState, SimulatedCustomer, VisitUniforms
 from training.simulation.responses import (
     MOVES,
-    Situation,
+    ShownMoment,
     accept_probability,
     cost_eur,
     lift,
@@ -34,7 +34,7 @@ DELAYS = {"push": 30.0, "email": 300.0, "mail": 4_000.0}  # an answer takes so m
 
 
 @dataclass(frozen=True, slots=True)
-class Felt:
+class VisitTruth:
     """The hidden truth after one visit."""
 
     at: datetime  # UTC
@@ -48,21 +48,21 @@ class Life:
 
     def __init__(
         self,
-        person: Person,
-        nature: Nature,
+        person: SimulatedCustomer,
+        nature: WorldParameters,
         config: WorldConfig,
-        policy: Policy,
+        policy: SimulatedPolicy,
         *,
         log_decisions: bool,
     ) -> None:
         self.person, self.nature, self.config = person, nature, config
-        self.mind = Mind(
+        self.mind = HiddenState(
             expectation=person.expectation,
             loose=nature.newcomer_loose if person.newcomer else 0.0,
             consents=set(person.consents),
         )
         self.goal = person.goal
-        self.luck = Luck(())
+        self.luck = VisitUniforms(())
         self._start_micros = (config.start - EPOCH) // timedelta(microseconds=1)
         self.failures = 0  # of this visit, so far
         self.now_s = 0.0
@@ -73,7 +73,7 @@ class Life:
         self.last_visit_s = 0.0
         self.events: list[EventJson] = []
         self._policy = policy
-        self._seeing = policy if isinstance(policy, Seeing) else None
+        self._seeing = policy if isinstance(policy, TruthSeeingPolicy) else None
         self._log_decisions = log_decisions
         self._observed = 0  # of `events`
         self._emitted = 0
@@ -81,7 +81,7 @@ class Life:
         self._announced = 0
         self._coming: list[tuple[float, int, str, dict[str, object], float]] = []
 
-    def begin(self, at_s: float, luck: Luck) -> None:
+    def begin(self, at_s: float, luck: VisitUniforms) -> None:
         """Start a visit."""
         self.pass_time(at_s)
         self.now_s = max(self.now_s + 1.0, at_s)
@@ -120,9 +120,9 @@ class Life:
         half_life = self.nature.fatigue_half_life_days
         return self.mind.strain(self.now_s, half_life, self.person.threshold)
 
-    def situation(self, *, outbound: bool = False) -> Situation:
+    def situation(self, *, outbound: bool = False) -> ShownMoment:
         """The moment, as an action meets it."""
-        return Situation(
+        return ShownMoment(
             person=self.person,
             mind=self.mind,
             goal=self.goal,
@@ -217,7 +217,7 @@ class Life:
         taken, self.events, self._observed = self.events, [], 0
         return taken
 
-    def _keep_promise(self, action_id: str, channel: str, situation: Situation) -> None:
+    def _keep_promise(self, action_id: str, channel: str, situation: ShownMoment) -> None:
         move, mind = MOVES[action_id], self.mind
         self.value_eur += move.earns_eur(situation)
         if move.product is not None:
@@ -242,7 +242,9 @@ class Life:
         self.now_s += 1.0
         if self._seeing is not None:
             self._seeing.see(self.situation(outbound=outbound))
-        asked = Asked(self.person.customer_id, self.moment(), channel, placement, offered)
+        asked = ContactOpportunity(
+            self.person.customer_id, self.moment(), channel, placement, offered
+        )
         chosen = self._policy.choose(asked)
         where = {"channel": channel, "placement": placement}
         if self._log_decisions:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from training.simulation.config import DAY_S
-from training.simulation.customers import FIRST_WIDTH, LUCK_WIDTH, Luck
+from training.simulation.customers import FIRST_WIDTH, LUCK_WIDTH, VisitUniforms
 from training.simulation.life import Life
 
 PLACEMENTS = {
@@ -55,7 +55,7 @@ class Outbound:
     def __init__(self, life: Life, seed: int, index: int) -> None:
         self._life = life
         self._rng = np.random.Generator(np.random.Philox(key=(seed << 64) + 2**62 + 2 * index + 1))
-        self._due: list[tuple[float, int, str, str, tuple[str, ...], Luck]] = []
+        self._due: list[tuple[float, int, str, str, tuple[str, ...], VisitUniforms]] = []
         self._opened = 0
         self._next_s = 0.0
         self._luck = self._draw()
@@ -68,7 +68,9 @@ class Outbound:
             return float("inf")
         return min(self._next_s, self._due[0][0]) if self._due else self._next_s
 
-    def occasion(self, kind: str, at_s: float, luck: Luck, which: int | None = None) -> None:
+    def occasion(
+        self, kind: str, at_s: float, luck: VisitUniforms, which: int | None = None
+    ) -> None:
         """Something gives the bank a reason to write or call; `which`: of its channels."""
         ways = OCCASIONS[kind]
         place = int(luck.uniform("trigger_channel") * len(ways)) if which is None else which
@@ -113,8 +115,8 @@ class Outbound:
         hour = 9.0 + 10.0 * self._luck.uniform("clock")
         self._next_s = (self._next_s + gap_s) // DAY_S * DAY_S + hour * 3_600.0
 
-    def _draw(self) -> Luck:
-        return Luck(self._rng.random(LUCK_WIDTH).tolist())
+    def _draw(self) -> VisitUniforms:
+        return VisitUniforms(self._rng.random(LUCK_WIDTH).tolist())
 
 
 def second_luck(seed: int, index: int) -> np.random.Generator:
@@ -122,7 +124,7 @@ def second_luck(seed: int, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=(seed << 64) + 2**62 + 2 * index))
 
 
-def row(first: np.random.Generator, second: np.random.Generator) -> Luck:
+def row(first: np.random.Generator, second: np.random.Generator) -> VisitUniforms:
     """The luck of one visit, from both streams."""
     more = second.random(LUCK_WIDTH - FIRST_WIDTH).tolist()
-    return Luck([*first.random(FIRST_WIDTH).tolist(), *more])
+    return VisitUniforms([*first.random(FIRST_WIDTH).tolist(), *more])

@@ -5,13 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from training.simulation.action_kinds import Situation
-from training.simulation.customers import LOSS_AVERSION, Mind, closing_probability
-from training.simulation.history import Nothing, PolicyValue, RandomPolicy, policy_value
+from training.simulation.action_kinds import ShownMoment
+from training.simulation.customers import LOSS_AVERSION, HiddenState, closing_probability
+from training.simulation.history import NeverAct, PolicyValue, RandomPolicy, policy_value
 from training.simulation.life import BREACH_LIFT, BREACH_TIRING, FIRMEST, TIRING
 from training.simulation.outbound import OVERDUE_EUR
 from training.simulation.responses import MOVES, accept_probability, cost_eur, lift, margin_eur
-from training.simulation.world import NO_ACTION, Asked, Chosen, EventJson, Policy, WorldConfig
+from training.simulation.world import (
+    NO_ACTION,
+    ContactOpportunity,
+    EventJson,
+    SimulatedChoice,
+    SimulatedPolicy,
+    WorldConfig,
+)
 
 SELLING = tuple(name for name, move in MOVES.items() if move.marketing and not move.habit)
 HELPING = (
@@ -20,7 +27,7 @@ HELPING = (
 )
 
 
-class Always:
+class AlwaysAct:
     """The first of its actions that the channel can show, to everybody, every time."""
 
     def __init__(self, actions: Sequence[str]) -> None:
@@ -29,10 +36,10 @@ class Always:
     def observe(self, events: Sequence[EventJson]) -> None:
         """Nothing is learned."""
 
-    def choose(self, asked: Asked) -> Chosen:
+    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
         """Deterministic, so its propensity is 1."""
         drawn = next((one for one in self._actions if one in asked.offered), NO_ACTION)
-        return Chosen(drawn, 1.0, _decision_id(asked))
+        return SimulatedChoice(drawn, 1.0, _decision_id(asked))
 
 
 class LastNode:
@@ -62,11 +69,11 @@ class LastNode:
             name = "failed" if _is_failure(event) else str(event["name"])
             self._last[event["customer_id"]] = name
 
-    def choose(self, asked: Asked) -> Chosen:
+    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
         """What answers the last event, if the channel can show it."""
         answers = self.ANSWERS.get(self._last.get(asked.customer_id, ""), ())
         drawn = next((one for one in answers if one in asked.offered), NO_ACTION)
-        return Chosen(drawn, 1.0, _decision_id(asked))
+        return SimulatedChoice(drawn, 1.0, _decision_id(asked))
 
 
 class Oracle:
@@ -79,16 +86,16 @@ class Oracle:
     VISITS = 12  # that it looks ahead
 
     def __init__(self) -> None:
-        self._situation: Situation | None = None
+        self._situation: ShownMoment | None = None
 
-    def see(self, situation: Situation) -> None:
+    def see(self, situation: ShownMoment) -> None:
         """The moment as it is."""
         self._situation = situation
 
     def observe(self, events: Sequence[EventJson]) -> None:
         """It knows already."""
 
-    def choose(self, asked: Asked) -> Chosen:
+    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
         """The best action, where it is better than none."""
         s = self._situation
         if s is None:
@@ -99,9 +106,9 @@ class Oracle:
             worth_eur = quiet_eur - self._cost_eur(action_id, asked, s)
             if worth_eur > best_eur:
                 best, best_eur = action_id, worth_eur
-        return Chosen(best, 1.0, _decision_id(asked))
+        return SimulatedChoice(best, 1.0, _decision_id(asked))
 
-    def _cost_eur(self, action_id: str, asked: Asked, s: Situation) -> float:
+    def _cost_eur(self, action_id: str, asked: ContactOpportunity, s: ShownMoment) -> float:
         """What is lost in expectation where this action is shown, earnings deducted."""
         move, mind = MOVES[action_id], s.mind
         if action_id == "ivr_payment_tip":  # it moves calls to the machine
@@ -139,7 +146,7 @@ class Oracle:
 
     def _leaving_eur(
         self,
-        s: Situation,
+        s: ShownMoment,
         emotion: float,
         last_gap: float,
         contact: float,
@@ -152,7 +159,7 @@ class Oracle:
             return s.person.closing_loss_eur
         person, nature, config = s.person, s.nature, s.config
         fades = math.exp(-math.log(2.0) * person.gap_days / nature.fatigue_half_life_days)
-        here = Mind(expectation=0.0, emotion=emotion, last_gap=last_gap, loose=loose)
+        here = HiddenState(expectation=0.0, emotion=emotion, last_gap=last_gap, loose=loose)
         fatigue, stayed = s.fatigue + contact, 1.0
         for _ in range(self.VISITS):
             strain = max(0.0, fatigue - person.threshold)
@@ -172,14 +179,14 @@ def _is_failure(event: EventJson) -> bool:
     )
 
 
-def _decision_id(asked: Asked) -> str:
+def _decision_id(asked: ContactOpportunity) -> str:
     return f"{asked.customer_id}|{asked.at.timestamp()}|{asked.placement}"
 
 
-BUILT_IN: Mapping[str, Callable[[int], Policy]] = {
-    "nothing": lambda seed: Nothing(),
-    "always sell": lambda seed: Always(SELLING),
-    "always help": lambda seed: Always(HELPING),
+BUILT_IN: Mapping[str, Callable[[int], SimulatedPolicy]] = {
+    "nothing": lambda seed: NeverAct(),
+    "always sell": lambda seed: AlwaysAct(SELLING),
+    "always help": lambda seed: AlwaysAct(HELPING),
     "random": RandomPolicy,
     "last node": lambda seed: LastNode(),
     "oracle": lambda seed: Oracle(),
@@ -189,7 +196,7 @@ BUILT_IN: Mapping[str, Callable[[int], Policy]] = {
 def compare_policies(
     config: WorldConfig,
     seeds: Sequence[int],
-    policies: Mapping[str, Callable[[int], Policy]] = BUILT_IN,
+    policies: Mapping[str, Callable[[int], SimulatedPolicy]] = BUILT_IN,
     progress: Callable[[str], None] = lambda policy: None,
 ) -> dict[str, PolicyValue]:
     """What each policy is worth in the worlds of these seeds, under common random numbers.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from training.simulation.action_kinds import (
-    Move,
-    Situation,
+    ActionKind,
+    ShownMoment,
     habit,
     help_lift,
     helping,
@@ -20,18 +20,18 @@ from training.simulation.action_kinds import (
 )
 from training.simulation.customers import sigmoid
 
-__all__ = ["MOVES", "Situation", "accept_probability", "cost_eur", "lift", "margin_eur"]
+__all__ = ["MOVES", "ShownMoment", "accept_probability", "cost_eur", "lift", "margin_eur"]
 
 QUIET_DAYS = 20.0  # after which an account counts as dormant
 
 
-def accept_probability(action_id: str, situation: Situation) -> float:
+def accept_probability(action_id: str, situation: ShownMoment) -> float:
     """P(the customer accepts), where the action is shown."""
     tired = 0.35 * situation.config.fatigue_effect * situation.strain
     return sigmoid(MOVES[action_id].logit(situation) - tired)
 
 
-def lift(action_id: str, situation: Situation, accepted: bool, tiring: float = 1.0) -> float:
+def lift(action_id: str, situation: ShownMoment, accepted: bool, tiring: float = 1.0) -> float:
     """The change of emotion that the action brings, before sensitivity and loss aversion.
 
     `tiring`: how much of a contact it is; a letter is less in the way than a pop-up.
@@ -47,7 +47,7 @@ def cost_eur(action_id: str, accepted: bool) -> float:
     return move.shown_eur + (move.accepted_eur if accepted else 0.0)
 
 
-def margin_eur(action_id: str, situation: Situation) -> float:
+def margin_eur(action_id: str, situation: ShownMoment) -> float:
     """What the product of this action brings in this world, 0 without a product."""
     move, nature = MOVES[action_id], situation.nature
     if move.product == "card":
@@ -55,22 +55,22 @@ def margin_eur(action_id: str, situation: Situation) -> float:
     return nature.loan_margin_eur if move.product == "loan" else move.margin_eur * nature.margins
 
 
-def _help_logit(s: Situation) -> float:
+def _help_logit(s: ShownMoment) -> float:
     return -2.4 + 0.95 * min(s.failures, 3) - 0.30 * min(s.felt, 0.0)
 
 
-def _callback_logit(s: Situation) -> float:
+def _callback_logit(s: ShownMoment) -> float:
     return -2.1 + 1.6 * (s.mind.issue is not None) - 0.25 * min(s.felt, 0.0)
 
 
-def _card_logit(s: Situation) -> float:
+def _card_logit(s: ShownMoment) -> float:
     fond = {"mass": 0.0, "affluent": 0.8, "business": 0.3}[s.person.segment]
     young = 0.4 if s.person.age < 40 else 0.0
     wanted = -2.3 + fond + young + 0.55 * s.felt
     return wanted - 0.5 * s.outbound - 3.0 * ("card" in s.mind.products)
 
 
-def _loan_logit(s: Situation) -> float:
+def _loan_logit(s: ShownMoment) -> float:
     person = s.person
     needs = 1.3 * (s.goal == "borrow") - 0.5 * person.has_mortgage + 0.5 * (s.failures > 0)
     income = 0.3 * min(person.monthly_income_eur / 3_000.0 - 1.0, 2.0)
@@ -78,35 +78,35 @@ def _loan_logit(s: Situation) -> float:
     return wanted - 0.5 * s.outbound - 3.0 * ("loan" in s.mind.products)
 
 
-def _mortgage_wish(s: Situation) -> float:
+def _mortgage_wish(s: ShownMoment) -> float:
     return 1.6 * (s.goal == "borrow") - 2.0 * s.person.has_mortgage
 
 
-def _car_wish(s: Situation) -> float:
+def _car_wish(s: ShownMoment) -> float:
     return 2.2 * s.person.drives
 
 
-def _overdraft_wish(s: Situation) -> float:
+def _overdraft_wish(s: ShownMoment) -> float:
     return 0.6 * (s.person.monthly_income_eur < 2_500.0) + 0.8 * s.mind.overdue
 
 
-def _savings_wish(s: Situation) -> float:
+def _savings_wish(s: ShownMoment) -> float:
     return 0.5 * (s.goal == "explore")
 
 
-def _win_back_logit(s: Situation) -> float:
+def _win_back_logit(s: ShownMoment) -> float:
     return -2.2 + 1.2 * (s.quiet_days > QUIET_DAYS) + 0.2 * s.felt
 
 
-def _win_back_eur(s: Situation) -> float:
+def _win_back_eur(s: ShownMoment) -> float:
     return 24.0 if s.quiet_days > QUIET_DAYS and "win_back" not in s.mind.products else 0.0
 
 
-MOVES: Mapping[str, Move] = {
-    "card_offer": Move(
+MOVES: Mapping[str, ActionKind] = {
+    "card_offer": ActionKind(
         logit=_card_logit, lift=sales_lift, shown_eur=0.4, product="card", marketing=True
     ),
-    "loan_offer": Move(
+    "loan_offer": ActionKind(
         logit=_loan_logit, lift=sales_lift, shown_eur=0.4, product="loan", marketing=True
     ),
     "car_owner_card": selling("car_card", -3.6, 40.0, fond={"affluent": 0.4}, wish=_car_wish),
@@ -119,12 +119,12 @@ MOVES: Mapping[str, Move] = {
     "investment_plan": selling("fund", -3.1, 52.0, fond={"affluent": 1.0, "business": 0.4}),
     "overdraft_offer": selling("overdraft", -2.6, 14.0, fond={}, wish=_overdraft_wish),
     # the planted failure: a referral programme that moves nobody
-    "referral": Move(logit=lambda s: -5.3, lift=no_lift, shown_eur=0.3, marketing=True),
-    "help_popup": Move(
+    "referral": ActionKind(logit=lambda s: -5.3, lift=no_lift, shown_eur=0.3, marketing=True),
+    "help_popup": ActionKind(
         logit=_help_logit, lift=help_lift(1.0, 0.0, 0.16), shown_eur=0.1, accepted_eur=0.4
     ),
     # the tip is accepted by paying in the IVR: the visit decides, see world_visits.ivr_payment
-    "ivr_payment_tip": Move(logit=lambda s: 0.0, lift=no_lift, shown_eur=0.05),
+    "ivr_payment_tip": ActionKind(logit=lambda s: 0.0, lift=no_lift, shown_eur=0.05),
     "search_guide": helping(
         -1.9, failure=0.5, issue=0.3, share=0.8, nuisance=0.05, accepted_eur=0.2
     ),
@@ -140,7 +140,7 @@ MOVES: Mapping[str, Move] = {
     "card_activation": habit("active_card", -2.6, 12.0, newcomer=1.8),
     "payment_reminder": rescuing(-0.7, mortgage=-0.3, share=0.1, shown_eur=0.2),
     "payment_plan": rescuing(-1.3, mortgage=1.0, share=0.5, shown_eur=0.6),
-    "agent_callback": Move(
+    "agent_callback": ActionKind(
         logit=_callback_logit,
         lift=help_lift(0.9, 0.1, 0.05),
         shown_eur=0.1,
@@ -152,7 +152,7 @@ MOVES: Mapping[str, Move] = {
     "personal_apology": making_up(-1.0, share=0.6, accepted_eur=1.0, shown_eur=1.5),
     "retention_call": keeping(-2.3, loosens=-0.7, shown_eur=3.0, accepted_eur=4.0),
     "retention_rate": keeping(-1.9, loosens=-0.9, shown_eur=0.2, accepted_eur=30.0),
-    "win_back_offer": Move(
+    "win_back_offer": ActionKind(
         logit=_win_back_logit,
         lift=help_lift(0.3, 0.05, 0.04),
         shown_eur=0.3,

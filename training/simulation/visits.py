@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from training.simulation.customers import Luck, Person, sigmoid
+from training.simulation.customers import SimulatedCustomer, VisitUniforms, sigmoid
 from training.simulation.life import Life
 
 QUERIES = ("credit card", "savings rate", "car loan", "mortgage calculator", "travel insurance")
@@ -42,7 +42,7 @@ _KINDS_BY_PERSONA = {
 }
 
 
-def kind_of_visit(goal: str, segment: str, luck: Luck) -> str:
+def kind_of_visit(goal: str, segment: str, luck: VisitUniforms) -> str:
     """The touchpoint of the next planned visit."""
     return luck.pick("kind", _KINDS_BY_PERSONA[goal, segment])
 
@@ -214,7 +214,7 @@ def _call(life: Life, issue: str, before: float) -> float:
     return before - 0.35 - 0.15 * late
 
 
-def _troubled(share: float, person: Person) -> float:
+def _troubled(share: float, person: SimulatedCustomer) -> float:
     """A share of bad luck, for this person."""
     if share <= 0.0:
         return share

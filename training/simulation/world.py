@@ -12,27 +12,27 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 
-from training.simulation.calendar import Story
+from training.simulation.calendar import CustomerCalendar
 from training.simulation.config import (
     NO_ACTION,
-    Asked,
-    Chosen,
+    ContactOpportunity,
     EventJson,
-    Nature,
-    Policy,
+    SimulatedChoice,
+    SimulatedPolicy,
     WorldConfig,
+    WorldParameters,
     draw_nature,
 )
-from training.simulation.life import Felt
+from training.simulation.life import VisitTruth
 
 __all__ = [
     "NO_ACTION",
-    "Asked",
-    "Chosen",
+    "ContactOpportunity",
+    "SimulatedChoice",
     "EventJson",
-    "Felt",
-    "Nature",
-    "Policy",
+    "VisitTruth",
+    "WorldParameters",
+    "SimulatedPolicy",
     "World",
     "WorldConfig",
 ]
@@ -45,13 +45,13 @@ class World:
         self.config = config
         self.nature = draw_nature(config)
         self.value_eur: dict[str, float] = {}  # by customer id: margins less costs and losses
-        self.felt: dict[str, list[Felt]] = {}  # by customer id: emotion after each visit
+        self.felt: dict[str, list[VisitTruth]] = {}  # by customer id: emotion after each visit
         self.closed: set[str] = set()  # customer ids
         self.breaches = 0  # contacts against a customer's consent
 
     def play(
         self,
-        policy: Policy,
+        policy: SimulatedPolicy,
         customers: Iterable[int] | None = None,
         *,
         log_decisions: bool = True,
@@ -64,9 +64,9 @@ class World:
         """
         self.value_eur, self.felt, self.closed, self.breaches = {}, {}, set(), 0
         chosen = range(self.config.customers) if customers is None else customers
-        turns: list[tuple[float, int, Story]] = []
+        turns: list[tuple[float, int, CustomerCalendar]] = []
         for index in chosen:
-            story = Story(index, self.nature, self.config, policy, log_decisions)
+            story = CustomerCalendar(index, self.nature, self.config, policy, log_decisions)
             heapq.heappush(turns, (story.next_s, index, story))
         while turns:
             _, index, story = heapq.heappop(turns)
@@ -77,7 +77,7 @@ class World:
             else:
                 heapq.heappush(turns, (story.next_s, index, story))
 
-    def _note(self, story: Story) -> None:
+    def _note(self, story: CustomerCalendar) -> None:
         customer_id = story.life.person.customer_id
         self.value_eur[customer_id] = story.life.value_eur
         self.felt[customer_id] = story.felt

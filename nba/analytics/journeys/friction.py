@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from nba.analytics.journeys.lagged_visits import Past
+from nba.analytics.journeys.lagged_visits import VisitHistory
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from nba.measurement.statistics.logistic_regression import LogisticFit, fit_logistic
 
@@ -116,7 +116,7 @@ def friction(visits: Visits) -> Friction:
     3. Else: does the last visit matter? `blocking`, else `none`.
     """
     lost = visits.lost.astype(bool)
-    past = Past(visits.customers)
+    past = VisitHistory(visits.customers)
     size = {
         "visits": len(lost),
         "customers": int((past.length == 1).sum()),
@@ -155,7 +155,7 @@ def _verdict(figures: Figures) -> str | Undecided:
     return "blocking" if figures.last_p < LEVEL else "none"
 
 
-def _figures(visits: Visits, past: Past, lost: np.ndarray) -> Figures:
+def _figures(visits: Visits, past: VisitHistory, lost: np.ndarray) -> Figures:
     valence = visits.valences - visits.valences.mean()
     bad = np.minimum(visits.valences, 0.0)
     worst = (visits.valences <= np.quantile(visits.valences, 0.1)).astype(float)

@@ -11,7 +11,7 @@ import numpy as np
 MAX_SHRINKAGE = 100.0  # visits; beyond, customers hardly differ
 
 
-class Past:
+class VisitHistory:
     """The past of n visits, sorted by customer and time; `customers` are (n,) codes."""
 
     def __init__(self, customers: np.ndarray) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from nba.analytics.journeys.friction import WINDOW, Visits
-from nba.analytics.journeys.lagged_visits import Past
+from nba.analytics.journeys.lagged_visits import VisitHistory
 
 SMALL = 30  # visits; a rate of fewer is shown greyed
 _SIGNS = (("negative", -1), ("zero", 0), ("positive", 1))
@@ -36,7 +36,7 @@ def loss_by_sign(visits: Visits) -> tuple[LossRate, ...]:
     Reported side by side because where one visit is to blame, the sum of ten is the worse guide.
     """
     lost = visits.lost.astype(bool)
-    total = Past(visits.customers).total(visits.valences, 1, WINDOW)
+    total = VisitHistory(visits.customers).total(visits.valences, 1, WINDOW)
     signs = {
         "last_10": np.sign(total.round(_ROUND)),
         "last": np.sign(visits.valences.round(_ROUND)),

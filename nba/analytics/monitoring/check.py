@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from nba.analytics.monitoring.daily_record import Day
-from nba.analytics.monitoring.sketches import Cut
+from nba.analytics.monitoring.daily_record import DailyRecord
+from nba.analytics.monitoring.sketches import BinEdges
 
 State: TypeAlias = Literal["ok", "warn", "red", "undecided"]
 
@@ -29,11 +29,11 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 class Period(msgspec.Struct, frozen=True, kw_only=True):
     """What is compared: the days of the reference and the days now, added up."""
 
-    reference: Day
-    now: Day
-    last: Day  # the newest days, where now is longer
-    own: Day  # days of the champion before those of now
-    cut: Cut | None
+    reference: DailyRecord
+    now: DailyRecord
+    last: DailyRecord  # the newest days, where now is longer
+    own: DailyRecord  # days of the champion before those of now
+    cut: BinEdges | None
     champion: str | None
     catalogue: tuple[str, ...]  # action ids
     schema: str  # hash of the columns that the champion reads

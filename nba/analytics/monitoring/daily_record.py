@@ -11,8 +11,8 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from nba.analytics.monitoring.offers_and_joins import Join, Offers
-from nba.analytics.monitoring.sketches import Binned, Distinct, Rewards, Sources, Tally
+from nba.analytics.monitoring.offers_and_joins import OfferCounts, OutcomeJoin
+from nba.analytics.monitoring.sketches import Binned, Distinct, NamedCounts, Rewards, Sources
 from nba.measurement.off_policy.propensity_audit import DrawCounts
 from nba.measurement.statistics.calibration import CalibrationBins
 from nba.measurement.statistics.drift import Histogram, histogram
@@ -32,16 +32,16 @@ LAG_EDGES_S: tuple[float, ...] = tuple(
 Kind = Literal["accept", "churn"]
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
+class EventCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Events from outside, on the day on which they were received."""
 
     events: int = 0
-    kinds: Tally = Tally()  # by mapped kind
-    unmapped: Tally = Tally()  # by name, where the journey file maps none
+    kinds: NamedCounts = NamedCounts()  # by mapped kind
+    unmapped: NamedCounts = NamedCounts()  # by name, where the journey file maps none
     sources: Sources = Sources()  # traits and amounts
 
-    def __add__(self, other: Told) -> Told:
-        return Told(
+    def __add__(self, other: EventCounts) -> EventCounts:
+        return EventCounts(
             events=self.events + other.events,
             kinds=self.kinds + other.kinds,
             unmapped=self.unmapped + other.unmapped,
@@ -49,14 +49,14 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Scores(msgspec.Struct, frozen=True, kw_only=True):
+class PredictionSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What one bundle predicted."""
 
     accept: tuple[int, ...] = ()  # candidates by their score, between SCORE_EDGES
     churn: tuple[int, ...] = ()  # decisions by the risk of leaving
 
-    def __add__(self, other: Scores) -> Scores:
-        return Scores(
+    def __add__(self, other: PredictionSummary) -> PredictionSummary:
+        return PredictionSummary(
             accept=_together(self.accept, other.accept), churn=_together(self.churn, other.churn)
         )
 
@@ -66,33 +66,33 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
         return Histogram(edges=SCORE_EDGES, counts=counts or (0,) * (len(SCORE_EDGES) + 2))
 
 
-def scores_of(accept: np.ndarray, churn: np.ndarray) -> Scores:
+def scores_of(accept: np.ndarray, churn: np.ndarray) -> PredictionSummary:
     """The scores of any number of candidates, and the risks of any number of decisions."""
     counts = [histogram(one, SCORE_EDGES).counts if len(one) else () for one in (accept, churn)]
-    return Scores(accept=counts[0], churn=counts[1])
+    return PredictionSummary(accept=counts[0], churn=counts[1])
 
 
-class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+class DecisionCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Decisions, on the day on which they were made."""
 
-    modes: Tally = Tally()
-    schemas: Tally = Tally()  # live decisions by the columns of their contexts
+    modes: NamedCounts = NamedCounts()
+    schemas: NamedCounts = NamedCounts()  # live decisions by the columns of their contexts
     customers: Distinct = Distinct()  # of live decisions
     draws: DrawCounts = DrawCounts()
-    offers: Offers = Offers()
+    offers: OfferCounts = OfferCounts()
     unsound: int = 0  # live decisions whose probabilities are none
     least: float = 1.0  # the smallest probability above 0 of any candidate
     cut: str = ""  # name of the cut that the contexts were counted by; empty: none were
     contexts: Binned = Binned()
     bundles: tuple[str, ...] = ()
-    scores: tuple[Scores, ...] = ()  # a bundle each
+    scores: tuple[PredictionSummary, ...] = ()  # a bundle each
 
-    def __add__(self, other: Drawn) -> Drawn:
+    def __add__(self, other: DecisionCounts) -> DecisionCounts:
         found = dict(zip(self.bundles, self.scores, strict=True))
         for bundle_id, scores in zip(other.bundles, other.scores, strict=True):
-            found[bundle_id] = found.get(bundle_id, Scores()) + scores
+            found[bundle_id] = found.get(bundle_id, PredictionSummary()) + scores
         bundles = tuple(sorted(found))
-        return Drawn(
+        return DecisionCounts(
             modes=self.modes + other.modes,
             schemas=self.schemas + other.schemas,
             customers=self.customers + other.customers,
@@ -111,22 +111,24 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
         """Decisions that the policy drew."""
         return self.modes.of("live")
 
-    def of_bundle(self, bundle_id: str | None) -> Scores:
+    def of_bundle(self, bundle_id: str | None) -> PredictionSummary:
         """What this bundle predicted; nothing where it made no decision."""
-        return dict(zip(self.bundles, self.scores, strict=True)).get(bundle_id or "", Scores())
+        return dict(zip(self.bundles, self.scores, strict=True)).get(
+            bundle_id or "", PredictionSummary()
+        )
 
 
-class Early(msgspec.Struct, frozen=True, kw_only=True):
+class EarlyOutcomes(msgspec.Struct, frozen=True, kw_only=True):
     """What had come of decisions when each was a certain age, the same for all of them."""
 
-    join: Join = Join()
+    join: OutcomeJoin = OutcomeJoin()
     rewards: Rewards = Rewards()
 
-    def __add__(self, other: Early) -> Early:
-        return Early(join=self.join + other.join, rewards=self.rewards + other.rewards)
+    def __add__(self, other: EarlyOutcomes) -> EarlyOutcomes:
+        return EarlyOutcomes(join=self.join + other.join, rewards=self.rewards + other.rewards)
 
 
-class Settled(msgspec.Struct, frozen=True, kw_only=True):
+class SettledOutcomes(msgspec.Struct, frozen=True, kw_only=True):
     """What had come of decisions when their windows were over."""
 
     counts: SettledCounts = SettledCounts()
@@ -134,12 +136,12 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
     bundles: tuple[str, ...] = ()
     calibration: tuple[CalibrationBins, ...] = ()  # a bundle each
 
-    def __add__(self, other: Settled) -> Settled:
+    def __add__(self, other: SettledOutcomes) -> SettledOutcomes:
         found = dict(zip(self.bundles, self.calibration, strict=True))
         for bundle_id, bins in zip(other.bundles, other.calibration, strict=True):
             found[bundle_id] = found.get(bundle_id, CalibrationBins()) + bins
         bundles = tuple(sorted(found))
-        return Settled(
+        return SettledOutcomes(
             counts=self.counts + other.counts,
             lags=_together(self.lags, other.lags),
             bundles=bundles,
@@ -152,16 +154,16 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
         return known.get(bundle_id or "", CalibrationBins())
 
 
-class Day(msgspec.Struct, frozen=True, kw_only=True):
+class DailyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One day, or the sum of several."""
 
-    told: Told = Told()
-    drawn: Drawn = Drawn()
-    early: Early = Early()
-    settled: Settled = Settled()
+    told: EventCounts = EventCounts()
+    drawn: DecisionCounts = DecisionCounts()
+    early: EarlyOutcomes = EarlyOutcomes()
+    settled: SettledOutcomes = SettledOutcomes()
 
-    def __add__(self, other: Day) -> Day:
-        return Day(
+    def __add__(self, other: DailyRecord) -> DailyRecord:
+        return DailyRecord(
             told=self.told + other.told,
             drawn=self.drawn + other.drawn,
             early=self.early + other.early,

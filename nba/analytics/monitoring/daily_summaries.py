@@ -11,11 +11,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from nba.analytics.monitoring.daily_record import Drawn, Early, Settled, Told, lags_of, scores_of
-from nba.analytics.monitoring.offers_and_joins import Join, offers
+from nba.analytics.monitoring.daily_record import (
+    DecisionCounts,
+    EarlyOutcomes,
+    EventCounts,
+    SettledOutcomes,
+    lags_of,
+    scores_of,
+)
+from nba.analytics.monitoring.offers_and_joins import OutcomeJoin, offers
 from nba.analytics.monitoring.sketches import (
+    BinEdges,
     Binned,
-    Cut,
     Source,
     binned,
     cut_of,
@@ -58,7 +65,7 @@ def told_of(
     journey: JourneyFile,
     mapping_of: Callable[[Event], EventMapping | None],
     known: Sequence[str] = (),
-) -> Told:
+) -> EventCounts:
     """The events of one day from outside. `known`: the unmapped names that it has already."""
     kinds, unmapped = Counter[str](), Counter[str]()
     names = set(known)
@@ -83,7 +90,7 @@ def told_of(
             else:
                 names.add(event.name)
                 unmapped[event.name] += 1
-    return Told(
+    return EventCounts(
         events=count,
         kinds=tally_of(kinds),
         unmapped=tally_of(unmapped),
@@ -91,7 +98,7 @@ def told_of(
     )
 
 
-def drawn_of(decisions: Sequence[Decision], cut: Cut | None) -> Drawn:
+def drawn_of(decisions: Sequence[Decision], cut: BinEdges | None) -> DecisionCounts:
     """The decisions of one day; contexts are counted where they have the columns of the cut."""
     modes = Counter(one.mode.value for one in decisions)
     live = [one for one in decisions if one.mode is Mode.LIVE]
@@ -104,7 +111,7 @@ def drawn_of(decisions: Sequence[Decision], cut: Cut | None) -> Drawn:
         if one.bundle_id is not None:
             by_bundle[one.bundle_id].append(one)
     bundles = tuple(sorted(by_bundle))
-    return Drawn(
+    return DecisionCounts(
         modes=tally_of(modes),
         schemas=tally_of(Counter(one.context_schema for one in live)),
         customers=distinct(hash_of(one.request.customer_id) for one in live),
@@ -133,7 +140,7 @@ def contexts_of(decisions: Sequence[Decision], schema: str) -> np.ndarray:
 
 def columns_cut(
     schema: str, columns: Sequence[str], rows: np.ndarray, bundle_id: str | None
-) -> Cut:
+) -> BinEdges:
     """Where (n, columns) contexts are cut; columns that time alone moves are left whole."""
     still = rows.copy()
     for n, column in enumerate(columns):
@@ -142,13 +149,13 @@ def columns_cut(
     return cut_of(schema, tuple(columns), still, bundle_id)
 
 
-def early_of(credits: Sequence[Credit]) -> Early:
+def early_of(credits: Sequence[Credit]) -> EarlyOutcomes:
     """What had come of decisions by the time at which they were looked at."""
     counted = [one for one in credits if one.counted]
     asked = [one for one in counted if one.decision.properties.get("action_id") != NO_ACTION]
     hashes = [hash_of(one.decision.customer_id) for one in counted]
-    return Early(
-        join=Join(decisions=len(asked), joined=sum(one.answered for one in asked)),
+    return EarlyOutcomes(
+        join=OutcomeJoin(decisions=len(asked), joined=sum(one.answered for one in asked)),
         rewards=rewards_of(
             np.array(hashes, dtype=np.uint64), np.array([one.reward for one in counted])
         ),
@@ -157,7 +164,7 @@ def early_of(credits: Sequence[Credit]) -> Early:
 
 def settled_of(
     credits: Sequence[Credit], decisions: Mapping[str, Decision], answers: Iterable[Event]
-) -> Settled:
+) -> SettledOutcomes:
     """What came of decisions whose windows are over; `answers`: events that name them."""
     complete = {one.decision.decision_id or "": one for one in credits if one.complete}
     first_s: dict[str, float] = {}
@@ -173,7 +180,7 @@ def settled_of(
         if p is not None and decision is not None and decision.bundle_id is not None:
             told[decision.bundle_id].append((p, credit.reward >= 0.5))
     bundles = tuple(sorted(told))
-    return Settled(
+    return SettledOutcomes(
         counts=settled_counts(credits),
         lags=lags_of(np.array(list(first_s.values()))),
         bundles=bundles,

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from nba.analytics.monitoring.check import Check, State, listed, undecided
-from nba.analytics.monitoring.daily_record import Told
+from nba.analytics.monitoring.daily_record import EventCounts
 
 MIN_EVENTS = 50  # of a kind or a source, before it is judged
 MIN_UNKNOWN = 20  # events of a new name, and the share of the day's events
@@ -25,13 +25,15 @@ MIN_DAYS = 3  # of reference, before a volume is judged
 
 
 def data_checks(
-    before: Sequence[tuple[date, Told]], last: tuple[date, Told] | None, today: Told
+    before: Sequence[tuple[date, EventCounts]],
+    last: tuple[date, EventCounts] | None,
+    today: EventCounts,
 ) -> list[Check]:
     """Every alarm of the data. `before`: the days of the reference, `last`: the last whole day.
 
     Today is judged by itself, as soon as there is enough of it, and so is the day before.
     """
-    known = Told()
+    known = EventCounts()
     for _, told in before:
         known = known + told
     newest = [today] if last is None else [last[1], today]
@@ -44,7 +46,7 @@ def _badness(check: Check) -> int:
     return ("undecided", "ok", "warn", "red").index(check.state)
 
 
-def unknown_event(known: Told, now: Told) -> Check:
+def unknown_event(known: EventCounts, now: EventCounts) -> Check:
     """Events of a name that the journey file does not map, and that never came before."""
     name = "unknown_event"
     if known.events < MIN_EVENTS or now.events < MIN_EVENTS:
@@ -64,7 +66,7 @@ def unknown_event(known: Told, now: Told) -> Check:
     return Check(name=name, state="warn", value=value, limit=limit, text=text)
 
 
-def new_category(known: Told, now: Told) -> Check:
+def new_category(known: EventCounts, now: EventCounts) -> Check:
     """Values of a category that the journey file does not list."""
     name, worst, found = "new_category", 0.0, []
     judged = 0
@@ -87,7 +89,7 @@ def new_category(known: Told, now: Told) -> Check:
     return Check(name=name, state=state, value=worst, limit=UNLISTED_SHARE, text=text)
 
 
-def unit_change(known: Told, now: Told) -> Check:
+def unit_change(known: EventCounts, now: EventCounts) -> Check:
     """Numbers whose typical size is another: cents for euros, seconds for minutes."""
     name = "unit_change"
     found, worst, judged = [], 0.0, 0
@@ -109,7 +111,7 @@ def unit_change(known: Told, now: Told) -> Check:
     return Check(name=name, state=state, value=math.exp(worst), limit=UNIT_FACTOR, text=text)
 
 
-def null_column(known: Told, now: Told) -> Check:
+def null_column(known: EventCounts, now: EventCounts) -> Check:
     """Properties that were known and do not come any more."""
     name, found, judged = "null_column", [], 0
     for source, there in known.sources.items():
@@ -130,7 +132,9 @@ def null_column(known: Told, now: Told) -> Check:
     return Check(name=name, state=state, value=float(len(found)), limit=0.0, text=text)
 
 
-def volume(before: Sequence[tuple[date, Told]], last: tuple[date, Told] | None) -> Check:
+def volume(
+    before: Sequence[tuple[date, EventCounts]], last: tuple[date, EventCounts] | None
+) -> Check:
     """Events of the last whole day against those of its weekday, or of all days before."""
     name = "volume"
     if last is None or len(before) < MIN_DAYS:

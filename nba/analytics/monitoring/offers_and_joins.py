@@ -19,14 +19,16 @@ STARVED_SHARE = 0.001  # of the decisions in which an action was a candidate
 MIN_OFFERED = 1_000  # before an action can be starved
 
 
-class Join(msgspec.Struct, frozen=True, kw_only=True):
+class OutcomeJoin(msgspec.Struct, frozen=True, kw_only=True):
     """How many decisions an outcome was joined to; days and shards add up."""
 
     decisions: int = 0  # whose reward window is over
     joined: int = 0
 
-    def __add__(self, other: Join) -> Join:
-        return Join(decisions=self.decisions + other.decisions, joined=self.joined + other.joined)
+    def __add__(self, other: OutcomeJoin) -> OutcomeJoin:
+        return OutcomeJoin(
+            decisions=self.decisions + other.decisions, joined=self.joined + other.joined
+        )
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +40,7 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True):
     n: int
 
 
-class Offers(msgspec.Struct, frozen=True, kw_only=True):
+class OfferCounts(msgspec.Struct, frozen=True, kw_only=True):
     """How often each action was a candidate and how often it was drawn; shards add up."""
 
     actions: tuple[str, ...] = ()
@@ -47,13 +49,13 @@ class Offers(msgspec.Struct, frozen=True, kw_only=True):
     entropy: float = 0.0  # sum over decisions of their entropy over log(candidates)
     choices: int = 0  # decisions of two candidates or more
 
-    def __add__(self, other: Offers) -> Offers:
+    def __add__(self, other: OfferCounts) -> OfferCounts:
         known = dict(zip(self.actions, zip(self.offered, self.drawn, strict=True), strict=True))
         for action, offered, drawn in zip(other.actions, other.offered, other.drawn, strict=True):
             before = known.get(action, (0, 0))
             known[action] = (before[0] + offered, before[1] + drawn)
         actions = tuple(sorted(known))
-        return Offers(
+        return OfferCounts(
             actions=actions,
             offered=tuple(known[action][0] for action in actions),
             drawn=tuple(known[action][1] for action in actions),
@@ -70,7 +72,7 @@ class Coverage(NamedTuple):
     never_drawn: tuple[str, ...]  # offered, and never the one
 
 
-def offers(actions: tuple[str, ...], probabilities: np.ndarray, drawn: np.ndarray) -> Offers:
+def offers(actions: tuple[str, ...], probabilities: np.ndarray, drawn: np.ndarray) -> OfferCounts:
     """The sums of n decisions: `probabilities` (n, k), 0 where not a candidate; `drawn` (n,)."""
     possible = probabilities > 0.0
     candidates = possible.sum(axis=1)
@@ -79,7 +81,7 @@ def offers(actions: tuple[str, ...], probabilities: np.ndarray, drawn: np.ndarra
     surprise = -(probabilities * logs).sum(axis=1)[free] / np.log(candidates[free])
     order = np.argsort(actions).tolist()
     counts = np.bincount(drawn, minlength=len(actions))
-    return Offers(
+    return OfferCounts(
         actions=tuple(actions[i] for i in order),
         offered=tuple(possible.sum(axis=0)[order].tolist()),
         drawn=tuple(counts[order].tolist()),
@@ -88,14 +90,14 @@ def offers(actions: tuple[str, ...], probabilities: np.ndarray, drawn: np.ndarra
     )
 
 
-def exploration(record: Offers) -> float | Undecided:
+def exploration(record: OfferCounts) -> float | Undecided:
     """Mean entropy of the draw over its greatest: 1 is uniform, 0 is no exploration at all."""
     if record.choices == 0:
         return Undecided(reason="no decision with two candidates or more")
     return record.entropy / record.choices
 
 
-def starved(record: Offers, *, share: float = STARVED_SHARE) -> tuple[str, ...]:
+def starved(record: OfferCounts, *, share: float = STARVED_SHARE) -> tuple[str, ...]:
     """Actions offered often and hardly drawn: a share below it would have drawn more.
 
     Surely so: the exact upper 97.5 % bound of the share drawn lies below `share`.
@@ -108,7 +110,7 @@ def starved(record: Offers, *, share: float = STARVED_SHARE) -> tuple[str, ...]:
     )
 
 
-def coverage(record: Offers, catalogue: tuple[str, ...]) -> Coverage | Undecided:
+def coverage(record: OfferCounts, catalogue: tuple[str, ...]) -> Coverage | Undecided:
     """Of the actions that the catalogue holds now."""
     if not catalogue:
         return Undecided(reason="the catalogue holds no action")
@@ -121,7 +123,7 @@ def coverage(record: Offers, catalogue: tuple[str, ...]) -> Coverage | Undecided
     )
 
 
-def join_rate(record: Join, *, confidence: float = 0.95) -> Rate | Undecided:
+def join_rate(record: OutcomeJoin, *, confidence: float = 0.95) -> Rate | Undecided:
     """The share of decisions with an outcome (Clopper and Pearson, Biometrika 1934)."""
     n, hits = record.decisions, record.joined
     if n == 0:
@@ -132,7 +134,9 @@ def join_rate(record: Join, *, confidence: float = 0.95) -> Rate | Undecided:
     return Rate(value=hits / n, low=low, high=_high(hits, n, confidence), n=n)
 
 
-def join_rate_fell(before: Join, now: Join, *, confidence: float = 0.999) -> bool | Undecided:
+def join_rate_fell(
+    before: OutcomeJoin, now: OutcomeJoin, *, confidence: float = 0.999
+) -> bool | Undecided:
     """Whether the two intervals part, the newer below: outcomes have stopped to arrive."""
     old, new = (join_rate(one, confidence=confidence) for one in (before, now))
     if isinstance(old, Undecided):

@@ -9,11 +9,11 @@ from typing import TypeAlias
 import msgspec
 
 from nba.analytics.monitoring.check import MIN_DECISIONS, Check, Period, State, undecided
-from nba.analytics.monitoring.daily_record import Day, Told
+from nba.analytics.monitoring.daily_record import DailyRecord, EventCounts
 from nba.analytics.monitoring.data_checks import data_checks
 from nba.analytics.monitoring.draw_checks import draw_checks
 from nba.analytics.monitoring.drift_checks import drift_checks
-from nba.analytics.monitoring.sketches import Cut
+from nba.analytics.monitoring.sketches import BinEdges
 
 REFERENCE_DAYS = 28
 WINDOW_DAYS = 7  # a whole week, so that weekdays are not taken for drift
@@ -25,7 +25,7 @@ CHECKS = (
     *("learner_behind", "unknown_event", "new_category", "unit_change", "null_column", "volume"),
 )
 
-Dated: TypeAlias = tuple[date, Day]
+Dated: TypeAlias = tuple[date, DailyRecord]
 
 
 class Learning(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,12 +35,12 @@ class Learning(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool = False
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
+class ServingFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What serves now."""
 
     champion: str | None = None
     anchor: datetime | None = None  # the reference is what was before it
-    cut: Cut | None = None
+    cut: BinEdges | None = None
     schema: str = ""  # hash of the columns that the champion reads
     catalogue: tuple[str, ...] = ()  # action ids
     learning: Learning | None = None  # None: nothing was learned online yet
@@ -74,7 +74,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 def health_of(
     days: Sequence[Dated],
     now: datetime,
-    facts: Facts,
+    facts: ServingFacts,
     *,
     window_days: int = WINDOW_DAYS,
     reference_days: int = REFERENCE_DAYS,
@@ -130,11 +130,13 @@ def _data(days: Iterable[Dated], today: date) -> list[Check]:
     first = yesterday - timedelta(days=REFERENCE_DAYS)
     before = [(when, one) for when, one in told if first <= when < yesterday and one.events]
     # a day on which nothing came has no record of its own
-    last = dict(told).get(yesterday, Told())
-    return data_checks(before, (yesterday, last) if before else None, dict(told).get(today, Told()))
+    last = dict(told).get(yesterday, EventCounts())
+    return data_checks(
+        before, (yesterday, last) if before else None, dict(told).get(today, EventCounts())
+    )
 
 
-def _immature(now: Day) -> Check:
+def _immature(now: DailyRecord) -> Check:
     """The share of the decisions whose windows are still open: nothing is known of them yet."""
     name = "immature"
     made = now.drawn.modes.of("live") + now.drawn.modes.of("fallback")
@@ -162,19 +164,19 @@ def _behind(learning: Learning | None) -> Check:
     return Check(name=name, state=state, value=value, limit=limit, text=text)
 
 
-def _newest(days: Sequence[Dated]) -> Day:
+def _newest(days: Sequence[Dated]) -> DailyRecord:
     """The last days whose outcomes are known, as few as hold enough decisions."""
-    total = Day()
+    total = DailyRecord()
     for _, day in reversed(days):
         if total.early.join.decisions >= MIN_DECISIONS:
             break
-        total = total + Day(early=day.early)
+        total = total + DailyRecord(early=day.early)
     return total
 
 
-def _sum(days: Iterable[Dated], begin: date, end: date) -> Day:
+def _sum(days: Iterable[Dated], begin: date, end: date) -> DailyRecord:
     """The days from `begin` until before `end`, added up."""
-    total = Day()
+    total = DailyRecord()
     for when, day in days:
         if begin <= when < end:
             total = total + day

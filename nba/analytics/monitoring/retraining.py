@@ -20,7 +20,7 @@ TRIGGERS = ("context_drift", "score_drift", "calibration", "reward_drop")
 HINDRANCES = ("propensity_audit", "unit_change", "null_column", "volume")
 
 
-class Due(msgspec.Struct, frozen=True, kw_only=True):
+class RetrainingDue(msgspec.Struct, frozen=True, kw_only=True):
     """The answer: train now, or when next."""
 
     due: bool
@@ -35,7 +35,7 @@ def retrain_due(
     *,
     schedule_days: float,
     cool_down_days: float,
-) -> Due:
+) -> RetrainingDue:
     """Whether to train now. `reports`: with the last training as their anchor, on periods of any
     length; none: nothing is known of drift.
 
@@ -45,24 +45,24 @@ def retrain_due(
         remedy = f"at most the schedule's {schedule_days:g} days"
         raise InvalidInput("cool_down_days", cool_down_days, remedy)
     if trained_at is None:
-        return Due(due=True, why="nothing was trained yet")
+        return RetrainingDue(due=True, why="nothing was trained yet")
     next_at = trained_at + timedelta(days=schedule_days)
     age = now - trained_at
     if now >= next_at:
         why = f"the last training is {age / timedelta(days=1):.1f} days old"
-        return Due(due=True, why=f"{why}; the schedule is {schedule_days:g}")
+        return RetrainingDue(due=True, why=f"{why}; the schedule is {schedule_days:g}")
     found = [(health, health.check(name)) for health in reports for name in TRIGGERS]
     lit = [(health, one) for health, one in found if one.state == "red"]
     if not lit:
-        return Due(due=False, why="nothing has drifted", next_at=next_at)
+        return RetrainingDue(due=False, why="nothing has drifted", next_at=next_at)
     health, first = lit[0]
     drift = f"{first.name}: {first.text}"
     hindered = [name for name in HINDRANCES if health.check(name).state == "red"]
     if hindered:
         why = f"{drift}; but {', '.join(hindered)} is red: mend the data first"
-        return Due(due=False, why=why, next_at=next_at)
+        return RetrainingDue(due=False, why=why, next_at=next_at)
     rested_at = trained_at + timedelta(days=cool_down_days)
     if now < rested_at:
         why = f"{drift}; trained {age / timedelta(days=1):.1f} days ago, it rests"
-        return Due(due=False, why=why, next_at=min(rested_at, next_at))
-    return Due(due=True, why=drift)
+        return RetrainingDue(due=False, why=why, next_at=min(rested_at, next_at))
+    return RetrainingDue(due=True, why=drift)

@@ -19,13 +19,13 @@ BUCKETS = 64  # of customers, between which rewards vary
 _HASHES = 2.0**64
 
 
-class Tally(msgspec.Struct, frozen=True):
+class NamedCounts(msgspec.Struct, frozen=True):
     """Counts by name, the names in order."""
 
     names: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
 
-    def __add__(self, other: Tally) -> Tally:
+    def __add__(self, other: NamedCounts) -> NamedCounts:
         counts = dict(self.items())
         for name, count in other.items():
             counts[name] = counts.get(name, 0) + count
@@ -44,10 +44,10 @@ class Tally(msgspec.Struct, frozen=True):
         return sum(self.counts)
 
 
-def tally_of(counts: Mapping[str, int]) -> Tally:
+def tally_of(counts: Mapping[str, int]) -> NamedCounts:
     """The counts by name."""
     names = tuple(sorted(counts))
-    return Tally(names, tuple(counts[name] for name in names))
+    return NamedCounts(names, tuple(counts[name] for name in names))
 
 
 class Distinct(msgspec.Struct, frozen=True):
@@ -79,7 +79,7 @@ def distinct(hashes: Iterable[int]) -> Distinct:
     return Distinct(tuple(sorted(set(hashes))[:KEPT]))
 
 
-class Cut(msgspec.Struct, frozen=True):
+class BinEdges(msgspec.Struct, frozen=True):
     """Where the columns of a context are cut into bins."""
 
     schema: str  # hash of the columns
@@ -88,9 +88,11 @@ class Cut(msgspec.Struct, frozen=True):
     bundle_id: str | None = None  # the champion before whose time they were chosen
 
 
-def cut_of(schema: str, names: tuple[str, ...], rows: np.ndarray, bundle_id: str | None) -> Cut:
+def cut_of(
+    schema: str, names: tuple[str, ...], rows: np.ndarray, bundle_id: str | None
+) -> BinEdges:
     """Cuts at the quantiles of (n, columns) reference rows."""
-    return Cut(schema, names, tuple(edges_of(column) for column in rows.T), bundle_id)
+    return BinEdges(schema, names, tuple(edges_of(column) for column in rows.T), bundle_id)
 
 
 class Binned(msgspec.Struct, frozen=True):
@@ -106,7 +108,7 @@ class Binned(msgspec.Struct, frozen=True):
             raise InvalidInput("columns", len(two), f"{len(one)} counts, cut as the other record")
         return Binned((one + two).tobytes())
 
-    def columns(self, cut: Cut) -> list[Histogram]:
+    def columns(self, cut: BinEdges) -> list[Histogram]:
         """The histogram of each column; empty where nothing was counted."""
         widths = [len(edges) + 2 for edges in cut.edges]
         counts = [0] * sum(widths)
@@ -119,7 +121,7 @@ class Binned(msgspec.Struct, frozen=True):
         ]
 
 
-def binned(rows: np.ndarray, cut: Cut) -> Binned:
+def binned(rows: np.ndarray, cut: BinEdges) -> Binned:
     """The counts of (n, columns) rows."""
     if not len(rows):
         return Binned()

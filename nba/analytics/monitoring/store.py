@@ -14,20 +14,20 @@ from typing import TypeVar
 
 import msgspec
 
-from nba.analytics.monitoring.daily_record import Day
+from nba.analytics.monitoring.daily_record import DailyRecord
 from nba.analytics.monitoring.report import Dated
-from nba.analytics.monitoring.sketches import Cut
+from nba.analytics.monitoring.sketches import BinEdges
 from nba.errors import InvalidBundle
 from nba.stores.log import Log
 
 HEALTH = "health"  # the alias, and the turn in which it is moved
 FORMAT = 1
 _INDEX, _CUT = "index.json", "cut"
-Part = TypeVar("Part", Day, Cut)
+Part = TypeVar("Part", DailyRecord, BinEdges)
 _TRIES = 3  # a pass may strip what was just read
 
 
-class Places(msgspec.Struct, frozen=True, kw_only=True):
+class SummaryCursors(msgspec.Struct, frozen=True, kw_only=True):
     """Up to where the log is in the summaries, by their parts."""
 
     told: int = 0
@@ -36,28 +36,28 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
     settled: int = 0
 
 
-class Index(msgspec.Struct, frozen=True, kw_only=True):
+class SummaryIndex(msgspec.Struct, frozen=True, kw_only=True):
     """What there is, and where."""
 
     format: int = FORMAT
-    places: Places = Places()
+    places: SummaryCursors = SummaryCursors()
     at: datetime | None = None  # of the pass
     files: dict[str, str] = {}  # name, a day or the cut -> the bundle that holds it
     stale: tuple[str, ...] = ()  # bundles that are stripped next
 
 
-class Shelf:
+class SummaryStore:
     """The summaries as they are known here; `load` before anything else."""
 
     def __init__(self, log: Log, kept_days: int) -> None:
         self._log = log
         self._kept_days = kept_days
         self._name: str | None = None
-        self._index = Index()
+        self._index = SummaryIndex()
         self._changed: set[str] = set()
-        self.cut: Cut | None = None
-        self.days: dict[date, Day] = {}
-        self.places = Places()
+        self.cut: BinEdges | None = None
+        self.days: dict[date, DailyRecord] = {}
+        self.places = SummaryCursors()
 
     @property
     def begun(self) -> bool:
@@ -92,24 +92,24 @@ class Shelf:
                         f"{name}: a part of it is gone; the next pass begins anew"
                     ) from None
 
-    def add(self, when: date, day: Day) -> None:
+    def add(self, when: date, day: DailyRecord) -> None:
         """Add to a day."""
-        self.days[when] = self.days.get(when, Day()) + day
+        self.days[when] = self.days.get(when, DailyRecord()) + day
         self._changed.add(when.isoformat())
 
-    def recut(self, cut: Cut | None, drawn: int) -> None:
+    def recut(self, cut: BinEdges | None, drawn: int) -> None:
         """Cut contexts otherwise: decisions are counted anew, from this position on."""
         self.cut = cut
         self.places = msgspec.structs.replace(self.places, drawn=drawn)
         self.days = {
-            when: Day(told=one.told, early=one.early, settled=one.settled)
+            when: DailyRecord(told=one.told, early=one.early, settled=one.settled)
             for when, one in self.days.items()
         }
         self._changed |= {_CUT, *(when.isoformat() for when in self.days)}
 
     def clear(self) -> None:
         """Begin anew."""
-        self._index, self.cut, self.days, self.places = Index(), None, {}, Places()
+        self._index, self.cut, self.days, self.places = SummaryIndex(), None, {}, SummaryCursors()
         self._changed = set()
 
     def save(self, at: datetime) -> bool:
@@ -126,7 +126,9 @@ class Shelf:
         before = self._index.files
         files = {one: name if one in written else before[one] for one in sorted(names)}
         gone = ({*before.values()} | ({self._name} if self._name else set())) - {*files.values()}
-        index = Index(places=self.places, at=at, files=files, stale=tuple(sorted(gone - {name})))
+        index = SummaryIndex(
+            places=self.places, at=at, files=files, stale=tuple(sorted(gone - {name}))
+        )
         self._log.save_bundle(name, {_INDEX: msgspec.json.encode(index), **written})
         self._log.set_alias(HEALTH, name, at, by=HEALTH, why="")
         self._log.strip_bundles([one for one in self._index.stale if one not in files.values()])
@@ -144,12 +146,12 @@ class Shelf:
         found = {one: self._file(index.files[one], one) for one in fresh}
         days = {when: day for when, day in self.days.items() if when.isoformat() in index.files}
         days |= {
-            date.fromisoformat(one): _decoded(one, content, Day)
+            date.fromisoformat(one): _decoded(one, content, DailyRecord)
             for one, content in found.items()
             if one != _CUT
         }
         cut = self.cut if _CUT in index.files else None
-        self.cut = _decoded(_CUT, found[_CUT], Cut) if _CUT in found else cut
+        self.cut = _decoded(_CUT, found[_CUT], BinEdges) if _CUT in found else cut
         self._name, self._index, self._changed = name, index, set()
         self.days, self.places = days, index.places
 
@@ -162,9 +164,9 @@ class Shelf:
         return zlib.compress(msgspec.msgpack.encode(kept), 6)
 
 
-def _index(content: bytes) -> Index:
+def _index(content: bytes) -> SummaryIndex:
     try:
-        index = msgspec.json.decode(content, type=Index)
+        index = msgspec.json.decode(content, type=SummaryIndex)
     except msgspec.DecodeError as error:
         raise InvalidBundle(f"{_INDEX}: {error}") from None
     if index.format != FORMAT:

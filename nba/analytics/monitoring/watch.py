@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
-from nba.analytics.monitoring.daily_record import Day
+from nba.analytics.monitoring.daily_record import DailyRecord
 from nba.analytics.monitoring.daily_summaries import (
     columns_cut,
     contexts_of,
@@ -27,7 +27,7 @@ from nba.analytics.monitoring.daily_summaries import (
     told_of,
 )
 from nba.analytics.monitoring.report import REFERENCE_DAYS, WINDOW_DAYS
-from nba.analytics.monitoring.store import HEALTH, Shelf
+from nba.analytics.monitoring.store import HEALTH, SummaryStore
 from nba.customer.context import ContextSchema
 from nba.errors import InvalidBundle
 from nba.events.event import ACTION_DECIDED, Event, micros
@@ -48,7 +48,7 @@ SAMPLES, SAMPLE = 20, 200  # places of the log, and decisions at each, that a cu
 _DAY_S, _HOUR_S = 86_400.0, 3_600.0
 
 
-class Subject(NamedTuple):
+class MonitoredBundle(NamedTuple):
     """What is watched: a journey with the rule of its rewards, and the champion on it."""
 
     schema: ContextSchema
@@ -57,7 +57,7 @@ class Subject(NamedTuple):
     champion: str | None
 
 
-class Seen(NamedTuple):
+class LogPass(NamedTuple):
     """What one pass has read."""
 
     events: int = 0
@@ -65,7 +65,7 @@ class Seen(NamedTuple):
     more: bool = False  # it was stopped before the end
 
 
-class Outcomes(NamedTuple):
+class OutcomeCounts(NamedTuple):
     """What had come of some decisions by a moment."""
 
     decided: dict[str, Event]  # by decision id
@@ -73,23 +73,23 @@ class Outcomes(NamedTuple):
     naming: list[Event]
 
 
-class Watch:
+class HealthWatch:
     """Passes over the log."""
 
     def __init__(
-        self, log: Log, subject: Callable[[], Subject], now: Callable[[], datetime]
+        self, log: Log, subject: Callable[[], MonitoredBundle], now: Callable[[], datetime]
     ) -> None:
         self._log = log
         self._subject = subject
         self._now = now
-        self.shelf = Shelf(log, KEPT_DAYS)
+        self.shelf = SummaryStore(log, KEPT_DAYS)
         self._tried = -MIN_ROWS  # position at which no cut could be made yet
 
     def step(
         self,
         stopping: Callable[[], bool] = lambda: False,
         progress: Callable[[int], None] = lambda events: None,
-    ) -> Seen | None:
+    ) -> LogPass | None:
         """Read up to the end of the log; None where another replica does.
 
         Raises StoreUnavailable.
@@ -97,7 +97,7 @@ class Watch:
         with self._log.turn(HEALTH) as mine:
             return self._pass(stopping, progress) if mine else None
 
-    def _pass(self, stopping: Callable[[], bool], progress: Callable[[int], None]) -> Seen:
+    def _pass(self, stopping: Callable[[], bool], progress: Callable[[int], None]) -> LogPass:
         shelf, now = self.shelf, self._now()
         try:
             shelf.load()
@@ -111,12 +111,12 @@ class Watch:
             )
         subject = self._subject()
         self._cut(subject, now)
-        seen = Seen()
+        seen = LogPass()
         while not stopping():
             events = self._read_events(subject)
             decisions = self._read_decisions()
             moved = [self._read_outcomes(subject, now, early) for early in (True, False)]
-            seen = Seen(seen.events + events, seen.decisions + decisions)
+            seen = LogPass(seen.events + events, seen.decisions + decisions)
             progress(events)
             shelf.save(now)
             if not (events or decisions or any(moved)):
@@ -126,7 +126,7 @@ class Watch:
     def _after(self, now: datetime, days: float) -> int:
         return first_after(self._log, micros(now) / 1e6 - days * _DAY_S)
 
-    def _cut(self, subject: Subject, now: datetime) -> None:
+    def _cut(self, subject: MonitoredBundle, now: datetime) -> None:
         """Choose the bins anew where the columns are others, or another champion came."""
         shelf, schema = self.shelf, subject.schema
         known = shelf.cut
@@ -149,16 +149,16 @@ class Watch:
             cut = columns_cut(schema.schema_hash, schema.columns, rows, subject.champion)
             shelf.recut(cut, begin)
 
-    def _read_events(self, subject: Subject) -> int:
+    def _read_events(self, subject: MonitoredBundle) -> int:
         shelf = self.shelf
         events = self._log.page_events(shelf.places.told, PAGE)
         by_day: dict[date, list[Event]] = defaultdict(list)
         for event in events:
             by_day[event.received_at.date()].append(event)
         for when, mine in by_day.items():
-            known = shelf.days.get(when, Day()).told.unmapped.names
+            known = shelf.days.get(when, DailyRecord()).told.unmapped.names
             told = told_of(mine, subject.schema.journey, subject.mapping_of, known)
-            shelf.add(when, Day(told=told))
+            shelf.add(when, DailyRecord(told=told))
         if events:
             shelf.places = replace(shelf.places, told=events[-1].seq)
         return len(events)
@@ -169,12 +169,12 @@ class Watch:
         dated = sorted(((one.decided_at.date(), one) for _, one in page), key=lambda pair: pair[0])
         for when, pairs in groupby(dated, key=lambda pair: pair[0]):
             drawn = drawn_of([one for _, one in pairs], shelf.cut)
-            shelf.add(when, Day(drawn=drawn))
+            shelf.add(when, DailyRecord(drawn=drawn))
         if page:
             shelf.places = replace(shelf.places, drawn=page[-1][0])
         return len(page)
 
-    def _read_outcomes(self, subject: Subject, now: datetime, early: bool) -> bool:
+    def _read_outcomes(self, subject: MonitoredBundle, now: datetime, early: bool) -> bool:
         """Look at the decisions that have reached the age; whether there were any events."""
         shelf, rule = self.shelf, subject.attribution
         age_s = min(EARLY_DAYS * _DAY_S, rule.horizon_s) if early else rule.horizon_s
@@ -196,20 +196,22 @@ class Watch:
         shelf.places = replace(shelf.places, **changed)
         return True
 
-    def _came(self, found: Outcomes, early: bool) -> list[tuple[date, Day]]:
+    def _came(self, found: OutcomeCounts, early: bool) -> list[tuple[date, DailyRecord]]:
         """The outcomes by the day of their decision."""
         by_day: dict[date, list[Credit]] = defaultdict(list)
         for credit in found.credits:
             by_day[credit.decision.occurred_at.date()].append(credit)
         if early:
-            return [(when, Day(early=early_of(mine))) for when, mine in by_day.items()]
+            return [(when, DailyRecord(early=early_of(mine))) for when, mine in by_day.items()]
         decisions = self._log.decisions(list(found.decided))
         return [
-            (when, Day(settled=settled_of(mine, decisions, found.naming)))
+            (when, DailyRecord(settled=settled_of(mine, decisions, found.naming)))
             for when, mine in by_day.items()
         ]
 
-    def _outcomes(self, rule: Attribution, events: Sequence[Event], until_s: float) -> Outcomes:
+    def _outcomes(
+        self, rule: Attribution, events: Sequence[Event], until_s: float
+    ) -> OutcomeCounts:
         """Of our own decisions among the events, by what was received until then."""
         decided = {
             one.decision_id or "": one
@@ -219,7 +221,7 @@ class Watch:
             and "context_seq" in one.properties
         }
         if not decided:
-            return Outcomes({}, [], [])
+            return OutcomeCounts({}, [], [])
         customers = dict.fromkeys((one.customer_id for one in decided.values()), events[0].seq - 1)
         told = [one for mine in self._log.events_since(customers).values() for one in mine]
         naming = self._log.outcomes_of(list(decided))
@@ -237,7 +239,7 @@ class Watch:
         ]
         credits = rule.credits(known, until_s)
         ours = [one for one in credits if one.decision.decision_id in decided]
-        return Outcomes(decided, ours, [one for one in naming if one.received_at <= until])
+        return OutcomeCounts(decided, ours, [one for one in naming if one.received_at <= until])
 
 
 def _hour(event: Event) -> int:

@@ -15,11 +15,11 @@ from msgspec.structs import replace
 
 from nba.customer.context import Context, ContextSchema
 from nba.decisions.decision import Churn, Decision, Request
-from nba.engine.arbitration import Arbitration, Moment, Priorities
+from nba.engine.arbitration import Arbitration, ArbitrationInputs, Priorities
 from nba.engine.batch import overfull, rations
-from nba.engine.policy import Drawing
+from nba.engine.policy import ExplorationPolicy
 from nba.engine.redecision import context_of
-from nba.engine.strategy import Judge, Scores
+from nba.engine.strategy import CalibratedScorer, CandidateScores
 from nba.governance.governor import Governed, Governor
 from nba.governance.rule_ablation import RulePart
 from nba.governance.rule_inputs import Population
@@ -27,7 +27,7 @@ from nba.journey.actions import SubJourney
 from nba.journey.file import JourneyFile
 
 
-class Effect(NamedTuple):
+class RuleEffect(NamedTuple):
     """What one rule did to one decision."""
 
     part: int  # index of the rule
@@ -51,16 +51,16 @@ class _Asked(NamedTuple):
     churns: list[Churn]
     governed: list[Governed]
     population: Population
-    moments: list[Moment]
+    moments: list[ArbitrationInputs]
 
 
 class _ByCode(NamedTuple):
     """Scores of one customer by action code."""
 
     at: Mapping[int, int]
-    scores: Scores
+    scores: CandidateScores
 
-    def of(self, codes: Sequence[int]) -> Scores:
+    def of(self, codes: Sequence[int]) -> CandidateScores:
         return self.scores.at([self.at[code] for code in codes])
 
 
@@ -71,8 +71,8 @@ class RuleEffects:
         self,
         schema: ContextSchema,
         parts: Sequence[RulePart],
-        judge: Judge,
-        drawing: Drawing,
+        judge: CalibratedScorer,
+        drawing: ExplorationPolicy,
         earlier: Sequence[SubJourney] = (),
     ) -> None:
         self._schema = schema
@@ -88,9 +88,9 @@ class RuleEffects:
             self._by_rule.setdefault(part.id, []).append(n)
         self._codes = {action.id: code for code, action in enumerate(schema.journey.actions)}
 
-    def of(self, decisions: Iterable[Decision]) -> list[tuple[Decision, list[Effect]]]:
+    def of(self, decisions: Iterable[Decision]) -> list[tuple[Decision, list[RuleEffect]]]:
         """The effects of each decision, made by the champion's kind of score on this file."""
-        found: list[tuple[Decision, list[Effect]]] = []
+        found: list[tuple[Decision, list[RuleEffect]]] = []
         for _, group in groupby(decisions, key=lambda one: overfull(self._rations, one.used)):
             asked = self._asked(list(group))
             found += zip(asked.decisions, self._effects(asked), strict=True)
@@ -113,7 +113,7 @@ class RuleEffects:
             found |= governor.by_period(one.used, one.decided_at)
         return found
 
-    def _effects(self, asked: _Asked) -> list[list[Effect]]:
+    def _effects(self, asked: _Asked) -> list[list[RuleEffect]]:
         back = self._back(asked)
         codes = [
             [*one.codes, *(code for found in back[n].values() for code in found)]
@@ -128,7 +128,7 @@ class RuleEffects:
             )
         ]
         others = self._other_moments(asked)
-        effects: list[list[Effect]] = []
+        effects: list[list[RuleEffect]] = []
         for n, one in enumerate(asked.governed):
             with_it = self._priorities(self._whole, one.codes, scores[n], asked.moments[n])
             base = with_it.priority
@@ -139,7 +139,7 @@ class RuleEffects:
                 without = self._priorities(self._whole, every, scores[n], asked.moments[n])
                 chances = self._chances(without)
                 lost = float(chances @ without.priority - drawn @ base)
-                mine.append(Effect(part, lost, _distance(one.codes, drawn, every, chances)))
+                mine.append(RuleEffect(part, lost, _distance(one.codes, drawn, every, chances)))
             for part, moments in others.items():
                 if not any(self._parts[part].id in because for because in with_it.because):
                     continue
@@ -147,7 +147,7 @@ class RuleEffects:
                 without = self._priorities(alone, one.codes, scores[n], moments[n])
                 chances = self._chances(without)
                 lost = float((chances - drawn) @ without.priority)
-                mine.append(Effect(part, lost, 0.5 * float(np.abs(chances - drawn).sum())))
+                mine.append(RuleEffect(part, lost, 0.5 * float(np.abs(chances - drawn).sum())))
             effects.append(mine)
         return effects
 
@@ -175,7 +175,7 @@ class RuleEffects:
                 back[n][part] = one.codes
         return back
 
-    def _other_moments(self, asked: _Asked) -> Mapping[int, list[Moment]]:
+    def _other_moments(self, asked: _Asked) -> Mapping[int, list[ArbitrationInputs]]:
         """Per lever and weight: what the customers' factors are without it."""
         return {
             n: _moments(
@@ -186,7 +186,7 @@ class RuleEffects:
         }
 
     def _priorities(
-        self, alone: _Alone, codes: Sequence[int], scores: _ByCode, moment: Moment
+        self, alone: _Alone, codes: Sequence[int], scores: _ByCode, moment: ArbitrationInputs
     ) -> Priorities:
         own = [-1] if self._judge.scorer.learns_value else []
         found = scores.of([*codes, *own])
@@ -213,7 +213,7 @@ def _moments(
     contexts: Sequence[Context],
     churns: Sequence[Churn],
     governed: Sequence[Governed],
-) -> list[Moment]:
+) -> list[ArbitrationInputs]:
     return alone.arbitration.moments(
         population,
         contexts,

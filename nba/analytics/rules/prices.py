@@ -17,7 +17,7 @@ from nba.analytics.rules.effects import RuleEffects
 from nba.analytics.rules.price_estimates import bootstrap_total, lifted_difference, snips_difference
 from nba.customer.context import ContextSchema
 from nba.decisions.decision import Candidate, Decision, Mode
-from nba.engine.policy import Drawing, worth_of
+from nba.engine.policy import ExplorationPolicy, worth_of
 from nba.engine.strategy import Strategy
 from nba.events.event import NO_ACTION
 from nba.governance.rule_ablation import RulePart, rule_parts
@@ -195,7 +195,7 @@ def _weigh(
     decision: Decision,
     parts: Sequence[RulePart],
     tallies: Sequence[_Tally],
-    drawing: Drawing,
+    drawing: ExplorationPolicy,
     reward: float,
     schema: ContextSchema,
 ) -> None:

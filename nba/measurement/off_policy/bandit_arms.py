@@ -13,24 +13,24 @@ import msgspec
 import numpy as np
 
 from nba.errors import InvalidInput
-from nba.measurement.statistics.bounded_sequences import Band, mixture_bernstein
+from nba.measurement.statistics.bounded_sequences import BoundedSequence, mixture_bernstein
 from nba.measurement.statistics.confidence_sequences import TUNING_N, from_clock
 from nba.measurement.statistics.effect import Effect, one_look
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.moments import Moments, moments, per_customer, ratio
 
 
-class Pulls(NamedTuple):
+class ArmCounts(NamedTuple):
     """How often an arm was drawn, and how often something came of it."""
 
     pulls: int
     successes: int
 
-    def and_more(self, other: Pulls) -> Pulls:
-        return Pulls(self.pulls + other.pulls, self.successes + other.successes)
+    def and_more(self, other: ArmCounts) -> ArmCounts:
+        return ArmCounts(self.pulls + other.pulls, self.successes + other.successes)
 
 
-GATE = Pulls(200, 50)  # what either arm must have before it is compared
+GATE = ArmCounts(200, 50)  # what either arm must have before it is compared
 
 
 class ArmScores(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class ArmScores(msgspec.Struct, frozen=True, kw_only=True):
     Shards add up where each holds customers of its own.
     """
 
-    pulls: Pulls = Pulls(0, 0)
+    pulls: ArmCounts = ArmCounts(0, 0)
     scores: Moments = Moments()
 
     def __add__(self, other: ArmScores) -> ArmScores:
@@ -52,8 +52,8 @@ class ArmContrast(msgspec.Struct, frozen=True, kw_only=True):
     Per customer the sum of these (y) over her decisions (x), as in `ArmScores`.
     """
 
-    a: Pulls = Pulls(0, 0)
-    b: Pulls = Pulls(0, 0)
+    a: ArmCounts = ArmCounts(0, 0)
+    b: ArmCounts = ArmCounts(0, 0)
     scores: Moments = Moments()
 
     def __add__(self, other: ArmContrast) -> ArmContrast:
@@ -126,7 +126,7 @@ def arm_mean(
     *,
     name: str,
     tuning_n: int | None = TUNING_N,
-    gate: Pulls = GATE,
+    gate: ArmCounts = GATE,
     confidence: float = 0.95,
 ) -> Effect | Undecided:
     """What one decision for this arm is worth, once its events suffice.
@@ -141,7 +141,7 @@ def arm_difference(
     *,
     names: tuple[str, str] = ("A", "B"),
     tuning_n: int | None = TUNING_N,
-    gate: Pulls = GATE,
+    gate: ArmCounts = GATE,
     confidence: float = 0.95,
 ) -> Effect | Undecided:
     """b - a per decision, once both arms have events enough.
@@ -156,7 +156,9 @@ def arm_difference(
     return _interval(names, (record.a, record.b), record.scores, tuning_n, gate, confidence)
 
 
-def missing_events(names: tuple[str, ...], pulls: tuple[Pulls, ...], gate: Pulls = GATE) -> str:
+def missing_events(
+    names: tuple[str, ...], pulls: tuple[ArmCounts, ...], gate: ArmCounts = GATE
+) -> str:
     """What the gate still waits for, or nothing."""
     short = [
         f"{name} has {arm.pulls} of {gate.pulls} decisions and {arm.successes} of "
@@ -217,7 +219,7 @@ def exact_band(
     looks: np.ndarray,
     tuning_n: int = TUNING_N,
     confidence: float = 0.95,
-) -> Band:
+) -> BoundedSequence:
     """The ends of b - a after each number of decisions in `looks`.
 
     Rewards and predictions in [0, 1], decisions in the order in which they were made; fixed before
@@ -247,10 +249,10 @@ def exact_band(
 
 def _interval(
     names: tuple[str, ...],
-    pulls: tuple[Pulls, ...],
+    pulls: tuple[ArmCounts, ...],
     scores: Moments,
     tuning_n: int | None,
-    gate: Pulls,
+    gate: ArmCounts,
     confidence: float,
 ) -> Effect | Undecided:
     missing = missing_events(names, pulls, gate)
@@ -265,9 +267,9 @@ def _interval(
     return from_clock(found.mean, found.variance, found.n, tuning_n=tuning_n, confidence=confidence)
 
 
-def _pulls(draws: Draws, arm: int) -> Pulls:
+def _pulls(draws: Draws, arm: int) -> ArmCounts:
     hit = draws.drawn == arm
-    return Pulls(int(hit.sum()), int((draws.rewards[hit] > 0.0).sum()))
+    return ArmCounts(int(hit.sum()), int((draws.rewards[hit] > 0.0).sum()))
 
 
 def _sums(draws: Draws, values: np.ndarray) -> Moments:

@@ -26,12 +26,12 @@ CHOICES = 30  # values of tau and lambda that are tried
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class WeightedRatio:
     """sum top / sum bottom, minus the same of `less` on the same rows."""
 
     top: Floats
     bottom: Floats
-    less: Scores | None = None
+    less: WeightedRatio | None = None
 
     @property
     def value(self) -> float:
@@ -48,18 +48,18 @@ class Scores:
         found: Floats = (self.top - ratio * self.bottom) / self.bottom.mean()
         return found if self.less is None else found - self.less.influence
 
-    def minus(self, other: Scores) -> Scores:
+    def minus(self, other: WeightedRatio) -> WeightedRatio:
         """The difference on the same rows: what both have in common cancels."""
-        return Scores(self.top, self.bottom, other)
+        return WeightedRatio(self.top, self.bottom, other)
 
-    def __add__(self, other: Scores) -> Scores:
+    def __add__(self, other: WeightedRatio) -> WeightedRatio:
         """The rows of both."""
         if (self.less is None) != (other.less is None):
             raise ValueError("a value and a difference are not of one kind")
         less = None
         if self.less is not None and other.less is not None:
             less = self.less + other.less
-        return Scores(
+        return WeightedRatio(
             np.concatenate([self.top, other.top]),
             np.concatenate([self.bottom, other.bottom]),
             less,
@@ -69,38 +69,38 @@ class Scores:
 class Truncated(NamedTuple):
     """An estimator that gives up some of the heavy weights, and where it begins to."""
 
-    scores: Scores
+    scores: WeightedRatio
     at: float  # tau or lambda
     bias: float  # bound on what that may hide
 
 
-def _mean(values: Floats) -> Scores:
-    return Scores(values, np.ones(len(values)))
+def _mean(values: Floats) -> WeightedRatio:
+    return WeightedRatio(values, np.ones(len(values)))
 
 
-def as_drawn(evidence: Logged) -> Scores:
+def as_drawn(evidence: Logged) -> WeightedRatio:
     """The logged policy itself: the mean reward."""
     return _mean(evidence.rewards)
 
 
-def ips(evidence: Logged) -> Scores:
+def ips(evidence: Logged) -> WeightedRatio:
     """Inverse propensity scores."""
     return _mean(evidence.weights * evidence.rewards)
 
 
-def snips(evidence: Logged) -> Scores | Undecided:
+def snips(evidence: Logged) -> WeightedRatio | Undecided:
     """Self-normalised inverse propensity scores."""
     if not evidence.weights.any():
         return Undecided(reason="the target draws nothing that was drawn")
-    return Scores(evidence.weights * evidence.rewards, evidence.weights)
+    return WeightedRatio(evidence.weights * evidence.rewards, evidence.weights)
 
 
-def dm(evidence: Logged) -> Scores | Undecided:
+def dm(evidence: Logged) -> WeightedRatio | Undecided:
     """The reward model's word for it: no reward corrects it, and no interval shows its error."""
     return NO_MODEL if evidence.q_target is None else _mean(evidence.q_target)
 
 
-def dr(evidence: Logged) -> Scores | Undecided:
+def dr(evidence: Logged) -> WeightedRatio | Undecided:
     """Doubly robust: the model, corrected by the rewards of what both would draw."""
     return _corrected(evidence, evidence.weights)
 
@@ -117,7 +117,7 @@ def dros(evidence: Logged, lam: float | None = None) -> Truncated | Undecided:
     return _truncated(evidence, lambda at: w * at / (w**2 + at), _spaced(w) ** 2, lam)
 
 
-def _corrected(evidence: Logged, weights: Floats) -> Scores | Undecided:
+def _corrected(evidence: Logged, weights: Floats) -> WeightedRatio | Undecided:
     if evidence.q_logged is None or evidence.q_target is None:
         return NO_MODEL
     return _mean(evidence.q_target + weights * (evidence.rewards - evidence.q_logged))
@@ -149,7 +149,7 @@ def _truncated(
     for at in [float(one) for one in choices] if given is None else [given]:
         weights = shrunk(at)
         scores = _corrected(evidence, weights)
-        assert isinstance(scores, Scores)
+        assert isinstance(scores, WeightedRatio)
         bias = float((evidence.weights - weights).mean()) * span
         variance = clustered_variance(scores.influence, evidence.customers)
         if best is None or variance + bias**2 < best[0]:

@@ -15,7 +15,7 @@ from scipy.special import ndtri
 
 from nba.measurement.off_policy import estimators
 from nba.measurement.off_policy.bounded_intervals import gain_always_above
-from nba.measurement.off_policy.estimators import Scores, Truncated
+from nba.measurement.off_policy.estimators import Truncated, WeightedRatio
 from nba.measurement.off_policy.intervals import (
     Interval,
     always,
@@ -27,9 +27,9 @@ from nba.measurement.off_policy.intervals import (
 from nba.measurement.off_policy.logged_decisions import (
     DEMANDS,
     GATE,
-    Demands,
     Logged,
     Overlap,
+    SupportDemands,
     kish,
     overlap,
     refusal,
@@ -138,7 +138,7 @@ class Gain(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def values(
-    evidence: Logged, *, demands: Demands = DEMANDS, seed: int = 1
+    evidence: Logged, *, demands: SupportDemands = DEMANDS, seed: int = 1
 ) -> dict[str, Valuation | Undecided]:
     """The target's value per decision by each of METHODS, or why there is none.
 
@@ -163,7 +163,7 @@ def values(
 
 
 def as_drawn(
-    evidence: Logged, *, demands: Demands = DEMANDS, seed: int = 1
+    evidence: Logged, *, demands: SupportDemands = DEMANDS, seed: int = 1
 ) -> Valuation | Undecided:
     """What the logged decisions themselves were worth."""
     own = replace(evidence, target=evidence.propensity, supported=None)
@@ -175,7 +175,7 @@ def as_drawn(
 
 
 def valuation(
-    method: str, scores: Scores | Undecided, evidence: Logged, found: Overlap, seed: int
+    method: str, scores: WeightedRatio | Undecided, evidence: Logged, found: Overlap, seed: int
 ) -> Valuation | Undecided:
     """A value from its scores; Undecided where they do not vary or are of one customer."""
     if isinstance(scores, Undecided):
@@ -206,7 +206,7 @@ def gain(
     evidence: Logged,
     champion: Logged | None = None,
     *,
-    demands: Demands = GATE,
+    demands: SupportDemands = GATE,
     reward_range: tuple[float, float] | None = None,
     seed: int = 1,
 ) -> Gain | Undecided:
@@ -238,8 +238,8 @@ def gain(
 
 
 def told_apart(
-    evidence: Logged, champion: Logged | None = None, *, demands: Demands = DEMANDS
-) -> tuple[Scores, Scores] | Undecided:
+    evidence: Logged, champion: Logged | None = None, *, demands: SupportDemands = DEMANDS
+) -> tuple[WeightedRatio, WeightedRatio] | Undecided:
     """Target minus champion by DR and by SNIPS, as scores of the same decisions; `gain` with less.
 
     Undecided where the log is too thin for either of both, or for what tells them apart.
@@ -257,7 +257,7 @@ def told_apart(
             reason=f"{telling:.1f} effective positives where target and champion differ, "
             f"under {demands.positives:.0f}"
         )
-    found: list[Scores] = []
+    found: list[WeightedRatio] = []
     for score in (estimators.dr, estimators.snips):
         one = score(evidence)
         other = estimators.as_drawn(evidence) if champion is None else score(champion)
@@ -278,5 +278,5 @@ def _bounded(
     return (most - least) * gain_always_above(scaled)
 
 
-def _untruncated(found: Truncated | Undecided) -> Scores | Undecided:
+def _untruncated(found: Truncated | Undecided) -> WeightedRatio | Undecided:
     return found if isinstance(found, Undecided) else found.scores

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from nba.measurement.off_policy.estimators import Scores, clustered_variance
+from nba.measurement.off_policy.estimators import WeightedRatio, clustered_variance
 from nba.measurement.off_policy.logged_decisions import Floats
 from nba.measurement.statistics.confidence_sequences import TUNING_N, half_width, rho
 
@@ -25,7 +25,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def standard_error(scores: Scores, customers: np.ndarray) -> float:
+def standard_error(scores: WeightedRatio, customers: np.ndarray) -> float:
     """Of the value, between customers."""
     return math.sqrt(clustered_variance(scores.influence, customers))
 
@@ -37,7 +37,7 @@ def normal(value: float, stderr: float, confidence: float = 0.95) -> Interval:
 
 
 def bootstrap(
-    scores: Scores, customers: np.ndarray, *, seed: int, confidence: float = 0.95
+    scores: WeightedRatio, customers: np.ndarray, *, seed: int, confidence: float = 0.95
 ) -> Interval:
     """Percentiles over resampled customers.
 
@@ -57,7 +57,7 @@ def bootstrap(
     return Interval(low, high)
 
 
-def _sums(scores: Scores, customers: np.ndarray) -> Floats:
+def _sums(scores: WeightedRatio, customers: np.ndarray) -> Floats:
     """(2, n_customers) or, of a difference, (4, n_customers): tops and bottoms by customer."""
     rows = [scores.top, scores.bottom]
     if scores.less is not None:

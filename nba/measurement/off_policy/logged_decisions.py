@@ -111,7 +111,7 @@ def mature(at_s: np.ndarray, now_s: float, window_s: float) -> NDArray[np.bool_]
     return np.asarray(at_s + window_s <= now_s)
 
 
-class Demands(msgspec.Struct, frozen=True, kw_only=True):
+class SupportDemands(msgspec.Struct, frozen=True, kw_only=True):
     """What must be there before a number is given."""
 
     ess: float = 200.0
@@ -122,10 +122,10 @@ class Demands(msgspec.Struct, frozen=True, kw_only=True):
     immature_share: float = 0.5
 
 
-DEMANDS = Demands()
+DEMANDS = SupportDemands()
 # A difference is asked for more: at an effective size of 240 with weights up to 50, 9 % of the
 # intervals lay above the truth instead of 2.5 % (benchmarks/ope_bank.py, champion by chance).
-GATE = Demands(ess=500.0)
+GATE = SupportDemands(ess=500.0)
 
 
 class Overlap(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,7 +168,7 @@ def kish(weights: np.ndarray) -> float:
     return float(weights.sum() ** 2 / (weights**2).sum()) if weights.any() else 0.0
 
 
-def too_young(immature: int, mature: int, demands: Demands = DEMANDS) -> Undecided | None:
+def too_young(immature: int, mature: int, demands: SupportDemands = DEMANDS) -> Undecided | None:
     """Why decisions are not evaluated yet: for most of them nobody knows what came of them."""
     every = immature + mature
     if every == 0 or immature <= demands.immature_share * every:
@@ -179,7 +179,7 @@ def too_young(immature: int, mature: int, demands: Demands = DEMANDS) -> Undecid
     )
 
 
-def refusal(found: Overlap, demands: Demands = DEMANDS) -> Undecided | None:
+def refusal(found: Overlap, demands: SupportDemands = DEMANDS) -> Undecided | None:
     """Why there is no number, None where there can be one.
 
     The mean weight is 1 in expectation wherever the target stays on the log's support and the

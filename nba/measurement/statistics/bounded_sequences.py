@@ -19,14 +19,14 @@ _HALVINGS = 48
 _PRIOR_MEAN, _PRIOR_VARIANCE = 0.5, 0.25  # of one observation before the first
 
 
-class Band(NamedTuple):
+class BoundedSequence(NamedTuple):
     """Lower and upper ends after each of n values, both (..., n)."""
 
     low: np.ndarray
     high: np.ndarray
 
 
-def hoeffding(x: np.ndarray, *, confidence: float = 0.95) -> Band:
+def hoeffding(x: np.ndarray, *, confidence: float = 0.95) -> BoundedSequence:
     """From the range alone, values in [0, 1]: the widest, and the reference for the others.
 
     Waudby-Smith and Ramdas, Estimating means of bounded random variables by betting, JRSS B 2024,
@@ -37,10 +37,10 @@ def hoeffding(x: np.ndarray, *, confidence: float = 0.95) -> Band:
     bets = np.minimum(np.sqrt(8.0 * logs / (t * np.log1p(t))), 1.0)
     margin = (logs + np.cumsum(bets**2) / 8.0) / np.cumsum(bets)
     middle = np.cumsum(bets * x, axis=-1) / np.cumsum(bets)
-    return Band(middle - margin, middle + margin)
+    return BoundedSequence(middle - margin, middle + margin)
 
 
-def empirical_bernstein(x: np.ndarray, *, confidence: float = 0.95) -> Band:
+def empirical_bernstein(x: np.ndarray, *, confidence: float = 0.95) -> BoundedSequence:
     """By predictable plug-in bets, values in [0, 1]: the same paper, theorem 2."""
     logs = _logs(confidence)
 
@@ -50,7 +50,7 @@ def empirical_bernstein(x: np.ndarray, *, confidence: float = 0.95) -> Band:
         spent = logs + np.cumsum(errors * (-np.log1p(-bets) - bets), axis=-1)
         return np.asarray((np.cumsum(bets * values, axis=-1) - spent) / np.cumsum(bets, axis=-1))
 
-    return Band(lower(x), 1.0 - lower(1.0 - x))
+    return BoundedSequence(lower(x), 1.0 - lower(1.0 - x))
 
 
 def mixture_bernstein(
@@ -61,7 +61,7 @@ def mixture_bernstein(
     mean_within: tuple[float, float] | None = None,
     looks: np.ndarray | None = None,
     confidence: float = 0.95,
-) -> Band:
+) -> BoundedSequence:
     """By a gamma-exponential mixture, for values (..., n) that lie within `reach`.
 
     mean -+ u(V) / t with V = sum (x_i - guess_i)^2; guess_i is the mean of the values before it,
@@ -79,7 +79,7 @@ def mixture_bernstein(
     alpha = (1.0 - confidence) / 2.0
     above_by = gamma_exponential_bound(v, alpha=alpha, v_opt=v_opt, scale=most - low) / t
     below_by = gamma_exponential_bound(v, alpha=alpha, v_opt=v_opt, scale=high - least) / t
-    return Band(mean - above_by, mean + below_by)
+    return BoundedSequence(mean - above_by, mean + below_by)
 
 
 def gamma_exponential_bound(

@@ -43,7 +43,7 @@ class CalibrationBins(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.n)
 
 
-class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+class CalibrationError(msgspec.Struct, frozen=True, kw_only=True):
     """How far predictions are from what came."""
 
     n: int
@@ -85,7 +85,7 @@ def brier(bins: CalibrationBins) -> float:
     return (bins.p2 - 2.0 * bins.py + sum(bins.y)) / bins.total if bins.total else 0.0
 
 
-def calibration(bins: CalibrationBins, *, confidence: float = 0.95) -> Calibration | Undecided:
+def calibration(bins: CalibrationBins, *, confidence: float = 0.95) -> CalibrationError | Undecided:
     """Error, Brier score, and the slope and intercept of y on the log odds of p.
 
     The regression is fitted to the bins, at each one's mean p. Cox, Two further applications of a
@@ -106,7 +106,7 @@ def calibration(bins: CalibrationBins, *, confidence: float = 0.95) -> Calibrati
     fit = fit_logistic(design, labels, row_weights=np.concatenate([y[held], n[held] - y[held]]))
     half = float(ndtri(0.5 + confidence / 2)) * math.sqrt(float(fit.covariance[1, 1]))
     slope = float(fit.weights[1])
-    return Calibration(
+    return CalibrationError(
         n=bins.total,
         ece=ece(bins),
         brier=brier(bins),
@@ -117,7 +117,7 @@ def calibration(bins: CalibrationBins, *, confidence: float = 0.95) -> Calibrati
     )
 
 
-def calibration_drifted(now: Calibration) -> bool:
+def calibration_drifted(now: CalibrationError) -> bool:
     """Whether the predictions are off, and surely so: the slope's interval lies outside `SLOPES`,
     or the error is above its limit and above what chance alone gives."""
     surely_off = now.slope_high < SLOPES[0] or now.slope_low > SLOPES[1]

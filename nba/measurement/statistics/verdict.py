@@ -23,38 +23,42 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     margin: float = 0.0  # of a guardrail: how much worse is still held
 
 
-class Verdict(StrEnum):
+class MetricVerdict(StrEnum):
     BETTER = "better"
     WORSE = "worse"
     NO_EVIDENCE = "no evidence"
 
 
-class Guard(StrEnum):
+class GuardrailVerdict(StrEnum):
     HELD = "held"
     BROKEN = "broken"
     UNDECIDED = "undecided"
 
 
-def judge(metric: Metric, effect: Effect | Undecided) -> Verdict:
+def judge(metric: Metric, effect: Effect | Undecided) -> MetricVerdict:
     """Better or worse where the interval excludes 0."""
     if isinstance(effect, Undecided) or effect.low <= 0.0 <= effect.high:
-        return Verdict.NO_EVIDENCE
-    return Verdict.BETTER if (effect.low > 0.0) == metric.higher_is_better else Verdict.WORSE
+        return MetricVerdict.NO_EVIDENCE
+    return (
+        MetricVerdict.BETTER
+        if (effect.low > 0.0) == metric.higher_is_better
+        else MetricVerdict.WORSE
+    )
 
 
-def guard(metric: Metric, effect: Effect | Undecided) -> Guard:
+def guard(metric: Metric, effect: Effect | Undecided) -> GuardrailVerdict:
     """Whether B is worse than A by less than the margin, in the effect's own terms.
 
     Held where the whole interval is on the good side of the margin, broken where it is beyond it.
     """
     if isinstance(effect, Undecided):
-        return Guard.UNDECIDED
+        return GuardrailVerdict.UNDECIDED
     worst, best = (
         (effect.low, effect.high) if metric.higher_is_better else (-effect.high, -effect.low)
     )
     if worst > -metric.margin:
-        return Guard.HELD
-    return Guard.BROKEN if best < -metric.margin else Guard.UNDECIDED
+        return GuardrailVerdict.HELD
+    return GuardrailVerdict.BROKEN if best < -metric.margin else GuardrailVerdict.UNDECIDED
 
 
 def customers_needed(effect: Effect, difference: float | None = None) -> int | None:
@@ -91,10 +95,10 @@ def sentence(
     level = f"{100 * effect.confidence:g} % {'' if effect.tuning_n is None else 'always-valid '}"
     low, high = (_plain(metric, effect, end) for end in (effect.low, effect.high))
     verdict = judge(metric, effect)
-    if verdict is not Verdict.NO_EVIDENCE:
+    if verdict is not MetricVerdict.NO_EVIDENCE:
         way = "higher" if effect.value > 0.0 else "lower"
         size = _told(metric, effect, abs(effect.value))
-        worse = ", which is worse" if verdict is Verdict.WORSE else ""
+        worse = ", which is worse" if verdict is MetricVerdict.WORSE else ""
         return (
             f"{metric.name} is {size} {way} with {arm} than with {baseline} "
             f"({level}interval {low} to {high}){worse}"

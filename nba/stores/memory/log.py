@@ -5,26 +5,26 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from nba.decisions.decision import Decision, Timer
+from nba.decisions.decision import Decision, SubJourneyTimer
 from nba.stores.acceptance import (
-    Room,
-    Stand,
+    AppendState,
+    CapacityRoom,
     accepted,
     accepted_guarded,
     decision_event_id,
     last_id,
 )
-from nba.stores.log import Guarded
-from nba.stores.memory.work import MemoryShelf, MemoryWork
+from nba.stores.log import GuardedEvents
+from nba.stores.memory.work import MemoryArtifacts, MemoryWork
 from nba.stores.scheduled_work import delivery_of
 
 
-class MemoryLog(MemoryWork, MemoryShelf):
+class MemoryLog(MemoryWork, MemoryArtifacts):
     """A `Log` in dictionaries, under a lock."""
 
     def __init__(self) -> None:
         MemoryWork.__init__(self)
-        MemoryShelf.__init__(self)
+        MemoryArtifacts.__init__(self)
         self._decisions: list[tuple[int, Decision]] = []
         self._decision_by_id: dict[str, Decision] = {}
         self._decision_by_key: dict[tuple[str, str], Decision] = {}
@@ -33,7 +33,7 @@ class MemoryLog(MemoryWork, MemoryShelf):
     def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision | None]:
         """As `Log.append_decisions`."""
         with self._lock:
-            room = Room(self._used)
+            room = CapacityRoom(self._used)
             stands = [self._stand(decision) for decision in decisions]
             answers, new = accepted(decisions, stands, room)
             for decision in new:
@@ -53,12 +53,12 @@ class MemoryLog(MemoryWork, MemoryShelf):
             self._used.update(room.totals)
             return answers
 
-    def append_guarded(self, appends: Sequence[Guarded]) -> list[bool]:
+    def append_guarded(self, appends: Sequence[GuardedEvents]) -> list[bool]:
         """As `Log.append_guarded`."""
         with self._lock:
-            room = Room(self._used)
+            room = CapacityRoom(self._used)
             stands = [
-                Stand(
+                AppendState(
                     position=self._position(append.customer_id),
                     taken=last_id(append) in self._event_ids,
                 )
@@ -103,11 +103,11 @@ class MemoryLog(MemoryWork, MemoryShelf):
     def close(self) -> None:
         """As `Log.close`."""
 
-    def _set_timers(self, timers: Sequence[Timer]) -> None:
+    def _set_timers(self, timers: Sequence[SubJourneyTimer]) -> None:
         for timer in timers:
             self._timers.setdefault(timer.timer_id, timer)
 
-    def _stand(self, decision: Decision) -> Stand:
+    def _stand(self, decision: Decision) -> AppendState:
         request = decision.request
         earlier = self._decision_by_id.get(decision.decision_id)
         if earlier is not None and earlier.request.customer_id != request.customer_id:
@@ -115,7 +115,7 @@ class MemoryLog(MemoryWork, MemoryShelf):
         if request.request_id is not None:
             key = (request.customer_id, request.request_id)
             earlier = self._decision_by_key.get(key, earlier)
-        return Stand(
+        return AppendState(
             position=self._position(request.customer_id),
             earlier=earlier,
             taken=decision_event_id(decision.decision_id) in self._event_ids,

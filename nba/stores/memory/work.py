@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from nba.decisions.decision import Timer
+from nba.decisions.decision import SubJourneyTimer
 from nba.errors import NotFound
 from nba.events.event import Event
 from nba.stores.acceptance import Period, unsaved_bundle
@@ -24,7 +24,7 @@ class MemoryWork(MemoryEvents):
     def __init__(self) -> None:
         super().__init__()
         self._used: dict[Period, float] = {}
-        self._timers: dict[str, Timer] = {}
+        self._timers: dict[str, SubJourneyTimer] = {}
         self._deliveries: dict[str, Delivery] = {}
         self._cursors: dict[str, int] = {}
         self._turns: set[str] = set()
@@ -103,7 +103,7 @@ class MemoryWork(MemoryEvents):
         return sorted(found, key=lambda one: (one.due_at, one.decision_id))
 
 
-class MemoryShelf:
+class MemoryArtifacts:
     """Snapshots, bundles and aliases."""
 
     def __init__(self) -> None:

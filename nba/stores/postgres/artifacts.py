@@ -14,7 +14,7 @@ from nba.stores.postgres import sql
 from nba.stores.postgres.events import PostgresTables
 
 
-class PostgresShelf(PostgresTables):
+class PostgresArtifacts(PostgresTables):
     """What is kept beside the log under its name."""
 
     def snapshots(self, customer_ids: Sequence[str], kernel: str) -> dict[str, Snapshot]:
@@ -22,9 +22,13 @@ class PostgresShelf(PostgresTables):
         rows = self._rows(sql.SNAPSHOTS, list(customer_ids), kernel) if customer_ids else []
         return {
             customer_id: Snapshot(
-                customer_id=customer_id, kernel=kernel, seq=seq, state=state, ledger=ledger
+                customer_id=customer_id,
+                kernel=kernel,
+                seq=seq,
+                state=state,
+                contact_history=contact_history,
             )
-            for customer_id, seq, state, ledger in rows
+            for customer_id, seq, state, contact_history in rows
         }
 
     def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
@@ -38,7 +42,7 @@ class PostgresShelf(PostgresTables):
         if newest:
             # In one order everywhere, so that two callers cannot each wait for the other's row.
             ordered = [newest[key] for key in sorted(newest)]
-            rows = [(o.customer_id, o.kernel, o.seq, o.state, o.ledger) for o in ordered]
+            rows = [(o.customer_id, o.kernel, o.seq, o.state, o.contact_history) for o in ordered]
             with self._connections.transaction() as connection:
                 connection.execute(sql.WITHOUT_WAITING)
                 connection.execute(

@@ -7,13 +7,13 @@ from typing import LiteralString, Self
 
 from nba.decisions.decision import Decision, decision_from_json
 from nba.stores.acceptance import accepted, accepted_guarded
-from nba.stores.log import Guarded
+from nba.stores.log import GuardedEvents
 from nba.stores.postgres import schema, sql
-from nba.stores.postgres.artifacts import PostgresShelf
+from nba.stores.postgres.artifacts import PostgresArtifacts
 from nba.stores.postgres.connections import Connections
 from nba.stores.postgres.events import insert_events
 from nba.stores.postgres.rows import (
-    Asked,
+    Lookup,
     as_json,
     asked_of,
     asked_of_guarded,
@@ -27,7 +27,7 @@ from nba.stores.scheduled_work import delivery_of
 POOL_SIZE = 8
 
 
-class PostgresLog(PostgresWork, PostgresShelf):
+class PostgresLog(PostgresWork, PostgresArtifacts):
     """A `Log` in PostgreSQL. Threads may share it; processes open one each.
 
     A commit is on the server's disk when a method returns (`synchronous_commit` is on at least).
@@ -71,7 +71,7 @@ class PostgresLog(PostgresWork, PostgresShelf):
                 leave_work(connection, left, timers, going_out)
         return answers
 
-    def append_guarded(self, appends: Sequence[Guarded]) -> list[bool]:
+    def append_guarded(self, appends: Sequence[GuardedEvents]) -> list[bool]:
         """As `Log.append_guarded`."""
         if not appends:
             return []
@@ -106,7 +106,7 @@ class PostgresLog(PostgresWork, PostgresShelf):
         """As `Log.answered`."""
         if not keys:
             return {}
-        asked = [Asked(customer_id=customer, request_id=request) for customer, request in keys]
+        asked = [Lookup(customer_id=customer, request_id=request) for customer, request in keys]
         found = self._decisions(sql.ANSWERED, as_json(asked))
         return {(one.request.customer_id, one.request.request_id or ""): one for one in found}
 

@@ -9,8 +9,8 @@ import msgspec
 
 from nba.decisions.decision import Decision, decision_from_json
 from nba.events.event import Event
-from nba.stores.acceptance import Stand, claimed_decision, decision_event_id, last_id
-from nba.stores.log import Guarded
+from nba.stores.acceptance import AppendState, claimed_decision, decision_event_id, last_id
+from nba.stores.log import GuardedEvents
 
 
 class EventRow(msgspec.Struct):
@@ -36,7 +36,7 @@ class DecisionRow(msgspec.Struct):
     record: msgspec.Raw  # Decision.to_json, kept byte for byte
 
 
-class Asked(msgspec.Struct, kw_only=True):
+class Lookup(msgspec.Struct, kw_only=True):
     """What `STANDS` and `ANSWERED` look up."""
 
     customer_id: str
@@ -83,9 +83,9 @@ def decision_row(decision: Decision) -> DecisionRow:
     )
 
 
-def asked_of(decision: Decision) -> Asked:
+def asked_of(decision: Decision) -> Lookup:
     """What is asked before a decision is appended."""
-    return Asked(
+    return Lookup(
         customer_id=decision.request.customer_id,
         request_id=decision.request.request_id,
         decision_id=decision.decision_id,
@@ -93,12 +93,12 @@ def asked_of(decision: Decision) -> Asked:
     )
 
 
-def asked_of_guarded(append: Guarded) -> Asked:
+def asked_of_guarded(append: GuardedEvents) -> Lookup:
     """What is asked before guarded events are appended."""
-    return Asked(customer_id=append.customer_id, event_id=last_id(append))
+    return Lookup(customer_id=append.customer_id, event_id=last_id(append))
 
 
-def stand(position: int, earlier: str | None, taken: bool) -> Stand:
+def stand(position: int, earlier: str | None, taken: bool) -> AppendState:
     """The answer to what was asked."""
     record = None if earlier is None else decision_from_json(earlier)
-    return Stand(position=position, earlier=record, taken=taken)
+    return AppendState(position=position, earlier=record, taken=taken)

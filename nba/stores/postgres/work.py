@@ -9,10 +9,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from nba.decisions.decision import Timer, Use
+from nba.decisions.decision import CapacityTaken, SubJourneyTimer
 from nba.errors import NotFound
 from nba.events.event import Event
-from nba.stores.acceptance import Period, Room, periods
+from nba.stores.acceptance import CapacityRoom, Period, periods
 from nba.stores.log import Delivery
 from nba.stores.postgres import sql, work_sql
 from nba.stores.postgres.connections import Connection
@@ -88,14 +88,17 @@ class PostgresWork(PostgresEvents):
             yield mine
 
 
-def room(connection: Connection, uses: Sequence[Use]) -> Room:
+def room(connection: Connection, uses: Sequence[CapacityTaken]) -> CapacityRoom:
     """What is left of the capacities that these use; the turn must be ours."""
     asked = sorted(periods(uses))
-    return Room(_used(connection, asked) if asked else {})
+    return CapacityRoom(_used(connection, asked) if asked else {})
 
 
 def leave_work(
-    connection: Connection, taken: Room, timers: Sequence[Timer], deliveries: Sequence[Delivery]
+    connection: Connection,
+    taken: CapacityRoom,
+    timers: Sequence[SubJourneyTimer],
+    deliveries: Sequence[Delivery],
 ) -> None:
     """Store what appends take and leave to be done, in their transaction."""
     if taken.totals:

@@ -16,7 +16,7 @@ from serving.reports.tables import print_document, print_import, print_models
 from serving.settings import Settings
 
 if TYPE_CHECKING:
-    from serving.jobs.demo import Made
+    from serving.jobs.demo import DemoHome
     from training.simulation.world import WorldConfig
 
 
@@ -30,7 +30,7 @@ def demo(
     A second run reuses the history and the champion. Example: `nba demo --seed 3`
     """
     from serving.jobs.demo import (
-        Made,
+        DemoHome,
         demo_settings,
         next_steps,
         play,
@@ -44,7 +44,7 @@ def demo(
 
     given = ready()
     settings = demo_settings(given, seed)
-    _prepare_demo(settings, Made(customers=customers, seed=seed))
+    _prepare_demo(settings, DemoHome(customers=customers, seed=seed))
     now = utc_now()
     run = f"live-{now:%m%d%H%M%S}"
     frustrated = frustrated_customer(f"{run}-searching", now - timedelta(minutes=3))
@@ -64,7 +64,7 @@ def demo(
     console.print(next_steps(settings), highlight=False, soft_wrap=True)
 
 
-def _prepare_demo(settings: Settings, wanted: Made) -> None:
+def _prepare_demo(settings: Settings, wanted: DemoHome) -> None:
     """History, models and champion, each only where this home does not have them yet."""
     from models.bundles.registry import CHAMPION
     from nba.customer.context import ContextSchema
@@ -92,7 +92,7 @@ def _prepare_demo(settings: Settings, wanted: Made) -> None:
         finished(settings.home, wanted, bundle_id)
 
 
-def _demo_world(wanted: Made) -> WorldConfig:
+def _demo_world(wanted: DemoHome) -> WorldConfig:
     from serving.replica.assembly import utc_now
     from training.simulation.world import WorldConfig
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nba.stores.log import Log
 
 
-class Engine(StrEnum):
+class ReplayEngine(StrEnum):
     """Who brings a customer's events together."""
 
     LOCAL = "local"
@@ -52,7 +52,7 @@ def export(
 def replay(
     folder: Annotated[Path, typer.Argument(help="A folder that nba export has written.")],
     out: Annotated[Path, typer.Option(help="Where the rows go: a file, of Spark a folder.")],
-    engine: Annotated[Engine, typer.Option(help="Who does it.")] = Engine.LOCAL,
+    engine: Annotated[ReplayEngine, typer.Option(help="Who does it.")] = ReplayEngine.LOCAL,
     at: Annotated[
         str | None, typer.Option(help="The moment, ISO 8601; by default the log's end.")
     ] = None,
@@ -75,18 +75,18 @@ def replay(
     from nba.journey_file.loader import load_journey
     from nba.stores import parquet
 
-    if cores is not None and engine is Engine.LOCAL:
+    if cores is not None and engine is ReplayEngine.LOCAL:
         raise InvalidInput("cores", cores, "only --engine spark takes more than one")
     asked = None if at is None else _moment(at)
     settings = ready()
     parquet.check_free(out)
-    if engine is Engine.LOCAL and out.exists():
+    if engine is ReplayEngine.LOCAL and out.exists():
         raise InvalidInput("out", str(out), "it exists; name a file that does not")
     fold = Fold(load_journey(settings.journey), parquet.read_valences(folder))
     extent = parquet.extent(folder)
     end = asked or extent.end or datetime(1970, 1, 1, tzinfo=UTC)
     grid = Grid(micros(end), round((every_days or 0) * 86_400_000_000))
-    if engine is Engine.SPARK:
+    if engine is ReplayEngine.SPARK:
         from features.replay.spark import replay_spark
 
         with steps("replaying", 2) as step:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nba.journey.file import JourneyFile
     from nba.measurement.statistics.estimate import Undecided
     from serving.jobs.batch_decisions import BatchAsk
-    from serving.replica.replica import House
+    from serving.replica.replica import Replica
     from serving.reports.rehearsal import Rehearsal
 
 
@@ -179,7 +179,7 @@ def decide(
     if batch is None and (customers is not None or deferred or whole or seed is not None):
         raise InvalidInput("customer", customer_id, "these options need --batch")
     settings = ready()
-    house = assemble(settings)
+    replica = assemble(settings)
     try:
         if batch is not None:
             ask = BatchAsk(
@@ -190,13 +190,13 @@ def decide(
                 whole=whole,
                 seed=seed,
             )
-            _decide_batch(house, batch, ask, customers, json=json)
+            _decide_batch(replica, batch, ask, customers, json=json)
             return
         request = Request(customer_id=str(customer_id), channel=channel, placement=placement)
-        (decision,) = (house.rehearse if dry_run else house.decide)([request])
+        (decision,) = (replica.rehearse if dry_run else replica.decide)([request])
     finally:
-        house.close()
-    answer = decide_answer(decision, house.fold.schema, logged=not dry_run)
+        replica.close()
+    answer = decide_answer(decision, replica.fold.schema, logged=not dry_run)
     if json:
         print_json(answer)
         return
@@ -204,16 +204,16 @@ def decide(
 
 
 def _decide_batch(
-    house: House, folder: Path, ask: BatchAsk, customers: Path | None, *, json: bool
+    replica: Replica, folder: Path, ask: BatchAsk, customers: Path | None, *, json: bool
 ) -> None:
     from serving.jobs.batch_decisions import customers_in, customers_of, run_batch
 
     with progress_bar("deciding") as advance:
         done = run_batch(
-            house,
+            replica,
             folder,
             ask,
-            lambda: customers_in(house.log) if customers is None else customers_of(customers),
+            lambda: customers_in(replica.log) if customers is None else customers_of(customers),
             advance,
         )
     if json:

@@ -65,22 +65,22 @@ def rules(days: Days = 30.0, seed: Seed = 1, json: Json = False) -> None:
     from training.data.history import read_history
     from training.data.rule_rewards import mature_rewards
 
-    house = assemble(ready())
+    replica = assemble(ready())
     try:
         with progress_bar("reading the log") as advance:
-            rewards = mature_rewards(read_history(house.fold, house.log, advance))
+            rewards = mature_rewards(read_history(replica.fold, replica.log, advance))
         with progress_bar("deciding again") as advance:
             report = report_rules(
-                decisions_of(house.log, None, advance),
-                house.fold.schema,
-                house.decider.pipeline.strategy,
+                decisions_of(replica.log, None, advance),
+                replica.fold.schema,
+                replica.decider.pipeline.strategy,
                 rewards=rewards,
-                earlier=earlier_sub_journeys(house.log),
-                since=house.now() - timedelta(days=days),
+                earlier=earlier_sub_journeys(replica.log),
+                since=replica.now() - timedelta(days=days),
                 seed=seed,
             )
     finally:
-        house.close()
+        replica.close()
     if json:
         print_json(rules_json(report))
     else:

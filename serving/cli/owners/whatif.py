@@ -80,7 +80,7 @@ def _measured(
 def _lifted(log: Log, old: JourneyFile, new: JourneyFile) -> Prices:
     """What came of lifting the rules that the change concerns, where a share of them was."""
     from features.fold import Fold
-    from models.policies.from_journey import drawing_of
+    from models.policies.from_journey import exploration_policy_of
     from nba.analytics.rules.prices import decisions_of, report_rules
     from nba.engine.strategy import Strategy
     from nba.governance.rule_ablation import rule_parts
@@ -95,7 +95,7 @@ def _lifted(log: Log, old: JourneyFile, new: JourneyFile) -> Prices:
     if not concerned:
         return {}
     fold = Fold(old, learned_table(log))
-    drawing = drawing_of(old.exploration, [action.id for action in old.actions])
+    drawing = exploration_policy_of(old.exploration, [action.id for action in old.actions])
     report = report_rules(
         decisions_of(log, None),
         fold.schema,

@@ -15,9 +15,9 @@ from serving.console import console, print_json, print_table, progress_bar
 if TYPE_CHECKING:
     from nba.analytics.monitoring.check import Check
     from nba.analytics.monitoring.report import Health
-    from nba.analytics.monitoring.retraining import Due
-    from nba.analytics.monitoring.store import Shelf
-    from serving.replica.replica import House
+    from nba.analytics.monitoring.retraining import RetrainingDue
+    from nba.analytics.monitoring.store import SummaryStore
+    from serving.replica.replica import Replica
     from serving.settings import Settings
 
 SHADES = {"ok": "green", "warn": "yellow", "red": "red", "undecided": "dim"}
@@ -37,8 +37,8 @@ def health(
     """
     from serving.workers.health_watch import health_now
 
-    with looked_at() as (house, shelf):
-        found = health_now(house, shelf, window_days=days)
+    with looked_at() as (replica, shelf):
+        found = health_now(replica, shelf, window_days=days)
     if json:
         print_json(found)
     else:
@@ -85,7 +85,7 @@ def retrain(
 
 
 @contextmanager
-def looked_at() -> Iterator[tuple[House, Shelf]]:
+def looked_at() -> Iterator[tuple[Replica, SummaryStore]]:
     """The house, with the summaries of its log up to now.
 
     Raises StoreUnavailable, and what `assemble` does.
@@ -93,19 +93,19 @@ def looked_at() -> Iterator[tuple[House, Shelf]]:
     from serving.replica.assembly import assemble
     from serving.workers.health_watch import watch_of
 
-    house = assemble(ready())
+    replica = assemble(ready())
     try:
-        watch = watch_of(house)
+        watch = watch_of(replica)
         with progress_bar("reading the log") as advance:
             seen = watch.step(progress=advance)
         if seen is None:  # a replica is at it: what it has saved last is enough
             watch.shelf.load()
-        yield house, watch.shelf
+        yield replica, watch.shelf
     finally:
-        house.close()
+        replica.close()
 
 
-def due_now(settings: Settings, schedule_days: float | None = None) -> Due:
+def due_now(settings: Settings, schedule_days: float | None = None) -> RetrainingDue:
     """Whether it is time to train, by what has changed since the last training.
 
     Raises StoreUnavailable, InvalidInput.
@@ -121,10 +121,10 @@ def due_now(settings: Settings, schedule_days: float | None = None) -> Due:
     due = ask((), trained_at, utc_now())
     if due.due:
         return due
-    with looked_at() as (house, shelf):
+    with looked_at() as (replica, shelf):
         reports = [
             health_now(
-                house, shelf, window_days=one, reference_days=REFERENCE_DAYS, anchor=trained_at
+                replica, shelf, window_days=one, reference_days=REFERENCE_DAYS, anchor=trained_at
             )
             for one in WINDOWS_DAYS
         ]

@@ -33,11 +33,11 @@ def status(json: Json = False) -> None:
     from serving.replica.assembly import assemble
     from serving.reports.policy_status import policy_status
 
-    house = assemble(ready())
+    replica = assemble(ready())
     try:
-        found = policy_status(house)
+        found = policy_status(replica)
     finally:
-        house.close()
+        replica.close()
     if json:
         print_json(found)
     else:
@@ -73,16 +73,16 @@ def reset(why: Why, json: Json = False) -> None:
     from serving.workers.background import learner_of
 
     settings = ready()
-    house = assemble(settings)
+    replica = assemble(settings)
     try:
-        subject = learner_of(house, settings).subject()
+        subject = learner_of(replica, settings).subject()
         if subject is None:
             raise typer.BadParameter("no champion is in force: there is nothing to reset")
-        state = emptied(house.log, subject.bundle, subject.attribution)
+        state = emptied(replica.log, subject.bundle, subject.attribution)
         kept = settings.policy_versions
-        version = put_in_force(house.log, state, house.now(), by=user(), why=why, kept=kept)
+        version = put_in_force(replica.log, state, replica.now(), by=user(), why=why, kept=kept)
     finally:
-        house.close()
+        replica.close()
     _tell(version, "in force, with nothing learned online", json)
 
 

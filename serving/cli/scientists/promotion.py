@@ -148,16 +148,16 @@ def guard(json: Json = False) -> None:
     """
     from nba.promotion.guardrails import RollBack
     from serving.replica.assembly import assemble
-    from serving.workers.rollout_watch import Watch
+    from serving.workers.rollout_watch import RolloutWatch
 
     settings = ready()
-    house = assemble(settings)
+    replica = assemble(settings)
     try:
-        found = Watch(house.log, lambda: house.engine, house.now).look()
-        champion = house.log.alias(CHAMPION)
-        align_champion(settings, house.log)
+        found = RolloutWatch(replica.log, lambda: replica.engine, replica.now).look()
+        champion = replica.log.alias(CHAMPION)
+        align_champion(settings, replica.log)
     finally:
-        house.close()
+        replica.close()
     back = isinstance(found, RollBack)
     said = "nothing is rolled out" if found is None else found[0]
     if json:

@@ -14,33 +14,38 @@ from nba.errors import NotFound
 from nba.events.event import parse_event
 from nba.stores.memory.log import MemoryLog
 from serving.replica.assembly import assemble, opened_log
-from serving.replica.replica import House
+from serving.replica.replica import Replica
 from serving.settings import Settings
-from training.simulation.world import Asked, Chosen, EventJson, Policy
+from training.simulation.world import (
+    ContactOpportunity,
+    EventJson,
+    SimulatedChoice,
+    SimulatedPolicy,
+)
 
 
 class ServicePolicy:
     """Events go into a log in memory; each question is one decision of the house."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
 
     def observe(self, events: Sequence[EventJson]) -> None:
         """Append what happened."""
         now = datetime.now(UTC)
-        self._house.log.append_events([parse_event(event, now, trusted=True) for event in events])
+        self._replica.log.append_events([parse_event(event, now, trusted=True) for event in events])
 
-    def choose(self, asked: Asked) -> Chosen:
+    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
         """Decide at the world's moment."""
         request = Request(
             customer_id=asked.customer_id, channel=asked.channel, placement=asked.placement
         )
-        house = self._house
-        (decision,) = house.decider.decide([request], asked.at, house.chance)
-        return Chosen(decision.action_id, decision.propensity, decision.decision_id)
+        replica = self._replica
+        (decision,) = replica.decider.decide([request], asked.at, replica.chance)
+        return SimulatedChoice(decision.action_id, decision.propensity, decision.decision_id)
 
 
-def service_policy(settings: Settings) -> Callable[[int], Policy]:
+def service_policy(settings: Settings) -> Callable[[int], SimulatedPolicy]:
     """A fresh house with the champion's models for each seed.
 
     Raises NotFound where no champion is promoted.
@@ -51,17 +56,17 @@ def service_policy(settings: Settings) -> Callable[[int], Policy]:
     if stored is None:
         raise NotFound("no champion is promoted; run nba train and nba promote first")
 
-    def make(seed: int) -> Policy:
+    def make(seed: int) -> SimulatedPolicy:
         memory = MemoryLog()
         memory.save_bundle(stored.bundle_id, stored.files)
         memory.set_alias(CHAMPION, stored.bundle_id, datetime.now(UTC))
         numbers, rng = count(), np.random.default_rng(seed)
-        house = assemble(
+        replica = assemble(
             settings,
             log=memory,
             new_id=lambda: f"sim-{next(numbers)}",
             new_seed=lambda: int(rng.integers(2**48)),
         )
-        return ServicePolicy(house)
+        return ServicePolicy(replica)
 
     return make

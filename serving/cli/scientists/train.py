@@ -15,7 +15,7 @@ from serving.settings import Settings
 
 if TYPE_CHECKING:
     from training.fitting.fit import Training
-    from training.fitting.options import Options
+    from training.fitting.options import FitOptions
     from training.simulation.world import WorldConfig
 
 
@@ -118,17 +118,17 @@ def simulate(
 
 def training_options(
     settings: Settings, *, trials: int = 0, trusted: Sequence[str] = (), uplift: bool = False
-) -> Options:
+) -> FitOptions:
     """What the settings and the command line ask of a training.
 
     Raises InvalidInput for an estimator that cannot be imported.
     """
     from training.fitting.estimators import load_estimator
-    from training.fitting.options import MODELS, Options
+    from training.fitting.options import MODELS, FitOptions
 
     named = {name: getattr(settings, f"{name}_estimator") for name in MODELS}
     settings.home.mkdir(parents=True, exist_ok=True)
-    return Options(
+    return FitOptions(
         trials=trials,
         searches=settings.home / "searches.db",
         estimators={
@@ -147,7 +147,7 @@ def trained(
     file: Path | None = None,
     *,
     folder: Path | None = None,
-    options: Options | None = None,
+    options: FitOptions | None = None,
 ) -> tuple[str, Training]:
     """Train for the catalogue in force, or for the journey file given, on the log in the database
     or on an exported one; gives the version and what was trained."""

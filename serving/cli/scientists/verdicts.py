@@ -13,16 +13,16 @@ from serving.settings import Settings
 if TYPE_CHECKING:
     from models.bundles.bundle import Bundle
     from models.bundles.registry import Registry
-    from nba.promotion.verdict import Verdict
+    from nba.promotion.verdict import GateVerdict
     from nba.stores.log import Log
     from training.fitting.fit import Training
     from training.gates.evaluation import Evaluation
 
 
-class Judged(NamedTuple):
+class VerdictTable(NamedTuple):
     """What the gates say of a bundle, with its figures."""
 
-    verdict: Verdict
+    verdict: GateVerdict
     evaluation: Evaluation
 
 
@@ -35,14 +35,14 @@ def judged(
     margin: float,
     ess: float,
     retrain: bool,
-) -> Judged:
+) -> VerdictTable:
     """The verdict, which is kept on the version's run."""
     from features.fold import Fold
     from nba.experiments.registry import stored_experiments
     from nba.promotion.catalogue_versions import earlier_sub_journeys
     from serving.replica.assembly import journey_in_force, utc_now
     from training.data.history import read_history
-    from training.gates.gates import STEPS, Evidence, judge
+    from training.gates.gates import STEPS, GateEvidence, judge
     from training.gates.limits import GateLimits
     from training.runs.verdict import keep_verdict
 
@@ -52,7 +52,7 @@ def judged(
         fold = Fold(journey_in_force(settings, log), bundle.table, earlier)
         running = stored_experiments(log).running
         verdict, evaluation = judge(
-            Evidence(read_history(fold, log), log, earlier, running),
+            GateEvidence(read_history(fold, log), log, earlier, running),
             bundle,
             now=utc_now(),
             clock=time.perf_counter,
@@ -63,20 +63,20 @@ def judged(
         )
     align_champion(settings, log)
     keep_verdict(settings.tracking_url, version, verdict)
-    return Judged(verdict, evaluation)
+    return VerdictTable(verdict, evaluation)
 
 
 def first_champion(settings: Settings, log: Log, version: str, training: Training) -> str:
     """Make what was just trained the champion, judged on what it was trained from; gives its id."""
     from serving.replica.assembly import utc_now
-    from training.gates.gates import STEPS, Evidence, judge
+    from training.gates.gates import STEPS, GateEvidence, judge
     from training.runs.promote import move, objections
     from training.runs.verdict import keep_verdict
 
     bundle, now = training.bundle, utc_now()
     with steps("judging", STEPS) as step:
         verdict, _ = judge(
-            Evidence(training.history, log),
+            GateEvidence(training.history, log),
             bundle,
             now=now,
             clock=time.perf_counter,
@@ -93,7 +93,7 @@ def first_champion(settings: Settings, log: Log, version: str, training: Trainin
     return bundle.bundle_id
 
 
-def print_verdict(verdict: Verdict) -> None:
+def print_verdict(verdict: GateVerdict) -> None:
     """Every gate with its reason."""
     print_table(
         f"{verdict.bundle_id}: {verdict.status}",
@@ -102,7 +102,7 @@ def print_verdict(verdict: Verdict) -> None:
     )
 
 
-def verdict_json(verdict: Verdict) -> dict[str, object]:
+def verdict_json(verdict: GateVerdict) -> dict[str, object]:
     """The same for scripts, with the numbers."""
     gates = {
         gate.name: {"status": gate.status.value, "reason": gate.reason, **gate.numbers}

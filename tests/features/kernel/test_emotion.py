@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from features.fold import Fold
-from features.replay.visits import StoryNode, story
+from features.replay.visits import EmotionHistoryNode, emotion_history
 from nba.journey.file import EmotionRule
 from tests.house import JOURNEY, NOON, changed, event
 
@@ -20,7 +20,7 @@ SENT = {mapping.id: mapping.event for mapping in JOURNEY.events}
 FOLDS = {n: Fold(changed(emotion=EmotionRule(nodes=n))) for n in (2, 10, 17)}
 
 
-def expected(nodes: list[StoryNode], kept: int, after_s: float) -> dict[str, float]:
+def expected(nodes: list[EmotionHistoryNode], kept: int, after_s: float) -> dict[str, float]:
     valences = [node.valence for node in nodes]
     held, recent = valences[-kept:], nodes[-kept:]
     some = bool(nodes)
@@ -74,7 +74,7 @@ def test_every_column_is_what_its_definition_says(
     state = fold.advance(fold.empty, events)
     assert state is not None
     context = fold.context("ada", state, as_of)
-    told = story(fold, events, as_of)
+    told = emotion_history(fold, events, as_of)
     assert told.nodes_in_all == len(told.nodes)
     for name, value in expected(list(told.nodes), kept, after_s).items():
         found = float(context.values[fold.schema.index[f"emotion.{name}"]])

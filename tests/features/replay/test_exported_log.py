@@ -12,7 +12,7 @@ import pytest
 
 from features.replay import exported_log as batch
 from features.replay.exported_log import Grid, context_rows, replay_folder
-from features.replay.point_in_time import Moments, encode, replay
+from features.replay.point_in_time import ContextQuestions, encode, replay
 from features.replay.spark import fold_sorted
 from nba.errors import InvalidFile, InvalidInput
 from nba.events.event import Event, micros
@@ -54,7 +54,7 @@ def expected(events: list[Event], grid: Grid) -> dict[tuple[str, int], bytes]:
             moment -= grid.step_us
     customers = np.array([customer for customer, _ in asked], dtype=object)
     as_of = np.array([moment / 1e6 for _, moment in asked])
-    values, _ = replay(FOLD, encode(FOLD, events), Moments.at(customers, as_of))
+    values, _ = replay(FOLD, encode(FOLD, events), ContextQuestions.at(customers, as_of))
     return {one: row.tobytes() for one, row in zip(asked, values, strict=True)}
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
 
-from features.replay.point_in_time import Moments, encode, frame, replay
+from features.replay.point_in_time import ContextQuestions, encode, frame, replay
 from nba.customer.context import OFFERED
 from nba.events.event import Event, micros
 from tests.house import FOLD, NOON, event, failed_search
@@ -25,7 +25,7 @@ def logged(events: list[Event]) -> list[Event]:
 def rows_at(events: list[Event], *moments: tuple[str, datetime]) -> np.ndarray:
     customers = np.array([customer for customer, _ in moments], dtype=object)
     as_of = np.array([micros(at) / 1e6 for _, at in moments])
-    values, _ = replay(FOLD, encode(FOLD, events), Moments.at(customers, as_of))
+    values, _ = replay(FOLD, encode(FOLD, events), ContextQuestions.at(customers, as_of))
     return values
 
 
@@ -87,13 +87,15 @@ def test_an_empty_log_replays_to_empty_rows() -> None:
 
 
 def test_no_moments_give_no_rows() -> None:
-    values, offered = replay(FOLD, encode(FOLD, logged([failed_search()])), Moments.at([], []))
+    values, offered = replay(
+        FOLD, encode(FOLD, logged([failed_search()])), ContextQuestions.at([], [])
+    )
     assert values.shape == (0, len(FOLD.schema.columns)) and offered.shape == (0, 2)
 
 
 def test_a_table_names_its_columns_and_moments() -> None:
     events = logged([failed_search(), event("Action Decided", NOON, {"action_id": "help_popup"})])
-    moments = Moments(
+    moments = ContextQuestions(
         customers=np.array(["ada"], dtype=object),
         as_of=np.array([micros(NOON + 12 * HOUR) / 1e6]),
         seen_seq=np.array([2]),
@@ -112,7 +114,7 @@ def test_a_moment_that_knows_a_log_position_sees_no_later_event() -> None:
     events = logged([failed_search(), failed_search()])
     totals = []
     for seen in (0, 1, 2):
-        moments = Moments(
+        moments = ContextQuestions(
             customers=np.array(["ada"], dtype=object),
             as_of=np.array([micros(NOON) / 1e6]),
             seen_seq=np.array([seen]),

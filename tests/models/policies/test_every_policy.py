@@ -43,13 +43,13 @@ def worth_of(mean: list[float], spread: list[float] | float = 0.0, exposures: fl
 
 eur = st.floats(-1e6, 1e6) | st.floats(-1.0, 1.0) | st.sampled_from([0.0, 1.0, -1.0])
 wide = st.floats(0.0, 1e6) | st.floats(0.0, 1.0) | st.just(0.0)
-slates = st.lists(st.tuples(eur, wide), min_size=1, max_size=12).map(
+candidate_sets = st.lists(st.tuples(eur, wide), min_size=1, max_size=12).map(
     lambda rows: worth_of([m for m, _ in rows], [s for _, s in rows])
 )
 
 
 @every_policy
-@given(worth=slates)
+@given(worth=candidate_sets)
 @settings(max_examples=40, deadline=None)
 def test_probabilities_sum_to_one_over_the_candidates(policy: Policy, worth: Worth) -> None:
     p = policy.probabilities(worth)
@@ -59,7 +59,7 @@ def test_probabilities_sum_to_one_over_the_candidates(policy: Policy, worth: Wor
 
 
 @every_policy
-@given(worth=slates, seed=st.integers(0, 1000))
+@given(worth=candidate_sets, seed=st.integers(0, 1000))
 @settings(max_examples=40, deadline=None)
 def test_the_order_of_the_candidates_changes_nothing(
     policy: Policy, worth: Worth, seed: int

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from models.predictors.onnx_graph import OnnxModel, readable
-from models.predictors.platt_scaling import Calibration
+from models.predictors.platt_scaling import PlattScaling
 from nba.errors import InvalidBundle
 from training.fitting.onnx_export import NAMED, onnx_graph, typical
 
@@ -21,7 +21,7 @@ ROWS[:, 2] = 0.0
 LABELS = (np.nan_to_num(ROWS[:, 0]) + 0.3 * np.nan_to_num(ROWS[:, 1]) > 0).astype(int)
 PIPELINE = make_pipeline(SimpleImputer(), LogisticRegression()).fit(ROWS, LABELS)
 GRAPH = onnx_graph(PIPELINE, "own:make", ROWS, ROWS[300:], COLUMNS, classes=True)
-MODEL = OnnxModel(GRAPH, COLUMNS, Calibration(slope=2.0, intercept=0.5))
+MODEL = OnnxModel(GRAPH, COLUMNS, PlattScaling(slope=2.0, intercept=0.5))
 
 
 def test_bytes_come_back_with_the_same_predictions() -> None:
@@ -69,14 +69,14 @@ def test_the_typical_value_is_one_that_occurs(values: list[float], expected: flo
 @pytest.mark.parametrize("content", [b"", b"abc", GRAPH[: len(GRAPH) // 2]])
 def test_what_is_no_graph_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidBundle, match="no ONNX graph that can be run"):
-        OnnxModel(content, COLUMNS, Calibration())
+        OnnxModel(content, COLUMNS, PlattScaling())
 
 
 def test_a_graph_over_other_columns_is_refused() -> None:
     with pytest.raises(InvalidBundle, match="does not read 2 columns"):
-        OnnxModel(GRAPH, COLUMNS[:2], Calibration())
+        OnnxModel(GRAPH, COLUMNS[:2], PlattScaling())
     with pytest.raises(InvalidBundle, match="nba.occlusion"):
-        OnnxModel(GRAPH, ("a", "b", "c"), Calibration())
+        OnnxModel(GRAPH, ("a", "b", "c"), PlattScaling())
 
 
 def test_a_graph_that_asks_for_a_file_is_refused() -> None:

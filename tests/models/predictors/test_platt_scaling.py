@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy.special import expit
 
-from models.predictors.platt_scaling import Calibration, expected_calibration_error, fit_calibration
+from models.predictors.platt_scaling import (
+    PlattScaling,
+    expected_calibration_error,
+    fit_calibration,
+)
 
 
 def sample(slope: float, intercept: float, n: int = 40_000) -> tuple[np.ndarray, np.ndarray]:
@@ -52,7 +56,7 @@ def test_few_rows_give_no_certainty() -> None:
 
 def test_no_calibration_is_the_logistic_function() -> None:
     scores = np.array([-2.0, 0.0, 3.0])
-    assert Calibration().probability(scores).tolist() == expit(scores).tolist()
+    assert PlattScaling().probability(scores).tolist() == expit(scores).tolist()
 
 
 def test_the_calibration_error_of_the_published_vector() -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from features.context_store import Customers
 from features.fold import Fold
-from nba.customer.contact_history import Ledger, LedgerRules, Touch
+from nba.customer.contact_history import Contact, ContactHistory, ContactHistoryRules
 from nba.customer.contact_history_fold import TOUCHES_KEPT, fold
 from nba.events.event import Event
 from nba.stores.memory.log import MemoryLog
@@ -19,11 +19,11 @@ from tests.governing import CHANNELS, DAY, HOUR, catalogues, governed, histories
 from tests.house import NOON, event
 
 MINUTE = timedelta(minutes=1)
-RULES = LedgerRules(horizon_s=30 * 86_400.0, kinds={"purchase": 3})
+RULES = ContactHistoryRules(horizon_s=30 * 86_400.0, kinds={"purchase": 3})
 NOON_S = NOON.timestamp()
 
 
-def ledger_of(*events: Event, kind: str | None = None) -> Ledger:
+def ledger_of(*events: Event, kind: str | None = None) -> ContactHistory:
     return fold([(one, kind) for one in events], RULES)
 
 
@@ -38,11 +38,11 @@ def sign(name: str, at: Any = NOON, **properties: Any) -> Event:
 
 
 def test_a_contact_keeps_what_came_of_it() -> None:
-    ledger = ledger_of(
+    contact_history = ledger_of(
         decided(step="rescue:1/call"), sign("Shown", NOON + HOUR), sign("Clicked", NOON + 2 * HOUR)
     )
-    assert ledger.touches == (
-        Touch("help_popup", "web", NOON_S, "d-1", True, "rescue:1/call", NOON_S + 3_600,
+    assert contact_history.touches == (
+        Contact("help_popup", "web", NOON_S, "d-1", True, "rescue:1/call", NOON_S + 3_600,
               NOON_S + 7_200),
     )  # fmt: skip
     [touch] = ledger_of(decided(), sign("Shown"), sign("Shown", NOON + HOUR)).touches
@@ -95,9 +95,9 @@ def test_contacts_are_kept_for_as_long_as_a_rule_looks_back() -> None:
 def test_contacts_and_marks_beyond_the_room_are_known_to_be_missing() -> None:
     many = [decided(NOON + n * MINUTE, f"d-{n}") for n in range(TOUCHES_KEPT + 3)]
     late = sign("Dismissed", NOON + 250 * MINUTE)  # of the second contact, which is cut at last
-    ledger = ledger_of(*many[:251], late, *many[251:])
-    assert len(ledger.touches) == TOUCHES_KEPT
-    assert ledger.cut_s == late.occurred_at.timestamp()
+    contact_history = ledger_of(*many[:251], late, *many[251:])
+    assert len(contact_history.touches) == TOUCHES_KEPT
+    assert contact_history.cut_s == late.occurred_at.timestamp()
     assert ledger_of(*many[:TOUCHES_KEPT]).cut_s is None
 
 
@@ -115,10 +115,10 @@ def test_with_clocks_that_differ_what_was_withdrawn_stays_withdrawn() -> None:
         log = MemoryLog()
         log.append_events([event(given, NOON), event(withdrawn, NOON + second)])
         [context] = Customers(log, Fold(governed())).of(["ada"], NOON + DAY)
-        assert context.ledger.granted("marketing", "web") is False
+        assert context.contact_history.granted("marketing", "web") is False
         log.append_events([event(given, NOON + HOUR)])
         [context] = Customers(log, Fold(governed())).of(["ada"], NOON + DAY)
-        assert context.ledger.granted("marketing", "web") is True
+        assert context.contact_history.granted("marketing", "web") is True
 
 
 def test_a_consent_that_cannot_be_read_grants_nothing_and_a_withdrawal_takes_all() -> None:
@@ -130,12 +130,12 @@ def test_a_consent_that_cannot_be_read_grants_nothing_and_a_withdrawal_takes_all
 
 def test_what_she_said_last_of_a_purpose_and_channel_holds() -> None:
     given, withdrawn = "Consent Given", "Consent Withdrawn"
-    ledger = ledger_of(
+    contact_history = ledger_of(
         event(given, NOON, {"purpose": "marketing"}),
         event(withdrawn, NOON, {"purpose": "marketing", "channel": "app"}),
     )
-    assert [ledger.granted("marketing", one) for one in CHANNELS] == [False, True, True]
-    assert ledger.granted("service", "web") is None
+    assert [contact_history.granted("marketing", one) for one in CHANNELS] == [False, True, True]
+    assert contact_history.granted("service", "web") is None
     everything = ledger_of(event(given, NOON, {"purpose": "marketing"}), event(withdrawn, NOON))
     assert everything.granted("marketing", "web") is False
 
@@ -143,11 +143,15 @@ def test_what_she_said_last_of_a_purpose_and_channel_holds() -> None:
 def test_contacts_are_stopped_until_they_are_resumed_or_the_time_is_over() -> None:
     stop, resume = "Contact Suppressed", "Contact Resumed"
     until = {"until": (NOON + DAY).isoformat()}
-    ledger = ledger_of(event(stop, NOON, until))
-    assert ledger.stopped("web", NOON_S) and not ledger.stopped("web", NOON_S + 86_400)
+    contact_history = ledger_of(event(stop, NOON, until))
+    assert contact_history.stopped("web", NOON_S) and not contact_history.stopped(
+        "web", NOON_S + 86_400
+    )
     web = {"channel": "web"}
-    ledger = ledger_of(event(stop, NOON, web), event(stop, NOON, until))
-    assert ledger.stopped("web", NOON_S + 86_400) and not ledger.stopped("app", NOON_S + 86_400)
+    contact_history = ledger_of(event(stop, NOON, web), event(stop, NOON, until))
+    assert contact_history.stopped("web", NOON_S + 86_400) and not contact_history.stopped(
+        "app", NOON_S + 86_400
+    )
     assert not ledger_of(event(stop, NOON, web), event(resume, NOON)).suppressed
     assert ledger_of(event(stop, NOON), event(resume, NOON, web)).stopped("web", NOON_S)
     assert ledger_of(event(stop, NOON, {"until": "soon"})).stopped("web", NOON_S + 10**9)
@@ -159,14 +163,14 @@ def moved(name: str, at: Any = NOON, episode: str = "e1", **more: Any) -> Event:
 
 
 def test_positions_follow_from_the_log() -> None:
-    ledger = ledger_of(moved("Entered"), moved("Moved", NOON + HOUR, step="mail"))
-    position = ledger.position("rescue")
+    contact_history = ledger_of(moved("Entered"), moved("Moved", NOON + HOUR, step="mail"))
+    position = contact_history.position("rescue")
     assert position is not None
     assert (position.step, position.moves) == ("mail", 2)
     assert (position.entered_s, position.since_s) == (NOON_S, NOON_S + 3_600)
-    ledger = ledger_of(moved("Entered"), moved("Left", NOON + HOUR, exit="success"))
-    last = ledger.last_left("rescue")
-    assert ledger.position("rescue") is None and last is not None
+    contact_history = ledger_of(moved("Entered"), moved("Left", NOON + HOUR, exit="success"))
+    last = contact_history.last_left("rescue")
+    assert contact_history.position("rescue") is None and last is not None
     assert (last.at_s, last.exit) == (NOON_S + 3_600, "success")
     stray = ledger_of(moved("Entered"), moved("Left", episode="e0", exit="success"))
     assert stray.position("rescue") is not None  # of an earlier passage
@@ -188,7 +192,7 @@ def test_event_by_event_is_all_at_once(events: list[Event], pieces: list[int]) -
         early.of(["ada"], NOON)
     [piecewise] = early.of(["ada"], NOON)
     [at_once] = Customers(log, FOLD).of(["ada"], NOON)
-    assert piecewise.ledger == at_once.ledger
+    assert piecewise.contact_history == at_once.contact_history
     assert piecewise.values.tobytes() == at_once.values.tobytes()
     assert piecewise.contacts == at_once.contacts
     assert (piecewise.seq, piecewise.as_of) == (at_once.seq, at_once.as_of)
@@ -209,6 +213,6 @@ def test_the_order_of_arrival_does_not_show(journey: Any, events: list[Event], r
         for one in arrival:
             log.append_events([one])
             customers.of(["ada"], NOON)
-        ledger = customers.of(["ada"], NOON)[0].ledger
-        ledgers.append(replace(ledger, said=()))  # of consents, the log's order counts too
+        contact_history = customers.of(["ada"], NOON)[0].contact_history
+        ledgers.append(replace(contact_history, said=()))  # of consents, the log's order counts too
     assert ledgers[0] == ledgers[1]

@@ -7,19 +7,19 @@ from typing import Any
 
 from hypothesis import given, settings, strategies as st
 
-from nba.customer.contact_history import Ledger, Touch
+from nba.customer.contact_history import Contact, ContactHistory
 from nba.decisions.decision import (
     Candidate,
+    CapacityTaken,
     Churn,
     Decision,
-    Lifted,
+    LiftedRule,
     Mode,
-    Move,
     Reason,
     Refused,
     Request,
     Stage,
-    Use,
+    SubJourneyMove,
     decision_from_json,
 )
 from nba.events.event import NO_ACTION
@@ -32,13 +32,13 @@ optional = st.none() | numbers
 reasons = st.builds(Reason, column=texts, value=optional, contribution=numbers, text=texts)
 moments = st.datetimes(datetime(1990, 1, 1), timezones=st.just(UTC))
 moves = st.builds(
-    Move, name=texts, sub_journey=texts, definition=texts, episode_id=texts,
+    SubJourneyMove, name=texts, sub_journey=texts, definition=texts, episode_id=texts,
     number=st.integers(1, 9), due=st.lists(moments, max_size=2).map(tuple),
 )  # fmt: skip
-uses = st.builds(Use, capacity=texts, period=texts, amount=numbers, most=numbers)
+uses = st.builds(CapacityTaken, capacity=texts, period=texts, amount=numbers, most=numbers)
 ledgers = st.builds(
-    Ledger,
-    touches=st.lists(st.builds(Touch, action=texts, channel=texts, at_s=numbers)).map(tuple),
+    ContactHistory,
+    touches=st.lists(st.builds(Contact, action=texts, channel=texts, at_s=numbers)).map(tuple),
     cut_s=optional,
 )
 decisions = st.builds(
@@ -100,10 +100,10 @@ decisions = st.builds(
     moves=st.lists(moves, max_size=2).map(tuple),
     uses=st.lists(uses, max_size=2).map(tuple),
     used=st.dictionaries(texts, numbers, max_size=2),
-    lifted=st.lists(st.builds(Lifted, rule=texts, action_ids=st.just(("a",))), max_size=2).map(
+    lifted=st.lists(st.builds(LiftedRule, rule=texts, action_ids=st.just(("a",))), max_size=2).map(
         tuple
     ),
-    ledger=ledgers,
+    contact_history=ledgers,
     contacts=st.binary(max_size=24),
 )
 
@@ -170,7 +170,7 @@ def test_the_event_of_a_request_for_any_channel_names_none() -> None:
 
 
 def test_moves_come_before_the_decision_and_wake_their_steps() -> None:
-    entered = Move(
+    entered = SubJourneyMove(
         name="Sub-journey Entered", sub_journey="rescue", definition="abc", episode_id="e1",
         number=1, step="call", due=(AT, AT + timedelta(hours=2)),
     )  # fmt: skip

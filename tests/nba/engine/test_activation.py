@@ -27,7 +27,7 @@ def deferred(house: SmallHouse, customer_id: str = "ada", **asked: Any) -> Decis
 
 def touches(house: SmallHouse) -> list[Any]:
     [context] = house.contexts.of(["ada"], NOON + HOUR)
-    return [one for one in context.ledger.touches if one.counted]
+    return [one for one in context.contact_history.touches if one.counted]
 
 
 def test_a_deferred_decision_is_no_contact_until_it_is_activated() -> None:

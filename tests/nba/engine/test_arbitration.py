@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 from features.fold import Fold
 from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.decisions.decision import Candidate, Decision, Request
-from nba.engine.arbitration import NO_ACTION_CODE, Arbitration, Moment, Priorities
+from nba.engine.arbitration import NO_ACTION_CODE, Arbitration, ArbitrationInputs, Priorities
 from nba.engine.policy import choose
 from nba.governance.candidate_set import Variants
 from nba.governance.rule_inputs import rule_names
@@ -31,8 +31,8 @@ def arbitration(journey: JourneyFile) -> Arbitration:
     return Arbitration(journey, schema, Variants(journey), rule_names(journey))
 
 
-def moment(**fields: Any) -> Moment:
-    plain = Moment(np.ones(5), {}, contacts=0.0, churn_risk=None, today=NOON.date())
+def moment(**fields: Any) -> ArbitrationInputs:
+    plain = ArbitrationInputs(np.ones(5), {}, contacts=0.0, churn_risk=None, today=NOON.date())
     return plain._replace(**fields)
 
 
@@ -45,7 +45,7 @@ def worth(one: Priorities, at: int) -> float:
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> tuple[JourneyFile, Moment, list[float]]:
+def situations(draw: st.DrawFn) -> tuple[JourneyFile, ArbitrationInputs, list[float]]:
     size = st.floats(0, 100)
     actions = [
         msgspec.structs.replace(
@@ -78,7 +78,7 @@ def situations(draw: st.DrawFn) -> tuple[JourneyFile, Moment, list[float]]:
 @settings(max_examples=200, deadline=None)
 @given(situations())
 def test_a_priority_is_the_formula_of_its_factors(
-    situation: tuple[JourneyFile, Moment, list[float]],
+    situation: tuple[JourneyFile, ArbitrationInputs, list[float]],
 ) -> None:
     journey, now, scores = situation
     off = set(journey.arbitration.without)

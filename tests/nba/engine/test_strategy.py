@@ -14,12 +14,12 @@ from models.policies.epsilon_greedy import EpsilonGreedy
 from models.policies.thompson import Thompson
 from nba.customer.context import Context
 from nba.decisions.decision import Request
-from nba.engine.policy import Drawing, Floats, choose, mixed, worth_of
-from nba.engine.strategy import Arm, Challenger, Judge, Strategy
+from nba.engine.policy import ExplorationPolicy, Floats, choose, mixed, worth_of
+from nba.engine.strategy import Arm, CalibratedScorer, Challenger, Strategy
 from nba.events.event import NO_ACTION
 from nba.journey.actions import Lever, Weight
 from nba.journey.exploration import Exploration
-from nba.randomization import HOLDOUT, among
+from nba.randomization import HOLDOUT, in_share
 from tests.house import SmallHouse, StubScorer
 from tests.open_house import ADA, IDS, OPEN, SCORES, all_eligible, open_house, propensities
 
@@ -50,9 +50,9 @@ class Everybody(NamedTuple):
 
 
 def test_a_challenger_gets_its_share_of_every_draw() -> None:
-    house = open_house(policy=Drawing(EpsilonGreedy(0.0), floor=0.1))
+    house = open_house(policy=ExplorationPolicy(EpsilonGreedy(0.0), floor=0.1))
     pipeline = house.decider.pipeline
-    pipeline.take(StubScorer(SCORES), challenger=Challenger(Judge(RIVAL), 0.2))
+    pipeline.take(StubScorer(SCORES), challenger=Challenger(CalibratedScorer(RIVAL), 0.2))
     house.log.append_events(all_eligible())
     [decision] = house.draw(ADA)
     chances = propensities(decision)
@@ -85,7 +85,7 @@ def test_the_mixture_is_a_distribution_above_its_floor(
 
 
 def test_what_was_learned_moves_the_priority_and_how_unsure_it_is_moves_the_draw() -> None:
-    house = open_house(policy=Drawing(Thompson(1.0)))
+    house = open_house(policy=ExplorationPolicy(Thompson(1.0)))
     house.decider.pipeline.take(StubScorer(SCORES), residual=Lifted(0.1, 0.05))
     house.log.append_events(all_eligible())
     [decision] = house.draw(ADA)
@@ -119,8 +119,8 @@ def test_an_arm_leaves_out_rules_weights_and_levers() -> None:
 
 
 def test_customers_of_several_strategies_are_decided_in_the_order_of_their_requests() -> None:
-    house = open_house(policy=Drawing(EpsilonGreedy(0.0)))
-    other = Strategy(Exploration(), Drawing(EpsilonGreedy(0.0)), Judge(RIVAL))
+    house = open_house(policy=ExplorationPolicy(EpsilonGreedy(0.0)))
+    other = Strategy(Exploration(), ExplorationPolicy(EpsilonGreedy(0.0)), CalibratedScorer(RIVAL))
 
     class ByName(NamedTuple):
         def of(self, customer_id: str) -> Arm:
@@ -140,7 +140,7 @@ def test_nothing_but_transactional_actions_reaches_the_holdout() -> None:
     house = SmallHouse(journey, scorer=StubScorer(SCORES))
     customers = [f"c{number}" for number in range(60)]
     found = house.draw(*(Request(customer_id=one) for one in customers))
-    held = [one for one in found if among(HOLDOUT, 0.3, one.request.customer_id)]
+    held = [one for one in found if in_share(HOLDOUT, 0.3, one.request.customer_id)]
     assert 8 < len(held) < 30
     for decision in found:
         codes = {one.code for one in decision.refused}

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from nba.customer.appraisal import SurveyFeelings
+from nba.customer.appraisal import SurveyAppraisal
 from nba.customer.context import emotion_columns
 from nba.events.prohibited_sources import biometric
 from nba.events.signals import DETECTORS, PRIORS, ROLES, detectors_of
@@ -131,13 +131,13 @@ def test_the_emotion_of_employees_is_refused(fields: dict[str, object]) -> None:
 )
 def test_before_200_answers_the_scale_itself_counts(role: str, score: int, valence: float) -> None:
     few = SurveyScale(kind="x", scores=(1.0, 10.0), counts=(100, 99))
-    assert SurveyFeelings(role, few).valence(score) == pytest.approx(valence)
-    assert SurveyFeelings(role, None).valence(score) == pytest.approx(valence)
+    assert SurveyAppraisal(role, few).valence(score) == pytest.approx(valence)
+    assert SurveyAppraisal(role, None).valence(score) == pytest.approx(valence)
 
 
 def test_from_200_answers_on_the_rank_counts() -> None:
     scale = SurveyScale(kind="x", scores=(0.0, 8.0, 9.0, 10.0), counts=(20, 60, 80, 40))
-    feelings = SurveyFeelings("nps", scale)
+    feelings = SurveyAppraisal("nps", scale)
     found = [feelings.valence(score) for score in (0, 5, 8, 9, 10, 11)]
     assert found == pytest.approx([-0.9, -0.8, -0.5, 0.2, 0.8, 1.0])
     assert feelings.confidence == 1.0 and feelings.learned
@@ -145,6 +145,6 @@ def test_from_200_answers_on_the_rank_counts() -> None:
 
 def test_ranks_of_all_answers_average_to_zero() -> None:
     scale = SurveyScale(kind="x", scores=(1.0, 2.0, 5.0), counts=(30, 150, 70))
-    feelings = SurveyFeelings("csat", scale)
+    feelings = SurveyAppraisal("csat", scale)
     weighted = [n * feelings.valence(s) for s, n in zip(scale.scores, scale.counts, strict=True)]
     assert sum(weighted) == pytest.approx(0.0, abs=1e-12)

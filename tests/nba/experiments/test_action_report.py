@@ -16,7 +16,7 @@ from nba.experiments.report import audit_of
 from nba.journey.exploration import Exploration
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.verdict import Verdict
+from nba.measurement.statistics.verdict import MetricVerdict
 from nba.stores.memory.log import MemoryLog
 from serving.reports.experiment_reading import compared, drawn_arms
 from tests.experimenting import an_experiment, in_force, names
@@ -67,7 +67,7 @@ def test_the_better_action_is_told_from_the_control(log: MemoryLog) -> None:
     (one,) = found.comparisons
     assert isinstance(one.effect, Effect)
     assert one.effect.low < 0.3 < one.effect.high
-    assert one.verdict is Verdict.BETTER
+    assert one.verdict is MetricVerdict.BETTER
     assert "points higher with card_offer than with help_popup" in found.answer
     assert not any(light.red for light in found.lights)
 
@@ -77,7 +77,7 @@ def test_equal_actions_are_equal_however_the_policy_came_to_like_one(log: Memory
     started = in_force(an_experiment(arms=arms, allocation="bandit"), log, slots=())
     found = drawn_arms(log, started, lambda n: None)
     (one,) = found.comparisons
-    assert one.verdict is Verdict.NO_EVIDENCE
+    assert one.verdict is MetricVerdict.NO_EVIDENCE
     pages = [decision for _, decision in log.page_decisions(limit=10_000)]
     accepted = {e.decision_id for e in log.page_events(0, 100_000) if e.name == "Action Accepted"}
     naive = {

@@ -12,7 +12,7 @@ from nba.experiments.experiment import ArmSpec, MetricSpec, Slot
 from nba.experiments.report import ExperimentReport
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.verdict import Guard, Verdict
+from nba.measurement.statistics.verdict import GuardrailVerdict, MetricVerdict
 from nba.stores.memory.log import MemoryLog
 from tests.experimenting import (
     an_experiment,
@@ -94,7 +94,9 @@ def test_a_planted_effect_is_found_with_its_interval(
     assert found.ready == ["b"]
     assert "points higher with b than with a (95 % always-valid interval" in found.answer
     (guard,) = [one for one in found.comparisons if one.role == "guardrail"]
-    assert guard.verdict is Guard.HELD  # nobody complained at all, in 600 customers of each
+    assert (
+        guard.verdict is GuardrailVerdict.HELD
+    )  # nobody complained at all, in 600 customers of each
 
 
 def test_a_harmful_arm_is_called_worse_and_may_not_be_shipped(
@@ -123,7 +125,7 @@ def test_a_broken_guardrail_holds_a_better_arm_back(
     lived(log, decided[1], lambda one: 0.45 if in_arm(one, "b") else 0.25, seed=2)
     found = report(log, in_force(an_experiment(), log))
     (guard,) = [one for one in found.comparisons if one.role == "guardrail"]
-    assert guard.verdict is Guard.BROKEN
+    assert guard.verdict is GuardrailVerdict.BROKEN
     assert not found.ready
     assert any("guardrail complaints is broken for b" in one for one in found.missing)
 
@@ -261,8 +263,8 @@ def test_three_arms_and_two_metrics_are_families_under_holm(
     lived(log, decisions, lambda one: 0.55 if in_arm(one, "b") else 0.25, seed=2)
     found = report(log, started)
     by_arm = {one.arm: one for one in found.comparisons if one.role == "primary"}
-    assert by_arm["b"].verdict is Verdict.BETTER
-    assert by_arm["c"].verdict is Verdict.NO_EVIDENCE
+    assert by_arm["b"].verdict is MetricVerdict.BETTER
+    assert by_arm["c"].verdict is MetricVerdict.NO_EVIDENCE
     assert isinstance(by_arm["b"].effect, Effect) and by_arm["b"].effect.confidence == 0.975
     assert {one.arm for one in found.comparisons if one.role == "secondary"} == {"b", "c"}
 

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from nba.experiments.evidence import ExperimentEvidence
 from nba.experiments.experiment import ArmSpec, GuardrailSpec, MetricSpec
-from nba.experiments.results import Evidence, as_metric, compare, holm_levels, lights
+from nba.experiments.results import as_metric, compare, holm_levels
+from nba.experiments.validity_checks import lights
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.moments import moments
 from nba.measurement.statistics.multiple_testing import holm
-from nba.measurement.statistics.verdict import Guard, Verdict
+from nba.measurement.statistics.verdict import GuardrailVerdict, MetricVerdict
 from tests.nba.experiments.test_experiment import PRIMARY, experiment
 
 ARMS = [ArmSpec("a", 0.5), ArmSpec("b", 0.5)]
@@ -23,10 +25,10 @@ def sums(y: np.ndarray, x: np.ndarray | None = None):
     return moments(y, np.zeros(len(y)) if x is None else x)
 
 
-def shares(n: int, a: int, b: int, metric: str = "buyers") -> Evidence:
+def shares(n: int, a: int, b: int, metric: str = "buyers") -> ExperimentEvidence:
     """n customers in each arm, of whom so many did."""
     by_arm = {arm: sums((np.arange(n) < many).astype(float)) for arm, many in (("a", a), ("b", b))}
-    return Evidence(exposed={"a": n, "b": n}, sums={metric: by_arm})
+    return ExperimentEvidence(exposed={"a": n, "b": n}, sums={metric: by_arm})
 
 
 @settings(max_examples=50, deadline=None)
@@ -37,8 +39,8 @@ def shares(n: int, a: int, b: int, metric: str = "buyers") -> Evidence:
 def test_evidence_of_shards_adds_up_to_that_of_all(
     rows: list[tuple[str, int, int]], shards: int
 ) -> None:
-    def evidence(part: list[tuple[str, int, int]]) -> Evidence:
-        found = Evidence(
+    def evidence(part: list[tuple[str, int, int]]) -> ExperimentEvidence:
+        found = ExperimentEvidence(
             exposed={arm: sum(a == arm for a, _, _ in part) for arm in {a for a, _, _ in part}},
             strays=sum(y < 0 for _, y, _ in part),
             sums={
@@ -53,10 +55,10 @@ def test_evidence_of_shards_adds_up_to_that_of_all(
         )
         return found
 
-    total = Evidence()
+    total = ExperimentEvidence()
     for n in range(shards):
         total = total + evidence(rows[n::shards])
-    whole = Evidence() + evidence(rows)
+    whole = ExperimentEvidence() + evidence(rows)
     assert total.exposed == whole.exposed
     assert total.strays == whole.strays
     assert total.sums == whole.sums  # of whole numbers: exactly
@@ -74,7 +76,7 @@ def test_what_a_level_rejects_is_what_holm_rejects(p: list[float]) -> None:
 
 def test_an_interval_excludes_0_where_the_claim_is_made() -> None:
     arms = [*ARMS, ArmSpec("c", 0.5)]
-    evidence = Evidence(
+    evidence = ExperimentEvidence(
         sums={
             "buyers": {
                 arm: sums((np.arange(4_000) < many).astype(float))
@@ -83,7 +85,7 @@ def test_an_interval_excludes_0_where_the_claim_is_made() -> None:
         }
     )
     b, c = compare(experiment(arms=arms), evidence, 5_000)
-    assert (b.verdict, c.verdict) == (Verdict.BETTER, Verdict.NO_EVIDENCE)
+    assert (b.verdict, c.verdict) == (MetricVerdict.BETTER, MetricVerdict.NO_EVIDENCE)
     assert isinstance(b.effect, Effect) and isinstance(c.effect, Effect)
     assert (b.effect.confidence, c.effect.confidence) == (0.975, 0.95)
     assert b.sentence.startswith("buyers is 6.2 points higher with b than with a (97.5 % always")
@@ -91,9 +93,13 @@ def test_an_interval_excludes_0_where_the_claim_is_made() -> None:
 
 @pytest.mark.parametrize(
     ("b", "verdict"),
-    [(310, Guard.HELD), (390, Guard.UNDECIDED), (600, Guard.BROKEN)],
+    [
+        (310, GuardrailVerdict.HELD),
+        (390, GuardrailVerdict.UNDECIDED),
+        (600, GuardrailVerdict.BROKEN),
+    ],
 )
-def test_a_guardrail_holds_within_its_margin(b: int, verdict: Guard) -> None:
+def test_a_guardrail_holds_within_its_margin(b: int, verdict: GuardrailVerdict) -> None:
     complaints = GuardrailSpec(
         id="complaints",
         measure="any",
@@ -117,7 +123,7 @@ def test_a_metric_that_should_fall_is_better_when_it_falls() -> None:
     found = compare(
         experiment(arms=ARMS, secondary=[lower]), shares(3_000, 900, 500, "calls"), 5_000
     )
-    assert found[1].verdict is Verdict.BETTER
+    assert found[1].verdict is MetricVerdict.BETTER
     assert as_metric(lower).unit == "per customer"
 
 
@@ -131,7 +137,7 @@ def test_lights_are_green_where_all_is_as_planned_and_say_what_would_show() -> N
 
 def test_one_look_at_chi_square_counts_only_once_it_is_due() -> None:
     # p of one look is below 0.001, and that of every look is not
-    evidence = Evidence(exposed={"a": 8_900, "b": 1_100})
+    evidence = ExperimentEvidence(exposed={"a": 8_900, "b": 1_100})
     arms = [ArmSpec("a", 0.9), ArmSpec("b", 0.1)]
     early, *_ = lights(experiment(arms=arms), evidence, NO_AUDIT, due=False)
     due, *_ = lights(experiment(arms=arms), evidence, NO_AUDIT, due=True)

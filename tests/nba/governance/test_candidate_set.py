@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings, strategies as st
 
 from nba.decisions.decision import Stage
-from nba.governance.candidate_set import Slate, Variants
+from nba.governance.candidate_set import CandidateSet, Variants
 from nba.journey.actions import EngagementRule
 from tests.governing import IDS, OPEN
 from tests.house import JOURNEY
@@ -14,13 +14,13 @@ from tests.house import JOURNEY
 VARIANTS = Variants(OPEN)  # help_popup has two treatments: five variants of four actions
 
 
-def strike(slate: Slate, *positions: int) -> tuple[str, ...]:
+def strike(candidate_set: CandidateSet, *positions: int) -> tuple[str, ...]:
     mask = np.isin(np.arange(len(VARIANTS.code)), positions)
-    return slate.strike(mask, Stage.SUITABILITY, "not_suitable", "rule", lambda: "why")
+    return candidate_set.strike(mask, Stage.SUITABILITY, "not_suitable", "rule", lambda: "why")
 
 
-def left(slate: Slate) -> tuple[str, ...]:
-    return tuple(IDS[code] for code in slate.codes)
+def left(candidate_set: CandidateSet) -> tuple[str, ...]:
+    return tuple(IDS[code] for code in candidate_set.codes)
 
 
 def test_every_treatment_is_a_variant() -> None:
@@ -29,21 +29,23 @@ def test_every_treatment_is_a_variant() -> None:
 
 
 def test_an_action_is_refused_with_its_last_variant() -> None:
-    slate = Slate(VARIANTS)
-    assert strike(slate, 0) == () and slate.codes == [0, 1, 2, 3]
-    assert slate.treatments(0) == [1]
-    assert strike(slate, 1, 2) == ("help_popup", "card_offer")
-    assert [(one.action_id, one.detail) for one in slate.refused] == [
+    candidate_set = CandidateSet(VARIANTS)
+    assert strike(candidate_set, 0) == () and candidate_set.codes == [0, 1, 2, 3]
+    assert candidate_set.treatments(0) == [1]
+    assert strike(candidate_set, 1, 2) == ("help_popup", "card_offer")
+    assert [(one.action_id, one.detail) for one in candidate_set.refused] == [
         *(("help_popup", "why"), ("card_offer", "why")),
     ]
-    assert strike(slate, 0, 1, 2) == () and len(slate.refused) == 2  # nobody is refused twice
-    assert left(slate) == ("agent_callback", "loan_offer")
+    assert (
+        strike(candidate_set, 0, 1, 2) == () and len(candidate_set.refused) == 2
+    )  # nobody is refused twice
+    assert left(candidate_set) == ("agent_callback", "loan_offer")
 
 
 def test_a_detail_is_computed_only_where_it_is_needed() -> None:
-    slate = Slate(VARIANTS)
+    candidate_set = CandidateSet(VARIANTS)
     nothing = np.zeros(5, dtype=bool)
-    assert slate.strike(nothing, Stage.CONSENT, "c", "r", lambda: 1 / 0) == ()  # type: ignore
+    assert candidate_set.strike(nothing, Stage.CONSENT, "c", "r", lambda: 1 / 0) == ()  # type: ignore
 
 
 def test_a_scope_is_what_group_channel_and_list_share() -> None:
@@ -60,10 +62,10 @@ def test_a_scope_is_what_group_channel_and_list_share() -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.sets(st.integers(0, 4)), max_size=6))
 def test_what_is_left_and_what_is_refused_is_everything(strikes: list[set[int]]) -> None:
-    slate = Slate(VARIANTS)
+    candidate_set = CandidateSet(VARIANTS)
     for positions in strikes:
-        strike(slate, *positions)
-    refused = [one.action_id for one in slate.refused]
-    assert sorted([*refused, *left(slate)]) == sorted(IDS)
+        strike(candidate_set, *positions)
+    refused = [one.action_id for one in candidate_set.refused]
+    assert sorted([*refused, *left(candidate_set)]) == sorted(IDS)
     gone = set().union(*strikes)
-    assert np.flatnonzero(slate.alive).tolist() == sorted(set(range(5)) - gone)
+    assert np.flatnonzero(candidate_set.alive).tolist() == sorted(set(range(5)) - gone)

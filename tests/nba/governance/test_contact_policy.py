@@ -201,6 +201,6 @@ def test_what_all_take_together_never_passes_a_capacity(most: int) -> None:
 def test_the_ledger_looks_back_as_far_as_any_rule() -> None:
     rules = ContactRules(pauses=[Pause(id="p", times=1, days=50, pause_days=60)])
     fold = Fold(governed(contact_policy=rules))
-    assert fold.ledger_rules.horizon_s == 110 * 86_400
+    assert fold.contact_history_rules.horizon_s == 110 * 86_400
     [context] = contexts_of(fold, [shown("card_offer", 109 * DAY), shown("card_offer")], ["ada"])
-    assert len(context.ledger.touches) == 2
+    assert len(context.contact_history.touches) == 2

@@ -94,7 +94,7 @@ def test_a_decision_replays_byte_for_byte_from_what_it_logged(
         values=np.frombuffer(logged.context, dtype="<f8"),
         contacts=contacts_from(logged.contacts),
         nodes=logged.nodes,
-        ledger=logged.ledger,
+        contact_history=logged.contact_history,
     )
     pipeline = pipeline_of(journey, RiskScorer(SCORES) if live else None)
     [again] = pipeline.run(

@@ -10,9 +10,16 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from msgspec.structs import replace
 
 from features.fold import Fold
-from nba.customer.contact_history import Ledger, Position
+from nba.customer.contact_history import ContactHistory, SubJourneyPosition
 from nba.errors import InvalidInput
-from nba.governance.rule_inputs import FEW, Facts, Population, Subject, rule_names, segment_rules
+from nba.governance.rule_inputs import (
+    FEW,
+    Population,
+    RuleInputs,
+    RuleSubject,
+    rule_names,
+    segment_rules,
+)
 from nba.journey.actions import Step, SubJourney
 from nba.rules.rule import Boolean, Category, Number, parse_rule
 from tests.governing import RULES, contexts_of, governed, histories
@@ -23,7 +30,7 @@ JOURNEY = governed(sub_journeys=[RESCUE])
 FOLD = Fold(JOURNEY)
 NAMES = rule_names(JOURNEY)
 SEGMENTS = segment_rules(JOURNEY, NAMES)
-INSIDE = Position("rescue", "x", "e", NOON.timestamp(), "wait", NOON.timestamp(), 1)
+INSIDE = SubJourneyPosition("rescue", "x", "e", NOON.timestamp(), "wait", NOON.timestamp(), 1)
 
 
 def test_rules_may_name_columns_request_segments_risk_and_sub_journeys() -> None:
@@ -43,25 +50,25 @@ def test_a_segment_may_name_those_above_it_alone() -> None:
     assert list(segment_rules(turned, rule_names(turned))) == ["segment.b", "segment.a"]
 
 
-def subject(ledger: Ledger, **fields: Any) -> Subject:
+def subject(contact_history: ContactHistory, **fields: Any) -> RuleSubject:
     [context] = contexts_of(FOLD, [], ["ada"])
-    return Subject(context.values, {}, ledger, fields.get("risk"))
+    return RuleSubject(context.values, {}, contact_history, fields.get("risk"))
 
 
 def test_the_held_out_are_not_in_a_sub_journey() -> None:
     rule = parse_rule("sub_journey.rescue", NAMES)
-    for ledger, holds in (
-        (Ledger(), False),
-        (Ledger(positions=(INSIDE,)), True),
-        (Ledger(positions=(replace(INSIDE, held_out=True),)), False),
+    for contact_history, holds in (
+        (ContactHistory(), False),
+        (ContactHistory(positions=(INSIDE,)), True),
+        (ContactHistory(positions=(replace(INSIDE, held_out=True),)), False),
     ):
-        facts = Facts(FOLD.schema, subject(ledger), SEGMENTS)
+        facts = RuleInputs(FOLD.schema, subject(contact_history), SEGMENTS)
         assert rule.holds(facts) is holds
-        assert rule.holds(facts.after(Ledger(positions=(INSIDE,))))
+        assert rule.holds(facts.after(ContactHistory(positions=(INSIDE,))))
 
 
 def test_a_name_that_is_no_fact_is_unknown() -> None:
-    facts = Facts(FOLD.schema, subject(Ledger()), SEGMENTS)
+    facts = RuleInputs(FOLD.schema, subject(ContactHistory()), SEGMENTS)
     assert facts.get("nothing.here") is None
     assert facts["churn.risk"] is None and facts["request.page"] is None
     assert len(facts) == len(list(facts)) == len(FOLD.schema.columns)
@@ -74,14 +81,14 @@ TEXTS = [*RULES, "sub_journey.rescue", "churn.risk is None", "not segment.told",
 
 
 @st.composite
-def subjects(draw: st.DrawFn) -> list[Subject]:
+def subjects(draw: st.DrawFn) -> list[RuleSubject]:
     names = [f"c{n}" for n in range(FEW + 1)]
     events = [one for name in names for one in draw(histories(name, most=5))]
-    ledgers = st.sampled_from([Ledger(), Ledger(positions=(INSIDE,))])
+    ledgers = st.sampled_from([ContactHistory(), ContactHistory(positions=(INSIDE,))])
     facts = st.sampled_from([{}, {"page": "home"}, {"page": None}])
     risks = st.sampled_from([None, 0.2, 0.8])
     return [
-        Subject(context.values, draw(facts), draw(ledgers), draw(risks))
+        RuleSubject(context.values, draw(facts), draw(ledgers), draw(risks))
         for context in contexts_of(FOLD, events, names)
     ]
 
@@ -91,7 +98,7 @@ def subjects(draw: st.DrawFn) -> list[Subject]:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 @given(subjects())
-def test_both_readings_agree_on_every_rule(found: list[Subject]) -> None:
+def test_both_readings_agree_on_every_rule(found: list[RuleSubject]) -> None:
     many = Population(FOLD.schema, found, SEGMENTS)
     for text in TEXTS:
         rule = parse_rule(text, NAMES)

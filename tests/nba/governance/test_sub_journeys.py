@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 from features.context_store import Customers
 from models.policies.epsilon_greedy import EpsilonGreedy
-from nba.customer.contact_history import Position
+from nba.customer.contact_history import SubJourneyPosition
 from nba.decisions.decision import Request
 from nba.engine.pipeline import Pipeline
 from nba.journey.actions import Branch, Budget, Step, SubJourney
-from nba.randomization import among
+from nba.randomization import in_share
 from tests.governing import DAY, HOUR, SCORES, governed
 from tests.house import NOON, SmallHouse, StubScorer, event, failed_search
 
@@ -32,19 +32,21 @@ class Path:
     """What happens to one customer, seen from outside: attended at every moment."""
 
     def __init__(self, house: SmallHouse, customer_id: str = "ada") -> None:
-        self.house, self.customer_id = house, customer_id
+        self.replica, self.customer_id = house, customer_id
 
     def at(self, later: timedelta, *events: Any) -> Path:
         now = NOON + later
-        self.house.log.append_events(
+        self.replica.log.append_events(
             [event(name, now, customer_id=self.customer_id) for name in events]
         )
-        self.house.decider.attend([self.customer_id], now + timedelta(seconds=1), self.house.chance)
+        self.replica.decider.advance_sub_journeys(
+            [self.customer_id], now + timedelta(seconds=1), self.replica.chance
+        )
         return self
 
-    def position(self, sub_journey: str = "rescue") -> Position | None:
-        [context] = self.house.contexts.of([self.customer_id], NOON)
-        return context.ledger.position(sub_journey)
+    def position(self, sub_journey: str = "rescue") -> SubJourneyPosition | None:
+        [context] = self.replica.contexts.of([self.customer_id], NOON)
+        return context.contact_history.position(sub_journey)
 
     @property
     def step(self) -> str | None:
@@ -54,7 +56,7 @@ class Path:
     @property
     def exit(self) -> tuple[str, str]:
         """(exit, why) of the last one that she left."""
-        left = [e for e in self.house.log.page_events() if e.name == "Sub-journey Left"]
+        left = [e for e in self.replica.log.page_events() if e.name == "Sub-journey Left"]
         return left[-1].properties["exit"], left[-1].properties["why"]
 
 
@@ -95,12 +97,12 @@ def test_a_step_competes_with_its_weight_and_is_over_when_it_is_done() -> None:
 @pytest.mark.parametrize("done", ["shown", "clicked", "accepted"])
 def test_a_step_may_wait_for_a_sign_of_its_action(done: str) -> None:
     path = upset(replace(RESCUE, steps=[replace(CALL, done=done), MAIL]))
-    [decision] = path.house.decide(
+    [decision] = path.replica.decide(
         Request(customer_id="ada", candidates=("agent_callback",)), later=HOUR
     )
     assert path.at(2 * HOUR).step == "call"
     outcome = {"decision_id": decision.decision_id, "action_id": decision.action_id}
-    path.house.log.append_events([event(f"Action {done.capitalize()}", NOON + 3 * HOUR, outcome)])
+    path.replica.log.append_events([event(f"Action {done.capitalize()}", NOON + 3 * HOUR, outcome)])
     assert path.at(4 * HOUR).step == "mail"
 
 
@@ -115,10 +117,10 @@ def test_a_step_may_wait_for_an_event_and_one_event_ends_one_step() -> None:
 def test_a_step_waits_before_it_begins_and_is_skipped_where_its_condition_fails() -> None:
     wait = replace(CALL, wait_hours=5.0)
     path = upset(replace(RESCUE, steps=[wait, MAIL]))
-    journey = path.house.decider.pipeline.governor.sub_journeys
-    [context] = path.house.contexts.of(["ada"], NOON)
-    assert journey.calls(context.ledger, NOON + 4 * HOUR) == {}
-    assert list(journey.calls(context.ledger, NOON + 6 * HOUR)) == ["agent_callback"]
+    journey = path.replica.decider.pipeline.governor.sub_journeys
+    [context] = path.replica.contexts.of(["ada"], NOON)
+    assert journey.calls(context.contact_history, NOON + 4 * HOUR) == {}
+    assert list(journey.calls(context.contact_history, NOON + 6 * HOUR)) == ["agent_callback"]
     path = upset(replace(RESCUE, steps=[replace(CALL, when="not segment.upset"), MAIL]))
     assert path.step == "mail"  # at once
 
@@ -162,14 +164,14 @@ def test_a_withdrawal_on_every_channel_of_its_actions_ends_it() -> None:
     pause = Step(id="pause", wait_hours=100.0)
     path = upset(replace(RESCUE, purpose="marketing", steps=[pause, MAIL]))
     about = {"purpose": "marketing", "channel": "app"}
-    path.house.log.append_events([event("Consent Withdrawn", NOON + HOUR, about)])
+    path.replica.log.append_events([event("Consent Withdrawn", NOON + HOUR, about)])
     assert path.at(2 * HOUR).exit[0] == "opt_out"
 
 
 @pytest.mark.parametrize("budget", [Budget(contacts=1), Budget(cost_eur=7.0)])
 def test_a_budget_that_is_spent_ends_it(budget: Budget) -> None:
     path = upset(replace(RESCUE, budget=budget))
-    path.house.decide(Request(customer_id="ada", candidates=("agent_callback",)), later=HOUR)
+    path.replica.decide(Request(customer_id="ada", candidates=("agent_callback",)), later=HOUR)
     assert path.at(2 * HOUR).exit[0] == "budget"
 
 
@@ -185,7 +187,7 @@ def test_of_two_in_conflict_the_higher_priority_runs() -> None:
     help_ = replace(RESCUE, id="help", enter="search_failed.total >= 1", priority=1)
     care = replace(RESCUE, priority=2, conflicts=["help"], goal=None)
     path = Path(house_of(help_, care))
-    path.house.log.append_events([failed_search()])
+    path.replica.log.append_events([failed_search()])
     assert path.at(HOUR).position("help") is not None
     path.at(2 * HOUR, "Complaint Filed", "Complaint Filed")
     assert path.position("help") is None and path.position("rescue") is not None
@@ -200,16 +202,16 @@ def test_the_held_out_enter_and_are_left_in_peace() -> None:
     for name in names:
         house.log.append_events([failed_search(customer_id=name)])
         path = Path(house, name).at(HOUR).at(2 * HOUR, *["Complaint Filed"] * 2)
-        held_out = among("holdout:rescue", 0.5, name)
+        held_out = in_share("holdout:rescue", 0.5, name)
         position = path.position()
         assert position is not None and position.held_out is held_out
         assert (path.position("help") is not None) is held_out  # as if rescue did not exist
         [context] = house.contexts.of([name], NOON + 3 * HOUR)
-        assert house.decider.pipeline.governor.sub_journeys.calls(context.ledger, context.as_of)[
-            "agent_callback"
-        ].sub_journey == ("help" if held_out else "rescue")
+        assert house.decider.pipeline.governor.sub_journeys.calls(
+            context.contact_history, context.as_of
+        )["agent_callback"].sub_journey == ("help" if held_out else "rescue")
         assert path.at(4 * HOUR, "Order Completed").position() is None  # its success is measured
-    assert 8 < sum(among("holdout:rescue", 0.5, name) for name in names) < 32
+    assert 8 < sum(in_share("holdout:rescue", 0.5, name) for name in names) < 32
 
 
 def test_a_customer_in_flight_finishes_on_the_definition_that_she_entered() -> None:
@@ -233,4 +235,4 @@ def test_a_replica_that_has_not_heard_of_her_definition_leaves_her_where_she_is(
     Path(ahead).at(timedelta(), "Complaint Filed")
     behind = SmallHouse(governed(sub_journeys=[replace(RESCUE, name="old")]), log=ahead.log)
     assert Path(behind).at(HOUR).step == "call"
-    assert behind.decider.attend(["ada"], NOON + HOUR, behind.chance) == []
+    assert behind.decider.advance_sub_journeys(["ada"], NOON + HOUR, behind.chance) == []

@@ -16,7 +16,7 @@ from hypothesis import given, settings, strategies as st
 import nba.journey.actions
 import nba.journey.file
 from nba.errors import InvalidFile, InvalidJourney
-from nba.journey.fields import Part
+from nba.journey.fields import JourneyPart
 from nba.journey.file import JourneyFile
 from nba.journey_file.loader import load_journey, parse_journey, schema_text
 from nba.journey_file.located_yaml import read_yaml
@@ -148,7 +148,11 @@ def test_the_example_of_the_reference_loads() -> None:
 
 def _structs() -> list[type[msgspec.Struct]]:
     found = {**vars(nba.journey.file), **vars(nba.journey.actions)}.values()
-    return [s for s in found if isinstance(s, type) and issubclass(s, Part) and s is not Part]
+    return [
+        s
+        for s in found
+        if isinstance(s, type) and issubclass(s, JourneyPart) and s is not JourneyPart
+    ]
 
 
 @pytest.mark.parametrize("struct", _structs(), ids=lambda struct: struct.__name__)

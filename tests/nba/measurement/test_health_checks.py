@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from nba.analytics.monitoring.check import Period
-from nba.analytics.monitoring.daily_record import Day, Drawn
+from nba.analytics.monitoring.daily_record import DailyRecord, DecisionCounts
 from nba.analytics.monitoring.drift_checks import context_drift
 from nba.analytics.monitoring.report import CHECKS, Dated, Health, Learning, health_of
 from nba.analytics.monitoring.sketches import KEPT, Distinct, binned, distinct, hash_of
@@ -130,16 +130,16 @@ def test_a_wrong_propensity_is_seen_within_5000_decisions() -> None:
     assert missed <= 1
 
 
-def side(rng: np.random.Generator, n: int, moved: float = 0.0, times: int = 1) -> Day:
+def side(rng: np.random.Generator, n: int, moved: float = 0.0, times: int = 1) -> DailyRecord:
     """Contexts of n customers, each decided for so many times."""
     rows = rng.normal(size=(n, len(COLUMNS)))
     rows[:, 0] += moved
     customers = distinct(rng.integers(0, 2**64, n, dtype=np.uint64).tolist())
     contexts = binned(np.repeat(rows, times, axis=0), CUT)
-    return Day(drawn=Drawn(customers=customers, contexts=contexts))
+    return DailyRecord(drawn=DecisionCounts(customers=customers, contexts=contexts))
 
 
-def period(before: Day, now: Day) -> Period:
+def period(before: DailyRecord, now: DailyRecord) -> Period:
     return Period(
         reference=before, now=now, last=now, own=before, cut=CUT, champion=BUNDLE,
         catalogue=ACTIONS, schema=SCHEMA,
@@ -210,11 +210,11 @@ def test_every_check_is_explained_with_what_to_do() -> None:
 def test_days_add_up_in_any_order_and_grouping(worlds: list[World], seed: int) -> None:
     small = [msgspec.structs.replace(one, decisions=60) for one in worlds]
     days = [day for _, day in days_of(small, seed)]
-    forwards = sum(days, Day())
-    backwards = Day()
+    forwards = sum(days, DailyRecord())
+    backwards = DailyRecord()
     for day in reversed(days):
         backwards = day + backwards
-    grouped = days[0] + sum(days[1:], Day())
+    grouped = days[0] + sum(days[1:], DailyRecord())
     for other in (backwards, grouped):
         assert other.told.unmapped == forwards.told.unmapped
         assert other.drawn.contexts == forwards.drawn.contexts

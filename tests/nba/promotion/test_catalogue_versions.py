@@ -128,11 +128,11 @@ def test_a_running_house_takes_up_what_was_published_and_keeps_what_it_knows() -
         spring, summer = publish(client.log, SPRING, SUMMER)
         assert client.decide()["config_version"] == JOURNEY.catalogue_version()
         roll_back(client.log)
-        assert client.house.reload()
+        assert client.replica.reload()
         after = client.decide()
         assert (after["config_version"], action_of(after)) == (spring, "card_offer")
         assert client.get("/readyz").status_code in (200, 404)
-        assert client.house.customers.known() == ["ada"]
+        assert client.replica.customers.known() == ["ada"]
         assert client.get("/customers/ada").json()["traits"]["segment"] == "mass"
         for answer in (before, after):
             replay = client.post(f"/decisions/{answer['decision_id']}/replay").json()
@@ -140,7 +140,7 @@ def test_a_running_house_takes_up_what_was_published_and_keeps_what_it_knows() -
                 [], answer["config_version"],
             )  # fmt: skip
         catalogue.roll_back(client.log, NOON, by="bob", why="", to=summer)
-        assert client.house.reload()
+        assert client.replica.reload()
         assert client.decide()["no_action"] is True
 
 
@@ -156,11 +156,11 @@ def test_a_catalogue_that_cannot_be_read_leaves_the_present_one_in_force(
         client.log.save_bundle("catalogue-bad", files)
         client.log.set_alias(catalogue.IN_FORCE, "catalogue-bad", NOON)
         with caplog.at_level(logging.WARNING, "nba.serving"):
-            client.house.reload()
+            client.replica.reload()
         assert "the catalogue stays as it is: " in caplog.text
         assert client.decide()["config_version"] == GOVERNED.catalogue_version()
         (spring,) = publish(client.log, SPRING)
-        client.house.reload()
+        client.replica.reload()
         assert client.decide()["config_version"] == spring
 
 
@@ -172,14 +172,14 @@ def test_who_is_in_a_sub_journey_finishes_on_the_one_that_she_entered() -> None:
     with doors_on(MemoryLog(), RESCUED) as client:
 
         def stands(customer_id: str) -> str | None:
-            client.house.attend([customer_id])
+            client.replica.advance_sub_journeys([customer_id])
             found = client.get(f"/customers/{customer_id}").json()["sub_journeys"]
             return found[0]["step"] if found else None
 
         told(client, "Complaint Filed")
         assert stands("ada") == "call"
         publish(client.log, changed)
-        assert client.house.reload()
+        assert client.replica.reload()
         told(client, "Complaint Filed", "bob")
         assert stands("bob") == "call"
         told(client, "Order Completed", revenue=9)

@@ -10,14 +10,22 @@ import pytest
 from msgspec.structs import replace
 
 from benchmarks.error_trials_gate import guard_trials
-from models.policies.from_journey import drawing_of
+from models.policies.from_journey import exploration_policy_of
 from nba.decisions.decision import Mode, Request
 from nba.engine.pipeline import Pipeline
 from nba.engine.redecision import redecided
-from nba.engine.strategy import Judge
+from nba.engine.strategy import CalibratedScorer
 from nba.journey.exploration import Exploration
-from nba.promotion.guardrails import BY, Guard, Keep, RollBack, act
-from nba.promotion.rollout import CHAMPION, Guardrails, Rollout, begin, changes, crown, rollout_of
+from nba.promotion.guardrails import BY, Guardrails, Keep, RollBack, act
+from nba.promotion.rollout import (
+    CHAMPION,
+    GuardrailLimits,
+    Rollout,
+    begin,
+    changes,
+    make_champion,
+    rollout_of,
+)
 from nba.rewards.attribution import Attribution
 from nba.stores.memory.log import MemoryLog
 from serving.replica.arms import Canary, arms_of
@@ -51,44 +59,46 @@ class Drill:
         for one in (GOOD, BAD, TWIN):
             self.log.save_bundle(one.bundle_id, {})
         self.log.set_alias(CHAMPION, "good", NOON)
-        self.house = SmallHouse(JOURNEY, log=self.log, scorer=GOOD)
+        self.replica = SmallHouse(JOURNEY, log=self.log, scorer=GOOD)
         self.rng = np.random.default_rng(5)
         self.now = NOON
         self.customers = 0
 
-    def canary(self, challenger: Named, share: float = 0.5, **rails: Any) -> Guard:
+    def canary(self, challenger: Named, share: float = 0.5, **rails: Any) -> Guardrails:
         self.rollout = begin(
             *(self.log, "canary", challenger.bundle_id, self.now),
-            **{"by": "ada", "why": "drill", "share": share, "guardrails": Guardrails(**rails)},
+            **{"by": "ada", "why": "drill", "share": share, "guardrails": GuardrailLimits(**rails)},
         )
-        pipeline = self.house.decider.pipeline
+        pipeline = self.replica.decider.pipeline
         label, salt = self.rollout.label, self.rollout.salt
-        canary = Canary(label, share, salt, Judge(challenger))
+        canary = Canary(label, share, salt, CalibratedScorer(challenger))
         pipeline.arms = arms_of(
-            (), pipeline.strategy, JOURNEY, lambda bundle: Judge(GOOD), canary=canary
+            (), pipeline.strategy, JOURNEY, lambda bundle: CalibratedScorer(GOOD), canary=canary
         )
         return self.guard()
 
-    def crown(self, challenger: Named, before: Named = GOOD) -> Guard:
-        found = crown(self.log, challenger.bundle_id, self.now, by="ada", why="drill")
+    def crown(self, challenger: Named, before: Named = GOOD) -> Guardrails:
+        found = make_champion(self.log, challenger.bundle_id, self.now, by="ada", why="drill")
         assert found is not None
         self.rollout = found
-        self.house.decider.pipeline.take(challenger)
-        drawing = drawing_of(JOURNEY.exploration, [action.id for action in JOURNEY.actions])
-        pipeline = Pipeline(self.house.fold.schema, drawing)
+        self.replica.decider.pipeline.take(challenger)
+        drawing = exploration_policy_of(
+            JOURNEY.exploration, [action.id for action in JOURNEY.actions]
+        )
+        pipeline = Pipeline(self.replica.fold.schema, drawing)
         pipeline.take(before)
         return self.guard(lambda decisions: redecided(pipeline, JOURNEY, decisions))
 
-    def guard(self, other: Any = None) -> Guard:
-        rule = Attribution(JOURNEY, self.house.fold.encoder.kind)
-        return Guard(self.log, JOURNEY, rule, self.rollout, other)
+    def guard(self, other: Any = None) -> Guardrails:
+        rule = Attribution(JOURNEY, self.replica.fold.encoder.kind)
+        return Guardrails(self.log, JOURNEY, rule, self.rollout, other)
 
     def wave(self, customers: int = 100, returning: bool = False) -> None:
         """New customers, or the first ones again."""
         first = 0 if returning else self.customers
         self.customers += 0 if returning else customers
         requests = [Request(customer_id=f"c{first + n}") for n in range(customers)]
-        decisions = self.house.decide(*requests, now=self.now)
+        decisions = self.replica.decide(*requests, now=self.now)
         self.now += timedelta(days=1)
         self.log.append_events(
             [
@@ -102,7 +112,7 @@ class Drill:
             ]
         )
 
-    def until_moved(self, guard: Guard, waves: int) -> Keep | RollBack:
+    def until_moved(self, guard: Guardrails, waves: int) -> Keep | RollBack:
         """Waves with a look after each, until the guard moves something."""
         found: Keep | RollBack = Keep("")
         for _ in range(waves):
@@ -172,7 +182,7 @@ def test_few_customers_decide_nothing() -> None:
 def test_a_champion_that_cannot_decide_is_taken_back() -> None:
     drill = Drill()
     guard = drill.crown(BAD)
-    drill.house.decider.pipeline.take(None, "its bundle does not fit")
+    drill.replica.decider.pipeline.take(None, "its bundle does not fit")
     drill.wave(300)
     found = guard.look(drill.now)
     assert isinstance(found, RollBack) and "share of the fallback" in found.why
@@ -210,4 +220,4 @@ def test_decisions_again_by_the_same_judge_are_the_same() -> None:
     drill.wave(40)
     logged = [one for _, one in drill.log.page_decisions()]
     assert {one.mode for one in logged} == {Mode.LIVE}
-    assert redecided(drill.house.decider.pipeline, JOURNEY, logged) == logged
+    assert redecided(drill.replica.decider.pipeline, JOURNEY, logged) == logged

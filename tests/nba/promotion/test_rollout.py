@@ -15,8 +15,8 @@ from nba.promotion.rollout import (
     begin,
     champion_before,
     changes,
-    crown,
     end,
+    make_champion,
     roll_back,
     rollout_of,
 )
@@ -50,7 +50,7 @@ def test_a_challenger_goes_from_shadow_to_canary_to_champion() -> None:
     found = rollout_of(log)
     assert (found.stage, found.share, found.version, found.champion) == ("canary", 0.05, "7", "a")
     assert (found.since, found.since_seq) == (later, log.position())
-    crown(log, "b", later, **WHO)
+    make_champion(log, "b", later, **WHO)
     found = rollout_of(log)
     assert (found.stage, found.champion, log.alias(CHAMPION)) == ("champion", "a", "b")
     trail = changes(log)
@@ -60,7 +60,7 @@ def test_a_challenger_goes_from_shadow_to_canary_to_champion() -> None:
 
 def test_the_first_champion_is_not_watched() -> None:
     log = log_with("a")
-    assert crown(log, "a", NOON, **WHO) is None
+    assert make_champion(log, "a", NOON, **WHO) is None
     assert log.alias(CHAMPION) == "a" and rollout_of(log) is None
 
 
@@ -81,7 +81,7 @@ def test_a_canary_has_a_share_of_the_customers(share: float) -> None:
 
 def test_a_canary_is_taken_back_and_the_champion_stays() -> None:
     log = log_with("z", "a", "b", champion="z")
-    crown(log, "a", NOON, **WHO)
+    make_champion(log, "a", NOON, **WHO)
     begin(log, "canary", "b", NOON, share=0.1, **WHO)
     assert roll_back(log, NOON, by="ada", why="complaints") == "a" == log.alias(CHAMPION)
     assert rollout_of(log) is None
@@ -90,8 +90,8 @@ def test_a_canary_is_taken_back_and_the_champion_stays() -> None:
 
 def test_rolling_back_leads_to_the_champion_before_and_never_to_what_was_left() -> None:
     log = log_with("a", "b", "c", champion="a")
-    crown(log, "b", NOON, **WHO)
-    crown(log, "c", NOON, **WHO)
+    make_champion(log, "b", NOON, **WHO)
+    make_champion(log, "c", NOON, **WHO)
     assert roll_back(log, NOON, by="ada", why="worse") == "b"
     assert rollout_of(log) is None
     assert roll_back(log, NOON, by="ada", why="worse still") == "a"
@@ -116,7 +116,7 @@ def test_way_back_is_a_stack(names: list[str]) -> None:
     log = log_with(*"abcd")
     way: list[str] = []
     for name in names:
-        crown(log, name, NOON, **WHO)
+        make_champion(log, name, NOON, **WHO)
         way = [*way[: way.index(name)], name] if name in way else [*way, name]
     while len(way) > 1:
         way.pop()
@@ -144,7 +144,7 @@ def test_a_champion_is_watched_for_its_days_and_a_shadow_never() -> None:
     log = log_with("a", "b", "c", champion="a")
     shadow = begin(log, "shadow", "b", NOON, **WHO)
     canary = begin(log, "canary", "b", NOON, share=0.5, **WHO)
-    crowned = crown(log, "b", NOON, **WHO)
+    crowned = make_champion(log, "b", NOON, **WHO)
     assert crowned is not None
     days = [timedelta(days=day) for day in (0, 6.9, 7, 100)]
     assert [shadow.watched_at(NOON + one) for one in days] == [False] * 4

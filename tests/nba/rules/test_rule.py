@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from nba.errors import InvalidInput
 from nba.rules.rule import (
     PROPERTIES,
-    Anything,
+    AnyType,
     Boolean,
     Category,
     Names,
@@ -30,7 +30,7 @@ NAMES: Names = {
     "traits.colour": Category(("red",)),
     "traits.has_mortgage": Boolean(),
     "request.vip": Boolean(),
-    "properties.*": Anything(),
+    "properties.*": AnyType(),
 }
 TYPICAL = (
     'search_failed.count_1h >= 1.5 and traits.segment in ["mass", "affluent"]'

@@ -19,8 +19,8 @@ from hypothesis.stateful import (
 
 from nba.decisions.decision import Request
 from nba.errors import InvalidInput
-from serving.api.circuit_breaker import Breaker
-from serving.api.deadline import Promises
+from serving.api.circuit_breaker import CircuitBreaker
+from serving.api.deadline import DeadlineGuard
 from serving.replica.assembly import assemble
 from serving.settings import Settings
 from tests.house import NOON
@@ -36,7 +36,7 @@ class Callers(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.breaker = Breaker(MISSES, REST_S)
+        self.breaker = CircuitBreaker(MISSES, REST_S)
         self.now_s = 0.0
         self.in_a_row = 0
         self.rests_until_s = 0.0
@@ -92,7 +92,7 @@ TestCallers = Callers.TestCase
 def test_it_opens_at_the_last_of_so_many_misses_and_admits_after_its_rest(
     misses: int, rest_s: float
 ) -> None:
-    breaker = Breaker(misses, rest_s)
+    breaker = CircuitBreaker(misses, rest_s)
     for _ in range(misses):
         assert breaker.admits(0.0) and not breaker.is_open
         breaker.missed(0.0)
@@ -104,7 +104,7 @@ def test_it_opens_at_the_last_of_so_many_misses_and_admits_after_its_rest(
 
 @given(st.lists(st.sampled_from(["met", "missed"]), max_size=40))
 def test_misses_count_only_in_a_row(said: list[str]) -> None:
-    breaker = Breaker(MISSES, REST_S)
+    breaker = CircuitBreaker(MISSES, REST_S)
     row = 0
     for one in said:
         if not breaker.admits(0.0):
@@ -115,7 +115,7 @@ def test_misses_count_only_in_a_row(said: list[str]) -> None:
 
 
 def test_a_probe_that_says_nothing_makes_room_for_the_next() -> None:
-    breaker = Breaker(1, REST_S)
+    breaker = CircuitBreaker(1, REST_S)
     breaker.missed(0.0)
     assert breaker.admits(REST_S) and not breaker.admits(REST_S)
     breaker.released()
@@ -131,11 +131,11 @@ class Times:
     def __init__(self, deadline_s: float = 30.0) -> None:
         self.log = HeldLog()
         self.now_s = 0.0
-        self.house = assemble(Settings(), log=self.log, journey=GOVERNED, now=lambda: NOON)
-        self.promises = Promises(
-            self.house,
+        self.replica = assemble(Settings(), log=self.log, journey=GOVERNED, now=lambda: NOON)
+        self.promises = DeadlineGuard(
+            self.replica,
             deadline_s=deadline_s,
-            breaker=Breaker(3, 10.0),
+            breaker=CircuitBreaker(3, 10.0),
             clock_s=lambda: self.now_s,
         )
 
@@ -221,7 +221,7 @@ def test_a_probe_that_ends_in_an_error_of_its_own_leaves_the_next_one_free(
             raise InvalidInput("channel", "web", "the catalogue has changed meanwhile")
 
         with monkeypatch.context() as patched:
-            patched.setattr(type(times.house), "decide_each", changed_meanwhile)
+            patched.setattr(type(times.replica), "decide_each", changed_meanwhile)
             with pytest.raises(InvalidInput):
                 await times.note()
         assert await times.note() != OPEN

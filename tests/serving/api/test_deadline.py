@@ -24,7 +24,7 @@ CARELESS = checked(replace(GOVERNED, exploration=Exploration(epsilon=0.0)))
 def held_doors(**fields: Any) -> Iterator[tuple[InProcess, HeldLog]]:
     log = HeldLog()
     with doors_on(log, CARELESS, **fields) as client:
-        client.house.decider.pipeline.take(StubScorer(SCORES))
+        client.replica.decider.pipeline.take(StubScorer(SCORES))
         yield client, log
 
 
@@ -83,7 +83,7 @@ def test_a_late_decision_that_was_logged_is_taken_back_and_does_not_count() -> N
             [("help_popup", False)] * 3
         )
     with doors_on(log, CARELESS) as client:
-        client.house.decider.pipeline.take(StubScorer(SCORES))
+        client.replica.decider.pipeline.take(StubScorer(SCORES))
         assert action_of(client.decide()) == "help_popup"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from serving.api.group_commit import Batcher
+from serving.api.group_commit import GroupCommit
 
 
 class Desk:
@@ -45,7 +45,9 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def submitted(batcher: Batcher[int, int], items: Sequence[int]) -> list[asyncio.Task[int]]:
+async def submitted(
+    batcher: GroupCommit[int, int], items: Sequence[int]
+) -> list[asyncio.Task[int]]:
     """Tasks that have all been accepted."""
     tasks = [asyncio.create_task(batcher.submit(item)) for item in items]
     await asyncio.sleep(0)
@@ -53,25 +55,28 @@ async def submitted(batcher: Batcher[int, int], items: Sequence[int]) -> list[as
 
 
 def played(
-    play: Callable[[Desk, Batcher[int, int]], Awaitable[None]], *, lanes: int = 1, most: int = 64
+    play: Callable[[Desk, GroupCommit[int, int]], Awaitable[None]],
+    *,
+    lanes: int = 1,
+    most: int = 64,
 ) -> Desk:
     """The desk after a play on a batcher, which is closed in the end."""
 
     async def run() -> Desk:
-        desk = Desk()
-        batcher = Batcher(desk, name="test", lanes=lanes, most=most)
+        handlers = Desk()
+        batcher = GroupCommit(handlers, name="test", lanes=lanes, most=most)
         try:
-            await play(desk, batcher)
+            await play(handlers, batcher)
         finally:
-            desk.gate.set()
+            handlers.gate.set()
             await batcher.close()
-        return desk
+        return handlers
 
     return asyncio.run(run())
 
 
 def test_an_item_that_finds_a_free_lane_runs_at_once_and_alone() -> None:
-    async def play(desk: Desk, batcher: Batcher[int, int]) -> None:
+    async def play(handlers: Desk, batcher: GroupCommit[int, int]) -> None:
         assert await batcher.submit(1) == 10
         assert await batcher.submit(2) == 20
 
@@ -79,47 +84,47 @@ def test_an_item_that_finds_a_free_lane_runs_at_once_and_alone() -> None:
 
 
 def test_items_that_come_while_the_lane_is_busy_share_the_next_run() -> None:
-    async def play(desk: Desk, batcher: Batcher[int, int]) -> None:
-        desk.gate.clear()
+    async def play(handlers: Desk, batcher: GroupCommit[int, int]) -> None:
+        handlers.gate.clear()
         (first,) = await submitted(batcher, [1])
-        await until(lambda: desk.runs == [[1]])
+        await until(lambda: handlers.runs == [[1]])
         others = await submitted(batcher, [2, 3, 4])
-        desk.gate.set()
+        handlers.gate.set()
         assert await asyncio.gather(first, *others) == [10, 20, 30, 40]
 
     assert played(play).runs == [[1], [2, 3, 4]]
 
 
 def test_a_run_takes_no_more_than_the_most() -> None:
-    async def play(desk: Desk, batcher: Batcher[int, int]) -> None:
-        desk.gate.clear()
+    async def play(handlers: Desk, batcher: GroupCommit[int, int]) -> None:
+        handlers.gate.clear()
         tasks = await submitted(batcher, [1])
         tasks += await submitted(batcher, range(2, 9))
-        desk.gate.set()
+        handlers.gate.set()
         assert await asyncio.gather(*tasks) == [item * 10 for item in range(1, 9)]
 
     assert played(play, most=3).runs == [[1], [2, 3, 4], [5, 6, 7], [8]]
 
 
 def test_as_many_runs_as_lanes_are_under_way_at_once_and_no_more() -> None:
-    async def play(desk: Desk, batcher: Batcher[int, int]) -> None:
-        desk.gate.clear()
+    async def play(handlers: Desk, batcher: GroupCommit[int, int]) -> None:
+        handlers.gate.clear()
         tasks = await submitted(batcher, [1, 2, 3, 4])
-        await until(lambda: desk.inside == 2)
-        desk.gate.set()
+        await until(lambda: handlers.inside == 2)
+        handlers.gate.set()
         assert await asyncio.gather(*tasks) == [10, 20, 30, 40]
 
-    desk = played(play, lanes=2)
-    assert desk.most_inside == 2
-    assert sorted(desk.runs) == [[1], [2], [3, 4]]
+    handlers = played(play, lanes=2)
+    assert handlers.most_inside == 2
+    assert sorted(handlers.runs) == [[1], [2], [3, 4]]
 
 
 def test_a_failing_item_fails_alone() -> None:
-    async def play(desk: Desk, batcher: Batcher[int, int]) -> None:
-        desk.gate.clear()
+    async def play(handlers: Desk, batcher: GroupCommit[int, int]) -> None:
+        handlers.gate.clear()
         (first,) = await submitted(batcher, [1])
         others = await submitted(batcher, [2, -3, 4])
-        desk.gate.set()
+        handlers.gate.set()
         await first
         found = await asyncio.gather(*others, return_exceptions=True)
         assert [found[0], found[2]] == [20, 40]
@@ -131,14 +136,14 @@ def test_a_failing_item_fails_alone() -> None:
 
 
 def test_a_caller_who_goes_away_takes_nobody_along() -> None:
-    async def play(desk: Desk, batcher: Batcher[int, int]) -> None:
-        desk.gate.clear()
+    async def play(handlers: Desk, batcher: GroupCommit[int, int]) -> None:
+        handlers.gate.clear()
         tasks = await submitted(batcher, [1])
         tasks += await submitted(batcher, [2, 3])
         tasks[0].cancel()
         tasks[1].cancel()
         await asyncio.sleep(0)
-        desk.gate.set()
+        handlers.gate.set()
         assert await tasks[2] == 30
         assert tasks[0].cancelled() and tasks[1].cancelled()
         assert await batcher.submit(4) == 40
@@ -148,13 +153,13 @@ def test_a_caller_who_goes_away_takes_nobody_along() -> None:
 
 
 def test_closing_finishes_what_was_accepted() -> None:
-    async def play(desk: Desk, batcher: Batcher[int, int]) -> None:
-        desk.gate.clear()
+    async def play(handlers: Desk, batcher: GroupCommit[int, int]) -> None:
+        handlers.gate.clear()
         tasks = await submitted(batcher, [1, 2, 3])
         closing = asyncio.create_task(batcher.close())
         await asyncio.sleep(0)
         assert not closing.done()
-        desk.gate.set()
+        handlers.gate.set()
         await closing
         assert [task.result() for task in tasks] == [10, 20, 30]
 
@@ -162,7 +167,7 @@ def test_closing_finishes_what_was_accepted() -> None:
 
 
 def test_after_closing_nothing_is_accepted() -> None:
-    async def play(desk: Desk, batcher: Batcher[int, int]) -> None:
+    async def play(handlers: Desk, batcher: GroupCommit[int, int]) -> None:
         await batcher.close()
         with pytest.raises(RuntimeError):
             async with asyncio.timeout(5):
@@ -178,7 +183,7 @@ def test_after_closing_nothing_is_accepted() -> None:
 )
 @settings(max_examples=25, deadline=None, derandomize=True)
 def test_everybody_gets_the_answer_to_her_own_item(items: list[int], lanes: int, most: int) -> None:
-    async def play(desk: Desk, batcher: Batcher[int, int]) -> None:
+    async def play(handlers: Desk, batcher: GroupCommit[int, int]) -> None:
         tasks = await submitted(batcher, items)
         found = await asyncio.gather(*tasks, return_exceptions=True)
         for item, answer in zip(items, found, strict=True):
@@ -187,6 +192,6 @@ def test_everybody_gets_the_answer_to_her_own_item(items: list[int], lanes: int,
             else:
                 assert answer == item * 10
 
-    desk = played(play, lanes=lanes, most=most)
-    assert max(map(len, desk.runs), default=0) <= most
-    assert desk.most_inside <= lanes
+    handlers = played(play, lanes=lanes, most=most)
+    assert max(map(len, handlers.runs), default=0) <= most
+    assert handlers.most_inside <= lanes

@@ -361,19 +361,19 @@ def test_what_was_accepted_outlives_sigterm_and_a_new_start_has_all_of_it(
     # the last one out turns off the light
     assert not (service.settings.home / "postgres" / "postmaster.pid").exists()
 
-    house = assemble(service.settings)
+    replica = assemble(service.settings)
     try:
-        found = {event.event_id for event in house.log.page_events(limit=1_000_000)}
+        found = {event.event_id for event in replica.log.page_events(limit=1_000_000)}
         assert [event_id for event_id in accepted if event_id not in found] == []
         # an event in flight may be there although its answer was not heard; no other one is
-        unheard = {one for one in found if one.startswith("sender")} - set(accepted)
-        assert len(unheard) <= len(senders)
+        unknown_definitions = {one for one in found if one.startswith("sender")} - set(accepted)
+        assert len(unknown_definitions) <= len(senders)
         assert {"f1", "down-1"} <= found
-        assert house.champion == before["model_version"]
+        assert replica.champion == before["model_version"]
         repeated = Request(customer_id="ada", request_id="before")
-        assert house.decide([repeated])[0].decision_id == before["decision_id"]
-        (context,) = house.customers.of(["sender0"], datetime.now(UTC))
+        assert replica.decide([repeated])[0].decision_id == before["decision_id"]
+        (context,) = replica.customers.of(["sender0"], datetime.now(UTC))
         sent = sum(one.startswith("sender0-") for one in found)
-        assert context.values[house.fold.schema.index["search_failed.total"]] == sent
+        assert context.values[replica.fold.schema.index["search_failed.total"]] == sent
     finally:
-        house.close()
+        replica.close()

@@ -11,19 +11,19 @@ from msgspec.structs import replace
 from models.bundles.bundle import Bundle
 from models.bundles.registry import CHAMPION
 from nba.decisions.decision import Decision, Mode, Request
-from nba.engine.strategy import Arm, Judge
+from nba.engine.strategy import Arm, CalibratedScorer
 from nba.errors import InvalidBundle, NotFound
 from nba.events.event import NO_ACTION
 from nba.experiments.experiment import ArmSpec, ExplorationChange, Slot
 from nba.experiments.registry import start, stop
 from nba.journey.exploration import Exploration
-from nba.randomization import HOLDOUT, RANDOM_SLICE, among
+from nba.randomization import HOLDOUT, RANDOM_SLICE, in_share
 from nba.stores.memory.log import MemoryLog
 from serving.api.replay import replayed
 from serving.replica.arms import Canary, arms_of
 from serving.replica.assembly import assemble
 from serving.replica.bundle_checks import check_arm_bundle
-from serving.replica.replica import House
+from serving.replica.replica import Replica
 from serving.settings import Settings
 from tests.experimenting import an_experiment, arms_in, asked, in_force, judge_of, names
 from tests.house import JOURNEY, NOON, SmallHouse, changed, failed_search
@@ -40,15 +40,15 @@ def with_shares(**shares: float) -> SmallHouse:
 
 
 def test_the_holdout_and_the_random_slice_are_in_no_experiment() -> None:
-    house = with_shares(holdout_share=0.2, random_share=0.3)
-    arms = arms_in(house, in_force(an_experiment(), house.log))
+    replica = with_shares(holdout_share=0.2, random_share=0.3)
+    arms = arms_in(replica, in_force(an_experiment(), replica.log))
     seen = {"holdout": 0, "random": 0, "arm": 0}
     for customer in names(500):
         found = arms.of(customer)
-        if among(HOLDOUT, 0.2, customer):
+        if in_share(HOLDOUT, 0.2, customer):
             seen["holdout"] += 1
             assert found == Arm()
-        elif among(RANDOM_SLICE, 0.3, customer):
+        elif in_share(RANDOM_SLICE, 0.3, customer):
             seen["random"] += 1
             assert found.labels == ("random_slice",)
         else:
@@ -58,9 +58,9 @@ def test_the_holdout_and_the_random_slice_are_in_no_experiment() -> None:
 
 
 def test_every_draw_of_the_random_slice_is_uniform() -> None:
-    house = with_shares(random_share=0.3)
-    arms_in(house)
-    for decision in asked(house, names(60)):
+    replica = with_shares(random_share=0.3)
+    arms_in(replica)
+    for decision in asked(replica, names(60)):
         drawn = propensities(decision)
         if decision.arms:
             assert decision.arms == ("random_slice",)
@@ -71,9 +71,9 @@ def test_every_draw_of_the_random_slice_is_uniform() -> None:
 
 def test_an_arm_changes_what_it_says_and_nothing_else() -> None:
     greedy = [ArmSpec("a", 0.5), ArmSpec("b", 0.5, GREEDY)]
-    house = open_house()
-    arms_in(house, in_force(an_experiment(arms=greedy), house.log))
-    for decision in asked(house, names(40)):
+    replica = open_house()
+    arms_in(replica, in_force(an_experiment(arms=greedy), replica.log))
+    for decision in asked(replica, names(40)):
         sure = max(propensities(decision).values()) == 1.0
         assert sure == (decision.arms == ("colour.b",))
         assert decision.bundle_id == "bundle-stub"
@@ -81,9 +81,9 @@ def test_an_arm_changes_what_it_says_and_nothing_else() -> None:
 
 def test_a_bundle_decides_for_its_arm_alone() -> None:
     arms = [ArmSpec("a", 0.5), ArmSpec("b", 0.5, bundle="bundle-other")]
-    house = open_house()
-    arms_in(house, in_force(an_experiment(arms=arms), house.log))
-    for decision in asked(house, names(40)):
+    replica = open_house()
+    arms_in(replica, in_force(an_experiment(arms=arms), replica.log))
+    for decision in asked(replica, names(40)):
         other = decision.arms == ("colour.b",)
         assert decision.bundle_id == ("bundle-other" if other else "bundle-stub")
         best = max(propensities(decision).items(), key=lambda item: item[1])[0]
@@ -91,13 +91,13 @@ def test_a_bundle_decides_for_its_arm_alone() -> None:
 
 
 def test_what_an_arm_leaves_out_does_not_hold_for_its_customers() -> None:
-    house = open_house(journey=capped(times=1, days=7.0, per="customer"))
-    arms_in(house, in_force(CAP_OFF, house.log))
+    replica = open_house(journey=capped(times=1, days=7.0, per="customer"))
+    arms_in(replica, in_force(CAP_OFF, replica.log))
     customers = names(30)
-    house.log.append_events(
+    replica.log.append_events(
         [replace(one, customer_id=c) for c in customers for one in contacts("loan_offer", 1)]
     )
-    for decision in asked(house, customers):
+    for decision in asked(replica, customers):
         free = decision.arms == ("cap.b",)
         assert (len(decision.candidates) > 1) == free
         assert decision.without == (("cap",) if free else ())
@@ -108,8 +108,8 @@ def test_two_layers_are_decided_together_and_a_combination_is_one_strategy() -> 
     bundle = an_experiment(
         "model", arms=[ArmSpec("a", 0.5), ArmSpec("b", 0.5, bundle="bundle-x")], layer="models"
     )
-    house = open_house(journey=capped(times=9, days=7.0))
-    arms = arms_in(house, *(in_force(one, house.log) for one in (colour, bundle, CAP_OFF)))
+    replica = open_house(journey=capped(times=9, days=7.0))
+    arms = arms_in(replica, *(in_force(one, replica.log) for one in (colour, bundle, CAP_OFF)))
     found = {id(arm): arm for arm in map(arms.of, names(300))}.values()
     assert len(found) == 8  # one for each combination
     assert sum(one.strategy is None for one in found) == 2  # decided like everybody
@@ -124,34 +124,34 @@ def test_two_layers_are_decided_together_and_a_combination_is_one_strategy() -> 
 def test_an_experiment_with_an_arm_that_cannot_decide_is_suspended_as_a_whole(
     error: Exception,
 ) -> None:
-    def broken(bundle_id: str) -> Judge:
+    def broken(bundle_id: str) -> CalibratedScorer:
         raise error
 
-    house = open_house()
+    replica = open_house()
     arms = [ArmSpec("a", 0.5), ArmSpec("b", 0.5, bundle="bundle-gone")]
-    running = [in_force(an_experiment(arms=arms), house.log)]
-    found = arms_of(running, house.decider.pipeline.strategy, house.journey, broken)
+    running = [in_force(an_experiment(arms=arms), replica.log)]
+    found = arms_of(running, replica.decider.pipeline.strategy, replica.journey, broken)
     assert found.suspended == {"colour": str(error)}
     assert {found.of(c) for c in names(50)} == {Arm()}
 
 
 def test_an_ended_experiment_decides_for_nobody() -> None:
-    house = open_house()
-    arms = arms_in(house, in_force(an_experiment(), house.log, ended_at=NOON))
+    replica = open_house()
+    arms = arms_in(replica, in_force(an_experiment(), replica.log, ended_at=NOON))
     assert arms.of("ada") == Arm()
 
 
 def test_a_canary_comes_before_experiments_and_after_the_random_slice() -> None:
-    house = with_shares(random_share=0.2)
+    replica = with_shares(random_share=0.2)
     canary = Canary("canary", 0.3, "canary:bundle-new", judge_of("bundle-new"))
-    base = house.decider.pipeline.strategy
-    running = [in_force(an_experiment(), house.log)]
-    arms = arms_of(running, base, house.journey, judge_of, canary=canary)
+    base = replica.decider.pipeline.strategy
+    running = [in_force(an_experiment(), replica.log)]
+    arms = arms_of(running, base, replica.journey, judge_of, canary=canary)
     for customer in names(200):
         found = arms.of(customer)
-        if among(RANDOM_SLICE, 0.2, customer):
+        if in_share(RANDOM_SLICE, 0.2, customer):
             assert found.labels == ("random_slice",)
-        elif among("canary:bundle-new", 0.3, customer):
+        elif in_share("canary:bundle-new", 0.3, customer):
             assert found.labels == ("canary",)
             assert found.strategy is not None and found.strategy.judge is canary.judge
         else:
@@ -166,7 +166,7 @@ def bundle() -> Bundle:
     return made()
 
 
-def house_on(log: MemoryLog) -> House:
+def house_on(log: MemoryLog) -> Replica:
     ids, seeds = count(1), count(1)
     return assemble(
         Settings(),
@@ -184,9 +184,9 @@ def another(bundle: Bundle) -> Bundle:
     return Bundle(manifest, bundle.churn, bundle.touchpoint, bundle.table)
 
 
-def decided(house: House, customers: list[str]) -> list[Decision]:
-    house.log.append_events([failed_search(customer_id=one) for one in customers])
-    return house.decide([Request(customer_id=one) for one in customers])
+def decided(replica: Replica, customers: list[str]) -> list[Decision]:
+    replica.log.append_events([failed_search(customer_id=one) for one in customers])
+    return replica.decide([Request(customer_id=one) for one in customers])
 
 
 def test_a_service_takes_experiments_up_and_each_decision_is_replayed_byte_for_byte(
@@ -197,8 +197,8 @@ def test_a_service_takes_experiments_up_and_each_decision_is_replayed_byte_for_b
     for one in (bundle, other):
         log.save_bundle(one.bundle_id, one.files())
     log.set_alias(CHAMPION, bundle.bundle_id, NOON)
-    house = house_on(log)
-    assert {one.arms for one in decided(house, names(5, "before"))} == {()}
+    replica = house_on(log)
+    assert {one.arms for one in decided(replica, names(5, "before"))} == {()}
 
     softmax = ExplorationChange(policy="softmax", temperature_eur=3.0)
     arms = [
@@ -217,8 +217,8 @@ def test_a_service_takes_experiments_up_and_each_decision_is_replayed_byte_for_b
         check_bundle=partial(check_arm_bundle, log, JOURNEY),
     )
     assert started.slots == (Slot(0.0, 0.9),)
-    house.reload()
-    found = decided(house, names(60))
+    replica.reload()
+    found = decided(replica, names(60))
     assert {one.arms for one in found} == {(), ("colour.a",), ("colour.b",), ("colour.c",)}
     for one in found:
         assert one.mode is Mode.LIVE
@@ -226,8 +226,8 @@ def test_a_service_takes_experiments_up_and_each_decision_is_replayed_byte_for_b
         assert replayed(log, one).to_json() == one.to_json()
 
     stop(log, "colour", NOON, by="ada", why="seen enough")
-    house.reload()
-    assert {one.arms for one in decided(house, names(20, "after"))} == {()}
+    replica.reload()
+    assert {one.arms for one in decided(replica, names(20, "after"))} == {()}
     for one in found:  # whatever has ended since
         assert replayed(log, one).to_json() == one.to_json()
 

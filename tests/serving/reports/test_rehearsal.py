@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from features.fold import Fold
 from nba.decisions.decision import Request
-from nba.engine.strategy import Judge
+from nba.engine.strategy import CalibratedScorer
 from nba.events.event import NO_ACTION
 from nba.journey.actions import Cap, Capacity, ContactRules, EngagementRule, Lever, Step, SubJourney
 from nba.journey.file import JourneyFile, Trait
@@ -20,7 +20,7 @@ from nba.measurement.statistics.estimate import Undecided
 from nba.promotion import catalogue_versions as catalogue
 from nba.stores.memory.log import MemoryLog
 from serving.reports.rehearsal import Rehearsal, coupled, rehearse, rehearse_on, span_of
-from serving.reports.rehearsal_side import Side
+from serving.reports.rehearsal_side import RehearsalSide
 from serving.reports.rehearsal_tables import changes_json, rehearsal_json
 from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, changed, event
 from tests.models.bundles.test_bundle import made
@@ -120,29 +120,29 @@ def test_the_joint_draws_have_both_margins_and_change_as_little_as_can_be(
     assert moved == pytest.approx(distance, abs=1e-9)
 
 
-def side(journey: JourneyFile, log: Any, scores: tuple[float, ...] = SCORES) -> Side:
-    return Side(Fold(journey), Judge(StubScorer(scores)), log)
+def side(journey: JourneyFile, log: Any, scores: tuple[float, ...] = SCORES) -> RehearsalSide:
+    return RehearsalSide(Fold(journey), CalibratedScorer(StubScorer(scores)), log)
 
 
 def rehearsed(
-    old: JourneyFile, new: JourneyFile, house: SmallHouse, scores: tuple[float, ...] = SCORES
+    old: JourneyFile, new: JourneyFile, replica: SmallHouse, scores: tuple[float, ...] = SCORES
 ) -> Rehearsal:
-    span = span_of(house.log, 1.0)
+    span = span_of(replica.log, 1.0)
     assert span is not None
-    return rehearse(house.log, side(old, house.log), side(new, house.log, scores), span)
+    return rehearse(replica.log, side(old, replica.log), side(new, replica.log, scores), span)
 
 
 def logged(journey: JourneyFile = OPEN, n: int = 40, **request: Any) -> SmallHouse:
-    house = SmallHouse(journey, scorer=StubScorer(SCORES))
-    catalogue.keep(house.log, journey)
+    replica = SmallHouse(journey, scorer=StubScorer(SCORES))
+    catalogue.keep(replica.log, journey)
     for k in range(n):
-        house.decide(Request(customer_id=f"c{k}", **request))
-    return house
+        replica.decide(Request(customer_id=f"c{k}", **request))
+    return replica
 
 
 def test_the_same_version_moves_nobody() -> None:
-    house = logged()
-    found = rehearsed(OPEN, OPEN, house)
+    replica = logged()
+    found = rehearsed(OPEN, OPEN, replica)
     assert (found.decisions, found.customers, found.folded_again) == (40, 40, 0)
     assert found.moved == 0.0 and found.refusals == []
     assert all(old == new for old, new in found.actions.values())
@@ -174,43 +174,43 @@ def test_a_capacity_is_taken_in_expectation_and_stands_beside_what_there_is() ->
 
 
 def test_only_the_last_days_are_played() -> None:
-    house = SmallHouse(OPEN, scorer=StubScorer(SCORES))
+    replica = SmallHouse(OPEN, scorer=StubScorer(SCORES))
     for days in (5, 2, 0):
-        house.decide(Request(customer_id=f"c{days}"), now=NOON - timedelta(days=days))
-    assert rehearsed(OPEN, OPEN, house).decisions == 1
-    span = span_of(house.log, 3.0)
+        replica.decide(Request(customer_id=f"c{days}"), now=NOON - timedelta(days=days))
+    assert rehearsed(OPEN, OPEN, replica).decisions == 1
+    span = span_of(replica.log, 3.0)
     assert span is not None
-    both = rehearse(house.log, side(OPEN, house.log), side(OPEN, house.log), span)
+    both = rehearse(replica.log, side(OPEN, replica.log), side(OPEN, replica.log), span)
     assert both.decisions == 2
     assert span_of(MemoryLog(), 1.0) is None
 
 
 def test_contexts_are_folded_again_where_the_new_version_reads_more() -> None:
-    house = SmallHouse(OPEN, scorer=StubScorer(SCORES))
-    catalogue.keep(house.log, OPEN)
+    replica = SmallHouse(OPEN, scorer=StubScorer(SCORES))
+    catalogue.keep(replica.log, OPEN)
     for k in range(10):
         past = event("Complaint Filed", NOON - timedelta(days=20), customer_id=f"c{k}")
-        house.log.append_events([past])
-        house.decide(Request(customer_id=f"c{k}"), now=NOON - timedelta(days=10))
-        house.decide(Request(customer_id=f"c{k}"))
+        replica.log.append_events([past])
+        replica.decide(Request(customer_id=f"c{k}"), now=NOON - timedelta(days=10))
+        replica.decide(Request(customer_id=f"c{k}"))
     wider = changed(OPEN, traits={**OPEN.traits, "age": Trait(type="number")})
-    assert rehearsed(OPEN, wider, house).folded_again == 10
+    assert rehearsed(OPEN, wider, replica).folded_again == 10
     # a cap over 30 days needs contacts that a ledger of a day had left out
     capped = changed(OPEN, contact_policy=ContactRules(caps=[Cap(id="one", times=1, days=30)]))
-    found = rehearsed(OPEN, capped, house)
+    found = rehearsed(OPEN, capped, replica)
     assert found.folded_again == 10
     contacted = {
         one.request.customer_id
-        for _, one in house.log.page_decisions()
+        for _, one in replica.log.page_decisions()
         if one.decided_at < NOON and one.action_id != NO_ACTION
     }
     assert sum(row[3] for row in found.refusals) == 4 * len(contacted) > 0
 
 
 def test_a_question_that_the_new_version_cannot_answer_is_counted() -> None:
-    house = logged(n=3, channel="app")
+    replica = logged(n=3, channel="app")
     no_app = changed(OPEN, actions=[one for one in OPEN.actions if one.channel != "app"])
-    found = rehearsed(OPEN, no_app, house, (0.5, 0.3, 0.1, 0.0))
+    found = rehearsed(OPEN, no_app, replica, (0.5, 0.3, 0.1, 0.0))
     assert (found.unanswerable, found.decisions) == (3, 0)
     assert rehearsal_json(found)["no_action_share"] == {"old": None, "new": None}
 
@@ -223,14 +223,14 @@ def test_without_a_champion_that_fits_the_rehearsal_is_undecided() -> None:
 
 
 def test_the_champion_rehearses_what_it_fits_and_says_what_it_does_not() -> None:
-    house = SmallHouse(scorer=StubScorer(SCORES))
+    replica = SmallHouse(scorer=StubScorer(SCORES))
     for k in range(5):
-        house.decide(Request(customer_id=f"c{k}"))
+        replica.decide(Request(customer_id=f"c{k}"))
     bundle = made()
-    house.log.save_bundle(bundle.bundle_id, bundle.files())
-    house.log.set_alias("champion", bundle.bundle_id, NOON)
-    found = rehearse_on(house.log, JOURNEY, changed(levers=[]), 1.0)
+    replica.log.save_bundle(bundle.bundle_id, bundle.files())
+    replica.log.set_alias("champion", bundle.bundle_id, NOON)
+    found = rehearse_on(replica.log, JOURNEY, changed(levers=[]), 1.0)
     assert isinstance(found, Rehearsal) and found.decisions == 5
     wider = changed(traits={**JOURNEY.traits, "age": Trait(type="number")})
-    refused = rehearse_on(house.log, JOURNEY, wider, 1.0)
+    refused = rehearse_on(replica.log, JOURNEY, wider, 1.0)
     assert isinstance(refused, Undecided) and "does not fit the new version" in refused.reason

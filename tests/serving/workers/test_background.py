@@ -13,7 +13,7 @@ from nba.events.event import ACTION_DELIVERED, ACTION_EXPIRED
 from nba.promotion import catalogue_versions as catalogue
 from nba.stores.memory.log import MemoryLog
 from serving.settings import Settings
-from serving.workers.background import Upkeep
+from serving.workers.background import BackgroundWorkers
 from serving.workers.webhook import signature
 from tests.house import JOURNEY, NOON
 from tests.serving.conftest import InProcess
@@ -36,7 +36,7 @@ class Kept:
     def __init__(self, client: InProcess, receiver: Receiver) -> None:
         self.client, self.receiver = client, receiver
         settings = Settings(webhook_url=receiver.url, webhook_secret=SECRET)
-        self._conductor = Upkeep(client.house, settings, lambda: None)._conductor
+        self._conductor = BackgroundWorkers(client.replica, settings, lambda: None)._conductor
         self.settle()
 
     def settle(self, **duration: float) -> None:
@@ -177,7 +177,7 @@ def test_a_consent_that_was_withdrawn_stops_what_is_on_its_way(kept: Kept) -> No
 
 def test_without_a_webhook_messages_wait(receiver: Receiver) -> None:
     with doors_on(MemoryLog(), RESCUED) as client:
-        conductor = Upkeep(client.house, Settings(), lambda: None)._conductor
+        conductor = BackgroundWorkers(client.replica, Settings(), lambda: None)._conductor
         conductor.step()
         client.post("/events", json=COMPLAINT)
         conductor.step()

@@ -24,7 +24,7 @@ from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
 from serving.settings import Settings
-from serving.workers.delivery import FIRST_WAIT_S, LONGEST_WAIT_S, Courier, again
+from serving.workers.delivery import FIRST_WAIT_S, LONGEST_WAIT_S, Deliverer, again
 from serving.workers.webhook import Webhook, signature, verdict_of, webhook_of
 from tests.contracts.making import NOON, decision
 
@@ -110,10 +110,10 @@ def log() -> MemoryLog:
     return MemoryLog()
 
 
-def courier(log: Log, url: str | None, **fields: Any) -> Courier:
+def deliverer(log: Log, url: str | None, **fields: Any) -> Deliverer:
     objection = fields.pop("objection", lambda decision, now: None)
     webhook = Webhook(**{"url": url, "secret": SECRET, "attempts": 4, "timeout_s": 5.0, **fields})
-    return Courier(log, webhook, np.random.default_rng(7), objection)
+    return Deliverer(log, webhook, np.random.default_rng(7), objection)
 
 
 def send_out(log: Log, customer_id: str = "ada", **fields: Any) -> str:
@@ -133,7 +133,7 @@ def told(log: Log) -> Event:
 
 def test_a_decision_is_posted_with_what_a_sender_needs(log: MemoryLog, receiver: Receiver) -> None:
     made = send_out(log, treatment="warm", step="e1/offer", not_before=NOON)
-    assert courier(log, receiver.url)(NOON) == 1
+    assert deliverer(log, receiver.url)(NOON) == 1
     [request] = receiver.received
     assert json.loads(request.body) == {
         "decision_id": made,
@@ -152,7 +152,7 @@ def test_a_decision_is_posted_with_what_a_sender_needs(log: MemoryLog, receiver:
 
 def test_a_receiver_can_verify_the_signature(log: MemoryLog, receiver: Receiver) -> None:
     send_out(log, "Zoë €")
-    courier(log, receiver.url)(NOON)
+    deliverer(log, receiver.url)(NOON)
     [request] = receiver.received
     timestamp = request.headers["Nba-Timestamp"]
     assert int(timestamp) == int(NOON.timestamp())
@@ -181,7 +181,7 @@ def test_what_has_arrived_is_delivered_and_told_with_its_receipt(
 ) -> None:
     made = send_out(log)
     receiver.answers = [Answer(202, b'{"receipt": "msg-17"}')]
-    assert courier(log, receiver.url)(NOON + HOUR) == 1
+    assert deliverer(log, receiver.url)(NOON + HOUR) == 1
     [delivered] = log.deliveries("delivered")
     assert (delivered.decision_id, delivered.attempts, delivered.error) == (made, 1, None)
     event = told(log)
@@ -195,7 +195,7 @@ def test_what_has_arrived_is_delivered_and_told_with_its_receipt(
         "receipt": "msg-17",
     }
     assert [one.event_id for one in log.outcomes(made)] == [f"delivery:{made}"]
-    assert courier(log, receiver.url)(NOON + 9 * HOUR) == 0
+    assert deliverer(log, receiver.url)(NOON + 9 * HOUR) == 0
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_receiver_that_fails_twice_gets_it_the_third_time_under_the_same_key(
 ) -> None:
     made = send_out(log)
     receiver.answers = [Answer(500), Answer(503), Answer(200)]
-    send = courier(log, receiver.url)
+    send = deliverer(log, receiver.url)
     now = NOON
     for attempt in (1, 2):
         assert send(now) == 1
@@ -245,7 +245,7 @@ def test_410_is_dead_at_once_and_does_not_count_as_a_contact(
     made = send_out(log)
     receiver.answers = [Answer(410)]
     with caplog.at_level(logging.WARNING):
-        courier(log, receiver.url)(NOON)
+        deliverer(log, receiver.url)(NOON)
     [dead] = log.deliveries("dead")
     assert (dead.decision_id, dead.error) == (made, "answered 410")
     event = told(log)
@@ -275,7 +275,7 @@ def test_every_status_has_its_verdict() -> None:
 def test_it_is_not_tried_again_before_retry_after(log: MemoryLog, receiver: Receiver) -> None:
     send_out(log)
     receiver.answers = [Answer(429, headers={"Retry-After": "900"})]
-    courier(log, receiver.url)(NOON)
+    deliverer(log, receiver.url)(NOON)
     [waiting] = log.deliveries("waiting")
     assert waiting.due_at == NOON + timedelta(seconds=900)
 
@@ -303,7 +303,7 @@ def test_retry_after_is_seconds_or_a_date(given: str | None, seconds: float) -> 
 def test_what_fails_as_often_as_allowed_is_dead(log: MemoryLog, receiver: Receiver) -> None:
     made = send_out(log)
     receiver.answers = [Answer(503)]
-    send = courier(log, receiver.url, attempts=3)
+    send = deliverer(log, receiver.url, attempts=3)
     sent = [send(NOON + day * 24 * HOUR) for day in range(5)]
     assert sent == [1, 1, 1, 0, 0]
     assert receiver.keys == [made] * 3
@@ -315,7 +315,7 @@ def test_what_fails_as_often_as_allowed_is_dead(log: MemoryLog, receiver: Receiv
 def test_a_receiver_that_is_slow_is_waited_for(log: MemoryLog, receiver: Receiver) -> None:
     send_out(log)
     receiver.answers = [Answer(wait_s=0.4)]
-    courier(log, receiver.url)(NOON)
+    deliverer(log, receiver.url)(NOON)
     assert len(log.deliveries("delivered")) == 1
 
 
@@ -326,7 +326,7 @@ def test_a_receiver_that_never_answers_is_given_up_in_time(
         send_out(log, f"c{number}")
     receiver.answers = [Answer(wait_s=30)]
     began = time.monotonic()
-    assert courier(log, receiver.url, timeout_s=0.5)(NOON) == 5
+    assert deliverer(log, receiver.url, timeout_s=0.5)(NOON) == 5
     assert time.monotonic() - began < 3  # all at the same time
     assert {one.error for one in log.deliveries("waiting")} == {"no answer within 0.5 s"}
 
@@ -336,10 +336,10 @@ def test_a_receiver_that_is_not_there_is_tried_again_and_its_url_not_shown(
 ) -> None:
     send_out(log)
     gone = "http://u:s3cret@127.0.0.1:1/s3cret"
-    courier(log, gone)(NOON)
+    deliverer(log, gone)(NOON)
     [waiting] = log.deliveries("waiting")
     assert waiting.error == "no answer: ConnectError"
-    courier(log, "http://h:port/s3cret")(waiting.due_at)
+    deliverer(log, "http://h:port/s3cret")(waiting.due_at)
     [waiting] = log.deliveries("waiting")
     assert waiting.error == "no answer: InvalidURL"
 
@@ -347,7 +347,7 @@ def test_a_receiver_that_is_not_there_is_tried_again_and_its_url_not_shown(
 def test_an_endless_answer_is_not_read_to_its_end(log: MemoryLog, receiver: Receiver) -> None:
     send_out(log)
     receiver.answers = [Answer(200, b"x" * 5_000_000)]
-    courier(log, receiver.url)(NOON)
+    deliverer(log, receiver.url)(NOON)
     assert len(log.deliveries("delivered")) == 1
 
 
@@ -356,7 +356,7 @@ def test_a_message_of_now_is_sent_though_the_one_before_failed(
 ) -> None:
     first, second = send_out(log, "ada"), send_out(log, "bob")
     receiver.answers = [Answer(500), Answer(200)]
-    assert courier(log, receiver.url)(NOON) == 2
+    assert deliverer(log, receiver.url)(NOON) == 2
     assert {one.decision_id for one in log.deliveries("waiting")} | {
         one.decision_id for one in log.deliveries("delivered")
     } == {first, second}
@@ -367,7 +367,7 @@ def test_a_message_of_now_is_sent_though_the_one_before_failed(
 @hypothesis_settings(max_examples=100, deadline=None)
 def test_waits_grow_to_an_hour_and_scatter(tried: int, seed: int) -> None:
     webhook = Webhook(url=None, secret=None, attempts=1, dry_run=True)
-    waited = Courier(MemoryLog(), webhook, np.random.default_rng(seed))._wait_s(tried)
+    waited = Deliverer(MemoryLog(), webhook, np.random.default_rng(seed))._wait_s(tried)
     longest = min(FIRST_WAIT_S * 2 ** (tried - 1), LONGEST_WAIT_S)
     assert longest / 2 <= waited <= longest
 
@@ -377,12 +377,12 @@ def test_waits_grow_to_an_hour_and_scatter(tried: int, seed: int) -> None:
 
 def test_a_dry_run_sends_nothing_and_says_so_in_the_log(log: MemoryLog, receiver: Receiver) -> None:
     made = send_out(log)
-    assert courier(log, receiver.url, dry_run=True)(NOON) == 1
+    assert deliverer(log, receiver.url, dry_run=True)(NOON) == 1
     assert receiver.received == []
     assert [one.decision_id for one in log.deliveries("delivered")] == [made]
     assert told(log).name == ACTION_DELIVERED
     assert told(log).properties["dry_run"] is True
-    assert courier(log, receiver.url)(NOON + HOUR) == 0  # no flood once it is over
+    assert deliverer(log, receiver.url)(NOON + HOUR) == 0  # no flood once it is over
     assert receiver.received == []
 
 
@@ -393,7 +393,7 @@ def test_what_must_not_go_out_any_more_is_dead_unsent(log: MemoryLog, receiver: 
     def objection(one: Any, now: datetime) -> str | None:
         return "consent withdrawn" if one.request.customer_id == "ada" else None
 
-    assert courier(log, receiver.url, objection=objection)(NOON) == 2
+    assert deliverer(log, receiver.url, objection=objection)(NOON) == 2
     assert receiver.keys == [kept]
     [dead] = log.deliveries("dead")
     assert (dead.customer_id, dead.error) == ("ada", "consent withdrawn")
@@ -407,7 +407,7 @@ def test_what_has_to_wait_is_sent_when_the_wait_is_over(log: MemoryLog, receiver
     def objection(one: Any, now: datetime) -> datetime | None:
         return morning if now < morning else None
 
-    sender = courier(log, receiver.url, objection=objection)
+    sender = deliverer(log, receiver.url, objection=objection)
     assert sender(NOON) == 1 and receiver.received == []
     assert [one.due_at for one in log.deliveries("waiting")] == [morning]
     assert sender(morning - timedelta(minutes=1)) == 0
@@ -423,7 +423,7 @@ def test_what_cannot_be_checked_is_not_sent_and_tried_again(
     def objection(one: Any, now: datetime) -> str | None:
         return str(1 / 0) if one.request.customer_id == "ada" else None
 
-    assert courier(log, receiver.url, objection=objection)(NOON) == 2
+    assert deliverer(log, receiver.url, objection=objection)(NOON) == 2
     assert receiver.keys == [kept]
     assert [one.error for one in log.deliveries("waiting")] == ["not checked: ZeroDivisionError"]
 
@@ -433,7 +433,7 @@ def test_a_message_that_cannot_be_put_in_a_header_does_not_stop_the_others(
 ) -> None:
     send_out(log, "ada", decision_id="€")
     kept = send_out(log, "bob")
-    assert courier(log, receiver.url)(NOON) == 2
+    assert deliverer(log, receiver.url)(NOON) == 2
     assert receiver.keys == [kept]
     assert [one.error for one in log.deliveries("waiting")] == ["no answer: UnicodeEncodeError"]
 
@@ -462,7 +462,7 @@ def test_two_workers_deliver_each_once(another: Callable[[], Log], receiver: Rec
     made = [send_out(logs[0], f"c{number}") for number in range(60)]
 
     def work(log: Log) -> int:
-        return sum(courier(log, receiver.url)(NOON) for _ in range(4))
+        return sum(deliverer(log, receiver.url)(NOON) for _ in range(4))
 
     with ThreadPoolExecutor(2) as pool:
         assert sum(pool.map(work, logs)) == 60
@@ -482,7 +482,7 @@ def test_two_workers_repeat_only_what_failed(
     with ThreadPoolExecutor(2) as pool:
         for hour in range(3):
             now = NOON + hour * HOUR
-            list(pool.map(lambda log, now=now: courier(log, receiver.url)(now), logs))
+            list(pool.map(lambda log, now=now: deliverer(log, receiver.url)(now), logs))
     assert set(receiver.keys) == set(made) and len(receiver.keys) == 17
     assert len(logs[0].deliveries("delivered")) == 12
 
@@ -492,7 +492,7 @@ def test_what_a_dead_worker_had_claimed_is_sent_after_its_lease(
 ) -> None:
     made = send_out(log)
     assert len(log.claim_deliveries(NOON, 10, 60)) == 1  # and is never heard of again
-    send = courier(log, receiver.url)
+    send = deliverer(log, receiver.url)
     assert send(NOON) == 0
     assert send(NOON + timedelta(seconds=60)) == 1
     assert receiver.keys == [made]
@@ -501,7 +501,7 @@ def test_what_a_dead_worker_had_claimed_is_sent_after_its_lease(
 def test_an_operator_sends_a_dead_message_once_more(log: MemoryLog, receiver: Receiver) -> None:
     made = send_out(log)
     receiver.answers = [Answer(410), Answer(200)]
-    send = courier(log, receiver.url)
+    send = deliverer(log, receiver.url)
     send(NOON)
     [dead] = log.deliveries("dead")
     log.settle_delivery(again(dead, NOON + HOUR))

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from nba.decisions.decision import Timer
+from nba.decisions.decision import SubJourneyTimer
 from nba.errors import StoreUnavailable
 from nba.events.event import ACTION_DELIVERED, TIMER_FIRED, Event
 from nba.stores.log import Delivery, Log
 from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
 from serving.workers import orchestrator as conductor
-from serving.workers.orchestrator import Conductor, Pass, begin, conduct
+from serving.workers.orchestrator import Orchestrator, OrchestratorPass, begin, conduct
 from tests.contracts.making import NOON, decision, event, guarded, timer
 
 MINUTE = timedelta(minutes=1)
@@ -38,7 +38,7 @@ class Party:
     def attended(self) -> Counter[str]:
         return Counter(one for call in self.calls for one in call)
 
-    def attend(self, customers: Sequence[str]) -> None:
+    def advance_sub_journeys(self, customers: Sequence[str]) -> None:
         self.calls.append(list(customers))
         for one in customers:
             events = self.log.events_since({one: 0}).get(one, [])
@@ -89,28 +89,30 @@ def until(reached: Callable[[], bool], patience_s: float = 10.0) -> None:
 
 def test_an_idle_pass_rests(log: MemoryLog) -> None:
     party = Party(log)
-    assert conduct(log, party.attend, party.deliver, noon) == Pass()
-    assert Pass().rests
+    assert conduct(log, party.advance_sub_journeys, party.deliver, noon) == OrchestratorPass()
+    assert OrchestratorPass().rests
     assert party.calls == []
 
 
 def test_everybody_whom_the_log_has_touched_is_attended_to_once(log: MemoryLog) -> None:
     party = Party(log)
     log.append_events([event(str(number), f"c{number % 3}") for number in range(9)])
-    done = conduct(log, party.attend, party.deliver, noon)
-    assert done == Pass(events=9, attended=3)
+    done = conduct(log, party.advance_sub_journeys, party.deliver, noon)
+    assert done == OrchestratorPass(events=9, attended=3)
     assert party.calls == [["c0", "c1", "c2"]]
-    assert conduct(log, party.attend, party.deliver, noon).rests
+    assert conduct(log, party.advance_sub_journeys, party.deliver, noon).rests
     log.append_events([event("9", "c1")])
-    assert conduct(log, party.attend, party.deliver, noon) == Pass(events=1, attended=1)
+    assert conduct(log, party.advance_sub_journeys, party.deliver, noon) == OrchestratorPass(
+        events=1, attended=1
+    )
     assert party.calls[1:] == [["c1"]]
 
 
 def test_pages_and_chunks_cover_the_tail(log: MemoryLog) -> None:
     party = Party(log)
     log.append_events([event(str(number), f"c{number}") for number in range(23)])
-    done = conduct(log, party.attend, party.deliver, noon, page=7, chunk=3)
-    assert done == Pass(events=23, attended=23)
+    done = conduct(log, party.advance_sub_journeys, party.deliver, noon, page=7, chunk=3)
+    assert done == OrchestratorPass(events=23, attended=23)
     assert max(len(call) for call in party.calls) == 3
     assert set(party.attended) == {f"c{number}" for number in range(23)}
 
@@ -119,10 +121,10 @@ def test_a_long_tail_takes_several_passes_with_deliveries_in_between(log: Memory
     party = Party(log)
     log.append_decisions([decision("out", outbound=True)])
     log.append_events([event(str(number), f"c{number}") for number in range(50)])
-    first = conduct(log, party.attend, party.deliver, noon, page=2)
-    assert first == Pass(events=20, attended=20, tried=1, behind=31)
+    first = conduct(log, party.advance_sub_journeys, party.deliver, noon, page=2)
+    assert first == OrchestratorPass(events=20, attended=20, tried=1, behind=31)
     assert not first.rests
-    while not conduct(log, party.attend, party.deliver, noon, page=2).rests:
+    while not conduct(log, party.advance_sub_journeys, party.deliver, noon, page=2).rests:
         pass
     assert len(party.attended) == 51
 
@@ -130,19 +132,23 @@ def test_a_long_tail_takes_several_passes_with_deliveries_in_between(log: Memory
 def test_a_due_timer_brings_its_customer_to_attention_in_the_same_pass(log: MemoryLog) -> None:
     log.append_guarded([guarded("1", timers=(timer("t", NOON + MINUTE),))])
     party = Party(log)
-    assert conduct(log, party.attend, party.deliver, noon).fired == 0
+    assert conduct(log, party.advance_sub_journeys, party.deliver, noon).fired == 0
     party.calls.clear()
-    done = conduct(log, party.attend, party.deliver, lambda: NOON + MINUTE)
-    assert done == Pass(fired=1, events=1, attended=1)
+    done = conduct(log, party.advance_sub_journeys, party.deliver, lambda: NOON + MINUTE)
+    assert done == OrchestratorPass(fired=1, events=1, attended=1)
     assert party.calls == [["ada"]]
 
 
 def test_what_waits_is_delivered_and_its_event_attended_to_next(log: MemoryLog) -> None:
     party = Party(log)
     log.append_decisions([decision(outbound=True)])
-    assert conduct(log, party.attend, party.deliver, noon) == Pass(events=1, attended=1, tried=1)
-    assert conduct(log, party.attend, party.deliver, noon) == Pass(events=1, attended=1)
-    assert conduct(log, party.attend, party.deliver, noon).rests
+    assert conduct(log, party.advance_sub_journeys, party.deliver, noon) == OrchestratorPass(
+        events=1, attended=1, tried=1
+    )
+    assert conduct(log, party.advance_sub_journeys, party.deliver, noon) == OrchestratorPass(
+        events=1, attended=1
+    )
+    assert conduct(log, party.advance_sub_journeys, party.deliver, noon).rests
 
 
 def test_what_attending_appends_is_left_to_the_next_pass_and_then_it_rests(
@@ -150,24 +156,26 @@ def test_what_attending_appends_is_left_to_the_next_pass_and_then_it_rests(
 ) -> None:
     calls = []
 
-    def attend(customers: Sequence[str]) -> None:
+    def advance_sub_journeys(customers: Sequence[str]) -> None:
         calls.append(list(customers))
         log.append_events([event(f"move of {one}", one) for one in customers])  # once each
 
     log.append_events([event("1", "ada"), event("2", "bob")])
-    passes = [conduct(log, attend, lambda _: 0, noon) for _ in range(3)]
+    passes = [conduct(log, advance_sub_journeys, lambda _: 0, noon) for _ in range(3)]
     assert [one.attended for one in passes] == [2, 2, 0]
     assert passes[2].rests
     assert calls == [["ada", "bob"]] * 2
 
 
 def test_attending_that_never_ends_takes_one_round_a_pass(log: MemoryLog) -> None:
-    def attend(customers: Sequence[str]) -> None:
+    def advance_sub_journeys(customers: Sequence[str]) -> None:
         log.append_events([event(f"{log.position()}", one) for one in customers])
 
     log.append_events([event("first")])
     for _ in range(5):
-        assert conduct(log, attend, lambda _: 0, noon) == Pass(events=1, attended=1)
+        assert conduct(log, advance_sub_journeys, lambda _: 0, noon) == OrchestratorPass(
+            events=1, attended=1
+        )
 
 
 # The first time
@@ -178,10 +186,10 @@ def test_a_first_time_begins_at_the_end_of_an_imported_log() -> None:
     log.append_events([event(str(number), f"old {number}") for number in range(500)])
     begin(log)
     party = Party(log)
-    assert conduct(log, party.attend, party.deliver, noon).rests
+    assert conduct(log, party.advance_sub_journeys, party.deliver, noon).rests
     log.append_events([event("new", "ada")])
     begin(log)
-    conduct(log, party.attend, party.deliver, noon)
+    conduct(log, party.advance_sub_journeys, party.deliver, noon)
     assert party.calls == [["ada"]]
 
 
@@ -191,7 +199,7 @@ def test_a_first_time_on_an_empty_log_passes_nobody_over() -> None:
     log.append_events([event("1")])
     begin(log)
     party = Party(log)
-    conduct(log, party.attend, party.deliver, noon)
+    conduct(log, party.advance_sub_journeys, party.deliver, noon)
     assert party.calls == [["ada"]]
 
 
@@ -201,7 +209,7 @@ def test_it_may_be_told_to_begin_at_the_start() -> None:
     begin(log, from_start=True)
     begin(log)
     party = Party(log)
-    assert conduct(log, party.attend, party.deliver, noon).attended == 5
+    assert conduct(log, party.advance_sub_journeys, party.deliver, noon).attended == 5
 
 
 # Crashes
@@ -258,7 +266,7 @@ def test_a_crash_between_any_two_steps_loses_nothing(steps: list[tuple[str, Any]
             log.append_events([event(f"e{number}", which)])
         elif what == "timer":
             timers += 1
-            timed = (Timer(timer_id=f"t{number}", customer_id=which, due_at=now),)
+            timed = (SubJourneyTimer(timer_id=f"t{number}", customer_id=which, due_at=now),)
             log.append_guarded([guarded(f"g{number}", which, 2**60, timers=timed)])
         elif what == "message":
             messages += 1
@@ -268,13 +276,22 @@ def test_a_crash_between_any_two_steps_loses_nothing(steps: list[tuple[str, Any]
             seen: Log = log if what == "pass" else Crashing(log, which, late)  # type: ignore[assignment]
             party.log = seen
             try:
-                conduct(seen, party.attend, party.deliver, lambda at=now: at, page=2, chunk=1)
+                conduct(
+                    seen,
+                    party.advance_sub_journeys,
+                    party.deliver,
+                    lambda at=now: at,
+                    page=2,
+                    chunk=1,
+                )
             except Crash:
                 pass
     party.log = log
     for _ in range(40):
         now += MINUTE
-        done = conduct(log, party.attend, party.deliver, lambda at=now: at, page=2, chunk=1)
+        done = conduct(
+            log, party.advance_sub_journeys, party.deliver, lambda at=now: at, page=2, chunk=1
+        )
     assert done.rests
     for customer, events in log.events_since(dict.fromkeys("abcd", 0)).items():
         assert party.seen[customer] == events[-1].seq
@@ -291,39 +308,41 @@ def test_a_customer_who_cannot_be_attended_to_does_not_stop_the_others(
 ) -> None:
     seen: list[str] = []
 
-    def attend(customers: Sequence[str]) -> None:
+    def advance_sub_journeys(customers: Sequence[str]) -> None:
         if "bob" in customers:
             raise ZeroDivisionError
         seen.extend(customers)
 
     log.append_events([event(name, name) for name in ("ada", "bob", "cyd")])
-    assert conduct(log, attend, lambda _: 0, noon) == Pass(events=3, attended=2, failed=1)
+    assert conduct(log, advance_sub_journeys, lambda _: 0, noon) == OrchestratorPass(
+        events=3, attended=2, failed=1
+    )
     assert seen == ["ada", "cyd"]
     assert "customer 'bob' is not attended to" in caplog.text
-    assert conduct(log, attend, lambda _: 0, noon).rests
+    assert conduct(log, advance_sub_journeys, lambda _: 0, noon).rests
 
 
 def test_where_nobody_can_be_attended_to_nobody_is_passed_over(log: MemoryLog) -> None:
-    def attend(customers: Sequence[str]) -> None:
+    def advance_sub_journeys(customers: Sequence[str]) -> None:
         raise ZeroDivisionError
 
     log.append_events([event(name, name) for name in ("ada", "bob")])
     with pytest.raises(ZeroDivisionError):
-        conduct(log, attend, lambda _: 0, noon)
+        conduct(log, advance_sub_journeys, lambda _: 0, noon)
     party = Party(log)
-    conduct(log, party.attend, party.deliver, noon)
+    conduct(log, party.advance_sub_journeys, party.deliver, noon)
     assert party.calls == [["ada", "bob"]]
 
 
 def test_while_the_store_is_away_nobody_is_passed_over(log: MemoryLog) -> None:
-    def attend(customers: Sequence[str]) -> None:
+    def advance_sub_journeys(customers: Sequence[str]) -> None:
         raise StoreUnavailable("gone")
 
     log.append_events([event("1")])
     with pytest.raises(StoreUnavailable):
-        conduct(log, attend, lambda _: 0, noon)
+        conduct(log, advance_sub_journeys, lambda _: 0, noon)
     party = Party(log)
-    conduct(log, party.attend, party.deliver, noon)
+    conduct(log, party.advance_sub_journeys, party.deliver, noon)
     assert party.calls == [["ada"]]
 
 
@@ -331,10 +350,10 @@ def test_a_pass_that_is_to_stop_returns_and_the_rest_is_left(log: MemoryLog) -> 
     log.append_events([event(str(number), f"c{number}") for number in range(10)])
     party = Party(log)
     stopping = lambda: len(party.calls) == 2  # noqa: E731
-    done = conduct(log, party.attend, party.deliver, noon, stopping=stopping, chunk=3)
-    assert done == Pass(attended=6, behind=10)
+    done = conduct(log, party.advance_sub_journeys, party.deliver, noon, stopping=stopping, chunk=3)
+    assert done == OrchestratorPass(attended=6, behind=10)
     party.calls.clear()
-    conduct(log, party.attend, party.deliver, noon, chunk=3)
+    conduct(log, party.advance_sub_journeys, party.deliver, noon, chunk=3)
     assert len(party.attended) == 10
 
 
@@ -343,11 +362,11 @@ def test_a_pass_that_is_to_stop_returns_and_the_rest_is_left(log: MemoryLog) -> 
 
 def test_the_loop_attends_to_what_happens_and_stops_promptly(log: MemoryLog) -> None:
     party = Party(log)
-    loop = Conductor(log, party.attend, party.deliver, noon, every_s=0.02)
+    loop = Orchestrator(log, party.advance_sub_journeys, party.deliver, noon, every_s=0.02)
     loop.start()
     log.append_events([event("1")])
     until(lambda: party.attended["ada"] == 1)
-    slow = Conductor(log, party.attend, party.deliver, noon, every_s=3600)
+    slow = Orchestrator(log, party.advance_sub_journeys, party.deliver, noon, every_s=3600)
     slow.start()
     began = time.monotonic()
     assert loop.stop() and slow.stop()
@@ -359,7 +378,7 @@ def test_the_loop_attends_to_what_happens_and_stops_promptly(log: MemoryLog) -> 
 
 def test_a_conductor_that_was_never_started_stops_too(log: MemoryLog) -> None:
     party = Party(log)
-    assert Conductor(log, party.attend, party.deliver, noon).stop()
+    assert Orchestrator(log, party.advance_sub_journeys, party.deliver, noon).stop()
 
 
 def test_the_loop_outlives_an_outage_and_says_so_once(
@@ -377,7 +396,7 @@ def test_the_loop_outlives_an_outage_and_says_so_once(
 
     monkeypatch.setattr(log, "fire_timers", fire_timers)
     outage.set()
-    loop = Conductor(log, party.attend, party.deliver, noon, every_s=0.01)
+    loop = Orchestrator(log, party.advance_sub_journeys, party.deliver, noon, every_s=0.01)
     with caplog.at_level(logging.WARNING):
         loop.start()
         until(lambda: len(calls) > 5)
@@ -397,7 +416,7 @@ def test_the_loop_outlives_a_fault_of_what_it_calls(
         calls.append(now)
         raise ZeroDivisionError
 
-    loop = Conductor(log, lambda _: None, deliver, noon, every_s=0.01)
+    loop = Orchestrator(log, lambda _: None, deliver, noon, every_s=0.01)
     loop.start()
     until(lambda: len(calls) > 2)
     assert loop.stop()
@@ -410,14 +429,16 @@ def test_one_replica_at_a_time_conducts(postgres_url: str) -> None:
     most: list[int] = []
     party = Party(logs[0])
 
-    def attend(customers: Sequence[str]) -> None:
+    def advance_sub_journeys(customers: Sequence[str]) -> None:
         inside.append(1)
         most.append(len(inside))
-        party.attend(customers)
+        party.advance_sub_journeys(customers)
         time.sleep(0.005)
         inside.pop()
 
-    loops = [Conductor(log, attend, lambda _: 0, noon, every_s=0.005) for log in logs]
+    loops = [
+        Orchestrator(log, advance_sub_journeys, lambda _: 0, noon, every_s=0.005) for log in logs
+    ]
     for loop in loops:
         loop.start()
     names = [f"c{number}" for number in range(60)]
@@ -434,7 +455,7 @@ def test_one_replica_at_a_time_conducts(postgres_url: str) -> None:
 def test_while_another_has_the_turn_a_step_does_nothing(log: MemoryLog) -> None:
     party = Party(log)
     log.append_events([event("1")])
-    mine = Conductor(log, party.attend, party.deliver, noon)
+    mine = Orchestrator(log, party.advance_sub_journeys, party.deliver, noon)
     with log.turn(conductor.NAME):
         assert mine.step() is None
-    assert mine.step() == Pass(events=1, attended=1)
+    assert mine.step() == OrchestratorPass(events=1, attended=1)

@@ -9,14 +9,14 @@ import pytest
 from nba.promotion.guardrails import BY, Keep, RollBack
 from nba.promotion.rollout import CHAMPION, changes, end, rollout_of
 from serving.replica.replica import Engine
-from serving.workers.rollout_watch import TURN, Watch
+from serving.workers.rollout_watch import TURN, RolloutWatch
 from tests.nba.promotion.test_guardrails import BAD, GOOD, TWIN, Drill
 
 
-def watching(drill: Drill) -> Watch:
-    house = drill.house
-    engine = Engine(house.fold, house.contexts, house.decider)  # type: ignore[arg-type]
-    return Watch(drill.log, lambda: engine, lambda: drill.now)
+def watching(drill: Drill) -> RolloutWatch:
+    replica = drill.replica
+    engine = Engine(replica.fold, replica.contexts, replica.decider)  # type: ignore[arg-type]
+    return RolloutWatch(drill.log, lambda: engine, lambda: drill.now)
 
 
 def test_a_bad_canary_is_gone_after_some_looks(caplog: pytest.LogCaptureFixture) -> None:

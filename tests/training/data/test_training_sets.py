@@ -18,7 +18,7 @@ from nba.events.event import NO_ACTION, Event
 from nba.journey.file import ChurnRule, RewardRule
 from tests.house import FOLD, JOURNEY, NOON, SmallHouse, changed, event, failed_search
 from training.data.history import History, history_of, read_history
-from training.data.training_sets import Decided, TrainingSet, churn_set, decided_set
+from training.data.training_sets import PastDecisions, TrainingSet, churn_set, decided_set
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -246,7 +246,7 @@ def test_the_window_of_a_deferred_decision_begins_with_its_activation(sign: str)
 
 
 def test_a_deferred_decision_is_settled_when_the_window_from_its_activation_is_over() -> None:
-    def activated(day: float) -> Decided:
+    def activated(day: float) -> PastDecisions:
         return decided_set(
             history(
                 failed_search(after(70)),
@@ -285,7 +285,7 @@ def test_what_expired_counts_where_the_ledger_counts_it(
     events += [outcome(name, "d0", after(n)) for n, name in enumerate(signs, start=1)]
     made = history(*events)
     assert len(decided_set(made, RESPONSE).set.labels) == counts
-    (touch,) = fold(((one, None) for one in events), FOLD.ledger_rules).touches
+    (touch,) = fold(((one, None) for one in events), FOLD.contact_history_rules).touches
     assert (touch.counted or touch.shown is not None) == counts
 
 
@@ -298,7 +298,7 @@ def test_an_expiry_that_names_no_decision_ends_none() -> None:
 # What was known
 
 
-def served(late: Sequence[Event]) -> tuple[SmallHouse, Decided]:
+def served(late: Sequence[Event]) -> tuple[SmallHouse, PastDecisions]:
     """Three decisions with events in between; `late` is appended after them."""
     house = SmallHouse()
     for day in range(3):

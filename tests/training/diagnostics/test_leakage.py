@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from features.replay.point_in_time import EVERYTHING, Moments, replay
+from features.replay.point_in_time import EVERYTHING, ContextQuestions, replay
 from nba.events.event import micros
 from tests.house import FOLD, NOON, failed_search
 from training.data.history import History, history_of
@@ -27,7 +27,7 @@ SEARCHES = FOLD.schema.index["search_failed.count_7d"]
 class Made(NamedTuple):
     history: History
     data: TrainingSet
-    moments: Moments
+    moments: ContextQuestions
     split: Split
 
 
@@ -46,7 +46,7 @@ def made() -> Made:
         FOLD, [msgspec.structs.replace(one, seq=seq) for seq, one in enumerate(found, start=1)]
     )
     at_s = START_S + DAY_S * np.repeat(np.arange(5, 15), 60)
-    moments = Moments.at(np.array(customers * 10, dtype=object), at_s)
+    moments = ContextQuestions.at(np.array(customers * 10, dtype=object), at_s)
     rows, _ = replay(FOLD, history.rows, moments)
     data = TrainingSet(
         columns=tuple(FOLD.schema.columns),
@@ -77,7 +77,7 @@ def test_rows_of_the_fold_know_nothing_too_much(made: Made) -> None:
 
 
 def test_a_column_of_a_later_moment_postdates_its_decision(made: Made) -> None:
-    later = Moments.at(made.moments.customers, made.moments.as_of + 3 * DAY_S)
+    later = ContextQuestions.at(made.moments.customers, made.moments.as_of + 3 * DAY_S)
     rows, _ = replay(FOLD, made.history.rows, later)
     found = looked(with_column(made, rows[:, SEARCHES]))
     assert [leak.column for leak in found.leaks] == ["search_failed.count_7d"]
@@ -102,7 +102,7 @@ def test_a_decision_that_saw_what_was_received_after_it_is_told(made: Made) -> N
         for one in made.history.events
     ]
     moments = made.moments
-    saw = Moments(
+    saw = ContextQuestions(
         customers=moments.customers,
         as_of=moments.as_of,
         seen_seq=np.full(n, EVERYTHING),

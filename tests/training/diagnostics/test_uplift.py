@@ -10,7 +10,7 @@ from nba.measurement.off_policy.cross_fitting import customer_folds
 from nba.measurement.statistics.estimate import Undecided
 from tests.house import FOLD, JOURNEY
 from training.data.history import history_of
-from training.data.training_sets import Decided, TrainingSet
+from training.data.training_sets import PastDecisions, TrainingSet
 from training.diagnostics.uplift import FOLDS, UpliftFigures, expectations, uplift, uplift_of
 
 
@@ -51,13 +51,13 @@ def test_the_same_seed_gives_the_same_figures() -> None:
     assert world(3, differs=0.2, n=900) == world(3, differs=0.2, n=900)
 
 
-def decided(actions: list[str], propensity: float, candidates: tuple[str, ...]) -> Decided:
-    from features.replay.point_in_time import Moments
+def decided(actions: list[str], propensity: float, candidates: tuple[str, ...]) -> PastDecisions:
+    from features.replay.point_in_time import ContextQuestions
 
     n = len(actions)
     customers = np.array([f"c{at % 90}" for at in range(n)], dtype=object)
     width = len(FOLD.schema.columns)
-    return Decided(
+    return PastDecisions(
         set=TrainingSet(
             columns=tuple(FOLD.schema.columns),
             rows=np.random.default_rng(1).random((n, width)),
@@ -71,7 +71,7 @@ def decided(actions: list[str], propensity: float, candidates: tuple[str, ...]) 
         reward_eur=np.zeros(n),
         candidates=[candidates] * n,
         factors=[{}] * n,
-        moments=Moments.at(customers, np.arange(float(n))),
+        moments=ContextQuestions.at(customers, np.arange(float(n))),
         target="value",
     )
 

@@ -9,21 +9,27 @@ import pytest
 
 from nba.events.valences import LearnedValence
 from nba.measurement.statistics.estimate import Undecided
-from training.emotion.valences import MIN_LOSSES, NODES, Evidence, Unit, learn_valences
+from training.emotion.valences import (
+    MIN_LOSSES,
+    NODES,
+    ValenceEvidence,
+    ValenceUnit,
+    learn_valences,
+)
 
 TRUTH = np.array([-0.9, -0.6, -0.3, 0.0, 0.4, 0.8])
 PRIORS = (-0.7, -0.5, 0.6, 0.1, 0.3, 0.6)  # the third has the wrong sign
 LENGTH = 30
 
 
-def units_of(priors: tuple[float, ...], types: str = "abcdef") -> tuple[Unit, ...]:
+def units_of(priors: tuple[float, ...], types: str = "abcdef") -> tuple[ValenceUnit, ...]:
     return tuple(
-        Unit(kind=f"kind_{i}", touchpoint="site", type=kind, prior=prior)
+        ValenceUnit(kind=f"kind_{i}", touchpoint="site", type=kind, prior=prior)
         for i, (prior, kind) in enumerate(zip(priors, types, strict=True))
     )
 
 
-def simulate(seed: int, customers: int = 900, truth: np.ndarray = TRUTH) -> Evidence:
+def simulate(seed: int, customers: int = 900, truth: np.ndarray = TRUTH) -> ValenceEvidence:
     """Customers who meet one unit at each node, and leave by the sum of the last ten."""
     rng = np.random.default_rng(seed)
     kinds = rng.integers(0, len(truth), (customers, LENGTH))
@@ -35,7 +41,7 @@ def simulate(seed: int, customers: int = 900, truth: np.ndarray = TRUTH) -> Evid
     chance = 1 / (1 + np.exp(4.6 + 0.7 * (counts @ truth) + 0.8 * tenure))
     left = rng.random((customers, LENGTH)) < chance
     there = np.cumsum(left, axis=1) - left == 0
-    return Evidence(
+    return ValenceEvidence(
         counts=counts[there],
         units=units_of(PRIORS),
         controls=np.broadcast_to(tenure, there.shape)[there][:, None],
@@ -46,7 +52,7 @@ def simulate(seed: int, customers: int = 900, truth: np.ndarray = TRUTH) -> Evid
     )
 
 
-def learned(evidence: Evidence, bootstraps: int = 60) -> tuple[LearnedValence, ...]:
+def learned(evidence: ValenceEvidence, bootstraps: int = 60) -> tuple[LearnedValence, ...]:
     found = learn_valences(evidence, seed=0, bootstraps=bootstraps)
     assert not isinstance(found, Undecided)
     return found
@@ -57,12 +63,12 @@ def valences(found: tuple[LearnedValence, ...]) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def evidence() -> Evidence:
+def evidence() -> ValenceEvidence:
     return simulate(1)
 
 
 @pytest.fixture(scope="module")
-def found(evidence: Evidence) -> tuple[LearnedValence, ...]:
+def found(evidence: ValenceEvidence) -> tuple[LearnedValence, ...]:
     return learned(evidence)
 
 
@@ -84,7 +90,7 @@ def test_what_means_nothing_has_an_interval_around_zero(found: tuple[LearnedVale
 
 
 def test_too_few_losses_and_surveys_are_undecided_and_one_of_the_two_is_enough(
-    evidence: Evidence,
+    evidence: ValenceEvidence,
 ) -> None:
     few = learn_valences(replace(evidence, losses=40, low_surveys=150), seed=0)
     assert isinstance(few, Undecided)
@@ -101,7 +107,7 @@ def test_labels_at_random_leave_no_valence_sure() -> None:
 
 
 def test_the_names_of_customers_and_the_order_of_moments_change_nothing(
-    evidence: Evidence, found: tuple[LearnedValence, ...]
+    evidence: ValenceEvidence, found: tuple[LearnedValence, ...]
 ) -> None:
     order = np.random.default_rng(4).permutation(len(evidence.labels))
     mixed = replace(
@@ -115,7 +121,7 @@ def test_the_names_of_customers_and_the_order_of_moments_change_nothing(
 
 
 def test_units_come_out_in_their_own_order(
-    evidence: Evidence, found: tuple[LearnedValence, ...]
+    evidence: ValenceEvidence, found: tuple[LearnedValence, ...]
 ) -> None:
     turned = replace(evidence, counts=evidence.counts[:, ::-1], units=evidence.units[::-1])
     again = learned(turned)
@@ -124,7 +130,7 @@ def test_units_come_out_in_their_own_order(
 
 
 def test_the_scale_of_a_control_does_not_matter(
-    evidence: Evidence, found: tuple[LearnedValence, ...]
+    evidence: ValenceEvidence, found: tuple[LearnedValence, ...]
 ) -> None:
     constant = np.ones((len(evidence.labels), 1))
     controls = np.column_stack([1e4 * evidence.controls - 3.0, constant])
@@ -133,13 +139,13 @@ def test_the_scale_of_a_control_does_not_matter(
 
 
 def test_the_same_seed_gives_the_same_table(
-    evidence: Evidence, found: tuple[LearnedValence, ...]
+    evidence: ValenceEvidence, found: tuple[LearnedValence, ...]
 ) -> None:
     assert learned(evidence) == found
     assert learn_valences(evidence, seed=1, bootstraps=60) != found
 
 
-def test_a_rare_unit_stays_near_what_its_type_and_its_prior_say(evidence: Evidence) -> None:
+def test_a_rare_unit_stays_near_what_its_type_and_its_prior_say(evidence: ValenceEvidence) -> None:
     """A seventh unit, met by a handful, of the type of the worst one."""
     rare = np.zeros(len(evidence.labels))
     rare[np.flatnonzero(evidence.labels)[:3]] = 1.0
@@ -153,7 +159,7 @@ def test_a_rare_unit_stays_near_what_its_type_and_its_prior_say(evidence: Eviden
     assert seventh.valence == pytest.approx(-0.6, abs=0.1)
 
 
-def test_what_never_occurred_is_not_learned(evidence: Evidence) -> None:
+def test_what_never_occurred_is_not_learned(evidence: ValenceEvidence) -> None:
     empty = np.zeros(len(evidence.labels))
     wider = replace(
         evidence,
@@ -163,12 +169,12 @@ def test_what_never_occurred_is_not_learned(evidence: Evidence) -> None:
     assert [one.kind for one in learned(wider)] == [f"kind_{i}" for i in range(1, 7)]
 
 
-def test_priors_of_zero_set_no_scale(evidence: Evidence) -> None:
+def test_priors_of_zero_set_no_scale(evidence: ValenceEvidence) -> None:
     blank = learn_valences(replace(evidence, units=units_of((0.0,) * 6)), seed=0)
     assert isinstance(blank, Undecided) and "scale" in blank.reason
 
 
-def test_arrays_that_do_not_fit_are_refused(evidence: Evidence) -> None:
+def test_arrays_that_do_not_fit_are_refused(evidence: ValenceEvidence) -> None:
     with pytest.raises(ValueError, match="counts have the shape"):
         replace(evidence, counts=evidence.counts[:, 1:])
     with pytest.raises(ValueError, match="controls have the shape"):

@@ -15,7 +15,7 @@ from tests.house import NOON, changed, event
 from tests.signal_house import JOURNEY_OF_SIGNALS
 from training.data.history import History, history_of
 from training.emotion.evidence import evidence_of, survey_scales
-from training.emotion.visits import Followed, follow
+from training.emotion.visits import FollowedVisits, follow
 
 FOLD = Fold(JOURNEY_OF_SIGNALS)
 DAY = 1_440.0  # minutes
@@ -34,11 +34,11 @@ def history(*steps: tuple[Any, ...], fold: Fold = FOLD) -> History:
 END = ("zoe", 90 * DAY, "page")  # the log goes on long after
 
 
-def followed(*steps: tuple[Any, ...]) -> Followed:
+def followed(*steps: tuple[Any, ...]) -> FollowedVisits:
     return follow(history(*steps, END))
 
 
-def of(found: Followed, log_customer: int = 0) -> tuple[list[float], list[bool]]:
+def of(found: FollowedVisits, log_customer: int = 0) -> tuple[list[float], list[bool]]:
     own = found.customers == log_customer
     return found.valences[own].round(9).tolist(), found.lost[own].tolist()
 

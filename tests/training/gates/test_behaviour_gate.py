@@ -12,8 +12,8 @@ import pytest
 from msgspec.structs import replace
 
 from models.bundles.bundle import Bundle, RecipeNote
-from models.policies.from_journey import drawing_of
-from nba.analytics.monitoring.offers_and_joins import Join
+from models.policies.from_journey import exploration_policy_of
+from nba.analytics.monitoring.offers_and_joins import OutcomeJoin
 from nba.decisions.decision import Decision, Mode, Refused, Request, Stage
 from nba.engine.pipeline import Pipeline
 from nba.errors import InvalidBundle
@@ -27,8 +27,8 @@ from tests.house import NOON, SmallHouse, StubScorer, event
 from tests.models.bundles.test_bundle import made
 from tests.open_house import OPEN, SCORES
 from training.data.history import History, history_of, read_history
-from training.fitting.options import Options
-from training.gates.behaviour_gate import Again, again, behaviour_gate
+from training.fitting.options import FitOptions
+from training.gates.behaviour_gate import RepeatedDecisions, again, behaviour_gate
 from training.gates.data_gate import (
     DataFacts,
     audited,
@@ -41,7 +41,7 @@ from training.gates.gates import trained_again
 
 JOURNEY = replace(OPEN, exploration=Exploration(policy="softmax", temperature_eur=2.0))
 GREEN = Audit(n=5_000, p=0.4, mean_weight=1.0, weight_error=0.01, actions=())
-WEEK = Join(decisions=400, joined=40)
+WEEK = OutcomeJoin(decisions=400, joined=40)
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +72,8 @@ def by(
     logged: list[Decision],
     seconds: float = 1.0,
     exploration: Exploration = JOURNEY.exploration,
-) -> Again:
-    drawing = drawing_of(exploration, [action.id for action in JOURNEY.actions])
+) -> RepeatedDecisions:
+    drawing = exploration_policy_of(exploration, [action.id for action in JOURNEY.actions])
     pipeline = Pipeline(house.fold.schema, drawing)
     pipeline.take(StubScorer(scores))
     ticks = (seconds * n for n in count())
@@ -131,7 +131,7 @@ def test_scores_that_are_no_numbers_are_impossible(
     own = by(house, SCORES, logged)
     broken = [replace(c, propensity=float("nan")) for c in own.decisions[0].candidates]
     first = replace(own.decisions[0], candidates=tuple(broken))
-    gate = behaviour_gate(logged, Again([first, *own.decisions[1:]], 1.0), None)
+    gate = behaviour_gate(logged, RepeatedDecisions([first, *own.decisions[1:]], 1.0), None)
     assert gate.status == "failed" and gate.numbers["impossible"] == 1
 
 
@@ -160,7 +160,7 @@ def test_data_that_is_as_ever_passes() -> None:
     ("changed", "said"),
     [
         ({"immature": 3}, "before their window was over"),
-        ({"weeks": [*[WEEK] * 5, Join(decisions=400, joined=10)]}, "2.50% of last week's"),
+        ({"weeks": [*[WEEK] * 5, OutcomeJoin(decisions=400, joined=10)]}, "2.50% of last week's"),
         ({"audited": "probabilities: a row"}, "cannot be true"),
         ({"audited": replace(GREEN, p=1e-6)}, "not drawn as often as was logged"),
         ({"mismatches": {"experiment e": Mismatch(p=1e-6, n=900, anytime=True)}}, "experiment e"),
@@ -182,7 +182,7 @@ def test_a_clean_week_seldom_alarms() -> None:
     rng = np.random.default_rng(2)
     alarms = 0
     for _ in range(300):
-        weeks = [Join(decisions=400, joined=int(n)) for n in rng.binomial(400, 0.1, 13)]
+        weeks = [OutcomeJoin(decisions=400, joined=int(n)) for n in rng.binomial(400, 0.1, 13)]
         alarms += data_gate(facts(weeks=weeks)).status == "failed"
     assert alarms <= 10
 
@@ -268,9 +268,9 @@ def of_data(dataset: str, **recipes: RecipeNote) -> Bundle:
 def test_it_is_trained_again_on_its_own_data_with_its_own_parameters(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[int, int, Options]] = []
+    asked: list[tuple[int, int, FitOptions]] = []
 
-    def train(before: History, *, seed: int, options: Options) -> SimpleNamespace:
+    def train(before: History, *, seed: int, options: FitOptions) -> SimpleNamespace:
         asked.append((len(before.events), seed, options))
         return SimpleNamespace(bundle=SimpleNamespace(bundle_id="bundle-again"))
 

@@ -11,9 +11,9 @@ from scipy.special import expit, logit
 from benchmarks.error_trials_gate import gate_trials
 from nba.measurement.off_policy.logged_decisions import Logged, logged
 from nba.measurement.statistics.estimate import Undecided
-from nba.promotion.verdict import Gate, Status, Verdict, failed, passed, undecided
+from nba.promotion.verdict import Gate, GateVerdict, Status, failed, passed, undecided
 from training.data.training_sets import TrainingSet
-from training.gates.evaluation import Held
+from training.gates.evaluation import HeldOutPredictions
 from training.gates.gates import calibration_gate
 from training.gates.limits import GateLimits
 from training.gates.off_policy_gate import off_policy_gate
@@ -161,13 +161,13 @@ def test_a_segment_that_is_offered_less_is_named() -> None:
 # Calibration
 
 
-def held(sharper: float = 1.0, n: int = 20_000, shift: float = 0.0) -> Held:
+def held(sharper: float = 1.0, n: int = 20_000, shift: float = 0.0) -> HeldOutPredictions:
     """Predictions whose log odds are `sharper` times the true ones."""
     rng = np.random.default_rng(3)
     p = rng.beta(2.0, 6.0, n)
     labels = (rng.random(n) < p).astype(float)
     test = TrainingSet((), np.empty((n, 0)), labels, np.zeros(n), 1.0, np.arange(n))
-    return Held(expit(sharper * logit(p) + shift), test, True)
+    return HeldOutPredictions(expit(sharper * logit(p) + shift), test, True)
 
 
 def test_calibrated_models_pass() -> None:
@@ -200,9 +200,9 @@ def test_a_model_that_is_not_there_is_undecided() -> None:
 # The verdict
 
 
-def verdict(*gates: Gate, champion: str | None = "bundle-a") -> Verdict:
+def verdict(*gates: Gate, champion: str | None = "bundle-a") -> GateVerdict:
     at = datetime(2026, 3, 1, tzinfo=UTC)
-    return Verdict(bundle_id="bundle-b", champion=champion, judged_at=at, gates=gates)
+    return GateVerdict(bundle_id="bundle-b", champion=champion, judged_at=at, gates=gates)
 
 
 def test_one_gate_that_fails_or_is_undecided_blocks() -> None:

@@ -17,10 +17,10 @@ from models.bundles.bundle import Bundle
 from models.bundles.registry import CHALLENGER, CHAMPION, MODEL, Registry
 from nba.errors import InvalidBundle, InvalidInput
 from nba.promotion.rollout import changes, roll_back, rollout_of
-from nba.promotion.verdict import Gate, Verdict, failed, passed, undecided
+from nba.promotion.verdict import Gate, GateVerdict, failed, passed, undecided
 from nba.stores.memory.log import MemoryLog
 from serving.replica.assembly import assemble
-from serving.replica.replica import House
+from serving.replica.replica import Replica
 from serving.settings import Settings
 from tests.house import JOURNEY, NOON, changed
 from tests.models.bundles.test_bundle import made
@@ -62,9 +62,9 @@ def url(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Iter
     yield found
 
 
-def verdict(*gates: Gate, bundle: Bundle = B, champion: str | None = A.bundle_id) -> Verdict:
+def verdict(*gates: Gate, bundle: Bundle = B, champion: str | None = A.bundle_id) -> GateVerdict:
     found = gates or (passed("data", "ok", {"rows": 5_000.0}),)
-    return Verdict(bundle_id=bundle.bundle_id, champion=champion, judged_at=NOON, gates=found)
+    return GateVerdict(bundle_id=bundle.bundle_id, champion=champion, judged_at=NOON, gates=found)
 
 
 def moved(url: str, log: MemoryLog, which: str, to: str | None = None, **fields: float) -> str:
@@ -105,7 +105,7 @@ def test_mlflow_follows_a_champion_that_was_taken_back(url: str) -> None:
     assert MlflowClient(url).get_model_version_by_alias(MODEL, CHAMPION).version == 1
 
 
-def replica(log: MemoryLog) -> House:
+def replica(log: MemoryLog) -> Replica:
     ids = count(1)
     return assemble(
         Settings(), log=log, journey=JOURNEY, now=lambda: NOON,

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from training.simulation.config import Mechanism, draw_nature
-from training.simulation.customers import Mind, closing_probability, draw_person
+from training.simulation.customers import HiddenState, closing_probability, draw_person
 from training.simulation.history import (
-    Nothing,
+    NeverAct,
     RandomPolicy,
     as_delivered,
     customer_values_eur,
@@ -26,9 +26,16 @@ from training.simulation.history import (
     write_history,
 )
 from training.simulation.outbound import OCCASIONS, PLACEMENTS, ROUTINE
-from training.simulation.policies import SELLING, Always as AlwaysShown, LastNode, Oracle
+from training.simulation.policies import SELLING, AlwaysAct as AlwaysShown, LastNode, Oracle
 from training.simulation.responses import MOVES
-from training.simulation.world import NO_ACTION, Asked, Chosen, EventJson, World, WorldConfig
+from training.simulation.world import (
+    NO_ACTION,
+    ContactOpportunity,
+    EventJson,
+    SimulatedChoice,
+    World,
+    WorldConfig,
+)
 
 SMALL = WorldConfig(customers=150, days=90)
 
@@ -43,7 +50,7 @@ class Always:
     def observe(self, events: Sequence[EventJson]) -> None:
         """Nothing is learned."""
 
-    def choose(self, asked: Asked) -> Chosen:
+    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
         """The action, unless the cap is reached."""
         wanted = next((a for a in self._actions if a in asked.offered), NO_ACTION)
         kept = self._contacts.setdefault(asked.customer_id, [])
@@ -52,7 +59,7 @@ class Always:
             wanted = NO_ACTION
         if wanted != NO_ACTION:
             kept.append(asked.at)
-        return Chosen(wanted, 1.0, f"{asked.customer_id}@{asked.at.isoformat()}")
+        return SimulatedChoice(wanted, 1.0, f"{asked.customer_id}@{asked.at.isoformat()}")
 
 
 class HelpAfterFailure:
@@ -67,25 +74,25 @@ class HelpAfterFailure:
             empty = event["properties"].get("results_count") == 0
             self._failed[event["customer_id"]] = empty or event["name"] == "Form Error"
 
-    def choose(self, asked: Asked) -> Chosen:
+    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
         """Help where the last event was a failure."""
         wanted = self._failed.get(asked.customer_id) and "help_popup" in asked.offered
         decision_id = f"{asked.customer_id}@{asked.at.isoformat()}"
-        return Chosen("help_popup" if wanted else NO_ACTION, 1.0, decision_id)
+        return SimulatedChoice("help_popup" if wanted else NO_ACTION, 1.0, decision_id)
 
 
-class Recorder(Nothing):
+class Recorder(NeverAct):
     """Does nothing and remembers what it was shown and asked."""
 
     def __init__(self) -> None:
         self.seen: list[EventJson] = []
-        self.asked: list[Asked] = []
+        self.asked: list[ContactOpportunity] = []
 
     def observe(self, events: Sequence[EventJson]) -> None:
         """Keep them."""
         self.seen.extend(events)
 
-    def choose(self, asked: Asked) -> Chosen:
+    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
         """No action."""
         mine = [e for e in self.seen if e["customer_id"] == asked.customer_id]
         assert all(datetime.fromisoformat(e["received_at"]) <= asked.at for e in mine)
@@ -115,14 +122,14 @@ def test_a_customer_lives_the_same_life_whoever_else_is_played() -> None:
 
 
 def test_policies_that_act_alike_get_identical_values() -> None:
-    nothing = customer_values_eur(SMALL, Nothing())
+    nothing = customer_values_eur(SMALL, NeverAct())
     unheard_of = customer_values_eur(SMALL, Always("cold_call"))
     assert np.array_equal(nothing, unheard_of)
-    assert policy_value(SMALL, lambda seed: Nothing(), [1, 2]).mean_eur == 0.0
+    assert policy_value(SMALL, lambda seed: NeverAct(), [1, 2]).mean_eur == 0.0
 
 
 def test_two_policies_part_only_after_their_first_different_action() -> None:
-    quiet = list(World(SMALL).play(Nothing(), log_decisions=False))
+    quiet = list(World(SMALL).play(NeverAct(), log_decisions=False))
     loud = list(World(SMALL).play(Always("card_offer"), log_decisions=False))
     acted = {e["customer_id"] for e in loud if e["name"] == "Action Shown"}
     assert acted
@@ -150,7 +157,7 @@ def test_the_policy_observes_every_event_before_it_is_asked() -> None:
 def test_referral_changes_nothing_but_its_cost() -> None:
     config = replace(SMALL, customers=400, fatigue_effect=0.0)
     world, played = World(config), World(config)
-    list(world.play(Nothing()))
+    list(world.play(NeverAct()))
     shown = count(list(played.play(Always("referral"))), "Action Shown")
     assert shown > 100
     assert played.closed == world.closed
@@ -209,10 +216,10 @@ def test_making_up_after_failures_pays_and_the_truth_pays_most() -> None:
     class AfterBadDays(HelpAfterFailure):
         """Makes up where the last thing was a failure, and nothing else."""
 
-        def choose(self, asked: Asked) -> Chosen:
+        def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
             """Every kind of apology."""
             failed = self._failed.get(asked.customer_id)
-            return made_up.choose(asked) if failed else Nothing().choose(asked)
+            return made_up.choose(asked) if failed else NeverAct().choose(asked)
 
         def observe(self, events: Sequence[EventJson]) -> None:
             """Calls that settled nothing, and complaints."""
@@ -233,7 +240,9 @@ def test_making_up_after_failures_pays_and_the_truth_pays_most() -> None:
 
 def test_the_oracle_alone_is_shown_the_truth() -> None:
     with pytest.raises(RuntimeError, match="shows the moment"):
-        Oracle().choose(Asked("ada", SMALL.start, "web", "web_search", ("help_popup",)))
+        Oracle().choose(
+            ContactOpportunity("ada", SMALL.start, "web", "web_search", ("help_popup",))
+        )
 
 
 def test_the_bank_knows_thirty_actions_and_shows_each_of_them(
@@ -275,7 +284,7 @@ def test_occasions_open_the_moments_that_answer_them() -> None:
 def test_a_retention_offer_can_keep_somebody_who_has_decided_to_leave() -> None:
     config = WorldConfig(customers=600, days=120)
     world, played = World(config), World(config)
-    list(world.play(Nothing()))
+    list(world.play(NeverAct()))
     list(played.play(Always("retention_rate", "retention_call")))
     assert len(played.closed) < len(world.closed)
 
@@ -306,7 +315,7 @@ def test_consent_is_said_and_the_world_counts_what_is_done_against_it() -> None:
 
 
 def test_almost_everybody_has_a_time_zone_and_some_are_new() -> None:
-    events = list(World(replace(SMALL, customers=600, days=1)).play(Nothing()))
+    events = list(World(replace(SMALL, customers=600, days=1)).play(NeverAct()))
     traits = [event["properties"] for event in events if event["name"] == "identify"]
     zones = [one.get("time_zone") for one in traits]
     assert set(zones) == {"Europe/Berlin", "Europe/London", "America/New_York", None}
@@ -317,7 +326,7 @@ def test_almost_everybody_has_a_time_zone_and_some_are_new() -> None:
 
 def test_a_loss_weighs_twice_a_gain() -> None:
     person = draw_person(0, draw_nature(SMALL), SMALL)
-    glad, sad = Mind(expectation=0.0), Mind(expectation=0.0)
+    glad, sad = HiddenState(expectation=0.0), HiddenState(expectation=0.0)
     glad.feel(0.2, person, 0.0)
     sad.feel(-0.2, person, 0.0)
     assert sad.emotion == pytest.approx(-2.0 * glad.emotion)
@@ -325,7 +334,7 @@ def test_a_loss_weighs_twice_a_gain() -> None:
 
 def test_the_ivr_leaks_as_the_bank_case_says() -> None:
     config = WorldConfig(customers=1_500)
-    events = list(World(config).play(Nothing(), log_decisions=False))
+    events = list(World(config).play(NeverAct(), log_decisions=False))
     calls = count(events, "IVR Started")
     attempts = count(events, "IVR Payment Attempted")
     paid = count(events, "IVR Payment Completed")
@@ -334,13 +343,13 @@ def test_the_ivr_leaks_as_the_bank_case_says() -> None:
     assert paid / attempts == pytest.approx(0.45, abs=0.05)
     completed = count(events, "Payment Completed") / count(events, "Payment Started")
     assert 1 - completed == pytest.approx(0.41, abs=0.03)
-    assert count(list(World(replace(SMALL, ivr=False)).play(Nothing())), "IVR Started") == 0
+    assert count(list(World(replace(SMALL, ivr=False)).play(NeverAct())), "IVR Started") == 0
 
 
 def test_search_frustration_can_be_switched_off() -> None:
     searches = [
         event["properties"]["results_count"]
-        for event in World(replace(SMALL, search_frustration=False)).play(Nothing())
+        for event in World(replace(SMALL, search_frustration=False)).play(NeverAct())
         if event["name"] == "Products Searched"
     ]
     assert searches and 0 not in searches
@@ -417,7 +426,7 @@ def test_a_written_history_is_in_order_of_receipt_and_as_dirty_as_asked(tmp_path
 
 
 def test_a_clean_history_has_neither_duplicates_nor_late_arrivals() -> None:
-    events = list(World(replace(SMALL, customers=20)).play(Nothing()))
+    events = list(World(replace(SMALL, customers=20)).play(NeverAct()))
     assert list(as_delivered(events, replace(SMALL, dirty=False))) == events
 
 
@@ -464,14 +473,14 @@ def test_customers_leave_for_the_reason_that_the_mechanism_says(
     nature = draw_nature(config)
     person = replace(draw_person(0, nature, config), trouble=0.0)
     worse = {
-        "emotion": (person, Mind(expectation=0.0, emotion=-2.0)),
-        "last_gap": (person, Mind(expectation=0.0, last_gap=-2.0)),
-        "worst_gap": (person, Mind(expectation=0.0, gaps=deque([-2.0, 0.0]))),
-        "trouble": (replace(person, trouble=2.0), Mind(expectation=0.0)),
+        "emotion": (person, HiddenState(expectation=0.0, emotion=-2.0)),
+        "last_gap": (person, HiddenState(expectation=0.0, last_gap=-2.0)),
+        "worst_gap": (person, HiddenState(expectation=0.0, gaps=deque([-2.0, 0.0]))),
+        "trouble": (replace(person, trouble=2.0), HiddenState(expectation=0.0)),
     }
-    usual = closing_probability(person, Mind(expectation=0.0), 0.0, nature, config)
+    usual = closing_probability(person, HiddenState(expectation=0.0), 0.0, nature, config)
     for name, (somebody, mind) in worse.items():
         risk = closing_probability(somebody, mind, 0.0, nature, config)
         assert risk > 2 * usual if name in moves else risk == usual
-    tired = closing_probability(person, Mind(expectation=0.0), 2.0, nature, config)
+    tired = closing_probability(person, HiddenState(expectation=0.0), 2.0, nature, config)
     assert tired > usual

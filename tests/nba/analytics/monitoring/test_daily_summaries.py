@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from nba.analytics.monitoring.daily_record import Told
+from nba.analytics.monitoring.daily_record import EventCounts
 from nba.analytics.monitoring.daily_summaries import (
     MAX_NAMES,
     OTHERS,
@@ -22,7 +22,7 @@ from tests.house import FOLD, JOURNEY, event
 from tests.open_house import ADA, all_eligible, open_house
 
 
-def told(*events: Event, known: tuple[str, ...] = ()) -> Told:
+def told(*events: Event, known: tuple[str, ...] = ()) -> EventCounts:
     return told_of(events, JOURNEY, FOLD.encoder.mapping, known)
 
 
@@ -38,7 +38,7 @@ def test_what_the_file_does_not_map_is_counted_by_its_name() -> None:
 
 
 def test_what_the_log_itself_appends_is_no_event_from_outside() -> None:
-    assert told(event("Action Decided"), event("Timer Fired")) == Told()
+    assert told(event("Action Decided"), event("Timer Fired")) == EventCounts()
 
 
 def test_an_event_that_its_condition_leaves_out_is_no_unknown_one() -> None:
@@ -119,4 +119,4 @@ def test_contexts_of_other_columns_are_not_counted() -> None:
 
 
 def test_no_event_and_no_decision_is_a_day_of_nothing() -> None:
-    assert told() == Told() and drawn_of([], None).modes.total == 0
+    assert told() == EventCounts() and drawn_of([], None).modes.total == 0

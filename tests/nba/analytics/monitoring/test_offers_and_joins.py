@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from nba.analytics.monitoring.offers_and_joins import (
-    Join,
-    Offers,
+    OfferCounts,
+    OutcomeJoin,
     Rate,
     coverage,
     exploration,
@@ -45,24 +45,24 @@ def test_young_decisions_hide_a_quarter_of_their_rewards() -> None:
 
 def test_the_join_rate_has_an_exact_interval() -> None:
     """Clopper and Pearson's own example: 8 of 20 is 19.1 % to 63.9 %."""
-    found = join_rate(Join(decisions=12, joined=5) + Join(decisions=8, joined=3))
+    found = join_rate(OutcomeJoin(decisions=12, joined=5) + OutcomeJoin(decisions=8, joined=3))
     assert isinstance(found, Rate)
     assert (found.value, found.n) == (0.4, 20)
     assert (found.low, found.high) == pytest.approx((0.1912, 0.6395), abs=5e-5)
-    none = join_rate(Join(decisions=20, joined=0))
+    none = join_rate(OutcomeJoin(decisions=20, joined=0))
     assert isinstance(none, Rate) and (none.low, round(none.high, 4)) == (0.0, 0.1684)
     with pytest.raises(InvalidInput, match="joined"):
-        join_rate(Join(decisions=3, joined=4))
-    assert isinstance(join_rate(Join()), Undecided)
+        join_rate(OutcomeJoin(decisions=3, joined=4))
+    assert isinstance(join_rate(OutcomeJoin()), Undecided)
 
 
 def test_outcomes_that_stop_to_arrive_are_seen_and_noise_is_not() -> None:
-    before = Join(decisions=50_000, joined=10_000)
-    assert join_rate_fell(before, Join(decisions=2_000, joined=300)) is True
-    assert join_rate_fell(before, Join(decisions=2_000, joined=380)) is False
-    assert join_rate_fell(before, Join(decisions=2_000, joined=600)) is False
-    assert isinstance(join_rate_fell(before, Join()), Undecided)
-    assert isinstance(join_rate_fell(Join(), before), Undecided)
+    before = OutcomeJoin(decisions=50_000, joined=10_000)
+    assert join_rate_fell(before, OutcomeJoin(decisions=2_000, joined=300)) is True
+    assert join_rate_fell(before, OutcomeJoin(decisions=2_000, joined=380)) is False
+    assert join_rate_fell(before, OutcomeJoin(decisions=2_000, joined=600)) is False
+    assert isinstance(join_rate_fell(before, OutcomeJoin()), Undecided)
+    assert isinstance(join_rate_fell(OutcomeJoin(), before), Undecided)
 
 
 def test_rewards_that_fall_are_seen_and_those_that_do_not_are_not() -> None:
@@ -87,14 +87,14 @@ def test_exploration_is_one_where_the_draw_is_uniform_and_nothing_where_it_is_no
 
 
 def test_an_action_that_is_offered_and_hardly_drawn_starves() -> None:
-    record = Offers(actions=ACTIONS, offered=(20_000, 20_000, 900), drawn=(19_000, 3, 0))
+    record = OfferCounts(actions=ACTIONS, offered=(20_000, 20_000, 900), drawn=(19_000, 3, 0))
     assert starved(record) == ("card",)
     assert starved(record, share=0.0001) == ()
     assert starved(record + record + record + record + record) == ("card", "letter")
 
 
 def test_the_catalogue_says_what_is_never_used() -> None:
-    record = Offers(actions=ACTIONS, offered=(10, 10, 0), drawn=(10, 0, 0))
+    record = OfferCounts(actions=ACTIONS, offered=(10, 10, 0), drawn=(10, 0, 0))
     found = coverage(record, ("call", "card", "letter", "loan"))
     assert found == (0.25, ("letter", "loan"), ("card",))
     assert isinstance(coverage(record, ()), Undecided)

@@ -9,7 +9,12 @@ import msgspec
 import pytest
 
 from nba.analytics.monitoring.report import Dated, health_of
-from nba.analytics.monitoring.retraining import REFERENCE_DAYS, WINDOWS_DAYS, Due, retrain_due
+from nba.analytics.monitoring.retraining import (
+    REFERENCE_DAYS,
+    WINDOWS_DAYS,
+    RetrainingDue,
+    retrain_due,
+)
 from nba.errors import InvalidInput
 from tests.loop_days import CLEAN, World, days_of, end_of, facts
 
@@ -17,7 +22,9 @@ WARM_UP = 35
 MOVED = msgspec.structs.replace(CLEAN, moved=1.0)
 
 
-def asked(days: Sequence[Dated], trained_at: datetime | None, schedule_days: float = 7.0) -> Due:
+def asked(
+    days: Sequence[Dated], trained_at: datetime | None, schedule_days: float = 7.0
+) -> RetrainingDue:
     now = end_of(days)
     reports = [
         health_of(

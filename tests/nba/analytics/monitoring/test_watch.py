@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from models.bundles.bundle import Bundle
-from nba.analytics.monitoring.daily_record import Day
+from nba.analytics.monitoring.daily_record import DailyRecord
 from nba.analytics.monitoring.report import CHECKS
 from nba.analytics.monitoring.sketches import Binned
-from nba.analytics.monitoring.store import HEALTH, Shelf
+from nba.analytics.monitoring.store import HEALTH, SummaryStore
 from nba.analytics.monitoring.watch import KEPT_DAYS
 from nba.decisions.decision import Decision, Mode
 from nba.events.event import NO_ACTION
@@ -20,7 +20,7 @@ from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
 from serving.metrics import Metrics
-from serving.replica.replica import House
+from serving.replica.replica import Replica
 from serving.workers.health_watch import health_now, look_after, watch_of
 from tests.house import event
 from tests.models.bundles.test_bundle import made
@@ -34,14 +34,14 @@ def bundle() -> Bundle:
     return teachable(made())
 
 
-def begun(bundle: Bundle, log: Log | None = None) -> tuple[Bank, House]:
+def begun(bundle: Bundle, log: Log | None = None) -> tuple[Bank, Replica]:
     """A bank whose champion this is, and a replica of it."""
     bank = Bank(log or MemoryLog())
     promote(bank.log, bundle)
     return bank, bank.replica()
 
 
-def lived(bank: Bank, house: House, hours: int, seed: int) -> list[Decision]:
+def lived(bank: Bank, house: Replica, hours: int, seed: int) -> list[Decision]:
     """Decisions hour by hour, each answered within the next one, or never."""
     rng = np.random.default_rng(seed)
     found: list[Decision] = []
@@ -54,14 +54,14 @@ def lived(bank: Bank, house: House, hours: int, seed: int) -> list[Decision]:
     return found
 
 
-def total(shelf: Shelf) -> Day:
-    return sum((day for _, day in shelf.dated), Day())
+def total(shelf: SummaryStore) -> DailyRecord:
+    return sum((day for _, day in shelf.dated), DailyRecord())
 
 
-def near(one: Day, other: Day) -> None:
+def near(one: DailyRecord, other: DailyRecord) -> None:
     """Equal, but for the order in which floats were added, and where contexts were cut."""
 
-    def plain(day: Day) -> list[float]:
+    def plain(day: DailyRecord) -> list[float]:
         numbers: list[float] = []
 
         def walk(value: object) -> None:
@@ -118,7 +118,9 @@ def test_it_makes_no_difference_how_often_the_log_is_read(bundle: Bundle) -> Non
     bank.now += timedelta(days=9)
     watches[0].step()
     once = watch_of(house)
-    once.shelf = Shelf(MemoryLog(), KEPT_DAYS)  # nothing is saved there: the whole log at once
+    once.shelf = SummaryStore(
+        MemoryLog(), KEPT_DAYS
+    )  # nothing is saved there: the whole log at once
     once.step()
     near(total(watches[0].shelf), total(once.shelf))
 
@@ -130,7 +132,7 @@ def test_a_watch_that_is_killed_is_gone_on_with_by_the_next(bundle: Bundle) -> N
     first.step()
     saved = total(first.shelf)
     lived(bank, house, 10, 2)
-    first.shelf.add(bank.now.date(), Day())  # read, and not saved: it dies here
+    first.shelf.add(bank.now.date(), DailyRecord())  # read, and not saved: it dies here
     second = watch_of(house)
     second.shelf.load()
     assert total(second.shelf) == saved

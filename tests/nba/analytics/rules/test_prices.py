@@ -14,8 +14,8 @@ from nba.analytics.rules.price_estimates import bootstrap_total, lifted_differen
 from nba.analytics.rules.prices import RulePrice, RuleReport, decisions_of, report_rules
 from nba.analytics.rules.shadow_agreement import report_shadow
 from nba.decisions.decision import Decision, Request
-from nba.engine.policy import Drawing, Worth
-from nba.engine.strategy import Judge, Strategy
+from nba.engine.policy import ExplorationPolicy, Worth
+from nba.engine.strategy import CalibratedScorer, Strategy
 from nba.governance.rule_ablation import rule_parts
 from nba.journey.actions import Cap, Capacity, Consent, ContactRules, EngagementRule, Lever, Weight
 from nba.journey.exploration import Exploration
@@ -56,10 +56,10 @@ def report_on(
 
 def judged_by(scorer: Any, epsilon: float) -> Strategy:
     """Everybody decided by this scorer, above a floor."""
-    drawing = Drawing(EpsilonGreedy(epsilon))
+    drawing = ExplorationPolicy(EpsilonGreedy(epsilon))
     judge, why_none = None, "no bundle is promoted"
     if scorer is not None:
-        judge, why_none = Judge(scorer), ""
+        judge, why_none = CalibratedScorer(scorer), ""
     return Strategy(Exploration(epsilon=epsilon), drawing, judge, why_none)
 
 

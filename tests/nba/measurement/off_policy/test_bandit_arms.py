@@ -9,9 +9,9 @@ from hypothesis import given, settings, strategies as st
 from nba.errors import InvalidInput
 from nba.measurement.off_policy.bandit_arms import (
     ArmContrast,
+    ArmCounts,
     ArmScores,
     Draws,
-    Pulls,
     arm_contrast,
     arm_difference,
     arm_mean,
@@ -84,13 +84,13 @@ def test_the_right_predictions_change_no_mean_and_narrow_the_interval() -> None:
 
 
 def test_the_gate_waits_for_events_and_says_for_which() -> None:
-    record = ArmContrast(a=Pulls(199, 60), b=Pulls(5_000, 49))
+    record = ArmContrast(a=ArmCounts(199, 60), b=ArmCounts(5_000, 49))
     assert arm_difference(record, names=("letters", "calls")) == Undecided(
         reason="letters has 199 of 200 decisions and 60 of 50 successes; "
         "calls has 5000 of 200 decisions and 49 of 50 successes"
     )
-    assert isinstance(arm_mean(ArmScores(pulls=Pulls(10, 1)), name="calls"), Undecided)
-    alike = ArmContrast(a=Pulls(300, 60), b=Pulls(300, 60))
+    assert isinstance(arm_mean(ArmScores(pulls=ArmCounts(10, 1)), name="calls"), Undecided)
+    alike = ArmContrast(a=ArmCounts(300, 60), b=ArmCounts(300, 60))
     assert arm_difference(alike) == Undecided(reason="the scores do not vary between customers")
 
 
@@ -174,9 +174,9 @@ def test_few_successes_widen_the_interval_of_one_look() -> None:
     few, many = (
         effect(
             arm_difference(
-                ArmContrast(a=Pulls(900, 500), b=Pulls(900, hits), scores=sums),
+                ArmContrast(a=ArmCounts(900, 500), b=ArmCounts(900, hits), scores=sums),
                 tuning_n=None,
-                gate=Pulls(200, 5),
+                gate=ArmCounts(200, 5),
             )
         )
         for hits in (5, 500)

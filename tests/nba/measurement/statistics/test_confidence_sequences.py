@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from nba.measurement.statistics.bounded_sequences import (
-    Band,
+    BoundedSequence,
     betting,
     empirical_bernstein,
     gamma_exponential_bound,
@@ -68,7 +68,7 @@ def test_bounded_means() -> None:
     """V8, after 1,000 values of which 89 are 1."""
     assert (X[:10].sum(), X[:100].sum(), X.sum()) == (2, 10, 89)
 
-    def last(band: Band) -> tuple[float, float]:
+    def last(band: BoundedSequence) -> tuple[float, float]:
         return float(band.low[-1]), float(band.high[-1])
 
     assert last(hoeffding(X)) == pytest.approx((0.043352, 0.165625), abs=1e-6)

@@ -10,8 +10,8 @@ from hypothesis import given, settings, strategies as st
 
 from nba.errors import InvalidInput
 from nba.measurement.statistics.calibration import (
-    Calibration,
     CalibrationBins,
+    CalibrationError,
     brier,
     calibration,
     calibration_bins,
@@ -30,8 +30,8 @@ def shifted(found: Shift | Undecided) -> Shift:
     return found
 
 
-def calibrated(found: Calibration | Undecided) -> Calibration:
-    assert isinstance(found, Calibration)
+def calibrated(found: CalibrationError | Undecided) -> CalibrationError:
+    assert isinstance(found, CalibrationError)
     return found
 
 

@@ -11,9 +11,9 @@ from nba.measurement.statistics.effect import Effect, fixed
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.moments import share
 from nba.measurement.statistics.verdict import (
-    Guard,
+    GuardrailVerdict,
     Metric,
-    Verdict,
+    MetricVerdict,
     customers_needed,
     guard,
     judge,
@@ -83,14 +83,14 @@ def test_the_customers_that_are_missing_would_do(interval) -> None:
 @pytest.mark.parametrize(
     ("low", "high", "up", "down"),
     [
-        (0.001, 0.01, Verdict.BETTER, Verdict.WORSE),
-        (-0.01, -0.001, Verdict.WORSE, Verdict.BETTER),
-        (-0.01, 0.01, Verdict.NO_EVIDENCE, Verdict.NO_EVIDENCE),
-        (0.0, 0.01, Verdict.NO_EVIDENCE, Verdict.NO_EVIDENCE),
+        (0.001, 0.01, MetricVerdict.BETTER, MetricVerdict.WORSE),
+        (-0.01, -0.001, MetricVerdict.WORSE, MetricVerdict.BETTER),
+        (-0.01, 0.01, MetricVerdict.NO_EVIDENCE, MetricVerdict.NO_EVIDENCE),
+        (0.0, 0.01, MetricVerdict.NO_EVIDENCE, MetricVerdict.NO_EVIDENCE),
     ],
 )
 def test_which_way_is_good_makes_the_verdict(
-    low: float, high: float, up: Verdict, down: Verdict
+    low: float, high: float, up: MetricVerdict, down: MetricVerdict
 ) -> None:
     effect = changed(CLEAR, value=(low + high) / 2, low=low, high=high)
     assert judge(CONVERSION, effect) is up
@@ -100,14 +100,16 @@ def test_which_way_is_good_makes_the_verdict(
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [
-        (-0.001, 0.001, Guard.HELD),
-        (-0.01, 0.0019, Guard.HELD),
-        (0.0, 0.003, Guard.UNDECIDED),
-        (0.001, 0.0021, Guard.UNDECIDED),
-        (0.0021, 0.01, Guard.BROKEN),
+        (-0.001, 0.001, GuardrailVerdict.HELD),
+        (-0.01, 0.0019, GuardrailVerdict.HELD),
+        (0.0, 0.003, GuardrailVerdict.UNDECIDED),
+        (0.001, 0.0021, GuardrailVerdict.UNDECIDED),
+        (0.0021, 0.01, GuardrailVerdict.BROKEN),
     ],
 )
-def test_a_guardrail_is_held_within_its_margin(low: float, high: float, verdict: Guard) -> None:
+def test_a_guardrail_is_held_within_its_margin(
+    low: float, high: float, verdict: GuardrailVerdict
+) -> None:
     """Complaints may rise by 0.2 points."""
     assert guard(COMPLAINTS, changed(CLEAR, low=low, high=high)) is verdict
     turned = Metric(name="satisfaction", margin=0.002)
@@ -116,8 +118,8 @@ def test_a_guardrail_is_held_within_its_margin(low: float, high: float, verdict:
 
 def test_without_an_interval_nothing_is_judged() -> None:
     reason = Undecided(reason="no customers")
-    assert judge(CONVERSION, reason) is Verdict.NO_EVIDENCE
-    assert guard(COMPLAINTS, reason) is Guard.UNDECIDED
+    assert judge(CONVERSION, reason) is MetricVerdict.NO_EVIDENCE
+    assert guard(COMPLAINTS, reason) is GuardrailVerdict.UNDECIDED
 
 
 @given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 0.5), st.booleans())
@@ -127,7 +129,7 @@ def test_a_better_arm_never_breaks_a_guardrail(
 ) -> None:
     metric = Metric(name="m", higher_is_better=higher, margin=margin)
     effect = changed(CLEAR, low=low, high=low + width, value=low + width / 2)
-    if judge(metric, effect) is Verdict.BETTER:
-        assert guard(metric, effect) is Guard.HELD
-    if guard(metric, effect) is Guard.BROKEN:
-        assert judge(metric, effect) is Verdict.WORSE
+    if judge(metric, effect) is MetricVerdict.BETTER:
+        assert guard(metric, effect) is GuardrailVerdict.HELD
+    if guard(metric, effect) is GuardrailVerdict.BROKEN:
+        assert judge(metric, effect) is MetricVerdict.WORSE

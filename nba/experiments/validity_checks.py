@@ -1,0 +1,92 @@
+"""Checks without which no effect of an experiment means anything: its red lights."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nba.experiments.evidence import ExperimentEvidence
+from nba.experiments.experiment import Experiment
+from nba.measurement.off_policy.propensity_audit import Audit
+from nba.measurement.statistics.estimate import Undecided
+from nba.measurement.statistics.sample_ratio import (
+    Mismatch,
+    anytime_mismatch,
+    detectable_loss,
+    ratio_mismatch,
+)
+
+
+class ValidityCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """A check without which no effect means anything."""
+
+    name: str
+    red: bool
+    detail: str
+
+
+def lights(
+    experiment: Experiment,
+    evidence: ExperimentEvidence,
+    audit: Audit | Undecided | str,
+    *,
+    due: bool,
+) -> list[ValidityCheck]:
+    """The red lights. `due`: the fixed analysis is due, so that one look at chi-square counts.
+
+    `audit`: of the propensities of its decisions, or why they cannot be read.
+    """
+    return [
+        _mismatch(experiment, evidence, due),
+        _impossible(experiment, evidence),
+        audited(audit),
+    ]
+
+
+def _mismatch(experiment: Experiment, evidence: ExperimentEvidence, due: bool) -> ValidityCheck:
+    """Whether the arms hold the shares that they were given."""
+    names = [arm.id for arm in experiment.arms]
+    counts = [evidence.exposed.get(name, 0) for name in names]
+    shares = [arm.share for arm in experiment.arms]
+    once, ever = ratio_mismatch(counts, shares, names), anytime_mismatch(counts, shares, names)
+    told = ", ".join(f"{name} {n:,}" for name, n in zip(names, counts, strict=True))
+    if isinstance(once, Undecided) or isinstance(ever, Undecided):
+        reason = once.reason if isinstance(once, Undecided) else told
+        return ValidityCheck(name="sample ratio", red=False, detail=reason)
+    assert isinstance(ever, Mismatch)
+    red = ever.broken or (due and once.broken)
+    detail = f"customers: {told}; p {ever.p:.2g} at every look, {once.p:.2g} at one"
+    if red:
+        detail += ": customers of one arm were lost on the way, find out where"
+    elif not isinstance(loss := detectable_loss(once.n, shares), Undecided):
+        detail += f"; a loss of {loss:.1%} of one arm would show"
+    return ValidityCheck(name="sample ratio", red=red, detail=detail)
+
+
+def _impossible(experiment: Experiment, evidence: ExperimentEvidence) -> ValidityCheck:
+    """What cannot be, wherever chance falls."""
+    found = [f"{n:,} customers in an arm {name!r}" for name, n in sorted(evidence.unknown.items())]
+    if evidence.strays:
+        found.append(f"{evidence.strays:,} customers in two arms")
+    if evidence.misplaced:
+        found.append(
+            f"{evidence.misplaced:,} customers in another arm than their id gives, or before it "
+            "began or after it ended"
+        )
+    detail = "; ".join(found) or "nobody in two arms, in an unknown one, or in the wrong one"
+    return ValidityCheck(name="impossible arms", red=bool(found), detail=detail)
+
+
+def audited(audit: Audit | Undecided | str) -> ValidityCheck:
+    """The light of an audit, or of why there is none that could be true."""
+    name = "propensities"
+    if isinstance(audit, str):
+        return ValidityCheck(name=name, red=True, detail=audit)
+    if isinstance(audit, Undecided):
+        return ValidityCheck(name=name, red=False, detail=audit.reason)
+    detail = (
+        f"{audit.n:,} decisions: p {audit.p:.2g}, mean weight {audit.mean_weight:.3f} "
+        f"(standard error {audit.weight_error:.3f})"
+    )
+    if audit.alarm:
+        detail += ": actions are not drawn as often as their propensities say"
+    return ValidityCheck(name=name, red=audit.alarm, detail=detail)
