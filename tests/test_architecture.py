@@ -151,7 +151,7 @@ from typing import TYPE_CHECKING
 from nba.stores import log as held, parquet
 from nba import errors
 if TYPE_CHECKING:
-    from serving.http.routes import Doors
+    from serving.http.routes import Routes
 def late():
     import pandas.core as core
     return np.random.normal(), core.now()

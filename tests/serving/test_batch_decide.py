@@ -29,7 +29,7 @@ from nba.events.event import Event
 from nba.journey.actions import Cap, Capacity, ContactRules, EngagementRule, Weight
 from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
-from serving.jobs import decision_files as decision_parts
+from serving.jobs import decision_files
 from serving.jobs.batch_decisions import BatchAsk, customers_in, customers_of, run_batch
 from tests.house import FOLD, NOON, SmallHouse, StubScorer, changed, event, failed_search
 from tests.models.bundles.test_bundle import made
@@ -191,7 +191,7 @@ class Dying(MemoryLog):
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decision_parts, "PART", 10)
+    monkeypatch.setattr(decision_files, "PART", 10)
     monkeypatch.setattr("serving.jobs.batch_decisions.CHUNK", 4)
     monkeypatch.setattr(batch_module, "CHUNK", 4)
 
@@ -295,8 +295,8 @@ def _later(customer_id: str) -> Event:
 CHILD = """
 import sys
 from pathlib import Path
-from nba.stores import decision_parts
-decision_parts.PART = 40
+from serving.jobs import decision_files
+decision_files.PART = 40
 sys.argv = ["nba", "decide", "--batch", sys.argv[1], "--json"]
 from serving.cli import main
 main()

@@ -41,7 +41,7 @@ def answers(url: str) -> bool:
 def elsewhere(call: str, folder: Path) -> str:
     """What another process prints for `call`."""
     program = (
-        "import sys; from pathlib import Path; from nba.stores import embedded; "
+        "import sys; from pathlib import Path; from nba.stores.postgres import embedded; "
         f"print(embedded.{call}(Path(sys.argv[1])))"
     )
     words = [sys.executable, "-W", "error", "-c", program, str(folder)]

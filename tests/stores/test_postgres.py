@@ -148,7 +148,7 @@ def test_going_back_to_the_first_revision_keeps_the_log(postgres_url: str) -> No
 
 
 def test_processes_that_migrate_at_once_take_turns(empty_postgres_url: str) -> None:
-    program = "import sys; from nba.stores import schema; schema.migrate(sys.argv[1])"
+    program = "import sys; from nba.stores.postgres import schema; schema.migrate(sys.argv[1])"
     words = [sys.executable, "-W", "error", "-c", program, empty_postgres_url]
     with psycopg.connect(empty_postgres_url) as gate:
         gate.execute("SELECT pg_advisory_lock(%s)", (0x6E626101,))  # the migrations' own
