@@ -31,7 +31,8 @@ from features.fold import Fold
 from models.bundles.registry import CHAMPION
 from models.learning.versions import policy_state
 from models.residual.sums import ResidualSums
-from nba.decisions.decision import Decision, Request
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.events.event import NO_ACTION, Event
 from nba.journey.actions import ContactRules
 from nba.stores.log import Log

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nba.decisions.decision import Decision, Request
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.engine.strategy import CalibratedScorer
 from nba.experiments.experiment import (
     ArmSpec,

@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from features.context_store import Customers
 from features.fold import Fold
 from nba.customer.context import Context
-from nba.decisions.decision import Churn, Request
+from nba.decisions.decision import Churn
+from nba.decisions.request import Request
 from nba.events.event import Event
 from nba.journey.actions import (
     ArbitrationRules,

@@ -16,7 +16,9 @@ from features.context_store import Customers
 from features.fold import Fold
 from models.policies.from_journey import exploration_policy_of
 from nba.customer.context import Context
-from nba.decisions.decision import Churn, Decision, Reason, Request
+from nba.decisions.candidate import Reason
+from nba.decisions.decision import Churn, Decision
+from nba.decisions.request import Request
 from nba.engine.arbitration import NO_ACTION_CODE, Scorer
 from nba.engine.decider import Decider, IdsAndSeeds
 from nba.engine.pipeline import Pipeline

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from nba.decisions.decision import Decision, Request
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.events.event import Event
 from nba.journey.actions import Cap, ContactRules
 from nba.journey.file import JourneyFile

@@ -16,7 +16,8 @@ from models.residual.features import ResidualSpec
 from models.residual.posterior import ResidualPrior
 from models.residual.sums import ResidualSums
 from models.residual.warm_start import WarmStart
-from nba.decisions.decision import Decision, Request
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.events.event import NO_ACTION, Event
 from nba.journey.exploration import Exploration
 from nba.journey.file import JourneyFile

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from nba.decisions.decision import Stage
+from nba.decisions.candidate import Stage
 from nba.governance.engagement_policy import CODES
 from serving.http.openapi import openapi
 from serving.settings import PREFIX, Settings

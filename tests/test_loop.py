@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from models.bundles.registry import CHAMPION
-from nba.decisions.decision import Mode, Request
+from nba.decisions.decision import Mode
+from nba.decisions.request import Request
 from nba.events.event import ACTION_DECIDED, NO_ACTION, parse_event
 from nba.journey_file.loader import load_journey
 from nba.stores.memory.log import MemoryLog

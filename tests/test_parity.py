@@ -13,7 +13,8 @@ from hypothesis import given, settings, strategies as st
 from features.context_store import Customers
 from features.replay.point_in_time import ContextQuestions, encode, replay
 from nba.customer.context import Context, offered_columns
-from nba.decisions.decision import Decision, Request
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.events.event import Event, micros
 from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog

@@ -10,7 +10,8 @@ from models.bundles.bundle import Bundle
 from models.predictors.predictor import Predictor
 from models.predictors.touchpoint_columns import ACTION, action_rows
 from nba.customer.context import OFFERED, Context, ContextSchema, offered_columns
-from nba.decisions.decision import Churn, Reason
+from nba.decisions.candidate import Reason
+from nba.decisions.decision import Churn
 from nba.engine.arbitration import NO_ACTION_CODE
 from nba.errors import InvalidBundle
 from nba.events.event import NO_ACTION

@@ -1,8 +1,7 @@
-"""The decision and its parts: what was offered, refused, drawn, and what came of it."""
+"""A decision as it is logged: what was offered, refused and drawn, and what it takes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -11,22 +10,13 @@ import msgspec
 
 from nba.customer.appraisal import AppraisedNode
 from nba.customer.contact_history import ContactHistory
-from nba.events.event import ACTION_DECIDED, DECISION_PREFIX, MOVE_PREFIX, NO_ACTION, Event
+from nba.decisions.candidate import Candidate, Reason, Refused
+from nba.decisions.request import Request
+from nba.decisions.sub_journey_moves import SubJourneyMove, SubJourneyTimer
+from nba.events.event import ACTION_DECIDED, DECISION_PREFIX, NO_ACTION, Event
 from nba.journey.exploration import Exploration
 
 ASK_AGAIN_S = 6 * 3_600.0  # an outbound step that came to nothing is tried again after that
-
-
-class Stage(StrEnum):
-    """The stages of a decision that can refuse an action, in order."""
-
-    AVAILABLE = "available"
-    ELIGIBILITY = "eligibility"
-    APPLICABILITY = "applicability"
-    SUITABILITY = "suitability"
-    CONSENT = "consent"
-    CONTACT_POLICY = "contact_policy"
-    SCORE = "score"
 
 
 class Mode(StrEnum):
@@ -38,25 +28,6 @@ class Mode(StrEnum):
     SHADOW = "shadow"  # decided beside another system, whose action the customer got
 
 
-class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """One fact that moved a score."""
-
-    column: str  # context column or action feature
-    value: float | None  # its value, None where unknown
-    contribution: float  # share of the score, in log-odds for a probability, else in its unit
-    text: str
-
-
-class Refused(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An action that a rule removed."""
-
-    action_id: str
-    stage: Stage
-    code: str  # the reason code, listed in docs/reasons.md
-    rule: str  # the owner's rule that removed it: its id, or where it stands
-    detail: str  # the fact that failed
-
-
 class CapacityTaken(msgspec.Struct, frozen=True, kw_only=True):
     """What a decision takes of a capacity that all customers share."""
 
@@ -64,79 +35,6 @@ class CapacityTaken(msgspec.Struct, frozen=True, kw_only=True):
     period: str  # the day, week or month, such as 2026-03-01, 2026-W09, 2026-03
     amount: float  # contacts or EUR
     most: float  # at the time of the decision
-
-
-class SubJourneyTimer(msgspec.Struct, frozen=True, kw_only=True):
-    """A moment at which a customer's sub-journey is looked at again, whatever happens."""
-
-    timer_id: str  # names the step: the same step sets it once
-    customer_id: str
-    due_at: datetime
-
-
-class SubJourneyMove(msgspec.Struct, frozen=True, kw_only=True):
-    """A customer enters a sub-journey, comes to another step, or leaves it."""
-
-    name: str  # of the event
-    sub_journey: str
-    definition: str  # hash of the version that she is on
-    episode_id: str  # of this passage
-    number: int  # of the move within the passage, from 1
-    step: str = ""
-    exit: str = ""  # where she leaves: success, time_out, opt_out, overtaken, left, budget, done
-    held_out: bool = False
-    why: str = ""  # the fact that moved her
-    due: tuple[datetime, ...] = ()  # when the step is looked at again
-
-    def as_event(self, customer_id: str, at: datetime) -> Event:
-        """The event that the log appends."""
-        properties: dict[str, Any] = {
-            "sub_journey": self.sub_journey,
-            "definition": self.definition,
-            "episode_id": self.episode_id,
-            "step": self.step,
-            "why": self.why,
-        }
-        if self.exit:
-            properties["exit"] = self.exit
-        if self.held_out:
-            properties["held_out"] = True
-        return Event(
-            event_id=f"{MOVE_PREFIX}{self.episode_id}:{self.number}",
-            customer_id=customer_id,
-            name=self.name,
-            occurred_at=at,
-            received_at=at,
-            properties=properties,
-        )
-
-    def timers(self, customer_id: str) -> Iterator[SubJourneyTimer]:
-        """What wakes the step up."""
-        for nth, due_at in enumerate(self.due):
-            timer_id = f"{self.episode_id}:{self.number}:{nth}"
-            yield SubJourneyTimer(timer_id=timer_id, customer_id=customer_id, due_at=due_at)
-
-
-class Candidate(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
-    """An action that passed every rule, with its factors; `no_action` is one of them.
-
-    priority = p_accept x context_weight x (value_eur + retention_eur) x lever
-               - cost_eur - annoyance_eur
-    """
-
-    action_id: str
-    p_accept: float | None  # P(responds well | context, action); None: value_eur is learned
-    context_weight: float
-    value_eur: float
-    retention_eur: float = 0.0  # worth of the risk of leaving that a good response takes away
-    lever: float
-    cost_eur: float
-    annoyance_eur: float = 0.0  # price of one more contact on top of the recent ones
-    priority: float | None  # EUR; None where nothing was scored
-    propensity: float  # P(drawn | context, candidates), in [0, 1]; they sum to 1
-    because: tuple[str, ...] = ()  # ids of the weights, levers and steps that are in the factors
-    batch_score: float | None = None  # the bundle's own score, where more was learned since
-    spread_eur: float = 0.0  # how unsure the priority is, a standard deviation
 
 
 class LiftedRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,22 +50,6 @@ class Churn(msgspec.Struct, frozen=True, kw_only=True):
     risk: float  # P(churn within horizon_days)
     horizon_days: float
     reasons: tuple[Reason, ...] = ()
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A channel's question. `facts` are the request context that the journey declares."""
-
-    customer_id: str
-    channel: str | None = None  # None: any channel
-    placement: str | None = None  # the touchpoint where the action would show; None: any
-    request_id: str | None = None  # the caller's key: the same key answers with the same decision
-    candidates: tuple[str, ...] | None = None  # action ids to choose from; None: the catalogue
-    facts: dict[str, Any] = {}
-    without: tuple[str, ...] = ()  # action ids drawn for other placements of the same question
-    deferred: bool = False  # it counts from its activation on, and not before
-    outbound: bool = False  # nobody asks: we address her
-    asked_for: str = ""  # the open step of a sub-journey for which we address her
-    baseline: str | None = None  # shadow mode: the action that the other system takes
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

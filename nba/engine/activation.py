@@ -8,7 +8,8 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from nba.customer.context import Context
-from nba.decisions.decision import Decision, Refused, Stage
+from nba.decisions.candidate import Refused, Stage
+from nba.decisions.decision import Decision
 from nba.engine.pipeline import Pipeline
 from nba.events.event import ACTION_ACTIVATED, ACTIVATION_PREFIX, Event
 

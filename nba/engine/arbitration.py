@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nba.customer.context import Context, ContextSchema
-from nba.decisions.decision import Candidate, Churn, Reason
+from nba.decisions.candidate import Candidate, Reason
+from nba.decisions.decision import Churn
 from nba.engine.policy import Worth
 from nba.governance.candidate_set import Variants
 from nba.governance.engagement_policy import day, in_force

@@ -17,7 +17,8 @@ import msgspec
 from msgspec.structs import replace
 
 from nba.customer.context import Context
-from nba.decisions.decision import Decision, Request
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.engine.decider import ATTEMPTS, Contexts
 from nba.engine.pipeline import Pipeline
 from nba.errors import StoreUnavailable

@@ -10,7 +10,9 @@ from typing import NamedTuple, Protocol
 from msgspec.structs import replace
 
 from nba.customer.context import Context
-from nba.decisions.decision import Decision, Refused, Request
+from nba.decisions.candidate import Refused
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.engine.activation import activation, recheck
 from nba.engine.pipeline import Pipeline
 from nba.errors import StoreUnavailable

@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from nba.customer.context import Context, ContextSchema
-from nba.decisions.decision import Churn, Decision, Mode, Reason, Request, SubJourneyMove
+from nba.decisions.candidate import Reason
+from nba.decisions.decision import Churn, Decision, Mode
+from nba.decisions.request import Request
+from nba.decisions.sub_journey_moves import SubJourneyMove
 from nba.engine.arbitration import Arbitration, Residual, Scorer
 from nba.engine.policy import ExplorationPolicy, Policy
 from nba.engine.recorder import DecisionRecorder, DrawnAction, Origin

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nba.decisions.decision import Candidate
+from nba.decisions.candidate import Candidate
 
 Floats = NDArray[np.float64]
 

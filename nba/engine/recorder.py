@@ -8,7 +8,8 @@ import numpy as np
 
 from nba.customer.contact_history import ContactHistory
 from nba.customer.context import ContextSchema
-from nba.decisions.decision import Decision, Mode, Reason
+from nba.decisions.candidate import Reason
+from nba.decisions.decision import Decision, Mode
 from nba.engine.arbitration import Arbitration, candidates
 from nba.engine.policy import choose
 from nba.engine.strategy import Arm, ScoredCandidates

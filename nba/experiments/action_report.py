@@ -15,7 +15,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from nba.decisions.decision import Candidate, Decision, Mode
+from nba.decisions.candidate import Candidate
+from nba.decisions.decision import Decision, Mode
 from nba.events.event import Event
 from nba.experiments.report import audit_of
 from nba.experiments.results import holm_levels

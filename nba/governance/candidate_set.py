@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nba.decisions.decision import LiftedRule, Refused, Stage
+from nba.decisions.candidate import Refused, Stage
+from nba.decisions.decision import LiftedRule
 from nba.journey.actions import Action
 from nba.journey.file import JourneyFile
 from nba.randomization import in_share

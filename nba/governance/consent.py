@@ -6,7 +6,7 @@ Reason codes: `no_consent`, `suppressed`.
 from __future__ import annotations
 
 from nba.customer.contact_history import ContactHistory
-from nba.decisions.decision import Stage
+from nba.decisions.candidate import Stage
 from nba.governance.candidate_set import CandidateSet, Mask, Variants
 from nba.journey.file import JourneyFile
 

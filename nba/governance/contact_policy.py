@@ -17,7 +17,8 @@ import numpy as np
 
 from nba.customer.contact_history import Contact, ContactHistory
 from nba.customer.context import DAY_S
-from nba.decisions.decision import CapacityTaken, Stage
+from nba.decisions.candidate import Stage
+from nba.decisions.decision import CapacityTaken
 from nba.governance.candidate_set import CandidateSet, Mask, Scope, Variants
 from nba.governance.quiet_hours import Quiet, QuietPolicy, period
 from nba.governance.sub_journey_steps import HOUR_S, SIGNS

@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nba.decisions.decision import Request, Stage
+from nba.decisions.candidate import Stage
+from nba.decisions.request import Request
 from nba.governance.candidate_set import CandidateSet, Mask, Variants
 from nba.governance.rule_inputs import Population
 from nba.journey.actions import Layer

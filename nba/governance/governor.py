@@ -12,15 +12,10 @@ from typing import NamedTuple
 
 from nba.customer.contact_history import ContactHistory
 from nba.customer.context import Context, ContextSchema
-from nba.decisions.decision import (
-    CapacityTaken,
-    Churn,
-    LiftedRule,
-    Refused,
-    Request,
-    Stage,
-    SubJourneyMove,
-)
+from nba.decisions.candidate import Refused, Stage
+from nba.decisions.decision import CapacityTaken, Churn, LiftedRule
+from nba.decisions.request import Request
+from nba.decisions.sub_journey_moves import SubJourneyMove
 from nba.events.event import micros
 from nba.governance.candidate_set import CandidateSet, Variants
 from nba.governance.consent import ConsentPolicy

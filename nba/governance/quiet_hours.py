@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from nba.decisions.decision import Stage
+from nba.decisions.candidate import Stage
 from nba.governance.candidate_set import CandidateSet, Mask, Variants
 from nba.journey.actions import QuietHours
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from nba.decisions.decision import Refused
+from nba.decisions.candidate import Refused
 from nba.journey.actions import Action, Treatment
 from nba.journey.file import JourneyFile
 

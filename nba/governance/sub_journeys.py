@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from nba.customer.contact_history import ContactHistory, SubJourneyPosition, asked_mark
 from nba.customer.contact_history_fold import moved
 from nba.customer.context import DAY_S
-from nba.decisions.decision import ASK_AGAIN_S, SubJourneyMove
+from nba.decisions.decision import ASK_AGAIN_S
+from nba.decisions.sub_journey_moves import SubJourneyMove
 from nba.errors import InvalidInput
 from nba.events.event import SUB_JOURNEY_ENTERED, SUB_JOURNEY_LEFT, SUB_JOURNEY_MOVED, micros
 from nba.governance.consent import ConsentPolicy

@@ -15,7 +15,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from nba.decisions.decision import CapacityTaken, Decision, SubJourneyTimer
+from nba.decisions.decision import CapacityTaken, Decision
+from nba.decisions.sub_journey_moves import SubJourneyTimer
 from nba.events.event import Event
 
 

@@ -12,7 +12,9 @@ from msgspec import structs
 from features.replay.visits import EmotionHistory
 from nba.customer.appraisal import AppraisedNode
 from nba.customer.context import STAGE, Context, ContextSchema
-from nba.decisions.decision import Candidate, Churn, Decision, Mode, Refused, Request
+from nba.decisions.candidate import Candidate, Refused
+from nba.decisions.decision import Churn, Decision, Mode
+from nba.decisions.request import Request
 from nba.errors import InvalidInput
 from nba.events.event import (
     ACTION_ACCEPTED,

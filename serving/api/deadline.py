@@ -18,7 +18,8 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from nba.decisions.decision import Decision, Request
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.engine.activation import activation
 from nba.errors import StoreUnavailable
 from nba.events.event import ACTION_EXPIRED, EXPIRY_PREFIX, Event

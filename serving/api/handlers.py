@@ -11,7 +11,9 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from nba.decisions.decision import Decision, Refused, Request
+from nba.decisions.candidate import Refused
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.engine.decider import at_place
 from nba.errors import InvalidInput, NotFound, StoreUnavailable
 from nba.events.event import NO_ACTION, RESERVED, Event, checked_id, parse_event

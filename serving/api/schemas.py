@@ -15,7 +15,9 @@ from msgspec import Meta
 from features.replay.visits import EmotionHistoryNode
 from nba.customer.appraisal import AppraisedNode
 from nba.customer.contact_history import ConsentChange, Contact
-from nba.decisions.decision import Churn, LiftedRule, Reason, SubJourneyMove
+from nba.decisions.candidate import Reason
+from nba.decisions.decision import Churn, LiftedRule
+from nba.decisions.sub_journey_moves import SubJourneyMove
 
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 

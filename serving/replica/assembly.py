@@ -16,7 +16,8 @@ from nba.events.valences import ValenceTable
 from nba.journey.file import JourneyFile
 from nba.promotion import catalogue_versions as catalogue
 from nba.stores.log import Log
-from serving.replica.replica import Replica, make_engine
+from serving.replica.engine import make_engine
+from serving.replica.replica import Replica
 from serving.settings import Settings
 
 

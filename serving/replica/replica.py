@@ -20,34 +20,21 @@ from models.bundles.bundle import Bundle
 from models.bundles.registry import TEXT
 from models.bundles.scorer import BundleScorer
 from models.learning.scorers import stored_bundle
-from models.policies.from_journey import exploration_policy_of
-from nba.decisions.decision import Decision, Refused, Request
+from nba.decisions.candidate import Refused
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.engine.decider import Decider, IdsAndSeeds
-from nba.engine.pipeline import Pipeline
 from nba.errors import InvalidBundle, NbaError, NotFound, StoreUnavailable
 from nba.events.event import Event
 from nba.events.valences import ValenceTable
 from nba.journey.file import JourneyFile
 from nba.promotion import catalogue_versions as catalogue
 from nba.stores.log import Log
+from serving.replica.engine import Engine, make_engine
 from serving.replica.in_force import InForce, apply, in_force
 
 logger = logging.getLogger("nba.serving")
 STALE_DAYS = 7  # a message that waited longer is not sent
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """From events to a decision, on one catalogue and one set of valences."""
-
-    fold: Fold
-    customers: Customers
-    decider: Decider
-
-    @property
-    def journey(self) -> JourneyFile:
-        """The catalogue that serves."""
-        return self.fold.schema.journey
 
 
 @dataclass(slots=True)
@@ -231,15 +218,3 @@ def text_model(log: Log) -> TextModel | None:
     if model.model_id != name:
         raise InvalidBundle(f"{name}: altered since training; run nba train text again")
     return model
-
-
-def make_engine(journey: JourneyFile, log: Log, table: ValenceTable) -> Engine:
-    """An engine on this catalogue and these valences, its kernel compiled, its contexts not yet
-    read. Raises StoreUnavailable."""
-    earlier = catalogue.earlier_sub_journeys(log)
-    fold = Fold(journey, table, earlier)
-    fold.warm()
-    customers = Customers(log, fold)
-    drawing = exploration_policy_of(journey.exploration, [action.id for action in journey.actions])
-    pipeline = Pipeline(fold.schema, drawing, earlier)
-    return Engine(fold, customers, Decider(pipeline=pipeline, contexts=customers, log=log))

@@ -19,7 +19,8 @@ from features.fold import Fold
 from models.bundles.bundle import load_bundle
 from models.bundles.registry import CHAMPION
 from models.bundles.scorer import BundleScorer
-from nba.decisions.decision import Decision, Mode, Stage
+from nba.decisions.candidate import Stage
+from nba.decisions.decision import Decision, Mode
 from nba.engine.strategy import CalibratedScorer
 from nba.errors import InvalidBundle
 from nba.events.event import NO_ACTION

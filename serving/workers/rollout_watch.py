@@ -16,7 +16,7 @@ from nba.promotion.guardrails import Guardrails, Keep, Other, RollBack, act
 from nba.promotion.rollout import Rollout, rollout_of
 from nba.rewards.attribution import Attribution
 from nba.stores.log import Log
-from serving.replica.replica import Engine
+from serving.replica.engine import Engine
 
 TURN = "guard"
 

@@ -9,17 +9,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from nba.decisions.decision import (
-    Candidate,
-    CapacityTaken,
-    Decision,
-    Mode,
-    Refused,
-    Request,
-    Stage,
-    SubJourneyMove,
-    SubJourneyTimer,
-)
+from nba.decisions.candidate import Candidate, Refused, Stage
+from nba.decisions.decision import CapacityTaken, Decision, Mode
+from nba.decisions.request import Request
+from nba.decisions.sub_journey_moves import SubJourneyMove, SubJourneyTimer
 from nba.events.event import NO_ACTION, Event
 from nba.stores.log import GuardedEvents
 

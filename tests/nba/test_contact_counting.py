@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
 
-from nba.decisions.decision import Request
+from nba.decisions.request import Request
 from nba.events.event import Event
 from nba.governance.contact_policy import ON_ITS_WAY_S
 from nba.journey.actions import Cap, ContactRules, CoolDown, Pause

@@ -11,7 +11,8 @@ import pytest
 from scipy.stats import chisquare
 
 from models.policies.epsilon_greedy import EpsilonGreedy
-from nba.decisions.decision import Mode, Request
+from nba.decisions.decision import Mode
+from nba.decisions.request import Request
 from nba.engine.policy import choose
 from nba.events.event import NO_ACTION
 from nba.stores.memory.log import MemoryLog

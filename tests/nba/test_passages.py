@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from features.context_store import Customers
 from models.policies.epsilon_greedy import EpsilonGreedy
-from nba.decisions.decision import Request
+from nba.decisions.request import Request
 from nba.journey.file import JourneyFile
 from nba.stores.memory.log import MemoryLog
 from tests.governing import HOUR, OPEN, SCORES, histories, sub_journeys

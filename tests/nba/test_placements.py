@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from models.policies.epsilon_greedy import EpsilonGreedy
-from nba.decisions.decision import Decision, Request
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.engine.arbitration import NO_ACTION_CODE
 from nba.engine.decider import at_place
 from nba.errors import InvalidInput

@@ -20,7 +20,8 @@ from hypothesis import given, settings, strategies as st
 
 from models.bundles.scorer import BundleScorer
 from models.policies.epsilon_greedy import EpsilonGreedy
-from nba.decisions.decision import Decision, Request
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.engine import batch as batch_module
 from nba.engine.batch import Batch, BatchPlan
 from nba.engine.decider import IdsAndSeeds

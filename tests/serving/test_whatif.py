@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from features.fold import Fold
 from models.policies.uniform import Random
-from nba.decisions.decision import Mode, Request
+from nba.decisions.decision import Mode
+from nba.decisions.request import Request
 from nba.engine.strategy import CalibratedScorer
 from nba.events.event import NO_ACTION
 from nba.journey.actions import ContactRules, EngagementRule

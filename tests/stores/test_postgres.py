@@ -18,7 +18,7 @@ import pytest
 from alembic.script import ScriptDirectory
 from msgspec.structs import replace
 
-from nba.decisions.decision import SubJourneyTimer
+from nba.decisions.sub_journey_moves import SubJourneyTimer
 from nba.errors import InvalidInput, NbaError, StoreUnavailable, UnknownSchema
 from nba.events.event import TIMER_FIRED, Event
 from nba.stores.log import GuardedEvents, Snapshot

@@ -12,7 +12,8 @@ import msgspec
 
 from features.fold import Fold
 from features.replay.point_in_time import Rows, encode
-from nba.decisions.decision import Candidate, Mode
+from nba.decisions.candidate import Candidate
+from nba.decisions.decision import Mode
 from nba.events.event import Event, micros, parse_event
 from nba.stores.log import Log
 

@@ -11,7 +11,7 @@ from features.replay.point_in_time import ContextQuestions, replay
 from models.bundles.bundle import Bundle
 from models.policies.from_journey import exploration_policy_of
 from models.predictors.touchpoint_columns import action_rows, touchpoint_rows
-from nba.decisions.decision import Candidate
+from nba.decisions.candidate import Candidate
 from nba.engine.policy import Worth
 from nba.events.event import NO_ACTION
 from nba.journey.file import JourneyFile

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from nba.analytics.monitoring.offers_and_joins import STARVED_SHARE, exploration, offers
-from nba.decisions.decision import Decision, Stage
+from nba.decisions.candidate import Stage
+from nba.decisions.decision import Decision
 from nba.engine.pipeline import Pipeline
 from nba.engine.redecision import chances, redecided
 from nba.errors import NbaError

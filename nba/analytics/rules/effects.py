@@ -14,7 +14,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from nba.customer.context import Context, ContextSchema
-from nba.decisions.decision import Churn, Decision, Request
+from nba.decisions.decision import Churn, Decision
+from nba.decisions.request import Request
 from nba.engine.arbitration import Arbitration, ArbitrationInputs, Priorities
 from nba.engine.batch import overfull, rations
 from nba.engine.policy import ExplorationPolicy

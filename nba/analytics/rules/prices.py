@@ -16,7 +16,8 @@ import numpy as np
 from nba.analytics.rules.effects import RuleEffects
 from nba.analytics.rules.price_estimates import bootstrap_total, lifted_difference, snips_difference
 from nba.customer.context import ContextSchema
-from nba.decisions.decision import Candidate, Decision, Mode
+from nba.decisions.candidate import Candidate
+from nba.decisions.decision import Decision, Mode
 from nba.engine.policy import ExplorationPolicy, worth_of
 from nba.engine.strategy import Strategy
 from nba.events.event import NO_ACTION

@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from nba.decisions.decision import Decision, SubJourneyTimer
+from nba.decisions.decision import Decision
+from nba.decisions.sub_journey_moves import SubJourneyTimer
 from nba.stores.acceptance import (
     AppendState,
     CapacityRoom,

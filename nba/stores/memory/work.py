@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from nba.decisions.decision import SubJourneyTimer
+from nba.decisions.sub_journey_moves import SubJourneyTimer
 from nba.errors import NotFound
 from nba.events.event import Event
 from nba.stores.acceptance import Period, unsaved_bundle

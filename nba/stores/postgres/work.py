@@ -9,7 +9,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from nba.decisions.decision import CapacityTaken, SubJourneyTimer
+from nba.decisions.decision import CapacityTaken
+from nba.decisions.sub_journey_moves import SubJourneyTimer
 from nba.errors import NotFound
 from nba.events.event import Event
 from nba.stores.acceptance import CapacityRoom, Period, periods

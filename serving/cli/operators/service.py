@@ -168,7 +168,7 @@ def decide(
     A batch that was cut short goes on where it was, with the same words. Example:
     `nba decide c000017 --channel web --dry-run`, `nba decide --batch tonight --channel email`
     """
-    from nba.decisions.decision import Request
+    from nba.decisions.request import Request
     from nba.errors import InvalidInput
     from serving.api.answers import decide_answer
     from serving.jobs.batch_decisions import BatchAsk

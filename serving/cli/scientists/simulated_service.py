@@ -9,7 +9,7 @@ from itertools import count
 import numpy as np
 
 from models.bundles.registry import CHAMPION
-from nba.decisions.decision import Request
+from nba.decisions.request import Request
 from nba.errors import NotFound
 from nba.events.event import parse_event
 from nba.stores.memory.log import MemoryLog

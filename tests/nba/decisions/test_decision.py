@@ -8,20 +8,17 @@ from typing import Any
 from hypothesis import given, settings, strategies as st
 
 from nba.customer.contact_history import Contact, ContactHistory
+from nba.decisions.candidate import Candidate, Reason, Refused, Stage
 from nba.decisions.decision import (
-    Candidate,
     CapacityTaken,
     Churn,
     Decision,
     LiftedRule,
     Mode,
-    Reason,
-    Refused,
-    Request,
-    Stage,
-    SubJourneyMove,
     decision_from_json,
 )
+from nba.decisions.request import Request
+from nba.decisions.sub_journey_moves import SubJourneyMove
 from nba.events.event import NO_ACTION
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)

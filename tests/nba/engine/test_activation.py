@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nba.decisions.decision import Decision, Request
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.journey.actions import Cap, Capacity, ContactRules, EngagementRule, QuietHours
 from tests.governing import HOUR, SCORES, governed
 from tests.house import NOON, SmallHouse, StubScorer, event

@@ -12,7 +12,9 @@ from hypothesis import given, settings, strategies as st
 
 from features.fold import Fold
 from models.policies.epsilon_greedy import EpsilonGreedy
-from nba.decisions.decision import Candidate, Decision, Request
+from nba.decisions.candidate import Candidate
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.engine.arbitration import NO_ACTION_CODE, Arbitration, ArbitrationInputs, Priorities
 from nba.engine.policy import choose
 from nba.governance.candidate_set import Variants

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from models.policies.epsilon_greedy import EpsilonGreedy
-from nba.decisions.decision import Decision, Request
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.errors import InvalidInput, StoreUnavailable
 from nba.events.event import NO_ACTION
 from nba.stores.memory.log import MemoryLog

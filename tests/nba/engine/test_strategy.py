@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from models.policies.epsilon_greedy import EpsilonGreedy
 from models.policies.thompson import Thompson
 from nba.customer.context import Context
-from nba.decisions.decision import Request
+from nba.decisions.request import Request
 from nba.engine.policy import ExplorationPolicy, Floats, choose, mixed, worth_of
 from nba.engine.strategy import Arm, CalibratedScorer, Challenger, Strategy
 from nba.events.event import NO_ACTION

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from nba.decisions.decision import Decision, Request
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.experiments.action_report import report_actions
 from nba.experiments.experiment import ArmSpec
 from nba.experiments.report import audit_of

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from nba.decisions.decision import Decision, Request
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.experiments.experiment import ArmSpec, MetricSpec, Slot
 from nba.experiments.report import ExperimentReport
 from nba.measurement.statistics.effect import Effect

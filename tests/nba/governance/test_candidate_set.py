@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings, strategies as st
 
-from nba.decisions.decision import Stage
+from nba.decisions.candidate import Stage
 from nba.governance.candidate_set import CandidateSet, Variants
 from nba.journey.actions import EngagementRule
 from tests.governing import IDS, OPEN

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from nba.decisions.decision import Refused, Request, Stage
+from nba.decisions.candidate import Refused, Stage
+from nba.decisions.request import Request
 from nba.journey.actions import Consent
 from nba.journey.file import JourneyFile
 from tests.governing import (

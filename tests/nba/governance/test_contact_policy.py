@@ -9,7 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from features.fold import Fold
-from nba.decisions.decision import Decision, Refused, Request, Stage
+from nba.decisions.candidate import Refused, Stage
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.events.event import Event
 from nba.journey.actions import Cap, Capacity, ContactRules, CoolDown, Pause, QuietHours
 from tests.governing import (

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from msgspec.structs import replace
 
-from nba.decisions.decision import Decision, Refused, Request, Stage
+from nba.decisions.candidate import Refused, Stage
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.journey.actions import EngagementRule, Step, SubJourney
 from tests.governing import DAY, IDS, OPEN_ACTIONS, SCORES, engagement_rules, governed
 from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, event, failed_search

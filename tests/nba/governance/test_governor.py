@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from features.fold import Fold
 from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.customer.context import Context, contacts_from
-from nba.decisions.decision import Decision, Request, Stage, decision_from_json
+from nba.decisions.candidate import Stage
+from nba.decisions.decision import Decision, decision_from_json
+from nba.decisions.request import Request
 from nba.engine.arbitration import Scorer
 from nba.engine.pipeline import Pipeline
 from nba.governance.rule_inputs import FEW

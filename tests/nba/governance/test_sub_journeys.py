@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from features.context_store import Customers
 from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.customer.contact_history import SubJourneyPosition
-from nba.decisions.decision import Request
+from nba.decisions.request import Request
 from nba.engine.pipeline import Pipeline
 from nba.journey.actions import Branch, Budget, Step, SubJourney
 from nba.randomization import in_share

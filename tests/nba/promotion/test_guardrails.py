@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from benchmarks.error_trials_gate import guard_trials
 from models.policies.from_journey import exploration_policy_of
-from nba.decisions.decision import Mode, Request
+from nba.decisions.decision import Mode
+from nba.decisions.request import Request
 from nba.engine.pipeline import Pipeline
 from nba.engine.redecision import redecided
 from nba.engine.strategy import CalibratedScorer

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from nba.decisions.decision import Request
+from nba.decisions.request import Request
 from nba.errors import InvalidInput
 from serving.api.circuit_breaker import CircuitBreaker
 from serving.api.deadline import DeadlineGuard

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from models.bundles.bundle import Bundle
 from models.bundles.registry import CHAMPION
-from nba.decisions.decision import Decision, Mode, Request
+from nba.decisions.decision import Decision, Mode
+from nba.decisions.request import Request
 from nba.engine.strategy import Arm, CalibratedScorer
 from nba.errors import InvalidBundle, NotFound
 from nba.events.event import NO_ACTION

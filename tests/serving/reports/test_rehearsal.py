@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from msgspec.structs import replace
 
 from features.fold import Fold
-from nba.decisions.decision import Request
+from nba.decisions.request import Request
 from nba.engine.strategy import CalibratedScorer
 from nba.events.event import NO_ACTION
 from nba.journey.actions import Cap, Capacity, ContactRules, EngagementRule, Lever, Step, SubJourney

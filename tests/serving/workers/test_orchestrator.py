@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from nba.decisions.decision import SubJourneyTimer
+from nba.decisions.sub_journey_moves import SubJourneyTimer
 from nba.errors import StoreUnavailable
 from nba.events.event import ACTION_DELIVERED, TIMER_FIRED, Event
 from nba.stores.log import Delivery, Log

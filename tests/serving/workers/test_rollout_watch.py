@@ -8,7 +8,7 @@ import pytest
 
 from nba.promotion.guardrails import BY, Keep, RollBack
 from nba.promotion.rollout import CHAMPION, changes, end, rollout_of
-from serving.replica.replica import Engine
+from serving.replica.engine import Engine
 from serving.workers.rollout_watch import TURN, RolloutWatch
 from tests.nba.promotion.test_guardrails import BAD, GOOD, TWIN, Drill
 

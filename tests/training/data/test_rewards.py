@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from features.fold import Fold
 from nba.customer.context import DAY_S
-from nba.decisions.decision import Request
+from nba.decisions.request import Request
 from nba.events.event import Event
 from nba.journey.file import RewardRule
 from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, changed, event, failed_search

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from nba.customer.contact_history_fold import fold
 from nba.customer.context import DAY_S
-from nba.decisions.decision import Request
+from nba.decisions.request import Request
 from nba.events.event import NO_ACTION, Event
 from nba.journey.file import ChurnRule, RewardRule
 from tests.house import FOLD, JOURNEY, NOON, SmallHouse, changed, event, failed_search

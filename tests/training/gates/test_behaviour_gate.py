@@ -14,7 +14,9 @@ from msgspec.structs import replace
 from models.bundles.bundle import Bundle, RecipeNote
 from models.policies.from_journey import exploration_policy_of
 from nba.analytics.monitoring.offers_and_joins import OutcomeJoin
-from nba.decisions.decision import Decision, Mode, Refused, Request, Stage
+from nba.decisions.candidate import Refused, Stage
+from nba.decisions.decision import Decision, Mode
+from nba.decisions.request import Request
 from nba.engine.pipeline import Pipeline
 from nba.errors import InvalidBundle
 from nba.experiments.experiment import ArmSpec, Experiment, PrimarySpec, Started

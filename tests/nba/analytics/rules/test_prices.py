@@ -13,7 +13,8 @@ from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.analytics.rules.price_estimates import bootstrap_total, lifted_difference, snips_difference
 from nba.analytics.rules.prices import RulePrice, RuleReport, decisions_of, report_rules
 from nba.analytics.rules.shadow_agreement import report_shadow
-from nba.decisions.decision import Decision, Request
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.engine.policy import ExplorationPolicy, Worth
 from nba.engine.strategy import CalibratedScorer, Strategy
 from nba.governance.rule_ablation import rule_parts

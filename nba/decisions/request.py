@@ -1,0 +1,23 @@
+"""The question of a channel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A channel's question. `facts` are the request context that the journey declares."""
+
+    customer_id: str
+    channel: str | None = None  # None: any channel
+    placement: str | None = None  # the touchpoint where the action would show; None: any
+    request_id: str | None = None  # the caller's key: the same key answers with the same decision
+    candidates: tuple[str, ...] | None = None  # action ids to choose from; None: the catalogue
+    facts: dict[str, Any] = {}
+    without: tuple[str, ...] = ()  # action ids drawn for other placements of the same question
+    deferred: bool = False  # it counts from its activation on, and not before
+    outbound: bool = False  # nobody asks: we address her
+    asked_for: str = ""  # the open step of a sub-journey for which we address her
+    baseline: str | None = None  # shadow mode: the action that the other system takes
