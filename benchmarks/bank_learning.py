@@ -36,7 +36,8 @@ from models.bundles.bundle import Bundle, load_bundle
 from models.bundles.registry import CHAMPION
 from models.bundles.scorer import BundleScorer
 from models.learning.versions import POLICY
-from nba.events.event import ACTION_DECIDED, parse_event
+from nba.events.names import ACTION_DECIDED
+from nba.events.parsing import parse_event
 from nba.journey.file import JourneyFile
 from nba.journey_file.loader import load_journey
 from nba.stores.memory.log import MemoryLog

@@ -118,7 +118,7 @@ def with_limits(journey):  # type: ignore[no-untyped-def]
 
 
 def simulated():  # type: ignore[no-untyped-def]
-    from nba.events.event import parse_event
+    from nba.events.parsing import parse_event
     from training.simulation.history import RandomPolicy
     from training.simulation.world import World, WorldConfig
 

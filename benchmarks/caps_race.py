@@ -29,7 +29,7 @@ from decide import fill
 from http_load import Load, post_all
 
 from nba.decisions.decision import Decision
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.stores.log import Log
 from serving.jobs.server import free_port, running

@@ -153,7 +153,7 @@ def fill(settings: Settings, journey) -> list[str]:  # type: ignore[no-untyped-d
     """Simulated customers and a champion of a usual size into the log; gives the customers."""
     from features.fold import Fold
     from models.bundles.registry import CHAMPION
-    from nba.events.event import parse_event
+    from nba.events.parsing import parse_event
     from serving.replica.assembly import opened_log
     from training.simulation.history import RandomPolicy
     from training.simulation.world import World, WorldConfig

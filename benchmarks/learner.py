@@ -33,8 +33,8 @@ from models.learning.versions import policy_state
 from models.residual.sums import ResidualSums
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
-from nba.events.event import NO_ACTION, Event
-from nba.journey.actions import ContactRules
+from nba.events.event import Event
+from nba.journey.actions import NO_ACTION, ContactRules
 from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
 from serving.replica.assembly import assemble, close_log, database_url, open_log

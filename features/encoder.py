@@ -13,17 +13,16 @@ import numpy as np
 from features.kernel.layout import CONTACT, EVENT, ROLE, ROW, SKETCH_BITS, TRAIT
 from nba.customer.appraisal import Appraisal, SurveyAppraisal
 from nba.customer.context import UNMAPPED, ContextSchema
-from nba.events.event import (
+from nba.events.event import Event, micros
+from nba.events.names import (
     ACTION_ACTIVATED,
     ACTION_DECIDED,
-    GOVERNING,
+    GOVERNANCE_EVENTS,
     IDENTIFY,
-    NO_ACTION,
     TEXT_SCORE,
-    Event,
-    micros,
 )
 from nba.events.signals import ROLES, SURVEYS
+from nba.journey.actions import NO_ACTION
 from nba.journey.file import EventMapping, Trait
 from nba.rules.rule import PROPERTIES, PropertyFacts, Rule, parse_rule
 from nba.rules.types import as_number
@@ -99,7 +98,7 @@ class Encoder:
         target = self._match(event.name, properties)
         if target is not None:
             rows.append(self._event_row(time, event.seq, target, properties))
-        elif event.name not in (IDENTIFY, *GOVERNING):
+        elif event.name not in (IDENTIFY, *GOVERNANCE_EVENTS):
             rows.append(_row(time, event.seq, EVENT, self._unmapped, -1))
         return rows
 

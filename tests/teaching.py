@@ -18,7 +18,8 @@ from models.residual.sums import ResidualSums
 from models.residual.warm_start import WarmStart
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
-from nba.events.event import NO_ACTION, Event
+from nba.events.event import Event
+from nba.journey.actions import NO_ACTION
 from nba.journey.exploration import Exploration
 from nba.journey.file import JourneyFile
 from nba.rewards.attribution import Attribution

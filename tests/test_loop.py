@@ -12,7 +12,9 @@ import pytest
 from models.bundles.registry import CHAMPION
 from nba.decisions.decision import Mode
 from nba.decisions.request import Request
-from nba.events.event import ACTION_DECIDED, NO_ACTION, parse_event
+from nba.events.names import ACTION_DECIDED
+from nba.events.parsing import parse_event
+from nba.journey.actions import NO_ACTION
 from nba.journey_file.loader import load_journey
 from nba.stores.memory.log import MemoryLog
 from serving.api.answers import decide_answer, feedback_event

@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from examples.commands import convert_command
-from nba.events.event import IDENTIFY
+from nba.events.names import IDENTIFY
 
 COLUMNS = ["Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"]
 HOME = "United Kingdom"

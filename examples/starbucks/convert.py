@@ -17,7 +17,8 @@ from typing import Any
 
 from examples.commands import convert_command
 from examples.raw_files import find, json_lines
-from nba.events.event import ACTION_ACCEPTED, ACTION_DECIDED, ACTION_SHOWN, IDENTIFY, NO_ACTION
+from nba.events.names import ACTION_ACCEPTED, ACTION_DECIDED, ACTION_SHOWN, IDENTIFY
+from nba.journey.actions import NO_ACTION
 
 START = datetime(2018, 8, 1, tzinfo=UTC)  # hour 0; the data names no date, members joined before
 SLOT = timedelta(hours=6)

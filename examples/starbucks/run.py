@@ -24,7 +24,7 @@ from examples.learning import Bag, fit_bag, read_events
 from examples.starbucks import convert
 from features.replay.point_in_time import ContextQuestions, replay
 from models.predictors.touchpoint_columns import ACTION, action_rows, touchpoint_rows
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.measurement.off_policy.estimators import NO_MODEL, dr
 from nba.measurement.off_policy.evaluation import Valuation, snips, valuation, values, weigh
 from nba.measurement.off_policy.logged_decisions import Logged, logged, overlap

@@ -17,7 +17,7 @@ from typing import Any
 
 from examples.commands import convert_command
 from examples.raw_files import find, open_text
-from nba.events.event import IDENTIFY
+from nba.events.names import IDENTIFY
 
 KNOWN_ON = datetime(2020, 1, 1, tzinfo=UTC)  # the data names no date
 LEFT_ON = KNOWN_ON + timedelta(days=30)

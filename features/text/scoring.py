@@ -12,7 +12,8 @@ import msgspec
 
 from features.encoder import Encoder
 from features.text.model import TextModel
-from nba.events.event import TEXT_SCORE, Event
+from nba.events.event import Event
+from nba.events.names import TEXT_SCORE
 
 
 def read_words(events: Sequence[Event], encoder: Encoder, model: TextModel | None) -> list[Event]:

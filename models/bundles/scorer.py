@@ -14,7 +14,7 @@ from nba.decisions.candidate import Reason
 from nba.decisions.decision import Churn
 from nba.engine.arbitration import NO_ACTION_CODE
 from nba.errors import InvalidBundle
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 
 REASONS = 3  # contributions named in an answer
 ROWS = 8_192  # touchpoint rows in memory at a time, about

@@ -28,7 +28,8 @@ from nba.decisions.decision import Decision, Mode
 from nba.engine.policy import Floats
 from nba.engine.redecision import context_of
 from nba.errors import NbaError, StoreUnavailable
-from nba.events.event import NO_ACTION, micros
+from nba.events.event import micros
+from nba.journey.actions import NO_ACTION
 from nba.rewards.attribution import Attribution
 from nba.rewards.changes import LogPosition, RewardChange, next_segment
 from nba.stores.log import Log

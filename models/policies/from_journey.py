@@ -11,7 +11,7 @@ from models.policies.softmax import Softmax
 from models.policies.thompson import Thompson
 from models.policies.uniform import Random
 from nba.engine.policy import ExplorationPolicy, Policy
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.journey.exploration import Exploration
 
 

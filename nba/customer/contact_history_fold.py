@@ -21,7 +21,8 @@ from nba.customer.contact_history import (
     Suppression,
     asked_mark,
 )
-from nba.events.event import (
+from nba.events.event import Event, micros
+from nba.events.names import (
     ACTION_ACCEPTED,
     ACTION_ACTIVATED,
     ACTION_CLICKED,
@@ -34,13 +35,11 @@ from nba.events.event import (
     CONSENT_WITHDRAWN,
     CONTACT_RESUMED,
     CONTACT_SUPPRESSED,
-    NO_ACTION,
     SUB_JOURNEY_ENTERED,
     SUB_JOURNEY_LEFT,
     SUB_JOURNEY_MOVED,
-    Event,
-    micros,
 )
+from nba.journey.actions import NO_ACTION
 
 LEDGER_VERSION = 2  # raised when the fold's meaning changes
 TOUCHES_KEPT = 256

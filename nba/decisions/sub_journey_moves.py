@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from nba.events.event import MOVE_PREFIX, Event
+from nba.events.event import Event
+from nba.events.names import MOVE_PREFIX
 
 
 class SubJourneyTimer(msgspec.Struct, frozen=True, kw_only=True):

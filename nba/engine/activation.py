@@ -11,7 +11,8 @@ from nba.customer.context import Context
 from nba.decisions.candidate import Refused, Stage
 from nba.decisions.decision import Decision
 from nba.engine.pipeline import Pipeline
-from nba.events.event import ACTION_ACTIVATED, ACTIVATION_PREFIX, Event
+from nba.events.event import Event
+from nba.events.names import ACTION_ACTIVATED, ACTIVATION_PREFIX
 
 
 def recheck(

@@ -16,7 +16,7 @@ from nba.decisions.request import Request
 from nba.engine.activation import activation, recheck
 from nba.engine.pipeline import Pipeline
 from nba.errors import StoreUnavailable
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.stores.log import GuardedEvents, Log
 
 ATTEMPTS = 5  # in a row that may come to nothing because the customers' log moved meanwhile

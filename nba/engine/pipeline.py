@@ -27,9 +27,8 @@ from nba.engine.strategy import (
     scored,
 )
 from nba.errors import InvalidInput, did_you_mean
-from nba.events.event import NO_ACTION
 from nba.governance.governor import Governor
-from nba.journey.actions import SubJourney
+from nba.journey.actions import NO_ACTION, SubJourney
 from nba.journey.exploration import Exploration
 
 FALLBACK = "fallback"  # the policy where nothing scores

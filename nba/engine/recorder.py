@@ -13,8 +13,8 @@ from nba.decisions.decision import Decision, Mode
 from nba.engine.arbitration import Arbitration, candidates
 from nba.engine.policy import choose
 from nba.engine.strategy import Arm, ScoredCandidates
-from nba.events.event import NO_ACTION
 from nba.governance.governor import Governed, Governor
+from nba.journey.actions import NO_ACTION
 from nba.journey.exploration import Exploration
 
 

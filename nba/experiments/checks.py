@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from nba.errors import InvalidInput, did_you_mean
-from nba.events.event import NO_ACTION
 from nba.experiments.experiment import ArmSpec, Experiment, MetricSpec, Started
 from nba.governance.rule_ablation import rule_parts
+from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.journey_file.checks import duplicates
 from nba.journey_file.reference_checks import all_known, unknown

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from nba.errors import InvalidInput
-from nba.events.event import ACTION_DECIDED, Event
+from nba.events.event import Event
+from nba.events.names import ACTION_DECIDED
 from nba.experiments.experiment import MetricSpec
 from nba.journey.file import JourneyFile
 from nba.measurement.statistics.moments import Moments, moments

@@ -17,7 +17,8 @@ from nba.customer.context import DAY_S
 from nba.decisions.decision import ASK_AGAIN_S
 from nba.decisions.sub_journey_moves import SubJourneyMove
 from nba.errors import InvalidInput
-from nba.events.event import SUB_JOURNEY_ENTERED, SUB_JOURNEY_LEFT, SUB_JOURNEY_MOVED, micros
+from nba.events.event import micros
+from nba.events.names import SUB_JOURNEY_ENTERED, SUB_JOURNEY_LEFT, SUB_JOURNEY_MOVED
 from nba.governance.consent import ConsentPolicy
 from nba.governance.rule_inputs import RuleInputs
 from nba.governance.sub_journey_steps import HOUR_S, SubJourneyFlow, due, step_key

@@ -25,6 +25,8 @@ from nba.journey.fields import (
     TimeOfDay,
 )
 
+NO_ACTION = "no_action"  # the action id of leaving the customer in peace
+
 Aggregate = Literal["sum", "max", "earliest"]
 Layer = Literal["eligibility", "applicability", "suitability"]
 Per = Literal["customer", "channel", "group", "action"]

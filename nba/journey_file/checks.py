@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from keyword import iskeyword
 
 from nba.errors import InvalidInput
-from nba.events.event import NO_ACTION
 from nba.governance.sub_journey_steps import SIGNS
-from nba.journey.actions import Action
+from nba.journey.actions import NO_ACTION, Action
 from nba.journey.file import JourneyFile, Touchpoint
 from nba.journey_file.catalogue_checks import check_catalogue, rule_error
 from nba.journey_file.emotion_checks import check_emotion

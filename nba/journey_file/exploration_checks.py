@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from nba.errors import InvalidInput
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.journey.exploration import Exploration
 from nba.journey_file.reference_checks import all_known
 

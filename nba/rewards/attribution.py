@@ -25,7 +25,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import fsum, inf, isnan
 from typing import NamedTuple, TypeAlias
 
-from nba.events.event import ACTION_DECIDED, REWARD_GIVEN, Event
+from nba.events.event import Event
+from nba.events.names import ACTION_DECIDED, REWARD_GIVEN
 from nba.journey.file import JourneyFile
 from nba.rewards.credit import Credit, Readings, carried
 from nba.rewards.terms import ActionTerms, action_terms, bounds_of, reward_version

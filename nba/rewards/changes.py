@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from nba.events.event import ACTION_DECIDED, Event, micros
+from nba.events.event import Event, micros
+from nba.events.names import ACTION_DECIDED
 from nba.rewards.attribution import Attribution
 from nba.rewards.credit import Credit
 from nba.stores.log import Log

@@ -14,15 +14,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from nba.events.event import (
-    ACTION_ACTIVATED,
-    ACTION_DELIVERED,
-    ACTION_EXPIRED,
-    ACTION_OUTCOMES,
-    NO_ACTION,
-    Event,
-    micros,
-)
+from nba.events.event import Event, micros
+from nba.events.names import ACTION_ACTIVATED, ACTION_DELIVERED, ACTION_EXPIRED, ACTION_OUTCOMES
+from nba.journey.actions import NO_ACTION
 
 # waiting: deferred, not activated yet; malformed: without an action
 Standing: TypeAlias = Literal["counted", "waiting", "expired", "malformed"]

@@ -8,7 +8,9 @@ import msgspec
 
 from nba.decisions.decision import CapacityTaken, Decision
 from nba.errors import shown
-from nba.events.event import DECISION_PREFIX, MAX_ID_CHARS, Event
+from nba.events.event import Event
+from nba.events.names import DECISION_PREFIX
+from nba.events.parsing import MAX_ID_CHARS
 from nba.stores.log import GuardedEvents
 
 Period = tuple[str, str]  # (capacity, period)

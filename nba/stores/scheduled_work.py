@@ -6,7 +6,8 @@ from datetime import datetime
 
 from nba.decisions.decision import Decision
 from nba.errors import shown
-from nba.events.event import TIMER_FIRED, TIMER_PREFIX, Event
+from nba.events.event import Event
+from nba.events.names import TIMER_FIRED, TIMER_PREFIX
 from nba.stores.log import Delivery
 
 

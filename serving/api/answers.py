@@ -16,18 +16,17 @@ from nba.decisions.candidate import Candidate, Refused
 from nba.decisions.decision import Churn, Decision, Mode
 from nba.decisions.request import Request
 from nba.errors import InvalidInput
-from nba.events.event import (
+from nba.events.event import Event, from_micros
+from nba.events.names import (
     ACTION_ACCEPTED,
     ACTION_CLICKED,
     ACTION_DISMISSED,
     ACTION_SHOWN,
-    NO_ACTION,
-    OWN_PREFIXES,
+    LOG_PREFIXES,
     REWARD_GIVEN,
-    Event,
-    checked_id,
-    from_micros,
 )
+from nba.events.parsing import checked_id
+from nba.journey.actions import NO_ACTION
 from serving.api.replay import differences
 from serving.api.schemas import (
     ChosenAction,
@@ -237,7 +236,7 @@ def feedback_event(body: FeedbackRequest, decision: Decision, now: datetime) -> 
         properties["reward"] = body.reward
     kind = body.outcome or "reward"
     event_id = body.event_id or f"feedback:{decision.decision_id}:{kind}"
-    if event_id.startswith(OWN_PREFIXES):
+    if event_id.startswith(LOG_PREFIXES):
         remedy = f"ids that begin with {event_id.split(':')[0] + ':'!r} are the log's own"
         raise InvalidInput("event_id", event_id, remedy)
     return Event(

@@ -22,7 +22,8 @@ from nba.decisions.decision import Decision
 from nba.decisions.request import Request
 from nba.engine.activation import activation
 from nba.errors import StoreUnavailable
-from nba.events.event import ACTION_EXPIRED, EXPIRY_PREFIX, Event
+from nba.events.event import Event
+from nba.events.names import ACTION_EXPIRED, EXPIRY_PREFIX
 from serving.api.circuit_breaker import CircuitBreaker
 from serving.api.group_commit import GroupCommit
 from serving.replica.replica import Replica

@@ -16,7 +16,10 @@ from nba.decisions.decision import Decision
 from nba.decisions.request import Request
 from nba.engine.decider import at_place
 from nba.errors import InvalidInput, NotFound, StoreUnavailable
-from nba.events.event import NO_ACTION, RESERVED, Event, checked_id, parse_event
+from nba.events.event import Event
+from nba.events.names import LOG_EVENTS
+from nba.events.parsing import checked_id, parse_event
+from nba.journey.actions import NO_ACTION
 from nba.rewards.attribution import is_late
 from serving.api.answers import (
     customer_answer,
@@ -161,7 +164,7 @@ class Handlers:
         for index, item in enumerate(items):
             try:
                 event = parse_event(item, now)
-                if event.name in RESERVED:
+                if event.name in LOG_EVENTS:
                     remedy = "reserved: the log itself appends it"
                     raise InvalidInput("name", event.name, remedy)
                 events.append(event)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import msgspec
 
 from nba.errors import InvalidInput, did_you_mean
-from nba.events.event import checked_tree
+from nba.events.parsing import checked_tree
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from nba.errors import InvalidInput
-from nba.events.event import checked_id
+from nba.events.parsing import checked_id
 from serving import metrics as prometheus
 from serving.api.handlers import HISTORY, Handlers
 from serving.api.json_reading import parse_json, read

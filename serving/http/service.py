@@ -19,7 +19,7 @@ from bentoml.exceptions import BentoMLException, InvalidArgument, NotFound as Be
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nba.errors import InvalidInput, NotFound, StoreUnavailable
-from nba.events.event import checked_tree
+from nba.events.parsing import checked_tree
 from serving.api.json_reading import MalformedBody, read
 from serving.api.schemas import DecideRequest, FeedbackRequest
 from serving.settings import prepare_environment, read_settings

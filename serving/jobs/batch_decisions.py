@@ -10,7 +10,8 @@ from msgspec.structs import asdict
 
 from nba.engine.batch import CHUNK, Batch, BatchPlan
 from nba.errors import InvalidFile, InvalidInput
-from nba.events.event import MAX_ID_CHARS, NO_ACTION
+from nba.events.parsing import MAX_ID_CHARS
+from nba.journey.actions import NO_ACTION
 from nba.stores.log import Log
 from serving.jobs.decision_files import DecisionParts, row_of
 from serving.replica.replica import Replica

@@ -15,12 +15,14 @@ from features.text.model import TextModel
 from features.text.scoring import read_words
 from nba.customer.context import ContextSchema
 from nba.errors import InvalidFile, InvalidInput
-from nba.events.event import ACTION_OUTCOMES, GOVERNING, IDENTIFY, Event, parse_event
+from nba.events.event import Event
+from nba.events.names import ACTION_OUTCOMES, GOVERNANCE_EVENTS, IDENTIFY
+from nba.events.parsing import parse_event
 from nba.stores.log import Log
 from serving.api.json_reading import MalformedBody, parse_json
 
 BATCH = 10_000
-KNOWN = (IDENTIFY, *GOVERNING, *ACTION_OUTCOMES)  # read without a mapping
+KNOWN = (IDENTIFY, *GOVERNANCE_EVENTS, *ACTION_OUTCOMES)  # read without a mapping
 LISTED = 20  # rejected lines that are named
 
 

@@ -9,12 +9,13 @@ from features.encoder import Encoder
 from nba.analytics.rules.prices import decisions_of
 from nba.customer.context import ContextSchema
 from nba.errors import InvalidInput, did_you_mean
-from nba.events.event import NO_ACTION, Event
+from nba.events.event import Event
 from nba.experiments.action_report import ActionReport, report_actions
 from nba.experiments.experiment import Experiment, Started
 from nba.experiments.metrics import end_of, events_of
 from nba.experiments.plan import ExperimentPlan, plan_experiment
 from nba.experiments.report import ExperimentReport, report_experiment
+from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.promotion.catalogue_versions import stored_journey
 from nba.stores.log import Log

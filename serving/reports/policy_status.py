@@ -8,7 +8,7 @@ import numpy as np
 from models.learning.versions import Mode, mode, policy_state, versions
 from models.residual.posterior import Posterior
 from nba.errors import NotFound
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.stores.log import AliasChange
 from serving.replica.replica import Replica
 

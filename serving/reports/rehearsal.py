@@ -23,7 +23,7 @@ from nba.decisions.candidate import Stage
 from nba.decisions.decision import Decision, Mode
 from nba.engine.strategy import CalibratedScorer
 from nba.errors import InvalidBundle
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.measurement.statistics.estimate import Undecided
 from nba.promotion.catalogue_versions import earlier_sub_journeys

@@ -17,8 +17,7 @@ from nba.engine.pipeline import Pipeline
 from nba.engine.redecision import context_of
 from nba.engine.strategy import CalibratedScorer
 from nba.errors import InvalidInput, NotFound
-from nba.events.event import NO_ACTION
-from nba.journey.actions import SubJourney
+from nba.journey.actions import NO_ACTION, SubJourney
 from nba.promotion.catalogue_versions import stored_journey
 from nba.stores.log import Log
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.journey_file.diff import PartChange
 from nba.measurement.statistics.estimate import Undecided
 from serving.console import console, print_table

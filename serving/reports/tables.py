@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.measurement.statistics.estimate import Estimate, Undecided, as_json
 from serving.api.schemas import DecideAnswer
 from serving.console import console, pretty_json, print_table

@@ -22,7 +22,8 @@ from msgspec.structs import replace
 
 from nba.decisions.decision import Decision
 from nba.errors import StoreUnavailable, shown
-from nba.events.event import ACTION_DELIVERED, ACTION_EXPIRED, DELIVERY_PREFIX, EXPIRY_PREFIX, Event
+from nba.events.event import Event
+from nba.events.names import ACTION_DELIVERED, ACTION_EXPIRED, DELIVERY_PREFIX, EXPIRY_PREFIX
 from nba.stores.log import Delivery, Log
 from serving.workers.webhook import DeliveryAttempt, Webhook, send
 

@@ -28,7 +28,7 @@ import msgspec
 
 from nba.decisions.decision import Decision
 from nba.errors import InvalidInput
-from nba.events.event import MAX_ID_CHARS
+from nba.events.parsing import MAX_ID_CHARS
 from serving.settings import Settings
 
 if TYPE_CHECKING:

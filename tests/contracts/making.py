@@ -13,7 +13,8 @@ from nba.decisions.candidate import Candidate, Refused, Stage
 from nba.decisions.decision import CapacityTaken, Decision, Mode
 from nba.decisions.request import Request
 from nba.decisions.sub_journey_moves import SubJourneyMove, SubJourneyTimer
-from nba.events.event import NO_ACTION, Event
+from nba.events.event import Event
+from nba.journey.actions import NO_ACTION
 from nba.stores.log import GuardedEvents
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)

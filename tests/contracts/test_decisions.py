@@ -7,13 +7,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from nba.decisions.decision import Decision
-from nba.events.event import (
-    ACTION_ACCEPTED,
-    ACTION_DECIDED,
-    SUB_JOURNEY_ENTERED,
-    SUB_JOURNEY_MOVED,
-    Event,
-)
+from nba.events.event import Event
+from nba.events.names import ACTION_ACCEPTED, ACTION_DECIDED, SUB_JOURNEY_ENTERED, SUB_JOURNEY_MOVED
 from nba.stores.log import Log
 from tests.contracts.making import NOON, at_once, decision, event, move, use
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from nba.decisions.decision import Mode
 from nba.errors import NotFound
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.stores.log import Delivery, Log
 from nba.stores.memory.log import MemoryLog
 from tests.contracts.making import NOON, at_once, decision, event

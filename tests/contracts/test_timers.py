@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from nba.events.event import SUB_JOURNEY_ENTERED, TIMER_FIRED
+from nba.events.names import SUB_JOURNEY_ENTERED, TIMER_FIRED
 from nba.stores.log import Log
 from tests.contracts.making import NOON, at_once, decision, guarded, move, timer
 

@@ -13,7 +13,7 @@ import pytest
 
 from examples.learning import read_events
 from examples.starbucks import convert, run
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from training.data.training_sets import decided_set
 
 PORTFOLIO = [

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from features.kernel.layout import CONTACT, EVENT, TRAIT
-from nba.events.event import GOVERNING, micros
+from nba.events.event import micros
+from nba.events.names import GOVERNANCE_EVENTS
 from nba.journey.file import EventMapping
 from tests.house import FOLD, JOURNEY, NOON, SmallHouse, changed, event
 
@@ -124,7 +125,9 @@ def test_a_deferred_decision_is_no_contact_until_it_is_activated() -> None:
     assert row[2] == CONTACT and ACTIONS[row[3]] == "help_popup"
 
 
-@pytest.mark.parametrize("name", sorted({*GOVERNING} - {"Action Decided", "Action Activated"}))
+@pytest.mark.parametrize(
+    "name", sorted({*GOVERNANCE_EVENTS} - {"Action Decided", "Action Activated"})
+)
 def test_an_event_that_governs_contacts_is_not_lived_through(name: str) -> None:
     said = {"action_id": "help_popup", "sub_journey": "rescue", "purpose": "marketing"}
     assert rows(name, said) == []

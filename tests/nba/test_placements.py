@@ -10,7 +10,7 @@ from nba.decisions.request import Request
 from nba.engine.arbitration import NO_ACTION_CODE
 from nba.engine.decider import at_place
 from nba.errors import InvalidInput
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from tests.governing import SCORES, governed
 from tests.house import SmallHouse, StubScorer
 

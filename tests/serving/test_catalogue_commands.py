@@ -21,7 +21,7 @@ from models.bundles.registry import CHALLENGER, CHAMPION, Registry
 from models.predictors.lightgbm_trees import Trees, fit_trees
 from models.predictors.touchpoint_columns import ACTION, touchpoint_columns
 from nba.customer.context import ContextSchema
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.journey_file.loader import load_journey
 from nba.promotion.catalogue_versions import IN_FORCE
 from nba.stores.postgres.log import PostgresLog

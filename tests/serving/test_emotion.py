@@ -14,7 +14,7 @@ from features.text.model import TextModel
 from models.bundles.bundle import Bundle, valences_hash
 from models.bundles.registry import CHAMPION, TEXT
 from nba.customer.context import ContextSchema
-from nba.events.event import TEXT_SCORE
+from nba.events.names import TEXT_SCORE
 from nba.events.valences import LearnedValence, ValenceTable
 from nba.journey.file import EventMapping
 from tests.house import JOURNEY, NOON, changed

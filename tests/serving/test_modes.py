@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from nba.events.event import ACTION_ACTIVATED
+from nba.events.names import ACTION_ACTIVATED
 from nba.promotion import catalogue_versions as catalogue
 from nba.stores.memory.log import MemoryLog
 from tests.house import NOON

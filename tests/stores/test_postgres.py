@@ -20,7 +20,8 @@ from msgspec.structs import replace
 
 from nba.decisions.sub_journey_moves import SubJourneyTimer
 from nba.errors import InvalidInput, NbaError, StoreUnavailable, UnknownSchema
-from nba.events.event import TIMER_FIRED, Event
+from nba.events.event import Event
+from nba.events.names import TIMER_FIRED
 from nba.stores.log import GuardedEvents, Snapshot
 from nba.stores.postgres import embedded, schema
 from nba.stores.postgres.log import PostgresLog

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from features.fold import Fold
-from nba.events.event import ACTION_OUTCOMES, GOVERNING, IDENTIFY
+from nba.events.names import ACTION_OUTCOMES, GOVERNANCE_EVENTS, IDENTIFY
 from nba.journey_file.loader import load_journey
 from nba.rewards.attribution import Attribution
 from training.data.history import events_from
@@ -25,7 +25,11 @@ def events() -> list[EventJson]:
 
 
 def test_no_event_of_the_world_is_unmapped(events: list[EventJson]) -> None:
-    known = {mapping.event for mapping in BANK.events} | {IDENTIFY, *ACTION_OUTCOMES, *GOVERNING}
+    known = {mapping.event for mapping in BANK.events} | {
+        IDENTIFY,
+        *ACTION_OUTCOMES,
+        *GOVERNANCE_EVENTS,
+    }
     assert {event["name"] for event in events} <= known
 
 

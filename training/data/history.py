@@ -14,7 +14,8 @@ from features.fold import Fold
 from features.replay.point_in_time import Rows, encode
 from nba.decisions.candidate import Candidate
 from nba.decisions.decision import Mode
-from nba.events.event import Event, micros, parse_event
+from nba.events.event import Event, micros
+from nba.events.parsing import parse_event
 from nba.stores.log import Log
 
 PAGE = 20_000  # events read at a time

@@ -13,7 +13,7 @@ from models.policies.from_journey import exploration_policy_of
 from models.predictors.touchpoint_columns import action_rows, touchpoint_rows
 from nba.decisions.candidate import Candidate
 from nba.engine.policy import Worth
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.measurement.off_policy.cross_fitting import CrossFitted, Offered, Regressor, cross_fit
 from nba.measurement.off_policy.logged_decisions import Floats

@@ -16,7 +16,8 @@ from features.replay.point_in_time import ContextQuestions, replay
 from models.predictors.touchpoint_columns import action_rows, touchpoint_columns, touchpoint_rows
 from nba.customer.context import DAY_S
 from nba.decisions.candidate import Candidate
-from nba.events.event import NO_ACTION, Event, micros
+from nba.events.event import Event, micros
+from nba.journey.actions import NO_ACTION
 from nba.journey.file import ChurnRule, RewardRule
 from training.data.history import History, number
 from training.data.rewards import Risk, attribution_of, decision_moments, settled

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from nba.customer.context import DAY_S
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.measurement.off_policy.cross_fitting import customer_folds
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from training.data.history import History

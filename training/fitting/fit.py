@@ -14,7 +14,7 @@ from models.predictors.predictor import Predictor
 from models.predictors.touchpoint_columns import ACTION
 from models.residual.warm_start import WarmStart
 from nba.errors import InvalidInput, did_you_mean
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.measurement.statistics.estimate import Undecided
 from training.data.history import History
 from training.data.time_split import Split, check_split, split_by_time

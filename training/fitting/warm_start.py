@@ -11,7 +11,7 @@ from models.residual.features import fit_spec
 from models.residual.posterior import fit_prior
 from models.residual.sums import ResidualSums
 from models.residual.warm_start import WarmStart
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from training.data.history import History
 from training.data.rewards import attribution_of
 from training.data.time_split import split_by_time

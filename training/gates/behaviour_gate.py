@@ -17,7 +17,7 @@ from nba.decisions.decision import Decision
 from nba.engine.pipeline import Pipeline
 from nba.engine.redecision import chances, redecided
 from nba.errors import NbaError
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.measurement.statistics.estimate import Undecided
 from nba.promotion.verdict import Gate, failed, gathered, undecided

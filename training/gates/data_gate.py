@@ -13,7 +13,8 @@ from features.replay.point_in_time import ContextQuestions, replay
 from nba.analytics.monitoring.offers_and_joins import OutcomeJoin
 from nba.decisions.decision import Decision
 from nba.errors import InvalidInput
-from nba.events.event import ACTION_DECIDED, micros
+from nba.events.event import micros
+from nba.events.names import ACTION_DECIDED
 from nba.experiments.experiment import Started
 from nba.measurement.off_policy.propensity_audit import Audit, DrawCounts, audit, draw_counts
 from nba.measurement.statistics.estimate import Undecided

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from models.bundles.bundle import Bundle, load_bundle
 from models.bundles.registry import CHAMPION
 from nba.errors import InvalidBundle
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.measurement.off_policy.cross_fitting import CrossFitted
 from nba.measurement.off_policy.evaluation import Gain, Valuation, as_drawn, gain, values
 from nba.measurement.off_policy.logged_decisions import (

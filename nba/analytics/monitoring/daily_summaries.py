@@ -34,18 +34,18 @@ from nba.analytics.monitoring.sketches import (
 )
 from nba.decisions.decision import Decision, Mode
 from nba.engine.redecision import chances
-from nba.events.event import (
+from nba.events.event import Event
+from nba.events.names import (
     ACTION_ACTIVATED,
     ACTION_DECIDED,
     ACTION_DELIVERED,
     ACTION_EXPIRED,
     ACTION_SHOWN,
-    GOVERNING,
+    GOVERNANCE_EVENTS,
     IDENTIFY,
-    NO_ACTION,
-    RESERVED,
-    Event,
+    LOG_EVENTS,
 )
+from nba.journey.actions import NO_ACTION
 from nba.journey.file import EventMapping, JourneyFile, Trait
 from nba.measurement.off_policy.propensity_audit import draw_counts
 from nba.measurement.statistics.calibration import calibration_bins
@@ -72,7 +72,7 @@ def told_of(
     sources: dict[str, Source] = defaultdict(Source)
     count = 0
     for event in events:
-        if event.name in RESERVED:
+        if event.name in LOG_EVENTS:
             continue
         count += 1
         if event.name == IDENTIFY:
@@ -84,7 +84,7 @@ def told_of(
             if mapping.amount:
                 amount = event.properties.get(mapping.amount)
                 sources[f"{mapping.id}.{mapping.amount}"] += _of_number(amount)
-        elif event.name not in (IDENTIFY, *GOVERNING) and not _maps(journey, event.name):
+        elif event.name not in (IDENTIFY, *GOVERNANCE_EVENTS) and not _maps(journey, event.name):
             if event.name not in names and len(names) >= MAX_NAMES:
                 unmapped[OTHERS] += 1
             else:

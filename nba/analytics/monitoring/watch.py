@@ -30,7 +30,8 @@ from nba.analytics.monitoring.report import REFERENCE_DAYS, WINDOW_DAYS
 from nba.analytics.monitoring.store import HEALTH, SummaryStore
 from nba.customer.context import ContextSchema
 from nba.errors import InvalidBundle
-from nba.events.event import ACTION_DECIDED, Event, micros
+from nba.events.event import Event, micros
+from nba.events.names import ACTION_DECIDED
 from nba.journey.file import EventMapping
 from nba.rewards.attribution import Attribution
 from nba.rewards.changes import first_after

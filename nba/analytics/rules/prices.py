@@ -20,9 +20,8 @@ from nba.decisions.candidate import Candidate
 from nba.decisions.decision import Decision, Mode
 from nba.engine.policy import ExplorationPolicy, worth_of
 from nba.engine.strategy import Strategy
-from nba.events.event import NO_ACTION
 from nba.governance.rule_ablation import RulePart, rule_parts
-from nba.journey.actions import SubJourney
+from nba.journey.actions import NO_ACTION, SubJourney
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from nba.stores.log import Log
 

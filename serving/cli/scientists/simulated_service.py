@@ -11,7 +11,7 @@ import numpy as np
 from models.bundles.registry import CHAMPION
 from nba.decisions.request import Request
 from nba.errors import NotFound
-from nba.events.event import parse_event
+from nba.events.parsing import parse_event
 from nba.stores.memory.log import MemoryLog
 from serving.replica.assembly import assemble, opened_log
 from serving.replica.replica import Replica

@@ -19,7 +19,8 @@ from models.learning.versions import (
     versions,
 )
 from models.residual.sums import ResidualSums
-from nba.events.event import NO_ACTION, Event
+from nba.events.event import Event
+from nba.journey.actions import NO_ACTION
 from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog

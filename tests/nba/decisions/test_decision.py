@@ -19,7 +19,7 @@ from nba.decisions.decision import (
 )
 from nba.decisions.request import Request
 from nba.decisions.sub_journey_moves import SubJourneyMove
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 

@@ -15,7 +15,7 @@ from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
 from nba.errors import InvalidInput, StoreUnavailable
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.stores.memory.log import MemoryLog
 from tests.house import NOON, SmallHouse, StubScorer, event, failed_search
 from tests.open_house import (

@@ -10,16 +10,14 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from nba.errors import InvalidInput
-from nba.events.event import (
+from nba.events.event import Event, from_micros, micros
+from nba.events.parsing import (
     EARLIEST,
     MAX_DEPTH,
     MAX_EVENT_BYTES,
     MAX_ID_CHARS,
     MAX_PROPERTIES,
-    Event,
     checked_id,
-    from_micros,
-    micros,
     parse_event,
 )
 

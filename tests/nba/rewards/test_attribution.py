@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from nba.customer.context import DAY_S
-from nba.events.event import NO_ACTION, Event
-from nba.journey.actions import ActionReward
+from nba.events.event import Event
+from nba.journey.actions import NO_ACTION, ActionReward
 from nba.journey.file import Bounds, RewardRule
 from nba.rewards.attribution import Attribution, is_late
 from nba.rewards.credit import Credit, Reading, Readings

@@ -11,8 +11,8 @@ from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
 
 from nba.customer.context import DAY_S
-from nba.events.event import NO_ACTION, Event
-from nba.journey.actions import ActionReward
+from nba.events.event import Event
+from nba.journey.actions import NO_ACTION, ActionReward
 from nba.journey.file import JourneyFile, RewardRule
 from nba.rewards.attribution import Attribution
 from nba.rewards.credit import Credit, SettledCounts, carried, settled_counts

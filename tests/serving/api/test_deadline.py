@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from nba.decisions.decision import Decision
-from nba.events.event import ACTION_EXPIRED
+from nba.events.names import ACTION_EXPIRED
 from nba.journey.file import Exploration
 from tests.house import StubScorer
 from tests.serving.conftest import InProcess

@@ -28,7 +28,7 @@ from models.predictors.lightgbm_trees import fit_trees
 from models.predictors.touchpoint_columns import ACTION, touchpoint_columns
 from nba.customer.context import ContextSchema
 from nba.decisions.request import Request
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.journey_file.loader import load_journey
 from nba.stores.postgres import embedded
 from nba.stores.postgres.log import PostgresLog

@@ -14,9 +14,9 @@ from nba.decisions.decision import Decision, Mode
 from nba.decisions.request import Request
 from nba.engine.strategy import Arm, CalibratedScorer
 from nba.errors import InvalidBundle, NotFound
-from nba.events.event import NO_ACTION
 from nba.experiments.experiment import ArmSpec, ExplorationChange, Slot
 from nba.experiments.registry import start, stop
+from nba.journey.actions import NO_ACTION
 from nba.journey.exploration import Exploration
 from nba.randomization import HOLDOUT, RANDOM_SLICE, in_share
 from nba.stores.memory.log import MemoryLog

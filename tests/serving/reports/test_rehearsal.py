@@ -12,8 +12,16 @@ from msgspec.structs import replace
 from features.fold import Fold
 from nba.decisions.request import Request
 from nba.engine.strategy import CalibratedScorer
-from nba.events.event import NO_ACTION
-from nba.journey.actions import Cap, Capacity, ContactRules, EngagementRule, Lever, Step, SubJourney
+from nba.journey.actions import (
+    NO_ACTION,
+    Cap,
+    Capacity,
+    ContactRules,
+    EngagementRule,
+    Lever,
+    Step,
+    SubJourney,
+)
 from nba.journey.file import JourneyFile, Trait
 from nba.journey_file.diff import PartChange, diff
 from nba.measurement.statistics.estimate import Undecided

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from nba.events.event import ACTION_DELIVERED, ACTION_EXPIRED
+from nba.events.names import ACTION_DELIVERED, ACTION_EXPIRED
 from nba.promotion import catalogue_versions as catalogue
 from nba.stores.memory.log import MemoryLog
 from serving.settings import Settings

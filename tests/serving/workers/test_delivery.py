@@ -19,7 +19,8 @@ import pytest
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from nba.errors import InvalidInput
-from nba.events.event import ACTION_DELIVERED, ACTION_EXPIRED, Event
+from nba.events.event import Event
+from nba.events.names import ACTION_DELIVERED, ACTION_EXPIRED
 from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog

@@ -15,7 +15,8 @@ from hypothesis import given, settings, strategies as st
 
 from nba.decisions.sub_journey_moves import SubJourneyTimer
 from nba.errors import StoreUnavailable
-from nba.events.event import ACTION_DELIVERED, TIMER_FIRED, Event
+from nba.events.event import Event
+from nba.events.names import ACTION_DELIVERED, TIMER_FIRED
 from nba.stores.log import Delivery, Log
 from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog

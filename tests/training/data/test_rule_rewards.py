@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from nba.events.event import ACTION_ACTIVATED, ACTION_DECIDED, ACTION_EXPIRED, Event
+from nba.events.event import Event
+from nba.events.names import ACTION_ACTIVATED, ACTION_DECIDED, ACTION_EXPIRED
 from tests.house import FOLD, NOON, event
 from training.data.history import history_of
 from training.data.rule_rewards import mature_rewards

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from nba.customer.contact_history_fold import fold
 from nba.customer.context import DAY_S
 from nba.decisions.request import Request
-from nba.events.event import NO_ACTION, Event
+from nba.events.event import Event
+from nba.journey.actions import NO_ACTION
 from nba.journey.file import ChurnRule, RewardRule
 from tests.house import FOLD, JOURNEY, NOON, SmallHouse, changed, event, failed_search
 from training.data.history import History, history_of, read_history

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.measurement.off_policy.cross_fitting import customer_folds
 from nba.measurement.statistics.estimate import Undecided
 from tests.house import FOLD, JOURNEY

@@ -15,7 +15,7 @@ from models.bundles.bundle import load_bundle
 from models.bundles.registry import CHALLENGER, CHAMPION, Registry
 from models.bundles.scorer import BundleScorer
 from nba.errors import InvalidBundle, NotFound
-from nba.events.event import ACTION_DECIDED
+from nba.events.names import ACTION_DECIDED
 from nba.journey_file.loader import load_journey
 from nba.measurement.off_policy.evaluation import METHODS, Gain, Valuation
 from nba.measurement.off_policy.logged_decisions import Overlap

@@ -15,7 +15,7 @@ from nba.analytics.monitoring.sketches import Binned
 from nba.analytics.monitoring.store import HEALTH, SummaryStore
 from nba.analytics.monitoring.watch import KEPT_DAYS
 from nba.decisions.decision import Decision, Mode
-from nba.events.event import NO_ACTION
+from nba.journey.actions import NO_ACTION
 from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
