@@ -32,6 +32,7 @@ from nba.decisions.decision import Decision
 from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.stores.log import Log
+from nba.stores.pages import decision_pages
 from serving.jobs.server import free_port, running
 from serving.settings import Settings, prepare_environment
 
@@ -196,12 +197,7 @@ def race(urls: Sequence[str], customers: Sequence[str], decisions: int) -> None:
 
 def logged(log: Log) -> list[Decision]:
     """Every decision that the services have logged."""
-    found: list[Decision] = []
-    after = 0
-    while page := log.page_decisions(after):
-        found += [decision for _, decision in page]
-        after = page[-1][0]
-    return found
+    return [decision for page in decision_pages(log) for decision in page]
 
 
 def counted(journey: JourneyFile, made: Sequence[Decision]) -> dict[str, object]:

@@ -37,6 +37,7 @@ from nba.events.event import Event
 from nba.journey.actions import NO_ACTION, ContactRules
 from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
+from nba.stores.pages import decision_pages, event_pages
 from serving.replica.assembly import assemble, close_log, database_url, open_log
 from serving.settings import Settings, prepare_environment, read_settings
 from serving.workers.background import learner_of
@@ -237,16 +238,12 @@ def alone(log: Log) -> ResidualSums:
     assert stored is not None
     memory.save_bundle(stored.bundle_id, stored.files)
     memory.set_alias(CHAMPION, stored.bundle_id, BEGIN)
-    position = 0
-    while page := log.page_decisions(position, 1_000):
-        position = page[-1][0]
-        for _, decision in page:  # one call takes one decision of a customer
+    for page in decision_pages(log):
+        for decision in page:  # one call takes one decision of a customer
             memory.append_decisions([decision])
-    events, after = [], 0
-    while found := log.page_events(after):
-        events += found
-        after = found[-1].seq
-    outcomes = [one for one in events if one.name != "Action Decided"]
+    outcomes = [
+        event for page in event_pages(log) for event in page if event.name != "Action Decided"
+    ]
     memory.append_events(sorted(outcomes, key=lambda one: one.event_id))
     learner = learner_of(house_on(memory, OPEN, SEED), Settings())
     while not (done := learner.step()) or not done.rests:

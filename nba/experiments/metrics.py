@@ -24,7 +24,6 @@ from nba.rewards.validity import at_s
 from nba.stores.log import Log
 
 DAY_S = 86_400.0
-PAGE = 20_000  # events read at a time
 PRELUDE_S = 1e-6  # of time that no event can fall into
 
 
@@ -40,17 +39,6 @@ class MetricContribution(NamedTuple):
 
     at_s: float
     amount: float
-
-
-def events_of(
-    log: Log, progress: Callable[[int], None] = lambda events: None
-) -> Iterable[list[Event]]:
-    """The log's events in pages. Raises StoreUnavailable."""
-    after = 0
-    while page := log.page_events(after, PAGE):
-        after = page[-1].seq
-        progress(len(page))
-        yield page
 
 
 def end_of(log: Log) -> float:

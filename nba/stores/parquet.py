@@ -22,6 +22,7 @@ from nba.errors import InvalidBundle, InvalidFile, InvalidInput
 from nba.events.event import Event, from_micros, micros
 from nba.events.valences import FILE, ValenceTable, table_from, table_json
 from nba.stores.log import Log
+from nba.stores.pages import event_pages
 
 PAGE = 50_000  # events in one page
 NAMES = ("event_id", "customer_id", "name", "occurred_at", "received_at", "seq", "properties")
@@ -88,9 +89,8 @@ def check_free(target: Path) -> None:
 
 
 def _write(log: Log, folder: Path, progress: Callable[[int], None]) -> Extent:
-    events, files, after, end = 0, 0, 0, None
-    number = 0
-    while page := log.page_events(after, PAGE):
+    events, files, end = 0, 0, None
+    for number, page in enumerate(event_pages(log, size=PAGE, progress=progress)):
         days: dict[str, list[Event]] = defaultdict(list)
         for event in page:
             received = event.received_at.astimezone(UTC)
@@ -98,11 +98,8 @@ def _write(log: Log, folder: Path, progress: Callable[[int], None]) -> Extent:
             days[f"{received:%Y-%m-%d}"].append(event)
         for day, received_then in days.items():
             write_part(folder, day, number, table_of(received_then))
-        after = page[-1].seq
         events += len(page)
         files += len(days)
-        number += 1
-        progress(len(page))
     return Extent(events=events, files=files, end=end)
 
 

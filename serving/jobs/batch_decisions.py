@@ -13,10 +13,9 @@ from nba.errors import InvalidFile, InvalidInput
 from nba.events.parsing import MAX_ID_CHARS
 from nba.journey.actions import NO_ACTION
 from nba.stores.log import Log
+from nba.stores.pages import event_pages
 from serving.jobs.decision_files import DecisionParts, row_of
 from serving.replica.replica import Replica
-
-PAGE = 20_000  # events that are read at a time
 
 
 class BatchAsk(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,13 +92,11 @@ def run_batch(
 def customers_in(log: Log) -> Iterator[str]:
     """Every customer of whom the log holds an event, in the order of their first ones."""
     seen: set[str] = set()
-    after = 0
-    while page := log.page_events(after, PAGE):
+    for page in event_pages(log):
         for event in page:
             if event.customer_id not in seen:
                 seen.add(event.customer_id)
                 yield event.customer_id
-        after = page[-1].seq
 
 
 def customers_of(file: Path) -> Iterator[str]:

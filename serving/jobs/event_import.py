@@ -19,6 +19,7 @@ from nba.events.event import Event
 from nba.events.names import ACTION_OUTCOMES, GOVERNANCE_EVENTS, IDENTIFY
 from nba.events.parsing import parse_event
 from nba.stores.log import Log
+from nba.stores.pages import event_pages
 from serving.api.json_reading import MalformedBody, parse_json
 
 BATCH = 10_000
@@ -84,11 +85,8 @@ def unmapped_events(
     """
     encoder = Encoder(schema)
     unmapped: Counter[str] = Counter()
-    after = 0
-    while page := log.page_events(after, BATCH):
+    for page in event_pages(log, progress=progress):
         unmapped.update(event.name for event in page if _is_unmapped(encoder, event))
-        after = page[-1].seq
-        progress(len(page))
     return dict(unmapped)
 
 

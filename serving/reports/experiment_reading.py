@@ -12,13 +12,14 @@ from nba.errors import InvalidInput, did_you_mean
 from nba.events.event import Event
 from nba.experiments.action_report import ActionReport, report_actions
 from nba.experiments.experiment import Experiment, Started
-from nba.experiments.metrics import end_of, events_of
+from nba.experiments.metrics import end_of
 from nba.experiments.plan import ExperimentPlan, plan_experiment
 from nba.experiments.report import ExperimentReport, report_experiment
 from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.promotion.catalogue_versions import stored_journey
 from nba.stores.log import Log
+from nba.stores.pages import event_pages
 
 Progress = Callable[[int], None]
 
@@ -37,7 +38,7 @@ def planned(
         experiment,
         journey,
         _kind_of(journey),
-        events_of(log, progress),
+        event_pages(log, progress=progress),
         end_s=end_of(log),
         days=days,
     )
@@ -53,7 +54,7 @@ def reported(log: Log, started: Started, progress: Progress) -> ExperimentReport
         started,
         journey,
         _kind_of(journey),
-        events_of(log, progress),
+        event_pages(log, progress=progress),
         decisions_of(log, started.started_at, progress),
     )
 
@@ -66,7 +67,7 @@ def drawn_arms(log: Log, started: Started, progress: Progress) -> ActionReport:
         [arm.action or NO_ACTION for arm in experiment.arms],
         journey,
         _kind_of(journey),
-        events_of(log, progress),
+        event_pages(log, progress=progress),
         decisions_of(log, started.started_at, progress),
         since=started.started_at,
         until=started.ended_at,
@@ -92,7 +93,7 @@ def compared(
         actions,
         journey,
         _kind_of(journey),
-        events_of(log, progress),
+        event_pages(log, progress=progress),
         decisions_of(log, since, progress),
         since=since,
     )

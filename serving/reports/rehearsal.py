@@ -28,6 +28,7 @@ from nba.journey.file import JourneyFile
 from nba.measurement.statistics.estimate import Undecided
 from nba.promotion.catalogue_versions import earlier_sub_journeys
 from nba.stores.log import Log
+from nba.stores.pages import decision_pages
 from serving.reports.rehearsal_side import RehearsalSide, RehearsedDecision
 
 PAGE = 250  # decisions that are decided again on one reading of the capacities
@@ -101,9 +102,8 @@ def sides_on(
 
 def span_of(log: Log, days: float) -> tuple[datetime, datetime] | None:
     """(begin, end) of the last `days` in which decisions were logged, None where there are none."""
-    end: datetime | None = None
-    for one in _logged(log):
-        end = one.decided_at if end is None else max(end, one.decided_at)
+    logged = (decision for page in decision_pages(log, size=PAGE) for decision in page)
+    end = max((decision.decided_at for decision in logged), default=None)
     return None if end is None else (end - timedelta(days=days), end)
 
 
@@ -141,23 +141,14 @@ def looked_at(
     """Our own decisions of `span` in order, block by block. Raises StoreUnavailable."""
     chosen = (
         one
-        for one in _logged(log, progress)
+        for page in decision_pages(log, size=PAGE, progress=progress)
+        for one in page
         if span[0] < one.decided_at <= span[1] and one.mode in (Mode.LIVE, Mode.FALLBACK)
     )
     for block in _blocks(chosen, old, new):
         asked = [one for one in block if old.answers(one) and new.answers(one)]
         looks = [side.looks(asked) if asked else [] for side in (old, new)]
         yield RehearsedDecisions(asked, looks[0], looks[1], len(block) - len(asked))
-
-
-def _logged(
-    log: Log, progress: Callable[[int], None] = lambda decisions: None
-) -> Iterator[Decision]:
-    position = 0
-    while page := log.page_decisions(position, PAGE):
-        position = page[-1][0]
-        progress(len(page))
-        yield from (one for _, one in page)
 
 
 def _blocks(

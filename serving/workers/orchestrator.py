@@ -12,11 +12,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import islice
 
 import msgspec
 
 from nba.errors import StoreUnavailable, shown
 from nba.stores.log import Log
+from nba.stores.pages import event_pages
 from serving.workers.worker import Worker
 
 logger = logging.getLogger("nba.serving")
@@ -82,8 +84,8 @@ def conduct(
     fired = len(log.fire_timers(now(), TIMERS))
     end, at = log.position(), log.cursor(NAME)
     read = attended = failed = 0
-    for _ in range(PAGES):
-        events = [one for one in log.page_events(at, page) if one.seq <= end]
+    for events in islice(event_pages(log, at, size=page), PAGES):
+        events = [event for event in events if event.seq <= end]
         if not events or stopping():
             break
         customers = list(dict.fromkeys(one.customer_id for one in events))

@@ -17,8 +17,8 @@ from nba.decisions.decision import Mode
 from nba.events.event import Event, micros
 from nba.events.parsing import parse_event
 from nba.stores.log import Log
+from nba.stores.pages import decision_pages, event_pages
 
-PAGE = 20_000  # events read at a time
 _NEVER = datetime(2100, 1, 1, tzinfo=UTC)  # when payloads that do not say it were received
 
 
@@ -87,18 +87,15 @@ def read_history(
 ) -> History:
     """The whole log; `progress` is told how many events were read. Raises StoreUnavailable."""
     events: list[Event] = []
-    while page := log.page_events(events[-1].seq if events else 0, PAGE):
+    for page in event_pages(log, progress=progress):
         events += page
-        progress(len(page))
     candidates: dict[str, tuple[Candidate, ...]] = {}
-    position = 0
-    while found := log.page_decisions(position, PAGE // 10):
+    for decisions in decision_pages(log):
         candidates |= {
             decision.decision_id: decision.candidates
-            for _, decision in found
+            for decision in decisions
             if decision.mode is Mode.LIVE
         }
-        position = found[-1][0]
     return history_of(fold, events, candidates)
 
 

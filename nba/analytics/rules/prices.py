@@ -24,6 +24,7 @@ from nba.governance.rule_ablation import RulePart, rule_parts
 from nba.journey.actions import NO_ACTION, SubJourney
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from nba.stores.log import Log
+from nba.stores.pages import decision_pages
 
 PAGE = 250  # decisions in memory at a time
 
@@ -73,11 +74,8 @@ def decisions_of(
     log: Log, since: datetime | None, progress: Callable[[int], None] = lambda decisions: None
 ) -> Iterator[list[Decision]]:
     """The log's decisions from `since` on, in pages."""
-    position = 0
-    while found := log.page_decisions(position, PAGE):
-        position = found[-1][0]
-        progress(len(found))
-        yield [one for _, one in found if since is None or one.decided_at >= since]
+    for page in decision_pages(log, size=PAGE, progress=progress):
+        yield [decision for decision in page if since is None or decision.decided_at >= since]
 
 
 def report_rules(
