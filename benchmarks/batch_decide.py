@@ -107,7 +107,7 @@ def floor(bundle, actions: int) -> float:  # type: ignore[no-untyped-def]
 
 def with_limits(journey):  # type: ignore[no-untyped-def]
     """The journey with a cap, a cool-down and a capacity, so that their cost is in the figure."""
-    from nba.journey.actions import Cap, Capacity, ContactRules, CoolDown
+    from nba.journey.policies import Cap, Capacity, ContactRules, CoolDown
 
     limits = ContactRules(
         caps=[Cap(id="seven_a_week", times=7, days=7)],

@@ -129,7 +129,8 @@ def measure(folder: Path, decisions: int, withdrawals: int, replays: int) -> dic
 
 def make_journey() -> JourneyFile:
     """The bank's map and events, under caps that are reached again and again."""
-    from nba.journey.actions import Action, Cap, Capacity, Consent, ContactRules
+    from nba.journey.actions import Action
+    from nba.journey.policies import Cap, Capacity, Consent, ContactRules
     from nba.journey_file.checks import check_journey
     from nba.journey_file.loader import load_journey
 

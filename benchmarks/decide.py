@@ -105,7 +105,8 @@ def measure(folder: Path, actions: int, rules: int, requests: int) -> dict[str, 
 
 def make_journey(actions: int, rules: int):  # type: ignore[no-untyped-def]
     """The bank's journey; with `actions`, as many on the web, under this many distinct rules."""
-    from nba.journey.actions import Action, Cap, Capacity, ContactRules
+    from nba.journey.actions import Action
+    from nba.journey.policies import Cap, Capacity, ContactRules
     from nba.journey_file.loader import load_journey
 
     journey = load_journey(HERE.parent / "examples" / "bank" / "journey.yaml")

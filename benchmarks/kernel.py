@@ -21,16 +21,11 @@ from features.kernel import fold_events as kernel
 from features.kernel.layout import ROLE, ROW, stage_codes
 from nba.customer.context import DAY_S
 from nba.events.signals import ROLES
-from nba.journey.file import (
-    Action,
-    ChurnRule,
-    EventMapping,
-    Journey,
-    JourneyFile,
-    JourneyStage,
-    Scene,
-    Touchpoint,
-)
+from nba.journey.actions import Action
+from nba.journey.file import JourneyFile
+from nba.journey.goals import ChurnRule
+from nba.journey.map import Journey, JourneyStage, Scene, Touchpoint
+from nba.journey.mapping import EventMapping
 
 EVENTS = 3_000_000
 PEER_EVENTS = 5_000_000

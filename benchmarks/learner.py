@@ -34,7 +34,8 @@ from models.residual.sums import ResidualSums
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
 from nba.events.event import Event
-from nba.journey.actions import NO_ACTION, ContactRules
+from nba.journey.actions import NO_ACTION
+from nba.journey.policies import ContactRules
 from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
 from nba.stores.pages import decision_pages, event_pages

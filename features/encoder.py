@@ -23,7 +23,7 @@ from nba.events.names import (
 )
 from nba.events.signals import ROLES, SURVEYS
 from nba.journey.actions import NO_ACTION
-from nba.journey.file import EventMapping, Trait
+from nba.journey.mapping import EventMapping, Trait
 from nba.rules.rule import PROPERTIES, PropertyFacts, Rule, parse_rule
 from nba.rules.types import as_number
 

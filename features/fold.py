@@ -40,12 +40,12 @@ from nba.customer.appraisal import AppraisedNode
 from nba.customer.contact_history import ContactHistory
 from nba.customer.contact_history_fold import LEDGER_VERSION, advance
 from nba.customer.contact_history_limits import contact_history_rules
-from nba.customer.context import Context, ContextSchema, RingContact
+from nba.customer.context import CONTACTS_KEPT, Context, ContextSchema, RingContact
 from nba.events.event import Event, from_micros, micros
 from nba.events.signals import AGENCIES, SURVEYS
 from nba.events.valences import ValenceTable
-from nba.journey.actions import SubJourney
-from nba.journey.file import CONTACTS_KEPT, JourneyFile
+from nba.journey.file import JourneyFile
+from nba.journey.sub_journeys import SubJourney
 
 
 class CustomerState(msgspec.Struct, frozen=True, kw_only=True):

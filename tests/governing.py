@@ -16,26 +16,22 @@ from nba.customer.context import Context
 from nba.decisions.decision import Churn
 from nba.decisions.request import Request
 from nba.events.event import Event
-from nba.journey.actions import (
-    ArbitrationRules,
-    Branch,
-    Budget,
+from nba.journey.actions import Treatment
+from nba.journey.arbitration import ArbitrationRules, Lever, Weight
+from nba.journey.file import JourneyFile
+from nba.journey.mapping import Trait
+from nba.journey.policies import (
     Cap,
     Capacity,
     Consent,
     ContactRules,
     CoolDown,
     EngagementRule,
-    Lever,
     Pause,
     QuietHours,
-    Step,
-    SubJourney,
     TimeZoneRule,
-    Treatment,
-    Weight,
 )
-from nba.journey.file import JourneyFile, Trait
+from nba.journey.sub_journeys import Branch, Budget, Step, SubJourney
 from nba.journey_file.checks import check_journey
 from nba.stores.memory.log import MemoryLog
 from tests.house import JOURNEY, NOON, StubScorer, changed, event

@@ -10,8 +10,8 @@ import msgspec
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
 from nba.events.event import Event
-from nba.journey.actions import Cap, ContactRules
 from nba.journey.file import JourneyFile
+from nba.journey.policies import Cap, ContactRules
 from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, changed, event, failed_search
 
 ADA = Request(customer_id="ada", facts={"page": "home"})

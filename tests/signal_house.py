@@ -9,7 +9,8 @@ from typing import Any
 from features.fold import Fold
 from features.replay.visits import EmotionHistoryNode, NodePart, emotion_history
 from nba.events.event import Event
-from nba.journey.file import EmotionRule, EventMapping, JourneyFile, SignalRule
+from nba.journey.file import JourneyFile
+from nba.journey.mapping import EmotionRule, EventMapping, SignalRule
 from nba.journey_file.checks import check_journey
 from tests.house import JOURNEY, NOON, changed, event
 

@@ -28,7 +28,7 @@ from features.kernel.layout import (
     compiled,
 )
 from nba.customer.context import DAY_S
-from nba.journey.file import NODE_MINUTES
+from nba.journey.map import NODE_MINUTES
 
 _NODE_S = NODE_MINUTES * 60.0
 _RETAINED = (0.70, 0.88, 0.95)  # of each EWMA, per node

@@ -32,8 +32,7 @@ from features.kernel.layout import (
     confidence_of,
     valence_of,
 )
-from nba.customer.context import DAY_S
-from nba.journey.file import CONTACTS_KEPT
+from nba.customer.context import CONTACTS_KEPT, DAY_S
 
 _CONTACTS = CONTACTS_KEPT
 

@@ -16,9 +16,9 @@ import numpy as np
 from numba import njit
 from numba.core import config
 
-from nba.customer.context import ContextSchema
+from nba.customer.context import CONTACTS_KEPT, ContextSchema
 from nba.events.signals import AGENCIES, DETECTORS, ROLES
-from nba.journey.file import CONTACTS_KEPT, JourneyFile
+from nba.journey.file import JourneyFile
 
 EVENT, TRAIT, CONTACT = 0, 1, 2  # what a row does
 ROLE = {role: code for code, role in enumerate(ROLES, start=1)}  # 0: no role

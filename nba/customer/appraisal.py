@@ -11,7 +11,8 @@ import numpy as np
 
 from nba.events.signals import PRIOR_CONFIDENCE, PRIORS, SURVEYS, Agency, SignalPrior
 from nba.events.valences import ENOUGH_ANSWERS, LearnedValence, SurveyScale, ValenceTable
-from nba.journey.file import EventMapping, JourneyFile, SignalRule
+from nba.journey.file import JourneyFile
+from nba.journey.mapping import EventMapping, SignalRule
 
 _NEUTRAL = SignalPrior(0.0, 0.1, "none")
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from nba.customer.contact_history import ContactHistoryRules
 from nba.customer.context import DAY_S
 from nba.governance.sub_journey_steps import HOUR_S, SIGNS
-from nba.journey.actions import SubJourney
 from nba.journey.file import JourneyFile
+from nba.journey.sub_journeys import SubJourney
 
 
 def contact_history_rules(

@@ -17,8 +17,10 @@ from nba.customer.contact_history import ContactHistory
 from nba.events.event import micros
 from nba.events.signals import PRIOR_VERSION
 from nba.events.valences import ValenceTable
-from nba.journey.file import CONTACTS_KEPT, NODE_MINUTES, JourneyFile
+from nba.journey.file import JourneyFile
+from nba.journey.map import NODE_MINUTES
 
+CONTACTS_KEPT = 32  # in the contact ring, from which a model knows what was offered
 HALF_LIVES_DAYS = {"1h": 1 / 24, "1d": 1.0, "7d": 7.0, "30d": 30.0}
 FOLD_VERSION = 3  # raised when the fold's meaning changes
 UNMAPPED = "unmapped"  # the kind of every event that the journey file does not map

@@ -28,8 +28,9 @@ from nba.engine.strategy import (
 )
 from nba.errors import InvalidInput, did_you_mean
 from nba.governance.governor import Governor
-from nba.journey.actions import NO_ACTION, SubJourney
+from nba.journey.actions import NO_ACTION
 from nba.journey.exploration import Exploration
+from nba.journey.sub_journeys import SubJourney
 
 FALLBACK = "fallback"  # the policy where nothing scores
 BLIND = "blind"  # the policy of decisions that were taken without the customer's context

@@ -22,8 +22,8 @@ from nba.decisions.decision import CapacityTaken
 from nba.governance.candidate_set import CandidateSet, Mask, Scope, Variants
 from nba.governance.quiet_hours import Quiet, QuietPolicy, period
 from nba.governance.sub_journey_steps import HOUR_S, SIGNS
-from nba.journey.actions import Capacity, Pause, Per
 from nba.journey.file import JourneyFile
+from nba.journey.policies import Capacity, Pause, Per
 from nba.randomization import HOLDOUT, in_share
 
 GONE = "-"  # what an action that has left the journey file is counted under

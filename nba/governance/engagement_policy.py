@@ -22,8 +22,8 @@ from nba.decisions.candidate import Stage
 from nba.decisions.request import Request
 from nba.governance.candidate_set import CandidateSet, Mask, Variants
 from nba.governance.rule_inputs import Population
-from nba.journey.actions import Layer
 from nba.journey.file import JourneyFile
+from nba.journey.policies import Layer
 from nba.rules.rule import Names, Rule, parse_rule
 
 CODES: Mapping[Layer, str] = {

@@ -30,7 +30,7 @@ from nba.governance.rule_inputs import (
     segment_rules,
 )
 from nba.governance.sub_journeys import OpenStep, SubJourneys
-from nba.journey.actions import SubJourney
+from nba.journey.sub_journeys import SubJourney
 
 
 class Governed(NamedTuple):

@@ -12,7 +12,7 @@ import numpy as np
 
 from nba.decisions.candidate import Stage
 from nba.governance.candidate_set import CandidateSet, Mask, Variants
-from nba.journey.actions import QuietHours
+from nba.journey.policies import QuietHours
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 

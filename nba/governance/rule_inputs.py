@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from nba.customer.contact_history import ContactHistory
 from nba.customer.context import STAGE, ContextSchema
 from nba.errors import InvalidInput
-from nba.journey.file import JourneyFile, Trait
+from nba.journey.file import JourneyFile
+from nba.journey.mapping import Trait
 from nba.rules.rule import Boolean, Category, Names, NameType, Number, Rule, parse_rule
 
 CHURN_RISK = "churn.risk"

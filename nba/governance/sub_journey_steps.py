@@ -8,7 +8,7 @@ from typing import Any
 
 from nba.customer.contact_history import ContactHistory, SubJourneyPosition
 from nba.events.event import from_micros, micros
-from nba.journey.actions import Step, SubJourney
+from nba.journey.sub_journeys import Step, SubJourney
 from nba.rules.rule import Names, Rule, parse_rule
 
 HOUR_S = 3_600.0

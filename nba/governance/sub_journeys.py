@@ -22,8 +22,9 @@ from nba.events.names import SUB_JOURNEY_ENTERED, SUB_JOURNEY_LEFT, SUB_JOURNEY_
 from nba.governance.consent import ConsentPolicy
 from nba.governance.rule_inputs import RuleInputs
 from nba.governance.sub_journey_steps import HOUR_S, SubJourneyFlow, due, step_key
-from nba.journey.actions import Action, Step, SubJourney
+from nba.journey.actions import Action
 from nba.journey.file import JourneyFile
+from nba.journey.sub_journeys import Step, SubJourney
 from nba.randomization import in_share
 from nba.rules.rule import Names
 

@@ -12,8 +12,9 @@ from nba.governance.candidate_set import concerns
 from nba.governance.quiet_hours import zone
 from nba.governance.rule_inputs import rule_names, segment_rules
 from nba.governance.sub_journey_steps import EXIT, SIGNS
-from nba.journey.actions import Action, SubJourney
+from nba.journey.actions import Action
 from nba.journey.file import JourneyFile
+from nba.journey.sub_journeys import SubJourney
 from nba.rules.conditions import BooleanOperation, Condition
 from nba.rules.rule import Names, parse_rule
 from nba.rules.satisfiability import is_contradiction

@@ -8,7 +8,8 @@ from keyword import iskeyword
 from nba.errors import InvalidInput
 from nba.governance.sub_journey_steps import SIGNS
 from nba.journey.actions import NO_ACTION, Action
-from nba.journey.file import JourneyFile, Touchpoint
+from nba.journey.file import JourneyFile
+from nba.journey.map import Touchpoint
 from nba.journey_file.catalogue_checks import check_catalogue, rule_error
 from nba.journey_file.emotion_checks import check_emotion
 from nba.journey_file.exploration_checks import exploration_errors

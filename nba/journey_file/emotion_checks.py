@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from nba.errors import InvalidInput, did_you_mean
 from nba.events.prohibited_sources import biometric
 from nba.events.signals import DETECTED, PRIORS, ROLES, SETTABLE, SURVEYS, detectors_of
-from nba.journey.file import EventMapping, JourneyFile, SignalRule
+from nba.journey.file import JourneyFile
+from nba.journey.mapping import EventMapping, SignalRule
 
 _BODY = "emotion is never read from the body (docs/signals.md); remove it"
 _EMPLOYEE = "emotion is never read of employees or partners (docs/signals.md); remove it"

@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 
 from nba.errors import InvalidInput, InvalidJourney, NotFound
-from nba.journey.actions import SubJourney
 from nba.journey.file import JourneyFile
+from nba.journey.sub_journeys import SubJourney
 from nba.journey_file.checks import check_journey
 from nba.journey_file.loader import load_journey
 from nba.stores.log import AliasChange, Log

@@ -17,7 +17,8 @@ from nba.engine.pipeline import Pipeline
 from nba.engine.redecision import context_of
 from nba.engine.strategy import CalibratedScorer
 from nba.errors import InvalidInput, NotFound
-from nba.journey.actions import NO_ACTION, SubJourney
+from nba.journey.actions import NO_ACTION
+from nba.journey.sub_journeys import SubJourney
 from nba.promotion.catalogue_versions import stored_journey
 from nba.stores.log import Log
 

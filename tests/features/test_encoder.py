@@ -10,7 +10,7 @@ import pytest
 from features.kernel.layout import CONTACT, EVENT, TRAIT
 from nba.events.event import micros
 from nba.events.names import GOVERNANCE_EVENTS
-from nba.journey.file import EventMapping
+from nba.journey.mapping import EventMapping
 from tests.house import FOLD, JOURNEY, NOON, SmallHouse, changed, event
 
 ENCODER = FOLD.encoder

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.decisions.decision import ASK_AGAIN_S
 from nba.errors import StoreUnavailable
-from nba.journey.actions import Cap, ContactRules, Step, SubJourney
+from nba.journey.policies import Cap, ContactRules
+from nba.journey.sub_journeys import Step, SubJourney
 from nba.stores.log import GuardedEvents
 from nba.stores.memory.log import MemoryLog
 from tests.governing import DAY, HOUR, SCORES, governed

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from nba.decisions.request import Request
 from nba.events.event import Event
 from nba.governance.contact_policy import ON_ITS_WAY_S
-from nba.journey.actions import Cap, ContactRules, CoolDown, Pause
+from nba.journey.policies import Cap, ContactRules, CoolDown, Pause
 from tests.governing import (
     CHANNELS,
     DAY,

@@ -15,8 +15,10 @@ from msgspec.structs import replace
 from nba.decisions.decision import Decision
 from nba.errors import StoreUnavailable
 from nba.events.event import Event
-from nba.journey.actions import Cap, Capacity, Consent, ContactRules, Step, SubJourney, Treatment
+from nba.journey.actions import Treatment
 from nba.journey.file import JourneyFile
+from nba.journey.policies import Cap, Capacity, Consent, ContactRules
+from nba.journey.sub_journeys import Step, SubJourney
 from nba.journey_file.checks import check_journey
 from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog

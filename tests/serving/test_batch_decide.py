@@ -27,7 +27,8 @@ from nba.engine.batch import Batch, BatchPlan
 from nba.engine.decider import IdsAndSeeds
 from nba.errors import InvalidFile, InvalidInput, StoreUnavailable
 from nba.events.event import Event
-from nba.journey.actions import Cap, Capacity, ContactRules, EngagementRule, Weight
+from nba.journey.arbitration import Weight
+from nba.journey.policies import Cap, Capacity, ContactRules, EngagementRule
 from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
 from serving.jobs import decision_files

@@ -16,7 +16,7 @@ from models.bundles.registry import CHAMPION, TEXT
 from nba.customer.context import ContextSchema
 from nba.events.names import TEXT_SCORE
 from nba.events.valences import LearnedValence, ValenceTable
-from nba.journey.file import EventMapping
+from nba.journey.mapping import EventMapping
 from tests.house import JOURNEY, NOON, changed
 from tests.models.bundles.test_bundle import made
 from tests.serving.conftest import InProcess, opened_doors

@@ -17,8 +17,9 @@ from models.policies.uniform import Random
 from nba.decisions.decision import Mode
 from nba.decisions.request import Request
 from nba.engine.strategy import CalibratedScorer
-from nba.journey.actions import NO_ACTION, ContactRules, EngagementRule
+from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
+from nba.journey.policies import ContactRules, EngagementRule
 from nba.measurement.off_policy.evaluation import Gain
 from nba.measurement.off_policy.logged_decisions import SupportDemands
 from nba.measurement.statistics.estimate import Estimate, Undecided

@@ -11,7 +11,7 @@ import numpy as np
 from features.replay.point_in_time import EVERYTHING, ContextQuestions, replay
 from nba.customer.context import ContextSchema
 from nba.events.event import Event, micros
-from nba.journey.file import RewardRule
+from nba.journey.goals import RewardRule
 from nba.rewards.attribution import Attribution
 from nba.rewards.credit import Credit, Reading, Readings
 from training.data.history import History

@@ -18,7 +18,7 @@ from nba.customer.context import DAY_S
 from nba.decisions.candidate import Candidate
 from nba.events.event import Event, micros
 from nba.journey.actions import NO_ACTION
-from nba.journey.file import ChurnRule, RewardRule
+from nba.journey.goals import ChurnRule, RewardRule
 from training.data.history import History, number
 from training.data.rewards import Risk, attribution_of, decision_moments, settled
 

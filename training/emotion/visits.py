@@ -11,7 +11,7 @@ from features.replay.visits import NodeTable, read_nodes
 from nba.analytics.journeys.friction import Visits
 from nba.customer.context import DAY_S
 from nba.events.signals import SURVEYS
-from nba.journey.file import NODE_MINUTES
+from nba.journey.map import NODE_MINUTES
 from training.data.history import History
 from training.data.training_sets import activity
 

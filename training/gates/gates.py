@@ -16,7 +16,7 @@ from nba.decisions.decision import Decision
 from nba.engine.pipeline import Pipeline
 from nba.errors import NbaError, StoreUnavailable
 from nba.experiments.experiment import Started
-from nba.journey.actions import SubJourney
+from nba.journey.sub_journeys import SubJourney
 from nba.measurement.statistics.calibration import (
     MAX_ECE,
     SLOPES,

@@ -46,7 +46,8 @@ from nba.events.names import (
     LOG_EVENTS,
 )
 from nba.journey.actions import NO_ACTION
-from nba.journey.file import EventMapping, JourneyFile, Trait
+from nba.journey.file import JourneyFile
+from nba.journey.mapping import EventMapping, Trait
 from nba.measurement.off_policy.propensity_audit import draw_counts
 from nba.measurement.statistics.calibration import calibration_bins
 from nba.rewards.credit import Credit, settled_counts

@@ -32,7 +32,7 @@ from nba.customer.context import ContextSchema
 from nba.errors import InvalidBundle
 from nba.events.event import Event, micros
 from nba.events.names import ACTION_DECIDED
-from nba.journey.file import EventMapping
+from nba.journey.mapping import EventMapping
 from nba.rewards.attribution import Attribution
 from nba.rewards.changes import first_after
 from nba.rewards.credit import Credit

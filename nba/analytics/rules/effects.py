@@ -24,8 +24,8 @@ from nba.engine.strategy import CalibratedScorer, CandidateScores
 from nba.governance.governor import Governed, Governor
 from nba.governance.rule_ablation import RulePart
 from nba.governance.rule_inputs import Population
-from nba.journey.actions import SubJourney
 from nba.journey.file import JourneyFile
+from nba.journey.sub_journeys import SubJourney
 
 
 class RuleEffect(NamedTuple):

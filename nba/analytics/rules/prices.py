@@ -21,7 +21,8 @@ from nba.decisions.decision import Decision, Mode
 from nba.engine.policy import ExplorationPolicy, worth_of
 from nba.engine.strategy import Strategy
 from nba.governance.rule_ablation import RulePart, rule_parts
-from nba.journey.actions import NO_ACTION, SubJourney
+from nba.journey.actions import NO_ACTION
+from nba.journey.sub_journeys import SubJourney
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from nba.stores.log import Log
 from nba.stores.pages import decision_pages

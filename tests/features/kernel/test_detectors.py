@@ -11,7 +11,7 @@ import pytest
 from features.fold import Fold
 from features.kernel.layout import SIGNALS
 from nba.events.signals import DETECTORS, PRIORS, SETTABLE
-from nba.journey.file import SignalRule
+from nba.journey.mapping import SignalRule
 from tests.house import NOON
 from tests.signal_house import FOLD_OF_SIGNALS, Told, signal_journey, told
 

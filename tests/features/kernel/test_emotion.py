@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from features.fold import Fold
 from features.replay.visits import EmotionHistoryNode, emotion_history
-from nba.journey.file import EmotionRule
+from nba.journey.mapping import EmotionRule
 from tests.house import JOURNEY, NOON, changed, event
 
 DAY_S = 86_400.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
-from nba.journey.actions import Cap, Capacity, ContactRules, EngagementRule, QuietHours
+from nba.journey.policies import Cap, Capacity, ContactRules, EngagementRule, QuietHours
 from tests.governing import HOUR, SCORES, governed
 from tests.house import NOON, SmallHouse, StubScorer, event
 

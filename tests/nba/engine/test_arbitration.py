@@ -19,7 +19,7 @@ from nba.engine.arbitration import NO_ACTION_CODE, Arbitration, ArbitrationInput
 from nba.engine.policy import choose
 from nba.governance.candidate_set import Variants
 from nba.governance.rule_inputs import rule_names
-from nba.journey.actions import ArbitrationRules, Lever, Weight
+from nba.journey.arbitration import ArbitrationRules, Lever, Weight
 from nba.journey.file import JourneyFile
 from tests.governing import OPEN, OPEN_ACTIONS, SCORES, RiskScorer, governed
 from tests.house import JOURNEY, NOON, SmallHouse, changed, event

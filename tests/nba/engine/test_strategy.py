@@ -16,7 +16,8 @@ from nba.customer.context import Context
 from nba.decisions.request import Request
 from nba.engine.policy import ExplorationPolicy, Floats, choose, mixed, worth_of
 from nba.engine.strategy import Arm, CalibratedScorer, Challenger, Strategy
-from nba.journey.actions import NO_ACTION, Lever, Weight
+from nba.journey.actions import NO_ACTION
+from nba.journey.arbitration import Lever, Weight
 from nba.journey.exploration import Exploration
 from nba.randomization import HOLDOUT, in_share
 from tests.house import SmallHouse, StubScorer

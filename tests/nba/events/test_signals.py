@@ -12,7 +12,8 @@ from nba.customer.context import emotion_columns
 from nba.events.prohibited_sources import biometric
 from nba.events.signals import DETECTORS, PRIORS, ROLES, detectors_of
 from nba.events.valences import SurveyScale
-from nba.journey.file import EmotionRule, EventMapping, JourneyFile, SignalRule
+from nba.journey.file import JourneyFile
+from nba.journey.mapping import EmotionRule, EventMapping, SignalRule
 from nba.journey_file.checks import check_journey
 from tests.house import JOURNEY, changed
 from tests.signal_house import JOURNEY_OF_SIGNALS

@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 from nba.decisions.candidate import Stage
 from nba.governance.candidate_set import CandidateSet, Variants
-from nba.journey.actions import EngagementRule
+from nba.journey.policies import EngagementRule
 from tests.governing import IDS, OPEN
 from tests.house import JOURNEY
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from nba.decisions.candidate import Refused, Stage
 from nba.decisions.request import Request
-from nba.journey.actions import Consent
 from nba.journey.file import JourneyFile
+from nba.journey.policies import Consent
 from tests.governing import (
     DAY,
     OPEN_ACTIONS,

@@ -13,7 +13,7 @@ from nba.decisions.candidate import Refused, Stage
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
 from nba.events.event import Event
-from nba.journey.actions import Cap, Capacity, ContactRules, CoolDown, Pause, QuietHours
+from nba.journey.policies import Cap, Capacity, ContactRules, CoolDown, Pause, QuietHours
 from tests.governing import (
     DAY,
     HOUR,

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from nba.decisions.candidate import Refused, Stage
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
-from nba.journey.actions import EngagementRule, Step, SubJourney
+from nba.journey.policies import EngagementRule
+from nba.journey.sub_journeys import Step, SubJourney
 from tests.governing import DAY, IDS, OPEN_ACTIONS, SCORES, engagement_rules, governed
 from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, event, failed_search
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from nba.governance.quiet_hours import Quiet, next_allowed, period, zone
-from nba.journey.actions import QuietHours
+from nba.journey.policies import QuietHours
 
 BERLIN = zone("Europe/Berlin")
 NIGHT = {"from_": "22:00", "until": "07:00"}

@@ -20,7 +20,7 @@ from nba.governance.rule_inputs import (
     rule_names,
     segment_rules,
 )
-from nba.journey.actions import Step, SubJourney
+from nba.journey.sub_journeys import Step, SubJourney
 from nba.rules.rule import Boolean, Category, Number, parse_rule
 from tests.governing import RULES, contexts_of, governed, histories
 from tests.house import NOON

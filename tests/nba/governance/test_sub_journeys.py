@@ -13,7 +13,7 @@ from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.customer.contact_history import SubJourneyPosition
 from nba.decisions.request import Request
 from nba.engine.pipeline import Pipeline
-from nba.journey.actions import Branch, Budget, Step, SubJourney
+from nba.journey.sub_journeys import Branch, Budget, Step, SubJourney
 from nba.randomization import in_share
 from tests.governing import DAY, HOUR, SCORES, governed
 from tests.house import NOON, SmallHouse, StubScorer, event, failed_search

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from nba.customer.context import DAY_S
 from nba.events.event import Event
 from nba.journey.actions import NO_ACTION, ActionReward
-from nba.journey.file import Bounds, RewardRule
+from nba.journey.goals import Bounds, RewardRule
 from nba.rewards.attribution import Attribution, is_late
 from nba.rewards.credit import Credit, Reading, Readings
 from nba.rewards.terms import reward_version

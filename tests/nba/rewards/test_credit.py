@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from nba.customer.context import DAY_S
 from nba.events.event import Event
 from nba.journey.actions import NO_ACTION, ActionReward
-from nba.journey.file import JourneyFile, RewardRule
+from nba.journey.file import JourneyFile
+from nba.journey.goals import RewardRule
 from nba.rewards.attribution import Attribution
 from nba.rewards.credit import Credit, SettledCounts, carried, settled_counts
 from tests.house import FOLD, JOURNEY, NOON, changed, event

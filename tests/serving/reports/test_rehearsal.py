@@ -12,17 +12,12 @@ from msgspec.structs import replace
 from features.fold import Fold
 from nba.decisions.request import Request
 from nba.engine.strategy import CalibratedScorer
-from nba.journey.actions import (
-    NO_ACTION,
-    Cap,
-    Capacity,
-    ContactRules,
-    EngagementRule,
-    Lever,
-    Step,
-    SubJourney,
-)
-from nba.journey.file import JourneyFile, Trait
+from nba.journey.actions import NO_ACTION
+from nba.journey.arbitration import Lever
+from nba.journey.file import JourneyFile
+from nba.journey.mapping import Trait
+from nba.journey.policies import Cap, Capacity, ContactRules, EngagementRule
+from nba.journey.sub_journeys import Step, SubJourney
 from nba.journey_file.diff import PartChange, diff
 from nba.measurement.statistics.estimate import Undecided
 from nba.promotion import catalogue_versions as catalogue

@@ -13,7 +13,7 @@ from features.fold import Fold
 from nba.customer.context import DAY_S
 from nba.decisions.request import Request
 from nba.events.event import Event
-from nba.journey.file import RewardRule
+from nba.journey.goals import RewardRule
 from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, changed, event, failed_search
 from training.data.history import History, history_of, read_history
 from training.data.rewards import Risk

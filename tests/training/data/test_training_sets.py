@@ -16,7 +16,7 @@ from nba.customer.context import DAY_S
 from nba.decisions.request import Request
 from nba.events.event import Event
 from nba.journey.actions import NO_ACTION
-from nba.journey.file import ChurnRule, RewardRule
+from nba.journey.goals import ChurnRule, RewardRule
 from tests.house import FOLD, JOURNEY, NOON, SmallHouse, changed, event, failed_search
 from training.data.history import History, history_of, read_history
 from training.data.training_sets import PastDecisions, TrainingSet, churn_set, decided_set

@@ -11,7 +11,7 @@ import pytest
 from features.fold import Fold
 from models.bundles.registry import EMOTION, TEXT, Registry
 from nba.events.valences import ValenceTable
-from nba.journey.file import EventMapping
+from nba.journey.mapping import EventMapping
 from nba.journey_file.loader import load_journey
 from nba.measurement.statistics.estimate import Undecided
 from nba.stores.memory.log import MemoryLog

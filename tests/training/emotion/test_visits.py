@@ -10,7 +10,7 @@ import pytest
 
 from features.fold import Fold
 from nba.events.event import Event
-from nba.journey.file import ChurnRule
+from nba.journey.goals import ChurnRule
 from tests.house import NOON, changed, event
 from tests.signal_house import JOURNEY_OF_SIGNALS
 from training.data.history import History, history_of

@@ -18,9 +18,10 @@ from nba.decisions.request import Request
 from nba.engine.policy import ExplorationPolicy, Worth
 from nba.engine.strategy import CalibratedScorer, Strategy
 from nba.governance.rule_ablation import rule_parts
-from nba.journey.actions import Cap, Capacity, Consent, ContactRules, EngagementRule, Lever, Weight
+from nba.journey.arbitration import Lever, Weight
 from nba.journey.exploration import Exploration
 from nba.journey.file import JourneyFile
+from nba.journey.policies import Cap, Capacity, Consent, ContactRules, EngagementRule
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from serving.reports.rule_tables import rules_json, shadow_json
 from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, changed

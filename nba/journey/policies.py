@@ -1,0 +1,133 @@
+"""The policies that govern decisions: engagement rules, contact limits, quiet hours, consent.
+
+A rule is a text here (`nba.rules.rule` reads it). A part that says `group`, `channel` or `actions`
+concerns only those, and without any of them all.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from nba.journey.fields import (
+    Count,
+    Day,
+    Identifier,
+    JourneyPart,
+    NonNegative,
+    Positive,
+    Share,
+    Text,
+    TimeOfDay,
+)
+
+Layer = Literal["eligibility", "applicability", "suitability"]
+Per = Literal["customer", "channel", "group", "action"]
+Sign = Literal["decided", "shown", "clicked", "accepted", "dismissed"]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class EngagementRule(JourneyPart, frozen=True):
+    """A condition that must hold for the actions that it concerns."""
+
+    id: Identifier
+    layer: Layer
+    when: str
+    group: Identifier | None = None
+    channel: Identifier | None = None
+    actions: list[Identifier] = []
+    begins: Day | None = None
+    ends: Day | None = None
+    why: Text | None = None
+    lifted_share: Share = 0.0  # of the customers, for whom it is lifted so that it has a price
+
+
+class Cap(JourneyPart, frozen=True):
+    """At most `times` within `days`, counted per `per`."""
+
+    id: Identifier
+    times: Count
+    days: Positive
+    per: Per = "customer"
+    on: str = "decided"  # decided, shown, clicked, accepted, dismissed, or a kind of event
+    group: Identifier | None = None
+    channel: Identifier | None = None
+    actions: list[Identifier] = []
+    lifted_share: Share = 0.0
+
+
+class CoolDown(JourneyPart, frozen=True):
+    """Nothing more for `hours` after a contact."""
+
+    id: Identifier
+    hours: Positive
+    per: Per = "customer"
+    after: str = "decided"  # as `on` of a cap
+    group: Identifier | None = None
+    channel: Identifier | None = None
+    actions: list[Identifier] = []
+    lifted_share: Share = 0.0
+
+
+class Pause(JourneyPart, frozen=True):
+    """After `times` of an outcome within `days`, nothing for `pause_days`."""
+
+    id: Identifier
+    times: Count
+    days: Positive
+    pause_days: Positive
+    after: Sign = "dismissed"
+    per: Per = "action"
+    group: Identifier | None = None
+    channel: Identifier | None = None
+    actions: list[Identifier] = []
+    lifted_share: Share = 0.0
+
+
+class QuietHours(JourneyPart, frozen=True, rename={"from_": "from"}):
+    """Hours of the customer's own clock in which we keep still."""
+
+    id: Identifier
+    from_: TimeOfDay
+    until: TimeOfDay
+    days: list[Weekday] = []  # on which it begins; none: every day
+    blocked: Literal["drop", "next_allowed"] = "drop"  # what becomes of a message
+    group: Identifier | None = None
+    channel: Identifier | None = None
+    actions: list[Identifier] = []
+
+
+class Capacity(JourneyPart, frozen=True):
+    """What all customers together may take of something scarce; all replicas share it."""
+
+    id: Identifier
+    most: NonNegative
+    unit: Literal["contacts", "cost_eur"] = "contacts"
+    every: Literal["day", "week", "month"] = "day"
+    group: Identifier | None = None
+    channel: Identifier | None = None
+    actions: list[Identifier] = []
+
+
+class ContactRules(JourneyPart, frozen=True):
+    """What we must not do, however good the offer. Transactional actions are exempt, except from
+    capacities."""
+
+    caps: list[Cap] = []
+    cool_downs: list[CoolDown] = []
+    pauses: list[Pause] = []
+    quiet_hours: list[QuietHours] = []
+    capacities: list[Capacity] = []
+
+
+class TimeZoneRule(JourneyPart, frozen=True):
+    """Whose clock counts: the customer's, by a trait, or the owner's."""
+
+    trait: Identifier | None = None
+    fallback: Text = "UTC"  # of the owner, and of customers whose zone is unknown
+
+
+class Consent(JourneyPart, frozen=True):
+    """A purpose for which customers give or withdraw their consent."""
+
+    default: Literal["withheld", "granted"] = "withheld"  # of those who have said nothing
+    name: Text | None = None
