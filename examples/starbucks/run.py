@@ -25,10 +25,11 @@ from examples.starbucks import convert
 from features.replay.point_in_time import ContextQuestions, replay
 from models.predictors.touchpoint_columns import ACTION, action_rows, touchpoint_rows
 from nba.journey.actions import NO_ACTION
-from nba.measurement.off_policy.estimators import NO_MODEL, dr
-from nba.measurement.off_policy.evaluation import Valuation, snips, valuation, values, weigh
+from nba.measurement.off_policy import estimators
+from nba.measurement.off_policy.estimators import NO_MODEL, WeightedRatio, dr
+from nba.measurement.off_policy.evaluation import Valuation, valuation, values
 from nba.measurement.off_policy.logged_decisions import Logged, logged, overlap
-from nba.measurement.statistics.estimate import Estimate, Undecided, as_json
+from nba.measurement.statistics.estimate import MIN_ESS, Undecided, as_json
 from training.data.history import History
 from training.data.target_policies import priority
 from training.data.training_sets import PastDecisions, action_features, decided_set, trained_actions
@@ -126,9 +127,10 @@ def best_single(decided: PastDecisions, learn: np.ndarray) -> str:
     worth: dict[str, float] = {}
     for offer in sorted(set(decided.actions[learn]) - {NO_ACTION}):
         given = (decided.actions[learn] == offer).astype(float)
-        value = snips(weigh(given, decided.propensity[learn], decided.reward_eur[learn]))
-        if isinstance(value, Estimate):
-            worth[offer] = value.value
+        evidence = logged(given, decided.propensity[learn], decided.reward_eur[learn])
+        scores = estimators.snips(evidence)
+        if isinstance(scores, WeightedRatio) and overlap(evidence).ess >= MIN_ESS:
+            worth[offer] = scores.value
     if not worth:
         raise ValueError("no offer went out often enough to be judged; give more customers")
     return max(worth, key=lambda offer: worth[offer])

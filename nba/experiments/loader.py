@@ -8,7 +8,7 @@ from pathlib import Path
 from nba.experiments.checks import check_experiment
 from nba.experiments.experiment import Experiment
 from nba.journey.file import JourneyFile
-from nba.journey_file.loader import load_checked, parse_checked
+from nba.journey_file.loader import load_checked
 
 
 def load_experiment(path: str | Path, journey: JourneyFile) -> Experiment:
@@ -17,8 +17,3 @@ def load_experiment(path: str | Path, journey: JourneyFile) -> Experiment:
     Raises InvalidJourney with every error found, each with its line.
     """
     return load_checked(path, Experiment, partial(check_experiment, journey=journey))
-
-
-def parse_experiment(text: str, journey: JourneyFile, file: str = "experiment.yaml") -> Experiment:
-    """The experiment in `text`; `file` names it in errors. Raises InvalidJourney."""
-    return parse_checked(text, file, Experiment, partial(check_experiment, journey=journey))

@@ -29,7 +29,6 @@ from nba.measurement.off_policy.logged_decisions import (
     Logged,
     SupportDemands,
     logged,
-    mature,
     overlap,
     refusal,
 )
@@ -261,17 +260,6 @@ def test_arrays_that_are_no_log_are_refused(name: str, value: float) -> None:
     arrays[name] = np.where(np.arange(2_000) == 7, value, arrays[name])
     with pytest.raises(InvalidInput, match=name):
         logged(**arrays)
-
-
-def test_rewards_that_are_still_to_come_bias_a_value_and_are_left_out() -> None:
-    """V11: a delay of 2 days on average; of the last 7 days 72.29 % of the rewards are seen."""
-    rng = np.random.default_rng(8)
-    at = rng.uniform(0, 60, 200_000)
-    seen = (at + rng.exponential(2.0, len(at)) <= 60) * 1.0
-    assert seen[at > 53].mean() == pytest.approx(0.7229, abs=0.005)
-    settled = mature(at, 60.0, 14.0)
-    assert settled.mean() == pytest.approx(46 / 60, abs=0.01)
-    assert seen[settled].mean() > 0.999
 
 
 # Gains

@@ -8,12 +8,8 @@ import pytest
 from nba.errors import InvalidInput
 from nba.measurement.off_policy import estimators
 from nba.measurement.off_policy.bounded_intervals import (
-    always_bounded,
     bernstein_above,
-    clopper_pearson,
-    cressie_read,
     gain_always_above,
-    gaussian,
 )
 from nba.measurement.off_policy.estimators import WeightedRatio
 from nba.measurement.off_policy.intervals import normal, standard_error
@@ -29,6 +25,12 @@ def v9(order: np.ndarray | None = None) -> Logged:
     return logged(target[order], propensity[order], rewards[order])
 
 
+def always_bounded(evidence: Logged) -> tuple[float, float]:
+    """The peer's confidence sequence: a lower bound of w r and one of w (1 - r), 97.5 % each."""
+    w, r = evidence.weights, evidence.rewards
+    return bernstein_above(w * r, 0.975), 1.0 - bernstein_above(w * (1.0 - r), 0.975)
+
+
 def test_the_published_vector_comes_out() -> None:
     found = v9()
     assert estimators.ips(found).value == pytest.approx(0.08125, abs=1e-12)
@@ -36,9 +38,6 @@ def test_the_published_vector_comes_out() -> None:
     assert isinstance(snips, WeightedRatio) and snips.value == pytest.approx(
         0.0788834951, abs=1e-10
     )
-    assert gaussian(found) == pytest.approx((0.0615295, 0.1009705), abs=5e-8)
-    assert clopper_pearson(found) == pytest.approx((0.0632644, 0.1023899), abs=5e-8)
-    assert cressie_read(found) == pytest.approx((0.0599262, 0.1150545), abs=5e-8)
     assert overlap(found).ess == pytest.approx(824)
 
 
@@ -72,16 +71,12 @@ def test_weights_of_all_sizes_give_the_peers_intervals() -> None:
     """The weights sum to less than n, and to far less, where the likelihood adds a heavy row."""
     one, half = weighted(1.0), weighted(0.5)
     assert always_bounded(one) == pytest.approx((0.3808569559665478, 0.6252750204404751))
-    assert cressie_read(one) == pytest.approx((0.41317681120692795, 0.5930133776478521))
-    assert gaussian(one) == pytest.approx((0.41315673078114973, 0.48296799877605695))
-    assert clopper_pearson(one) == pytest.approx((0.3872147847223874, 0.5100832290780659))
     assert always_bounded(half) == pytest.approx((0.1887149303172627, 0.8142991326345218))
-    assert cressie_read(half) == pytest.approx((0.20658840560346398, 0.7965066888239261))
 
 
 def test_rewards_outside_the_unit_interval_are_refused() -> None:
     with pytest.raises(InvalidInput, match="rewards"):
-        always_bounded(logged(np.ones(3), np.ones(3), np.array([0.0, 1.0, 2.0])))
+        gain_always_above(logged(np.ones(3), np.ones(3), np.array([0.0, 1.0, 2.0])))
 
 
 def test_nothing_seen_bounds_nothing() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import msgspec
@@ -10,10 +9,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from nba.errors import InvalidInput
-from nba.measurement.statistics.confidence_sequences import TUNING_N, always_valid
-from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.moments import Moments, plain
 
 STARVED_SHARE = 0.001  # of the decisions in which an action was a candidate
 MIN_OFFERED = 1_000  # before an action can be starved
@@ -142,29 +138,6 @@ def join_rate_fell(
     if isinstance(old, Undecided):
         return old
     return new if isinstance(new, Undecided) else new.high < old.low
-
-
-def reward_change(
-    before: Moments, now: Moments, *, tuning_n: int = TUNING_N, confidence: float = 0.95
-) -> Effect | Undecided:
-    """Reward per customer now minus before, at every look: it may be watched each day."""
-    return always_valid(plain(before), plain(now), tuning_n=tuning_n, confidence=confidence)
-
-
-def immature_share(ages_days: np.ndarray, window_days: float) -> float:
-    """The share of (n,) decisions that are younger than their reward window; 0 of none."""
-    return float((ages_days < window_days).mean()) if len(ages_days) else 0.0
-
-
-def seen_share(ages_days: np.ndarray, mean_delay_days: float) -> float:
-    """The share of rewards already seen from (n,) decisions of these ages.
-
-    With exponential delays, mean(1 - exp(-age / mean delay)): what taking young decisions as they
-    are would leave of a rate.
-    """
-    if mean_delay_days <= 0.0:
-        raise InvalidInput("mean_delay_days", mean_delay_days, "above 0")
-    return float(-np.expm1(-ages_days / mean_delay_days).mean()) if len(ages_days) else math.nan
 
 
 def _high(hits: int, n: int, confidence: float) -> float:

@@ -121,21 +121,6 @@ def arm_contrast(draws: Draws, a: int, b: int) -> ArmContrast:
     )
 
 
-def arm_mean(
-    record: ArmScores,
-    *,
-    name: str,
-    tuning_n: int | None = TUNING_N,
-    gate: ArmCounts = GATE,
-    confidence: float = 0.95,
-) -> Effect | Undecided:
-    """What one decision for this arm is worth, once its events suffice.
-
-    At every look, or where `tuning_n` is None at one whose time was chosen before.
-    """
-    return _interval((name,), (record.pulls,), record.scores, tuning_n, gate, confidence)
-
-
 def arm_difference(
     record: ArmContrast,
     *,
@@ -167,46 +152,6 @@ def missing_events(
         if arm.pulls < gate.pulls or arm.successes < gate.successes
     ]
     return "; ".join(short)
-
-
-def exact_difference(
-    draws: Draws,
-    a: int,
-    b: int,
-    *,
-    floor: float,
-    base: float,
-    tuning_n: int = TUNING_N,
-    confidence: float = 0.95,
-) -> Effect | Undecided:
-    """b - a per decision by empirical Bernstein: exact at every look, without a gate, and wide.
-
-    The last interval of `exact_band`. Its p is the level where 0 is excluded, else 1.
-    """
-    n = len(draws.rewards)
-    if n == 0:
-        return Undecided(reason="no decision with a reward that is over")
-    band = exact_band(
-        draws,
-        a,
-        b,
-        floor=floor,
-        base=base,
-        looks=np.array([n]),
-        tuning_n=tuning_n,
-        confidence=confidence,
-    )
-    low, high = float(band.low[0]), float(band.high[0])
-    return Effect(
-        value=float((draws.scores[:, b] - draws.scores[:, a]).mean()),
-        low=low,
-        high=high,
-        p=1.0 if low <= 0.0 <= high else 1.0 - confidence,
-        n=n,
-        confidence=confidence,
-        relative=False,
-        tuning_n=tuning_n,
-    )
 
 
 def exact_band(

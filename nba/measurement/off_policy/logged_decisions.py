@@ -106,11 +106,6 @@ def _check(found: Logged) -> None:
         raise InvalidInput("target", float(found.target.max()), "in [0, 1]")
 
 
-def mature(at_s: np.ndarray, now_s: float, window_s: float) -> NDArray[np.bool_]:
-    """(n,) whether the reward window of a decision made at `at_s` is over."""
-    return np.asarray(at_s + window_s <= now_s)
-
-
 class SupportDemands(msgspec.Struct, frozen=True, kw_only=True):
     """What must be there before a number is given."""
 

@@ -16,7 +16,6 @@ from scipy.special import gammainc, gammaln
 from nba.measurement.statistics.confidence_sequences import mixture_scale
 
 _HALVINGS = 48
-_PRIOR_MEAN, _PRIOR_VARIANCE = 0.5, 0.25  # of one observation before the first
 
 
 class BoundedSequence(NamedTuple):
@@ -24,33 +23,6 @@ class BoundedSequence(NamedTuple):
 
     low: np.ndarray
     high: np.ndarray
-
-
-def hoeffding(x: np.ndarray, *, confidence: float = 0.95) -> BoundedSequence:
-    """From the range alone, values in [0, 1]: the widest, and the reference for the others.
-
-    Waudby-Smith and Ramdas, Estimating means of bounded random variables by betting, JRSS B 2024,
-    proposition 1.
-    """
-    t = _times(x)
-    logs = _logs(confidence)
-    bets = np.minimum(np.sqrt(8.0 * logs / (t * np.log1p(t))), 1.0)
-    margin = (logs + np.cumsum(bets**2) / 8.0) / np.cumsum(bets)
-    middle = np.cumsum(bets * x, axis=-1) / np.cumsum(bets)
-    return BoundedSequence(middle - margin, middle + margin)
-
-
-def empirical_bernstein(x: np.ndarray, *, confidence: float = 0.95) -> BoundedSequence:
-    """By predictable plug-in bets, values in [0, 1]: the same paper, theorem 2."""
-    logs = _logs(confidence)
-
-    def lower(values: np.ndarray) -> np.ndarray:
-        bets = np.minimum(_bets(values, logs), 0.5)
-        errors = (values - _before(_running_mean(values), 0.0)) ** 2
-        spent = logs + np.cumsum(errors * (-np.log1p(-bets) - bets), axis=-1)
-        return np.asarray((np.cumsum(bets * values, axis=-1) - spent) / np.cumsum(bets, axis=-1))
-
-    return BoundedSequence(lower(x), 1.0 - lower(1.0 - x))
 
 
 def mixture_bernstein(
@@ -102,45 +74,8 @@ def gamma_exponential_bound(
     return scale * _crossing(excess, time)
 
 
-def betting(x: np.ndarray, *, confidence: float = 0.95) -> tuple[float, float]:
-    """By hedged capital, values (n,) in [0, 1]: the narrowest, and the dearest; its last ends.
-
-    A mean is outside once half the wealth of one who bets that it is more, or half that of one who
-    bets that it is less, has grown to 1 / alpha; bets stay under half of what would risk ruin.
-    Waudby-Smith and Ramdas (2024), theorem 3.
-    """
-    bets, target = _bets(x, -math.log(1.0 - confidence)), _logs(confidence)
-
-    def lower(values: np.ndarray) -> float:
-        def won(mean: float) -> bool:
-            staked = np.minimum(bets, 0.5 / mean) * (values - mean)
-            return bool(np.cumsum(np.log1p(staked)).max(initial=0.0) >= target)
-
-        outside, inside = 0.0, 1.0
-        for _ in range(_HALVINGS):
-            middle = (outside + inside) / 2.0
-            outside, inside = (middle, inside) if won(middle) else (outside, middle)
-        return outside
-
-    return lower(x), 1.0 - lower(1.0 - x)
-
-
-def _logs(confidence: float) -> float:
-    """log(1 / alpha) of one side."""
-    return -math.log((1.0 - confidence) / 2.0)
-
-
 def _times(x: np.ndarray) -> np.ndarray:
     return np.arange(1, x.shape[-1] + 1)
-
-
-def _bets(x: np.ndarray, logs: float) -> np.ndarray:
-    """sqrt(2 log(1 / alpha) / (variance so far t log(1 + t))), each from the values before it."""
-    t = _times(x)
-    means = (_PRIOR_MEAN + np.cumsum(x, axis=-1)) / (t + 1)
-    variances = (_PRIOR_VARIANCE + np.cumsum((x - means) ** 2, axis=-1)) / (t + 1)
-    earlier = _before(variances, _PRIOR_VARIANCE)
-    return np.asarray(np.sqrt(2.0 * logs / (t * np.log1p(t) * earlier)))
 
 
 def _running_mean(x: np.ndarray) -> np.ndarray:

@@ -102,18 +102,6 @@ def anytime_p(
     return math.exp(-exponent) if exponent > 0.0 else 1.0
 
 
-def normal_mixture_bound(v: float | np.ndarray, *, alpha: float, v_opt: float) -> np.ndarray:
-    """A bound that |S_t| never crosses, with probability 1 - alpha, at intrinsic times v.
-
-    sqrt((v + rho) (log(1 + v / rho) + 2 log(1 / alpha))), narrowest near v_opt. Howard, Ramdas,
-    McAuliffe and Sekhon, Time-uniform, nonparametric, nonasymptotic confidence sequences, Annals
-    of Statistics 2021, proposition 5 (two-sided).
-    """
-    time = np.asarray(v, dtype=float)
-    scale = mixture_scale(v_opt, alpha)
-    return np.asarray(np.sqrt((time + scale) * (np.log1p(time / scale) - 2.0 * math.log(alpha))))
-
-
 def mixture_scale(v_opt: float, alpha: float) -> float:
     """The mixture's precision that makes the bound narrowest near v_opt (the same, eq. 26)."""
     logs = -2.0 * math.log(alpha)

@@ -45,17 +45,6 @@ def fixed(
     )
 
 
-def fixed_normal(
-    a: Level, b: Level, *, relative: bool = False, confidence: float = 0.95
-) -> Effect | Undecided:
-    """The same with the normal quantile, as the two-proportion z test has it."""
-    found = contrast(a, b, relative=relative)
-    if isinstance(found, Undecided):
-        return found
-    value, variance = found
-    return one_look(value, variance, a.n + b.n, relative=relative, confidence=confidence)
-
-
 def one_look(
     value: float,
     error2: float,

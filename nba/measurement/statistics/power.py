@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 import msgspec
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 
 from nba.errors import InvalidInput
 from nba.measurement.statistics.confidence_sequences import half_width
@@ -30,20 +30,6 @@ class HoldoutRow(msgspec.Struct, frozen=True, kw_only=True):
 def sd_of_share(p: float) -> float:
     """Of a yes or no with this probability."""
     return math.sqrt(p * (1.0 - p))
-
-
-def power(
-    n: int,
-    effect: float,
-    sd: float,
-    *,
-    share: float = 0.5,
-    confidence: float = 0.95,
-    tuning_n: int | None = None,
-) -> float:
-    """The probability that an interval of n customers excludes 0 on the effect's side."""
-    error = _error(n, sd, share)
-    return float(ndtr(abs(effect) / error - _critical(n, confidence, tuning_n)))
 
 
 def detectable_effect(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from nba.errors import InvalidJourney
 from nba.experiments.checks import check_beside, check_experiment
-from nba.experiments.experiment import ArmSpec, ExplorationChange
-from nba.experiments.loader import load_experiment, parse_experiment
-from nba.journey_file.loader import load_journey
+from nba.experiments.experiment import ArmSpec, Experiment, ExplorationChange
+from nba.experiments.loader import load_experiment
+from nba.journey.file import JourneyFile
+from nba.journey_file.loader import load_journey, parse_checked
 from tests.house import JOURNEY, changed
 from tests.nba.experiments.test_experiment import experiment, started
 
@@ -26,9 +28,14 @@ primary: {id: buyers, measure: any, events: [purchase], least_effect: 0.01}
 """
 
 
+def parsed(text: str, journey: JourneyFile = JOURNEY) -> Experiment:
+    check = partial(check_experiment, journey=journey)
+    return parse_checked(text, "e.yaml", Experiment, check)
+
+
 def errors(text: str) -> list[str]:
     with pytest.raises(InvalidJourney) as found:
-        parse_experiment(text, JOURNEY, "e.yaml")
+        parsed(text)
     return str(found.value).splitlines()
 
 
@@ -38,7 +45,7 @@ def test_the_file_of_the_example_is_in_order() -> None:
 
 
 def test_a_file_is_what_it_says() -> None:
-    found = parse_experiment(TEXT, JOURNEY)
+    found = parsed(TEXT)
     assert found.arms[1].without == ["three_a_week"]
     assert (found.primary.window_days, found.alpha, found.layer) == (14.0, 0.05, "main")
 
@@ -65,7 +72,7 @@ def test_a_file_is_what_it_says() -> None:
 def test_an_error_has_its_line_and_its_remedy(old: str, new: str, line: int, told: str) -> None:
     text = TEXT.replace(old, new)
     if not told:
-        assert parse_experiment(text, JOURNEY).primary.measure == "amount"
+        assert parsed(text).primary.measure == "amount"
         return
     found = errors(text)
     assert any(one.startswith(f"e.yaml:{line}:") and told in one for one in found), found
@@ -116,4 +123,4 @@ def test_a_reward_with_terms_of_training_cannot_be_a_metric() -> None:
     reward = type(JOURNEY.reward)(target="value", events=["purchase"], staying=True)
     text = TEXT.replace("measure: any, events: [purchase]", "measure: reward")
     with pytest.raises(InvalidJourney, match="terms that training alone reads"):
-        parse_experiment(text, changed(reward=reward))
+        parsed(text, changed(reward=reward))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -14,33 +12,15 @@ from nba.analytics.monitoring.offers_and_joins import (
     Rate,
     coverage,
     exploration,
-    immature_share,
     join_rate,
     join_rate_fell,
     offers,
-    reward_change,
-    seen_share,
     starved,
 )
 from nba.errors import InvalidInput
-from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.moments import moments
 
 ACTIONS = ("call", "card", "letter")
-
-
-def test_young_decisions_hide_a_quarter_of_their_rewards() -> None:
-    """V11: exponential delays of 2 days on average, the last 7 days taken at once."""
-    ages = (np.arange(700_000) + 0.5) / 100_000
-    assert seen_share(ages, 2.0) == pytest.approx(0.7229, abs=5e-5)
-    assert seen_share(ages, 2.0) == pytest.approx(1 - (1 - math.exp(-3.5)) / 3.5, abs=1e-9)
-    simulated = np.random.default_rng(0).exponential(2.0, len(ages)) <= ages
-    assert simulated.mean() == pytest.approx(0.7229, abs=2e-3)
-    assert immature_share(ages, 3.5) == pytest.approx(0.5)
-    assert immature_share(np.zeros(0), 7.0) == 0.0
-    with pytest.raises(InvalidInput, match="mean_delay_days"):
-        seen_share(ages, 0.0)
 
 
 def test_the_join_rate_has_an_exact_interval() -> None:
@@ -63,16 +43,6 @@ def test_outcomes_that_stop_to_arrive_are_seen_and_noise_is_not() -> None:
     assert join_rate_fell(before, OutcomeJoin(decisions=2_000, joined=600)) is False
     assert isinstance(join_rate_fell(before, OutcomeJoin()), Undecided)
     assert isinstance(join_rate_fell(OutcomeJoin(), before), Undecided)
-
-
-def test_rewards_that_fall_are_seen_and_those_that_do_not_are_not() -> None:
-    rng = np.random.default_rng(4)
-    before = moments(rng.gamma(2.0, 1.0, 20_000))
-    same, less = moments(rng.gamma(2.0, 1.0, 5_000)), moments(rng.gamma(2.0, 0.9, 5_000))
-    steady, fell = reward_change(before, same), reward_change(before, less)
-    assert isinstance(steady, Effect) and isinstance(fell, Effect)
-    assert steady.low < 0.0 < steady.high
-    assert fell.high < 0.0 and fell.tuning_n is not None
 
 
 def test_exploration_is_one_where_the_draw_is_uniform_and_nothing_where_it_is_not() -> None:

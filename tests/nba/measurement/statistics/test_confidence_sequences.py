@@ -8,16 +8,12 @@ from hypothesis import given, settings, strategies as st
 
 from nba.measurement.statistics.bounded_sequences import (
     BoundedSequence,
-    betting,
-    empirical_bernstein,
     gamma_exponential_bound,
-    hoeffding,
     mixture_bernstein,
 )
 from nba.measurement.statistics.confidence_sequences import (
     always_valid,
     half_width,
-    normal_mixture_bound,
     rho,
 )
 from nba.measurement.statistics.effect import Effect, fixed
@@ -56,14 +52,6 @@ def test_two_proportions_always_valid() -> None:
     assert (found.tuning_n, found.n, relative.relative) == (5_000, 20_000, True)
 
 
-def test_the_normal_mixture_bound() -> None:
-    """V8, two-sided, v_opt 100."""
-    times = np.array([1.0, 10.0, 100.0, 1_000.0, 10_000.0])
-    bounds = [9.084379, 12.190753, 30.352090, 102.512287, 356.164104]
-    found = normal_mixture_bound(times, alpha=0.05, v_opt=100.0)
-    assert found == pytest.approx(bounds, abs=1e-6)
-
-
 def test_bounded_means() -> None:
     """V8, after 1,000 values of which 89 are 1."""
     assert (X[:10].sum(), X[:100].sum(), X.sum()) == (2, 10, 89)
@@ -71,14 +59,11 @@ def test_bounded_means() -> None:
     def last(band: BoundedSequence) -> tuple[float, float]:
         return float(band.low[-1]), float(band.high[-1])
 
-    assert last(hoeffding(X)) == pytest.approx((0.043352, 0.165625), abs=1e-6)
-    assert last(empirical_bernstein(X)) == pytest.approx((0.059971, 0.130563), abs=1e-6)
     # the published program halves alpha twice: ours at 97.5 % is its 95 %
     twice = mixture_bernstein(X, v_opt=100.0, confidence=0.975)
     assert last(twice) == pytest.approx((0.055615, 0.122385), abs=1e-6)
     once = mixture_bernstein(X, v_opt=100.0)
     assert last(once) == pytest.approx((0.0583592, 0.1196408), abs=1e-6)
-    assert betting(X) == pytest.approx((0.071, 0.130), abs=1e-3)  # to the grid of the source
 
 
 def test_looks_are_the_band_at_these_times() -> None:
@@ -86,14 +71,6 @@ def test_looks_are_the_band_at_these_times() -> None:
     band, some = mixture_bernstein(X, v_opt=100.0), mixture_bernstein(X, v_opt=100.0, looks=looks)
     assert some.low == pytest.approx(band.low[looks - 1])
     assert some.high == pytest.approx(band.high[looks - 1])
-
-
-def test_many_sequences_at_once_are_each_its_own() -> None:
-    rows = np.random.default_rng(1).random((3, 40))
-    for method in (hoeffding, empirical_bernstein):
-        band = method(rows)
-        for row, low, high in zip(rows, band.low, band.high, strict=True):
-            assert (low, high) == (pytest.approx(method(row).low), pytest.approx(method(row).high))
 
 
 def test_knowing_where_the_mean_lies_narrows_the_band() -> None:
@@ -122,16 +99,10 @@ def test_an_always_valid_interval_holds_the_fixed_one_and_widens_with_confidence
 @given(bounded)
 @settings(max_examples=80, deadline=None)
 def test_bands_hold_the_mean_and_turn_round_with_the_values(x: np.ndarray) -> None:
-    for band, turned in (
-        (hoeffding(x), hoeffding(1.0 - x)),
-        (empirical_bernstein(x), empirical_bernstein(1.0 - x)),
-        (mixture_bernstein(x, v_opt=10.0), mixture_bernstein(1.0 - x, v_opt=10.0)),
-    ):
-        assert (band.low < band.high).all()
-        assert band.low == pytest.approx(1.0 - turned.high, abs=1e-9)
-        assert band.high == pytest.approx(1.0 - turned.low, abs=1e-9)
-    low, high = betting(x)
-    assert 0.0 <= low <= x.mean() + 1e-9 and x.mean() - 1e-9 <= high <= 1.0
+    band, turned = mixture_bernstein(x, v_opt=10.0), mixture_bernstein(1.0 - x, v_opt=10.0)
+    assert (band.low < band.high).all()
+    assert band.low == pytest.approx(1.0 - turned.high, abs=1e-9)
+    assert band.high == pytest.approx(1.0 - turned.low, abs=1e-9)
 
 
 @given(st.floats(0.0, 1e6), st.floats(0.5, 50.0))

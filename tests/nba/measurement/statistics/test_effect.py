@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from nba.errors import InvalidInput
-from nba.measurement.statistics.effect import MIN_CUSTOMERS, Effect, fixed, fixed_normal
+from nba.measurement.statistics.effect import MIN_CUSTOMERS, Effect, fixed
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.moments import (
     Level,
@@ -68,8 +68,6 @@ def test_two_proportions_are_those_of_the_platforms() -> None:
     a, b = share(1_000, 10_000), share(1_100, 10_000)
     assert ends(fixed(a, b)) == pytest.approx((0.01, 0.0015035440, 0.0184964560), abs=1e-9)
     assert effect(fixed(a, b)).p == pytest.approx(0.0210682575, abs=1e-9)
-    assert ends(fixed_normal(a, b)) == pytest.approx((0.01, 0.00150406, 0.01849594), abs=1e-8)
-    assert effect(fixed_normal(a, b)).p == pytest.approx(0.02105807, abs=1e-8)
     found = fixed(a, b, relative=True)
     assert ends(found) == pytest.approx((0.1, 0.0108647081, 0.1891352919), abs=1e-9)
     assert effect(found).p == pytest.approx(0.0278895288, abs=1e-9)
@@ -204,7 +202,6 @@ def test_too_little_is_undecided_with_its_reason(
     a: Level, b: Level, relative: bool, reason: str
 ) -> None:
     assert fixed(a, b, relative=relative) == Undecided(reason=reason)
-    assert fixed_normal(a, b, relative=relative) == Undecided(reason=reason)
 
 
 def test_an_arm_without_a_success_still_has_an_effect_beside_one_with_many() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from scipy.special import ndtr
 
 from nba.errors import InvalidInput
 from nba.measurement.statistics.confidence_sequences import always_valid
@@ -14,7 +17,6 @@ from nba.measurement.statistics.moments import share
 from nba.measurement.statistics.power import (
     detectable_effect,
     holdout_table,
-    power,
     sample_size,
     sd_of_share,
 )
@@ -33,6 +35,13 @@ def test_holdouts_say_what_they_can_show() -> None:
         (0.1, 100_000): pytest.approx(0.129, abs=5e-4),
         (0.1, 1_000_000): pytest.approx(0.041, abs=5e-4),
     }
+
+
+def power(n: int, effect: float, sd: float, **settings: Any) -> float:
+    """The probability that n customers show the effect, from the ends that the plan gives."""
+    critical = detectable_effect(n, sd, at_power=0.5, **settings)
+    error = detectable_effect(n, sd, at_power=float(ndtr(1.0)), **settings) - critical
+    return float(ndtr((abs(effect) - critical) / error))
 
 
 def test_the_textbook_size_of_a_difference() -> None:
@@ -79,6 +88,6 @@ def test_what_no_number_of_customers_shows_is_undecided() -> None:
 )
 def test_what_cannot_be_is_refused(n: int, sd: float, part: float, field: str) -> None:
     with pytest.raises(InvalidInput, match=field):
-        power(n, 0.1, sd, share=part)
+        detectable_effect(n, sd, share=part)
     with pytest.raises(InvalidInput, match="base"):
         holdout_table(0.0)
