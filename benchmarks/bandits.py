@@ -43,7 +43,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.bandit_streams import NAMES, WINDOW, Stream, save, stream_of
 from examples.raw_files import data_folder
 from models.learning.bandit import Bandit
-from models.policies import EpsilonGreedy, GapWeighting, Greedy, Thompson
+from models.policies.epsilon_greedy import EpsilonGreedy
+from models.policies.gap_weighting import GapWeighting
+from models.policies.greedy import Greedy
+from models.policies.thompson import Thompson
 from models.residual.features import fit_spec
 from nba.engine.policy import Policy
 

@@ -116,7 +116,7 @@ def measure(folder: Path, events: int) -> dict[str, object]:
 def one(folder: Path, engine: str) -> dict[str, float]:
     """Replay the folder's log with one engine, to the folder named as it."""
     fold = Fold(load_journey(JOURNEY))
-    fold.warm()
+    fold.compile()
     fold_nothing(fold)
     extent = parquet.extent(folder / "log")
     assert extent.end is not None

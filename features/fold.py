@@ -189,7 +189,7 @@ class Fold:
             return "said"
         return "learned" if feeling.learned else "prior"
 
-    def warm(self) -> None:
+    def compile(self) -> None:
         """Compile or load the kernel now, so that no request waits for it."""
         values = self.empty.values.copy()
         row = np.zeros(1, dtype=ROW)
@@ -197,10 +197,6 @@ class Fold:
         kernel.fold(values, self.plan, row, untraced())
         out = np.empty(len(self.schema.columns))
         kernel.emit(self.empty.values, self.plan, 0.0, values, untraced(), out)
-
-    def state_bytes(self) -> int:
-        """The size of one customer's state."""
-        return self.size * 8
 
 
 def untraced() -> np.ndarray:

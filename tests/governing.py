@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from features.context_store import Customers
+from features.context_store import ContextStore
 from features.fold import Fold
 from nba.customer.context import Context
 from nba.decisions.decision import Churn
@@ -294,4 +294,4 @@ def contexts_of(
 ) -> list[Context]:
     """Contexts of these customers on a log that holds the events."""
     (log := MemoryLog()).append_events(events)
-    return Customers(log, fold).of(customer_ids, now)
+    return ContextStore(log, fold).of(customer_ids, now)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from features.context_store import Customers
+from features.context_store import ContextStore
 from features.fold import Fold
 from models.policies.from_journey import exploration_policy_of
 from nba.customer.context import Context
@@ -92,14 +92,14 @@ class StubScorer:
 
 
 class Remembered:
-    """The contexts of a `Customers`, with every one that was served kept in `served`."""
+    """The contexts of a `ContextStore`, with every one that was served kept in `served`."""
 
-    def __init__(self, customers: Customers) -> None:
-        self._customers = customers
+    def __init__(self, store: ContextStore) -> None:
+        self._store = store
         self.served: dict[tuple[str, int, datetime], Context] = {}
 
     def of(self, customer_ids: Sequence[str], now: datetime) -> list[Context]:
-        contexts = self._customers.of(customer_ids, now)
+        contexts = self._store.of(customer_ids, now)
         self.served.update({(c.customer_id, c.seq, c.as_of): c for c in contexts})
         return contexts
 
@@ -119,7 +119,7 @@ class SmallHouse:
 
     def __post_init__(self) -> None:
         self.fold = FOLD if self.journey is JOURNEY else Fold(self.journey)
-        self.contexts = Remembered(Customers(self.log, self.fold, kept=self.kept))
+        self.contexts = Remembered(ContextStore(self.log, self.fold, kept=self.kept))
         actions = [action.id for action in self.journey.actions]
         drawing = self.policy or exploration_policy_of(self.journey.exploration, actions)
         pipeline = Pipeline(self.fold.schema, drawing)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from features.context_store import Customers
+from features.context_store import ContextStore
 from features.replay.point_in_time import ContextQuestions, encode, replay
 from nba.customer.context import Context, offered_columns
 from nba.decisions.decision import Decision
@@ -150,8 +150,8 @@ def live(script: list[Any], scored: bool) -> tuple[Log, SmallHouse, dict[Any, Co
         elif what == "restart":
             houses[content] = replica(content, generation)
         else:
-            customers, slow, number = content
-            requests = [Request(customer_id=one) for one in customers]
+            store, slow, number = content
+            requests = [Request(customer_id=one) for one in store]
             houses[number].decide(*requests, now=now - slow)
     return log, houses[0], served
 
@@ -243,12 +243,12 @@ def test_the_order_of_arrival_does_not_matter_once_all_has_arrived(
     for arrival in ([*range(len(events))], order):
         log = MemoryLog()
         house = SmallHouse(log=log)
-        customers = Customers(log, house.fold)
+        store = ContextStore(log, house.fold)
         for number, position in enumerate(arrival):
             log.append_events([events[position]])
             if number in looks:  # what is cached on the way must not show
-                customers.of(("ada", "bob"), end)
-        contexts.append(customers.of(("ada", "bob"), end))
+                store.of(("ada", "bob"), end)
+        contexts.append(store.of(("ada", "bob"), end))
     for one, other in zip(*contexts, strict=True):
         assert bits(one.values) == bits(other.values)
         assert one.contacts == other.contacts

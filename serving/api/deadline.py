@@ -179,7 +179,7 @@ class DeadlineGuard:
     def _append(self, decision: Decision) -> bool:
         """Log a fallback on whatever the customer's log holds by now."""
         replica, request = self._replica, decision.request
-        (context,) = replica.customers.of([request.customer_id], replica.now())
+        (context,) = replica.contexts.of([request.customer_id], replica.now())
         known = replace(decision, context_seq=context.seq)
         (held,) = replica.log.append_decisions([known])
         if held is not None and held.decision_id != decision.decision_id:

@@ -205,7 +205,7 @@ class Handlers:
     def customer(self, customer_id: str) -> CustomerAnswer:
         """What we know of a customer now. Raises NotFound, StoreUnavailable."""
         replica, engine = self.replica, self.replica.engine
-        (context,) = engine.customers.of([customer_id], replica.now())
+        (context,) = engine.contexts.of([customer_id], replica.now())
         if not context.known:
             raise NotFound(f"customer_id: {customer_id!r}: no event of this customer is in the log")
         scorer = engine.decider.pipeline.scorer

@@ -151,7 +151,7 @@ def _batch(replica: Replica, plan: BatchPlan, taken: dict[tuple[str, str], float
         plan,
         replica.journey,
         pipeline=replica.decider.pipeline,
-        contexts=replica.customers,
+        contexts=replica.contexts,
         log=replica.log,
         taken=taken,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from features.context_store import Customers
+from features.context_store import ContextStore
 from features.fold import Fold
 from models.policies.from_journey import exploration_policy_of
 from nba.engine.decider import Decider
@@ -20,7 +20,7 @@ class Engine:
     """From events to a decision, on one catalogue and one set of valences."""
 
     fold: Fold
-    customers: Customers
+    contexts: ContextStore
     decider: Decider
 
     @property
@@ -34,8 +34,8 @@ def make_engine(journey: JourneyFile, log: Log, table: ValenceTable) -> Engine:
     read. Raises StoreUnavailable."""
     earlier = catalogue.earlier_sub_journeys(log)
     fold = Fold(journey, table, earlier)
-    fold.warm()
-    customers = Customers(log, fold)
+    fold.compile()
+    contexts = ContextStore(log, fold)
     drawing = exploration_policy_of(journey.exploration, [action.id for action in journey.actions])
     pipeline = Pipeline(fold.schema, drawing, earlier)
-    return Engine(fold, customers, Decider(pipeline=pipeline, contexts=customers, log=log))
+    return Engine(fold, contexts, Decider(pipeline=pipeline, contexts=contexts, log=log))

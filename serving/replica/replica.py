@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from features.context_store import Customers
+from features.context_store import ContextStore
 from features.fold import Fold
 from features.replay.visits import EmotionHistory, emotion_history
 from features.text.model import TextModel, load_text_model
@@ -69,9 +69,9 @@ class Replica:
         return self.engine.fold
 
     @property
-    def customers(self) -> Customers:
+    def contexts(self) -> ContextStore:
         """The contexts that are served now."""
-        return self.engine.customers
+        return self.engine.contexts
 
     @property
     def decider(self) -> Decider:
@@ -109,7 +109,7 @@ class Replica:
             return f"it has waited for more than {STALE_DAYS} days"
         if all(action.id != decision.action_id for action in self.journey.actions):
             return "the action has left the catalogue"
-        (context,) = self.customers.of([decision.request.customer_id], now)
+        (context,) = self.contexts.of([decision.request.customer_id], now)
         ended = context.contact_history.ended(decision.step)
         if ended is not None:
             return f"its sub-journey is over: {ended}"
@@ -158,7 +158,7 @@ class Replica:
             self.bundle, self.why_none = None, str(error)
             engine = self._engine(journey, table)
         if engine is not self.engine:
-            engine.customers.rebuild(self.engine.customers.known())
+            engine.contexts.rebuild(self.engine.contexts.cached())
         return engine
 
     @property

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from features.context_store import SNAPSHOT_AFTER, Customers
+from features.context_store import SNAPSHOT_AFTER, ContextStore
 from nba.customer.context import Context
 from nba.events.event import Event
 from nba.stores.memory.log import MemoryLog
@@ -42,48 +42,48 @@ def same(one: Context, other: Context) -> bool:
 
 def test_the_next_call_sees_what_another_replica_appended() -> None:
     log = MemoryLog()
-    here, there = Customers(log, FOLD), Customers(log, FOLD)
+    here, there = ContextStore(log, FOLD), ContextStore(log, FOLD)
     log.append_events([failed_search()])
-    for customers in (here, there):
-        [context] = customers.of(["ada"], NOON)
+    for store in (here, there):
+        [context] = store.of(["ada"], NOON)
         assert value(context, "search_failed.total") == 1.0
     log.append_events([failed_search(NOON + HOUR)])
-    for customers in (here, there):
-        [context] = customers.of(["ada"], NOON + HOUR)
+    for store in (here, there):
+        [context] = store.of(["ada"], NOON + HOUR)
         assert (value(context, "search_failed.total"), context.seq) == (2.0, 2)
 
 
 def test_only_new_events_are_read_for_a_customer_in_the_cache() -> None:
     log = CountingLog()
-    customers = Customers(log, FOLD)
+    store = ContextStore(log, FOLD)
     log.append_events([failed_search(), failed_search(customer_id="bob")])
-    customers.of(["ada", "ada"], NOON)
-    customers.of(["ada"], NOON)
+    store.of(["ada", "ada"], NOON)
+    store.of(["ada"], NOON)
     assert log.asked == [{"ada": 0}, {"ada": 1}]
 
 
 def test_an_event_that_happened_before_the_last_one_rebuilds_the_customer_from_the_log() -> None:
     log = CountingLog()
-    customers = Customers(log, FOLD)
+    store = ContextStore(log, FOLD)
     log.append_events([event("Application Opened", NOON)])
-    customers.of(["ada"], NOON + HOUR)
+    store.of(["ada"], NOON + HOUR)
     late = event("Complaint Filed", NOON - HOUR, received_at=NOON + HOUR)
     log.append_events([late])
-    [context] = customers.of(["ada"], NOON + HOUR)
+    [context] = store.of(["ada"], NOON + HOUR)
     assert log.asked[-2:] == [{"ada": 1}, {"ada": 0}]
     assert FOLD.schema.value("journey.stage", value(context, "journey.stage")) == "use"
     assert value(context, "customer.days_known") == pytest.approx(2 / 24)
-    [fresh] = Customers(log, FOLD).of(["ada"], NOON + HOUR)
+    [fresh] = ContextStore(log, FOLD).of(["ada"], NOON + HOUR)
     assert same(context, fresh)
 
 
 def test_an_event_at_the_time_of_the_last_one_is_folded_on_top() -> None:
     log = CountingLog()
-    customers = Customers(log, FOLD)
+    store = ContextStore(log, FOLD)
     log.append_events([event("page", NOON)])
-    customers.of(["ada"], NOON)
+    store.of(["ada"], NOON)
     log.append_events([event("Application Opened", NOON)])
-    [context] = customers.of(["ada"], NOON)
+    [context] = store.of(["ada"], NOON)
     assert FOLD.schema.value("journey.stage", value(context, "journey.stage")) == "use"
     assert log.asked == [{"ada": 0}, {"ada": 1}]
 
@@ -91,10 +91,10 @@ def test_an_event_at_the_time_of_the_last_one_is_folded_on_top() -> None:
 def test_a_long_fold_leaves_a_snapshot_that_gives_the_identical_context() -> None:
     log = CountingLog()
     log.append_events([failed_search(NOON + n * HOUR) for n in range(SNAPSHOT_AFTER)])
-    [first] = Customers(log, FOLD).of(["ada"], NOON)
+    [first] = ContextStore(log, FOLD).of(["ada"], NOON)
     assert log.snapshots(["ada"], FOLD.snapshot_hash)["ada"].seq == SNAPSHOT_AFTER
     log.asked.clear()
-    [restored] = Customers(log, FOLD).of(["ada"], NOON)
+    [restored] = ContextStore(log, FOLD).of(["ada"], NOON)
     assert log.asked == [{"ada": SNAPSHOT_AFTER}]
     assert same(first, restored)
 
@@ -102,18 +102,18 @@ def test_a_long_fold_leaves_a_snapshot_that_gives_the_identical_context() -> Non
 def test_a_short_fold_leaves_no_snapshot() -> None:
     log = MemoryLog()
     log.append_events([failed_search(NOON + n * HOUR) for n in range(SNAPSHOT_AFTER - 1)])
-    Customers(log, FOLD).of(["ada"], NOON)
+    ContextStore(log, FOLD).of(["ada"], NOON)
     assert log.snapshots(["ada"], FOLD.snapshot_hash) == {}
 
 
 def test_a_late_event_replaces_the_snapshot_that_it_made_stale() -> None:
     log = MemoryLog()
     log.append_events([failed_search(NOON + n * HOUR) for n in range(SNAPSHOT_AFTER)])
-    Customers(log, FOLD).of(["ada"], NOON)
+    ContextStore(log, FOLD).of(["ada"], NOON)
     log.append_events([failed_search(NOON - HOUR)])
-    [rebuilt] = Customers(log, FOLD).of(["ada"], NOON)
+    [rebuilt] = ContextStore(log, FOLD).of(["ada"], NOON)
     assert log.snapshots(["ada"], FOLD.snapshot_hash)["ada"].seq == SNAPSHOT_AFTER + 1
-    [restored] = Customers(log, FOLD).of(["ada"], NOON)
+    [restored] = ContextStore(log, FOLD).of(["ada"], NOON)
     assert same(rebuilt, restored)
     assert value(restored, "search_failed.total") == SNAPSHOT_AFTER + 1
 
@@ -121,7 +121,7 @@ def test_a_late_event_replaces_the_snapshot_that_it_made_stale() -> None:
 def test_dropping_customers_from_the_cache_changes_no_context() -> None:
     log = MemoryLog()
     names = [f"c{n}" for n in range(5)]
-    roomy, tight = Customers(log, FOLD), Customers(log, FOLD, kept=1)
+    roomy, tight = ContextStore(log, FOLD), ContextStore(log, FOLD, kept=1)
     for hour in range(4):
         at = NOON + hour * HOUR
         log.append_events([failed_search(at, name) for name in names[hour:]])
@@ -132,7 +132,7 @@ def test_dropping_customers_from_the_cache_changes_no_context() -> None:
 def test_contexts_come_in_the_order_asked_for() -> None:
     log = MemoryLog()
     log.append_events([failed_search(customer_id="bob")])
-    contexts = Customers(log, FOLD).of(["ada", "bob", "ada"], NOON)
+    contexts = ContextStore(log, FOLD).of(["ada", "bob", "ada"], NOON)
     assert [(c.customer_id, c.known) for c in contexts] == [
         *(("ada", False), ("bob", True), ("ada", False)),
     ]
@@ -141,17 +141,17 @@ def test_contexts_come_in_the_order_asked_for() -> None:
 def test_a_clock_behind_the_log_gives_the_context_at_the_last_event() -> None:
     log = MemoryLog()
     log.append_events([failed_search(NOON)])
-    [context] = Customers(log, FOLD).of(["ada"], NOON - HOUR)
+    [context] = ContextStore(log, FOLD).of(["ada"], NOON - HOUR)
     assert context.as_of == NOON
     assert value(context, "search_failed.count_1h") == 1.0
 
 
 def test_a_context_once_given_never_changes() -> None:
     log = MemoryLog()
-    customers = Customers(log, FOLD)
+    store = ContextStore(log, FOLD)
     log.append_events([failed_search()])
-    [context] = customers.of(["ada"], NOON)
+    [context] = store.of(["ada"], NOON)
     before = context.values.tobytes()
     log.append_events([failed_search(NOON + HOUR)])
-    customers.of(["ada"], NOON + HOUR)
+    store.of(["ada"], NOON + HOUR)
     assert context.values.tobytes() == before

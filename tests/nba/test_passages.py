@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings, strategies as st
 from msgspec.structs import replace
 
-from features.context_store import Customers
+from features.context_store import ContextStore
 from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.decisions.request import Request
 from nba.journey.file import JourneyFile
@@ -48,7 +48,7 @@ def test_random_passages_keep_the_laws(
         house.decider.advance_sub_journeys(["ada"], now, house.chance)
         assert house.log.position() == size  # attended twice is attended once
         [context] = house.contexts.of(["ada"], now)
-        [rebuilt] = Customers(house.log, house.fold).of(["ada"], now)
+        [rebuilt] = ContextStore(house.log, house.fold).of(["ada"], now)
         assert context.contact_history == rebuilt.contact_history
         active = {one.sub_journey for one in context.contact_history.positions if not one.held_out}
         assert not {"s0", "s1"} <= active

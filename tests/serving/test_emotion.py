@@ -189,7 +189,7 @@ def test_learned_valences_come_with_the_bundle_and_contexts_are_those_of_the_log
         old = client.replica.engine
         bundle_id = promote(client, bundle_with(learned()))
         assert client.replica.reload() and client.replica.engine is not old
-        assert client.replica.customers.known() == ["ada"]  # rebuilt before the first answer
+        assert client.replica.contexts.cached() == ["ada"]  # rebuilt before the first answer
         after = client.decide(dry_run=True)
         assert (after["emotion"]["last"], after["model_version"]) == (0.6, bundle_id)
         told = client.decide(decision_request_id="r")

@@ -436,6 +436,5 @@ def test_a_late_event_makes_the_signal_that_it_completes() -> None:
     assert len(Told(log.fold, late).fired("rage_click")) == 1
 
 
-def test_the_state_of_a_journey_with_all_detectors_has_a_known_size() -> None:
-    assert FOLD_OF_SIGNALS.state_bytes() == FOLD_OF_SIGNALS.size * 8
+def test_a_customer_of_whom_nothing_is_known_has_no_deadline() -> None:
     assert np.isfinite(FOLD_OF_SIGNALS.empty.values[:8]).sum() == 7  # no deadline yet

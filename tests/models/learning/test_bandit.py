@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from models.learning.bandit import Bandit
-from models.policies import GapWeighting, Greedy, Random, Thompson
+from models.policies.gap_weighting import GapWeighting
+from models.policies.greedy import Greedy
+from models.policies.thompson import Thompson
+from models.policies.uniform import Random
 from models.residual.features import ResidualSpec
 from nba.engine.policy import Policy
 

@@ -7,14 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from models.policies import (
-    EpsilonGreedy,
-    Fixed,
-    GapWeighting,
-    Greedy,
-    Random,
-    Softmax,
-)
+from models.policies.epsilon_greedy import EpsilonGreedy
+from models.policies.fixed import Fixed
+from models.policies.gap_weighting import GapWeighting
+from models.policies.greedy import Greedy
+from models.policies.softmax import Softmax
+from models.policies.uniform import Random
 from nba.engine.policy import Worth
 
 

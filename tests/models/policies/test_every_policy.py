@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from scipy.special import gammaincc
 
-from models.policies import (
-    EpsilonGreedy,
-    Fixed,
-    GapWeighting,
-    Greedy,
-    Random,
-    Softmax,
-    Thompson,
-    policy_of,
-)
+from models.policies.epsilon_greedy import EpsilonGreedy
+from models.policies.fixed import Fixed
+from models.policies.from_journey import exploration_policy_of
+from models.policies.gap_weighting import GapWeighting
+from models.policies.greedy import Greedy
+from models.policies.softmax import Softmax
+from models.policies.thompson import Thompson
+from models.policies.uniform import Random
 from nba.engine.policy import Policy, Worth, choose
-from nba.errors import InvalidInput
+from nba.journey.exploration import Exploration, Kind
 
 POLICIES: tuple[Policy, ...] = (
     Random(),
@@ -112,25 +112,8 @@ def test_the_same_worth_gives_the_same_probabilities(policy: Policy) -> None:
     assert policy.probabilities(worth).tolist() == policy.probabilities(worth).tolist()
 
 
-@every_policy
-def test_a_policy_is_found_by_the_name_that_decisions_log(policy: Policy) -> None:
-    kind, _, rest = policy.name.partition("(")
-    parameters = [float(one) for one in rest.rstrip(")").split(",") if one]
-    assert policy_of(kind, *parameters).name == policy.name
-
-
-@pytest.mark.parametrize(
-    ("kind", "parameters"),
-    [
-        ("thomson", ()),
-        ("random", (1.0,)),
-        ("thompson", (0.1, 0.2)),
-        ("thompson", (-1.0,)),
-        ("epsilon_greedy", (1.5,)),
-        ("softmax", (0.0,)),
-        ("gap_weighting", (float("nan"),)),
-    ],
-)
-def test_a_policy_that_cannot_be_is_refused(kind: str, parameters: tuple[float, ...]) -> None:
-    with pytest.raises(InvalidInput, match="policy"):
-        policy_of(kind, *parameters)
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_every_kind_that_a_journey_may_name_has_a_policy(kind: Kind) -> None:
+    drawn = exploration_policy_of(Exploration(policy=kind, order=["b", "no_action"]), ["a", "b"])
+    assert drawn.policy.name.partition("(")[0] == kind.removeprefix("epsilon_")
+    assert drawn.floor == (0.0 if kind == "greedy" else 0.1)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
 
-from features.context_store import Customers
+from features.context_store import ContextStore
 from features.fold import Fold
 from nba.customer.contact_history import Contact, ContactHistory, ContactHistoryRules
 from nba.customer.contact_history_fold import TOUCHES_KEPT, fold
@@ -114,10 +114,10 @@ def test_with_clocks_that_differ_what_was_withdrawn_stays_withdrawn() -> None:
     for second in (timedelta(seconds=-1), timedelta(seconds=1)):
         log = MemoryLog()
         log.append_events([event(given, NOON), event(withdrawn, NOON + second)])
-        [context] = Customers(log, Fold(governed())).of(["ada"], NOON + DAY)
+        [context] = ContextStore(log, Fold(governed())).of(["ada"], NOON + DAY)
         assert context.contact_history.granted("marketing", "web") is False
         log.append_events([event(given, NOON + HOUR)])
-        [context] = Customers(log, Fold(governed())).of(["ada"], NOON + DAY)
+        [context] = ContextStore(log, Fold(governed())).of(["ada"], NOON + DAY)
         assert context.contact_history.granted("marketing", "web") is True
 
 
@@ -184,14 +184,14 @@ FOLD = Fold(governed())
 def test_event_by_event_is_all_at_once(events: list[Event], pieces: list[int]) -> None:
     """In any order of arrival, in any pieces, with a replica that comes late."""
     log = MemoryLog()
-    early = Customers(log, FOLD)
+    early = ContextStore(log, FOLD)
     left = list(events)
     for size in [*pieces, len(left)]:
         log.append_events(left[:size])
         left = left[size:]
         early.of(["ada"], NOON)
     [piecewise] = early.of(["ada"], NOON)
-    [at_once] = Customers(log, FOLD).of(["ada"], NOON)
+    [at_once] = ContextStore(log, FOLD).of(["ada"], NOON)
     assert piecewise.contact_history == at_once.contact_history
     assert piecewise.values.tobytes() == at_once.values.tobytes()
     assert piecewise.contacts == at_once.contacts
@@ -209,10 +209,10 @@ def test_the_order_of_arrival_does_not_show(journey: Any, events: list[Event], r
     ledgers = []
     for arrival in (ordered, shuffled):
         log = MemoryLog()
-        customers = Customers(log, fold_)
+        store = ContextStore(log, fold_)
         for one in arrival:
             log.append_events([one])
-            customers.of(["ada"], NOON)
-        contact_history = customers.of(["ada"], NOON)[0].contact_history
+            store.of(["ada"], NOON)
+        contact_history = store.of(["ada"], NOON)[0].contact_history
         ledgers.append(replace(contact_history, said=()))  # of consents, the log's order counts too
     assert ledgers[0] == ledgers[1]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from features.context_store import Customers
+from features.context_store import ContextStore
 from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.customer.contact_history import SubJourneyPosition
 from nba.decisions.request import Request
@@ -219,7 +219,7 @@ def test_a_customer_in_flight_finishes_on_the_definition_that_she_entered() -> N
     Path(before).at(timedelta(), "Complaint Filed")
     changed = replace(RESCUE, steps=[Step(id="letter", action="loan_offer")])
     after = house_of(changed)
-    after.contexts = type(after.contexts)(Customers(before.log, after.fold))
+    after.contexts = type(after.contexts)(ContextStore(before.log, after.fold))
     pipeline = Pipeline(after.fold.schema, EpsilonGreedy(0.0), earlier=[RESCUE])
     after.decider = type(after.decider)(pipeline=pipeline, contexts=after.contexts, log=before.log)
     after.log = before.log

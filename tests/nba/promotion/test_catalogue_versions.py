@@ -132,7 +132,7 @@ def test_a_running_house_takes_up_what_was_published_and_keeps_what_it_knows() -
         after = client.decide()
         assert (after["config_version"], action_of(after)) == (spring, "card_offer")
         assert client.get("/readyz").status_code in (200, 404)
-        assert client.replica.customers.known() == ["ada"]
+        assert client.replica.contexts.cached() == ["ada"]
         assert client.get("/customers/ada").json()["traits"]["segment"] == "mass"
         for answer in (before, after):
             replay = client.post(f"/decisions/{answer['decision_id']}/replay").json()

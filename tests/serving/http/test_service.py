@@ -372,7 +372,7 @@ def test_what_was_accepted_outlives_sigterm_and_a_new_start_has_all_of_it(
         assert replica.champion == before["model_version"]
         repeated = Request(customer_id="ada", request_id="before")
         assert replica.decide([repeated])[0].decision_id == before["decision_id"]
-        (context,) = replica.customers.of(["sender0"], datetime.now(UTC))
+        (context,) = replica.contexts.of(["sender0"], datetime.now(UTC))
         sent = sum(one.startswith("sender0-") for one in found)
         assert context.values[replica.fold.schema.index["search_failed.total"]] == sent
     finally:
