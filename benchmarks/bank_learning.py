@@ -269,7 +269,7 @@ def policy_of(frozen: Frozen, journey: JourneyFile, seed: int) -> ServicePolicy:
         log.set_alias(alias, name, START)
     house = house_on(log, journey, seed)
     pipeline = house.decider.pipeline
-    judge = pipeline.strategy.judge
+    judge = pipeline.strategy.scorer
     if judge is None:
         raise SystemExit(f"the champion is not in force: {pipeline.why_no_scorer}")
     bundle = load_bundle(frozen.aliases[CHAMPION][1])

@@ -10,7 +10,7 @@ import numpy as np
 
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
-from nba.engine.strategy import CalibratedScorer
+from nba.engine.scorer import CalibratedScorer
 from nba.experiments.experiment import (
     ArmSpec,
     Experiment,

@@ -19,10 +19,10 @@ from nba.customer.context import Context
 from nba.decisions.candidate import Reason
 from nba.decisions.decision import Churn, Decision
 from nba.decisions.request import Request
-from nba.engine.arbitration import NO_ACTION_CODE, Scorer
 from nba.engine.decider import Decider, IdsAndSeeds
 from nba.engine.pipeline import Pipeline
-from nba.engine.policy import Policy
+from nba.engine.policy import NO_ACTION_CODE, Policy
+from nba.engine.scorer import Scorer
 from nba.events.event import Event
 from nba.journey.file import JourneyFile
 from nba.journey_file.loader import load_journey

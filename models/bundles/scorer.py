@@ -12,7 +12,7 @@ from models.predictors.touchpoint_columns import ACTION, action_rows
 from nba.customer.context import OFFERED, Context, ContextSchema, offered_columns
 from nba.decisions.candidate import Reason
 from nba.decisions.decision import Churn
-from nba.engine.arbitration import NO_ACTION_CODE
+from nba.engine.policy import NO_ACTION_CODE
 from nba.errors import InvalidBundle
 from nba.journey.actions import NO_ACTION
 
@@ -21,7 +21,7 @@ ROWS = 8_192  # touchpoint rows in memory at a time, about
 
 
 class BundleScorer:
-    """Implements `nba.engine.arbitration.Scorer`.
+    """Implements `nba.engine.scorer.Scorer`.
 
     Raises InvalidBundle where the bundle was trained on other columns, or misses a model.
     """

@@ -9,7 +9,7 @@ from models.residual.correction import OnlineResidual, learned_before, learned_s
 from models.residual.version import PolicyState
 from models.residual.warm_start import WARM_PREFIX
 from nba.customer.context import ContextSchema
-from nba.engine.strategy import CalibratedScorer
+from nba.engine.scorer import CalibratedScorer
 from nba.errors import InvalidBundle, NotFound
 from nba.stores.log import Log
 

@@ -11,13 +11,12 @@ from models.residual.sums import ResidualSums
 from models.residual.version import PolicyState
 from models.residual.warm_start import WarmStart
 from nba.customer.context import Context, ContextSchema
-from nba.engine.arbitration import NO_ACTION_CODE
-from nba.engine.policy import Floats
+from nba.engine.policy import NO_ACTION_CODE, Floats
 from nba.errors import InvalidBundle
 
 
 class OnlineResidual:
-    """Implements `nba.engine.arbitration.Residual` for one version and one journey."""
+    """Implements `nba.engine.scorer.Residual` for one version and one journey."""
 
     def __init__(
         self,

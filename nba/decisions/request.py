@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
+
+from nba.journey.actions import NO_ACTION
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,3 +24,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     outbound: bool = False  # nobody asks: we address her
     asked_for: str = ""  # the open step of a sub-journey for which we address her
     baseline: str | None = None  # shadow mode: the action that the other system takes
+
+
+def at_place(request: Request, placement: str, taken: tuple[str, ...]) -> Request:
+    """The part of a question about several placements that is about this one."""
+    key = request.request_id
+    return replace(
+        request,
+        placement=placement,
+        request_id=None if key is None else f"{key}/{placement}",
+        without=tuple(one for one in taken if one != NO_ACTION),
+    )

@@ -16,7 +16,6 @@ from nba.decisions.request import Request
 from nba.engine.activation import activation, recheck
 from nba.engine.pipeline import Pipeline
 from nba.errors import StoreUnavailable
-from nba.journey.actions import NO_ACTION
 from nba.stores.log import GuardedEvents, Log
 
 ATTEMPTS = 5  # in a row that may come to nothing because the customers' log moved meanwhile
@@ -218,14 +217,3 @@ class Decider:
             n: earlier.get((r.customer_id, r.request_id or "")) for n, r in enumerate(requests)
         }
         return {position: decision for position, decision in found.items() if decision is not None}
-
-
-def at_place(request: Request, placement: str, taken: tuple[str, ...]) -> Request:
-    """The part of a question about several placements that is about this one."""
-    key = request.request_id
-    return replace(
-        request,
-        placement=placement,
-        request_id=None if key is None else f"{key}/{placement}",
-        without=tuple(one for one in taken if one != NO_ACTION),
-    )

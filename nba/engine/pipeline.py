@@ -14,18 +14,11 @@ from nba.decisions.candidate import Reason
 from nba.decisions.decision import Churn, Decision, Mode
 from nba.decisions.request import Request
 from nba.decisions.sub_journey_moves import SubJourneyMove
-from nba.engine.arbitration import Arbitration, Residual, Scorer
+from nba.engine.arbitration import Arbitration
 from nba.engine.policy import ExplorationPolicy, Policy
 from nba.engine.recorder import DecisionRecorder, DrawnAction, Origin
-from nba.engine.strategy import (
-    Arm,
-    Arms,
-    CalibratedScorer,
-    Challenger,
-    ScoredCandidates,
-    Strategy,
-    scored,
-)
+from nba.engine.scorer import CalibratedScorer, Residual, Scorer
+from nba.engine.strategy import Arm, Arms, Challenger, ScoredCandidates, Strategy, scored
 from nba.errors import InvalidInput, did_you_mean
 from nba.governance.governor import Governor
 from nba.journey.actions import NO_ACTION
@@ -61,7 +54,7 @@ class Pipeline:
     def __init__(
         self,
         schema: ContextSchema,
-        drawing: ExplorationPolicy | Policy,
+        exploration_policy: ExplorationPolicy | Policy,
         earlier: Iterable[SubJourney] = (),
         exploration: Exploration | None = None,
     ) -> None:
@@ -69,9 +62,15 @@ class Pipeline:
         what the drawing was made of, where that is not the journey's own."""
         self._schema = schema
         self._journey = schema.journey
-        drawing = drawing if isinstance(drawing, ExplorationPolicy) else ExplorationPolicy(drawing)
+        exploration_policy = (
+            exploration_policy
+            if isinstance(exploration_policy, ExplorationPolicy)
+            else ExplorationPolicy(exploration_policy)
+        )
         self._strategy = Strategy(
-            exploration or self._journey.exploration, drawing, why_none="no bundle is promoted"
+            exploration or self._journey.exploration,
+            exploration_policy,
+            why_none="no bundle is promoted",
         )
         self.arms: Arms = NoArms()
         self._codes = {action.id: code for code, action in enumerate(self._journey.actions)}
@@ -95,7 +94,7 @@ class Pipeline:
     ) -> None:
         """Score with this from now on; without a scorer, `why_none` goes into every answer."""
         self._strategy = self._strategy._replace(
-            judge=None if scorer is None else CalibratedScorer(scorer, residual),
+            scorer=None if scorer is None else CalibratedScorer(scorer, residual),
             why_none=why_none,
             challenger=challenger,
         )
@@ -108,8 +107,8 @@ class Pipeline:
     @property
     def scorer(self) -> Scorer | None:
         """What scores now; None: decisions come from the owner's fallback."""
-        judge = self._strategy.judge
-        return None if judge is None else judge.scorer
+        scorer = self._strategy.scorer
+        return None if scorer is None else scorer.base
 
     @property
     def why_no_scorer(self) -> str:
@@ -201,12 +200,12 @@ class Pipeline:
     ) -> list[Decision]:
         """The decisions of customers who share a strategy, in order."""
         requests, contexts = [one.request for one in asked], [one.context for one in asked]
-        judge, without = strategy.judge, [one.arm.without for one in asked]
+        scorer, without = strategy.scorer, [one.arm.without for one in asked]
         churns: Sequence[Churn | None] = [None] * len(asked)
-        if judge is not None:
-            churns = judge.scorer.churn(contexts)
+        if scorer is not None:
+            churns = scorer.base.churn(contexts)
         governed, population = self.governor.govern(requests, contexts, churns, used, without)
-        if judge is None:
+        if scorer is None:
             return [
                 self._recorder.fall_back(
                     one,
@@ -215,7 +214,7 @@ class Pipeline:
                 )
                 for one, each in zip(governed, asked, strict=True)
             ]
-        moments = self._arbitration.moments(
+        inputs = self._arbitration.inputs(
             population,
             contexts,
             churns,
@@ -223,11 +222,11 @@ class Pipeline:
             today=[one.today for one in governed],
             without=without,
         )
-        found = scored(strategy, self._arbitration, governed, moments, churns)
+        found = scored(strategy, self._arbitration, governed, inputs, churns)
         drawn = [
             self._recorder.draw(one, each.seed) for one, each in zip(found, asked, strict=True)
         ]
-        reasons = self._reasons(judge.scorer, found, drawn)
+        reasons = self._reasons(scorer.base, found, drawn)
         return [
             self._recorder.decision(
                 *(one, chosen, why, self._origin(strategy, each.arm, each.decision_id)),
@@ -240,17 +239,17 @@ class Pipeline:
     def _origin(
         self, strategy: Strategy, arm: Arm, decision_id: str, policy: str | None = None
     ) -> Origin:
-        judge, challenger = strategy.judge, strategy.challenger
-        residual = None if judge is None else judge.residual
-        scores = judge is not None and policy is None
+        scorer, challenger = strategy.scorer, strategy.challenger
+        residual = None if scorer is None else scorer.residual
+        scores = scorer is not None and policy is None
         return Origin(
             decision_id=decision_id,
             policy=policy or (strategy.name if scores else FALLBACK),
-            bundle_id=judge.scorer.bundle_id if judge is not None and scores else None,
+            bundle_id=scorer.base.bundle_id if scorer is not None and scores else None,
             exploration=strategy.exploration,
             policy_version=residual.version if residual is not None and scores else None,
             learned_from=residual.exposures if residual is not None and scores else 0.0,
-            challenger=challenger.judge.scorer.bundle_id if challenger and scores else None,
+            challenger=challenger.scorer.base.bundle_id if challenger and scores else None,
             arm=arm,
             words=self.words,
         )

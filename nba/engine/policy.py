@@ -1,4 +1,4 @@
-"""Policy: the probabilities with which we draw among candidates, and the draw itself."""
+"""The probabilities with which we draw among candidates, and the draw itself."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from nba.decisions.candidate import Candidate
 
 Floats = NDArray[np.float64]
+NO_ACTION_CODE = -1  # stands for "leave the customer in peace"
 
 
 class Worth(NamedTuple):
     """The candidates of one decision as a policy sees them, arrays (n,) with n >= 1."""
 
-    codes: NDArray[np.int64]  # action codes, -1 for no_action
+    codes: NDArray[np.int64]  # action codes, NO_ACTION_CODE among them
     mean_eur: Floats  # the priority: what each is worth now
     spread_eur: Floats  # how unsure that is: a standard deviation, 0 where nothing is learned
     gain_eur: Floats  # what one more unit of p_accept would add; 1 where the value is learned
@@ -31,7 +32,7 @@ class Choice(NamedTuple):
 
 
 class Policy(Protocol):
-    """How we draw. The same worth gives the same probabilities: chance enters in `choose` alone."""
+    """A way to draw: the same worth gives the same probabilities, `choose` alone is random."""
 
     @property
     def name(self) -> str:
@@ -68,8 +69,8 @@ def mixed(
     floor leaves; without a challenger its share stays with `drawn`.
     """
     share = 0.0 if challenger is None else min(share, 1.0 - floor)
-    found = (1.0 - floor - share) * drawn + floor / len(drawn)
-    return found if challenger is None else found + share * challenger
+    own = (1.0 - floor - share) * drawn + floor / len(drawn)
+    return own if challenger is None else own + share * challenger
 
 
 def choose(probabilities: Floats, rng: np.random.Generator) -> Choice:
@@ -82,12 +83,12 @@ def choose(probabilities: Floats, rng: np.random.Generator) -> Choice:
 
 def worth_of(candidates: Sequence[Candidate], codes: Sequence[int], exposures: float) -> Worth:
     """The worth of logged candidates, all of them scored; `codes` are those of their actions."""
-    learned = all(one.p_accept is None for one in candidates)
+    learned = all(candidate.p_accept is None for candidate in candidates)
     return Worth(
         codes=np.array(codes, dtype=np.int64),
-        mean_eur=np.array([one.priority for one in candidates], dtype=float),
-        spread_eur=np.array([one.spread_eur for one in candidates], dtype=float),
-        gain_eur=np.array([_gain_eur(one, learned) for one in candidates], dtype=float),
+        mean_eur=np.array([candidate.priority for candidate in candidates], dtype=float),
+        spread_eur=np.array([candidate.spread_eur for candidate in candidates], dtype=float),
+        gain_eur=np.array([_gain_eur(each, learned) for each in candidates], dtype=float),
         exposures=exposures,
     )
 

@@ -1,16 +1,17 @@
-"""Record: the draw among scored candidates, and the decision as it is logged."""
+"""The draw among scored candidates, and the decision as it is logged."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nba.customer.contact_history import ContactHistory
 from nba.customer.context import ContextSchema
-from nba.decisions.candidate import Reason
+from nba.decisions.candidate import Candidate, Reason
 from nba.decisions.decision import Decision, Mode
-from nba.engine.arbitration import Arbitration, candidates
+from nba.engine.arbitration import Arbitration, Priorities
 from nba.engine.policy import choose
 from nba.engine.strategy import Arm, ScoredCandidates
 from nba.governance.governor import Governed, Governor
@@ -153,6 +154,71 @@ def previous_of(contact_history: ContactHistory, step: str) -> str | None:
         return None
     episode = step.rsplit("/", 1)[0] + "/"
     earlier = [
-        one for one in contact_history.touches if one.step.startswith(episode) and one.counted
+        contact
+        for contact in contact_history.touches
+        if contact.step.startswith(episode) and contact.counted
     ]
     return (earlier[-1].decision_id or None) if earlier else None
+
+
+def candidates(
+    priorities: Priorities, probabilities: np.ndarray, names: Sequence[str]
+) -> tuple[Candidate, ...]:
+    """The candidates as a decision logs them, best first; `names` by code, no_action last."""
+    order = np.argsort(-priorities.priority, kind="stable")
+
+    def column(values: np.ndarray) -> Any:
+        return values[order].tolist()
+
+    rows = zip(
+        order.tolist(),
+        column(priorities.codes),
+        column(priorities.p_accept),
+        column(priorities.context_weight),
+        column(priorities.value_eur),
+        column(priorities.retention_eur),
+        column(priorities.lever),
+        column(priorities.cost_eur),
+        column(priorities.annoyance_eur),
+        column(priorities.priority),
+        column(probabilities),
+        column(priorities.batch_score),
+        column(priorities.spread_eur),
+        strict=True,
+    )
+    return tuple(
+        Candidate(
+            action_id=names[code],
+            p_accept=_known(p_accept),
+            context_weight=weight,
+            value_eur=value,
+            retention_eur=retention,
+            lever=lever,
+            cost_eur=cost,
+            annoyance_eur=annoyance,
+            priority=_known(priority),
+            propensity=propensity,
+            because=priorities.because[n],
+            batch_score=_known(batch),
+            spread_eur=spread,
+        )
+        for (
+            n,
+            code,
+            p_accept,
+            weight,
+            value,
+            retention,
+            lever,
+            cost,
+            annoyance,
+            priority,
+            propensity,
+            batch,
+            spread,
+        ) in rows
+    )
+
+
+def _known(number: float) -> float | None:
+    return None if number != number else number

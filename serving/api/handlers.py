@@ -13,8 +13,7 @@ from msgspec.structs import replace
 
 from nba.decisions.candidate import Refused
 from nba.decisions.decision import Decision
-from nba.decisions.request import Request
-from nba.engine.decider import at_place
+from nba.decisions.request import Request, at_place
 from nba.errors import InvalidInput, NotFound, StoreUnavailable
 from nba.events.event import Event
 from nba.events.names import LOG_EVENTS

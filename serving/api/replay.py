@@ -41,23 +41,25 @@ def replayed(log: Log, decision: Decision) -> Decision:
             f"{schema.schema_hash!r} of the same catalogue and valences; replay with the version "
             "that decided"
         )
-    drawing = exploration_policy_of(decision.exploration, [action.id for action in journey.actions])
+    exploration_policy = exploration_policy_of(
+        decision.exploration, [action.id for action in journey.actions]
+    )
     heard = [
         one
         for one in earlier_sub_journeys(log)
         if one.definition() not in decision.unknown_definitions
     ]
-    pipeline = Pipeline(schema, drawing, heard, exploration=decision.exploration)
+    pipeline = Pipeline(schema, exploration_policy, heard, exploration=decision.exploration)
     pipeline.words = decision.words
     if bundle is None:
         pipeline.take(None, decision.note or "")
     else:
-        judge = scorer_then(log, bundle, decision.policy_version, schema)
+        scorer = scorer_then(log, bundle, decision.policy_version, schema)
         challenger = None
         if decision.challenger is not None:
             rival = scorer_now(_named(log, decision.challenger), None, schema)
             challenger = Challenger(rival, decision.exploration.challenger_share)
-        pipeline.take(judge.scorer, residual=judge.residual, challenger=challenger)
+        pipeline.take(scorer.base, residual=scorer.residual, challenger=challenger)
     pipeline.arms = SameArm(decision.arms, frozenset(decision.without))
     context = context_of(decision)
     if decision.policy == BLIND:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from models.policies.from_journey import exploration_policy_of
-from nba.engine.strategy import Arm, CalibratedScorer, Strategy
+from nba.engine.scorer import CalibratedScorer
+from nba.engine.strategy import Arm, Strategy
 from nba.errors import NbaError, StoreUnavailable
 from nba.experiments.experiment import ArmSpec, Started
 from nba.journey.exploration import Exploration
@@ -29,7 +30,7 @@ class Canary(NamedTuple):
     label: str
     share: float
     salt: str
-    judge: CalibratedScorer
+    scorer: CalibratedScorer
 
 
 class ExperimentArms:
@@ -51,13 +52,15 @@ class ExperimentArms:
         self._random = Arm(
             labels=(RANDOM_SLICE,),
             strategy=base._replace(
-                exploration=uniform, drawing=exploration_policy_of(uniform, ()), challenger=None
+                exploration=uniform,
+                exploration_policy=exploration_policy_of(uniform, ()),
+                challenger=None,
             ),
         )
         self._canary = canary
         self._canary_arm = Arm()
         if canary is not None:
-            strategy = base._replace(judge=canary.judge, why_none="", challenger=None)
+            strategy = base._replace(scorer=canary.scorer, why_none="", challenger=None)
             self._canary_arm = Arm(labels=(canary.label,), strategy=strategy)
         self.suspended: dict[str, str] = {}
         self._judges: dict[str, CalibratedScorer] = {}
@@ -124,10 +127,12 @@ class ExperimentArms:
             without |= frozenset(arm.without)
             if arm.exploration is not None:
                 exploration = arm.exploration.on(strategy.exploration)
-                drawing = exploration_policy_of(exploration, self._actions)
-                strategy = strategy._replace(exploration=exploration, drawing=drawing)
+                exploration_policy = exploration_policy_of(exploration, self._actions)
+                strategy = strategy._replace(
+                    exploration=exploration, exploration_policy=exploration_policy
+                )
             if arm.bundle is not None:
-                strategy = strategy._replace(judge=self._judges[arm.bundle], why_none="")
+                strategy = strategy._replace(scorer=self._judges[arm.bundle], why_none="")
         own = None if strategy is self._base else strategy
         return Arm(labels=labels, without=without, strategy=own)
 

@@ -36,6 +36,6 @@ def make_engine(journey: JourneyFile, log: Log, table: ValenceTable) -> Engine:
     fold = Fold(journey, table, earlier)
     fold.compile()
     contexts = ContextStore(log, fold)
-    drawing = exploration_policy_of(journey.exploration, [action.id for action in journey.actions])
-    pipeline = Pipeline(fold.schema, drawing, earlier)
+    policy = exploration_policy_of(journey.exploration, [action.id for action in journey.actions])
+    pipeline = Pipeline(fold.schema, policy, earlier)
     return Engine(fold, contexts, Decider(pipeline=pipeline, contexts=contexts, log=log))

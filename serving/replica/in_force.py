@@ -12,7 +12,8 @@ from models.learning.versions import POLICY, policy_state
 from models.residual.version import PolicyState
 from nba.customer.context import ContextSchema
 from nba.engine.pipeline import Pipeline
-from nba.engine.strategy import CalibratedScorer, Challenger
+from nba.engine.scorer import CalibratedScorer
+from nba.engine.strategy import Challenger
 from nba.errors import NbaError, StoreUnavailable
 from nba.experiments.experiment import Started
 from nba.experiments.registry import EXPERIMENTS, stored_experiments
@@ -50,13 +51,13 @@ def apply(
     if bundle is None:
         pipeline.take(None, why_none)
     else:
-        judge = scorer_now(bundle, _state(log), schema)
+        scorer = scorer_now(bundle, _state(log), schema)
         rollout = _rollout(log)
         other = _other(log, rollout, schema)
         challenger = None
         if rollout is not None and other is not None and rollout.stage == "shadow":
             challenger = Challenger(other, pipeline.strategy.exploration.challenger_share)
-        pipeline.take(judge.scorer, residual=judge.residual, challenger=challenger)
+        pipeline.take(scorer.base, residual=scorer.residual, challenger=challenger)
         canary = None
         if rollout is not None and other is not None and rollout.stage == "canary":
             canary = Canary(CANARY, rollout.share, rollout.salt, other)

@@ -21,7 +21,7 @@ from models.bundles.registry import CHAMPION
 from models.bundles.scorer import BundleScorer
 from nba.decisions.candidate import Stage
 from nba.decisions.decision import Decision, Mode
-from nba.engine.strategy import CalibratedScorer
+from nba.engine.scorer import CalibratedScorer
 from nba.errors import InvalidBundle
 from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile

@@ -15,7 +15,7 @@ from nba.decisions.decision import CapacityTaken, Decision
 from nba.engine.arbitration import Arbitration
 from nba.engine.pipeline import Pipeline
 from nba.engine.redecision import context_of
-from nba.engine.strategy import CalibratedScorer
+from nba.engine.scorer import CalibratedScorer
 from nba.errors import InvalidInput, NotFound
 from nba.journey.actions import NO_ACTION
 from nba.journey.sub_journeys import SubJourney
@@ -65,11 +65,11 @@ class RehearsalSide:
         contexts = self._contexts(decisions)
         governor = self._pipeline.governor
         used = self._used(decisions)
-        churns = self._judge.scorer.churn(contexts)
+        churns = self._judge.base.churn(contexts)
         governed, population = governor.govern(
             [one.request for one in decisions], contexts, churns, used
         )
-        moments = self._arbitration.moments(
+        moments = self._arbitration.inputs(
             population,
             contexts,
             churns,
@@ -78,8 +78,10 @@ class RehearsalSide:
         )
         found = []
         for one, mine, moment in zip(governed, self._judge.scores(governed), moments, strict=True):
-            priorities = self._judge.priorities(self._arbitration, one.codes, mine, moment)
-            chances = self._drawing.probabilities(self._judge.worth(priorities)).tolist()
+            priorities = self._arbitration.priorities(
+                one.codes, mine, moment, learned_value=self._judge.learns_value
+            )
+            chances = self._drawing.probabilities(priorities.worth(self._judge.exposures)).tolist()
             actions = [self._names[code] for code in priorities.codes.tolist()]
             if not one.request.deferred:
                 self._take(actions, chances, one.context.as_of)

@@ -68,15 +68,15 @@ class RolloutWatch:
         """How the champion before decides, None where it cannot on what serves now."""
         schema, journey = engine.fold.schema, engine.journey
         try:
-            judge = scorer_now(stored_bundle(self._log, rollout.champion), None, schema)
+            scorer = scorer_now(stored_bundle(self._log, rollout.champion), None, schema)
         except StoreUnavailable:
             raise
         except NbaError as error:
             logger.warning("the champion before is not compared: %s", error)
             return None
-        drawing = exploration_policy_of(
+        exploration_policy = exploration_policy_of(
             journey.exploration, [action.id for action in journey.actions]
         )
-        pipeline = Pipeline(schema, drawing, catalogue.earlier_sub_journeys(self._log))
-        pipeline.take(judge.scorer, residual=judge.residual)
+        pipeline = Pipeline(schema, exploration_policy, catalogue.earlier_sub_journeys(self._log))
+        pipeline.take(scorer.base, residual=scorer.residual)
         return lambda decisions: redecided(pipeline, journey, decisions)

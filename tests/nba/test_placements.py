@@ -6,9 +6,8 @@ import pytest
 
 from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.decisions.decision import Decision
-from nba.decisions.request import Request
-from nba.engine.arbitration import NO_ACTION_CODE
-from nba.engine.decider import at_place
+from nba.decisions.request import Request, at_place
+from nba.engine.policy import NO_ACTION_CODE
 from nba.errors import InvalidInput
 from nba.journey.actions import NO_ACTION
 from tests.governing import SCORES, governed

@@ -16,7 +16,7 @@ from features.fold import Fold
 from models.policies.uniform import Random
 from nba.decisions.decision import Mode
 from nba.decisions.request import Request
-from nba.engine.strategy import CalibratedScorer
+from nba.engine.scorer import CalibratedScorer
 from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.journey.policies import ContactRules, EngagementRule

@@ -20,7 +20,7 @@ from nba.engine.arbitration import Arbitration, ArbitrationInputs, Priorities
 from nba.engine.batch import overfull, rations
 from nba.engine.policy import ExplorationPolicy
 from nba.engine.redecision import context_of
-from nba.engine.strategy import CalibratedScorer, CandidateScores
+from nba.engine.scorer import CalibratedScorer, CandidateScores
 from nba.governance.governor import Governed, Governor
 from nba.governance.rule_ablation import RulePart
 from nba.governance.rule_inputs import Population
@@ -99,7 +99,7 @@ class RuleEffects:
 
     def _asked(self, decisions: list[Decision]) -> _Asked:
         contexts = [context_of(one) for one in decisions]
-        churns = self._judge.scorer.churn(contexts)
+        churns = self._judge.base.churn(contexts)
         governed, population = self._whole.governor.govern(
             [one.request for one in decisions], contexts, churns, self._used(decisions)
         )
@@ -120,7 +120,7 @@ class RuleEffects:
             [*one.codes, *(code for found in back[n].values() for code in found)]
             for n, one in enumerate(asked.governed)
         ]
-        own = [-1] if self._judge.scorer.learns_value else []
+        own = [-1] if self._judge.learns_value else []
         scored = [[*dict.fromkeys(some), *own] for some in codes]
         scores = [
             _ByCode({code: n for n, code in enumerate(some)}, values)
@@ -189,12 +189,14 @@ class RuleEffects:
     def _priorities(
         self, alone: _Alone, codes: Sequence[int], scores: _ByCode, moment: ArbitrationInputs
     ) -> Priorities:
-        own = [-1] if self._judge.scorer.learns_value else []
+        own = [-1] if self._judge.learns_value else []
         found = scores.of([*codes, *own])
-        return self._judge.priorities(alone.arbitration, codes, found, moment)
+        return alone.arbitration.priorities(
+            codes, found, moment, learned_value=self._judge.learns_value
+        )
 
     def _chances(self, priorities: Priorities) -> np.ndarray:
-        return self._drawing.probabilities(self._judge.worth(priorities))
+        return self._drawing.probabilities(priorities.worth(self._judge.exposures))
 
     def _alone(self, part: int) -> _Alone:
         if part not in self._made_without:
@@ -215,7 +217,7 @@ def _moments(
     churns: Sequence[Churn],
     governed: Sequence[Governed],
 ) -> list[ArbitrationInputs]:
-    return alone.arbitration.moments(
+    return alone.arbitration.inputs(
         population,
         contexts,
         churns,

@@ -99,7 +99,7 @@ def report_rules(
     """
     parts = list(rule_parts(schema.journey))
     version = schema.journey.catalogue_version()
-    judge, drawing, why_none = strategy.judge, strategy.drawing, strategy.why_none
+    judge, drawing, why_none = strategy.scorer, strategy.exploration_policy, strategy.why_none
     effects = None if judge is None else RuleEffects(schema, parts, judge, drawing, earlier)
     tallies = [_Tally() for _ in parts]
     customers: set[str] = set()
@@ -143,7 +143,7 @@ def report_rules(
         customers=len(customers),
         rescored=seen.decisions,
         catalogue_version=version,
-        bundle_id=None if judge is None else judge.scorer.bundle_id,
+        bundle_id=None if judge is None else judge.base.bundle_id,
         rules=[_price(part, tally, seen) for part, tally in zip(parts, tallies, strict=True)],
     )
 

@@ -244,7 +244,7 @@ def test_a_pause_a_reset_and_a_way_back(bundle: Bundle) -> None:
     back_to(bank.log, early, bank.now, by="ada", why="before the feed", kept=50)
     house.reload()
     assert bank.log.alias(POLICY) == early
-    judge = house.decider.pipeline.strategy.judge
+    judge = house.decider.pipeline.strategy.scorer
     assert judge is not None and judge.residual is not None and judge.residual.version == early
 
     subject = learner.subject()

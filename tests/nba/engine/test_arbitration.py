@@ -15,8 +15,9 @@ from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.decisions.candidate import Candidate
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
-from nba.engine.arbitration import NO_ACTION_CODE, Arbitration, ArbitrationInputs, Priorities
-from nba.engine.policy import choose
+from nba.engine.arbitration import Arbitration, ArbitrationInputs, Priorities
+from nba.engine.policy import NO_ACTION_CODE, choose
+from nba.engine.scorer import CandidateScores
 from nba.governance.candidate_set import Variants
 from nba.governance.rule_inputs import rule_names
 from nba.journey.arbitration import ArbitrationRules, Lever, Weight
@@ -33,7 +34,7 @@ def arbitration(journey: JourneyFile) -> Arbitration:
     return Arbitration(journey, schema, Variants(journey), rule_names(journey))
 
 
-def moment(**fields: Any) -> ArbitrationInputs:
+def inputs(**fields: Any) -> ArbitrationInputs:
     plain = ArbitrationInputs(np.ones(5), {}, contacts=0.0, churn_risk=None, today=NOON.date())
     return plain._replace(**fields)
 
@@ -69,7 +70,7 @@ def situations(draw: st.DrawFn) -> tuple[JourneyFile, ArbitrationInputs, list[fl
             customer_value_eur=draw(size),
         ),
     )
-    now = moment(
+    now = inputs(
         weight=np.array([*draw(st.lists(st.floats(0, 10), min_size=4, max_size=4)), 1.0]),
         contacts=draw(st.floats(0, 20)),
         churn_risk=draw(st.none() | st.floats(0, 1)),
@@ -84,7 +85,9 @@ def test_a_priority_is_the_formula_of_its_factors(
 ) -> None:
     journey, now, scores = situation
     off = set(journey.arbitration.without)
-    found = arbitration(journey).priorities(range(4), np.array(scores), now, learned_value=False)
+    found = arbitration(journey).priorities(
+        range(4), CandidateScores(np.array(scores)), now, learned_value=False
+    )
     assert found.codes.tolist() == [0, 1, 2, 3, NO_ACTION_CODE]
     sales, web = journey.levers[0].factor, journey.levers[3].factor
     rules = journey.arbitration
@@ -166,7 +169,7 @@ def test_a_candidate_names_the_weights_levers_and_steps_in_its_factors() -> None
 def test_a_learned_value_takes_the_place_of_p_accept_and_value(call: float, quiet: float) -> None:
     code = [action.id for action in JOURNEY.actions].index("agent_callback")
     found = arbitration(JOURNEY).priorities(
-        [code], np.array([call, quiet]), moment(), learned_value=True
+        [code], CandidateScores(np.array([call, quiet])), inputs(), learned_value=True
     )
     assert found.priority.tolist() == pytest.approx(
         [1.2 * call - 8, quiet + JOURNEY.no_action_value_eur]
@@ -176,7 +179,9 @@ def test_a_learned_value_takes_the_place_of_p_accept_and_value(call: float, quie
 
 
 def test_without_candidates_no_action_stands_alone() -> None:
-    found = arbitration(OPEN).priorities([], np.empty(0), moment(), learned_value=False)
+    found = arbitration(OPEN).priorities(
+        [], CandidateScores(np.empty(0)), inputs(), learned_value=False
+    )
     assert found.codes.tolist() == [NO_ACTION_CODE] and found.priority.tolist() == [0.1]
 
 
@@ -185,8 +190,10 @@ def test_a_journey_without_actions_can_be_arbitrated() -> None:
         actions=[], fallback=[], levers=[], no_action_value_eur=2.0,
         contact_policy=msgspec.convert({}, type(JOURNEY.contact_policy)),
     )  # fmt: skip
-    empty = moment(weight=np.ones(1))
-    found = arbitration(alone).priorities([], np.empty(0), empty, learned_value=False)
+    empty = inputs(weight=np.ones(1))
+    found = arbitration(alone).priorities(
+        [], CandidateScores(np.empty(0)), empty, learned_value=False
+    )
     assert found.priority.tolist() == [2.0]
 
 

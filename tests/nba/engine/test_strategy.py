@@ -15,7 +15,8 @@ from models.policies.thompson import Thompson
 from nba.customer.context import Context
 from nba.decisions.request import Request
 from nba.engine.policy import ExplorationPolicy, Floats, choose, mixed, worth_of
-from nba.engine.strategy import Arm, CalibratedScorer, Challenger, Strategy
+from nba.engine.scorer import CalibratedScorer
+from nba.engine.strategy import Arm, Challenger, Strategy
 from nba.journey.actions import NO_ACTION
 from nba.journey.arbitration import Lever, Weight
 from nba.journey.exploration import Exploration

@@ -14,8 +14,8 @@ from nba.customer.context import Context, contacts_from
 from nba.decisions.candidate import Stage
 from nba.decisions.decision import Decision, decision_from_json
 from nba.decisions.request import Request
-from nba.engine.arbitration import Scorer
 from nba.engine.pipeline import Pipeline
+from nba.engine.scorer import Scorer
 from nba.governance.rule_inputs import FEW
 from nba.journey.file import JourneyFile
 from tests.governing import SCORES, RiskScorer, catalogues, contexts_of, histories, requests

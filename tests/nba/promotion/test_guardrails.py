@@ -15,7 +15,7 @@ from nba.decisions.decision import Mode
 from nba.decisions.request import Request
 from nba.engine.pipeline import Pipeline
 from nba.engine.redecision import redecided
-from nba.engine.strategy import CalibratedScorer
+from nba.engine.scorer import CalibratedScorer
 from nba.journey.exploration import Exploration
 from nba.promotion.guardrails import BY, Guardrails, Keep, RollBack, act
 from nba.promotion.rollout import (

@@ -12,7 +12,8 @@ from models.bundles.bundle import Bundle
 from models.bundles.registry import CHAMPION
 from nba.decisions.decision import Decision, Mode
 from nba.decisions.request import Request
-from nba.engine.strategy import Arm, CalibratedScorer
+from nba.engine.scorer import CalibratedScorer
+from nba.engine.strategy import Arm
 from nba.errors import InvalidBundle, NotFound
 from nba.experiments.experiment import ArmSpec, ExplorationChange, Slot
 from nba.experiments.registry import start, stop
@@ -115,9 +116,9 @@ def test_two_layers_are_decided_together_and_a_combination_is_one_strategy() -> 
     assert len(found) == 8  # one for each combination
     assert sum(one.strategy is None for one in found) == 2  # decided like everybody
     both = next(one for one in found if one.labels == ("colour.b", "model.b", "cap.b"))
-    assert both.strategy is not None and both.strategy.judge is not None
+    assert both.strategy is not None and both.strategy.scorer is not None
     assert both.strategy.exploration.policy == "greedy"
-    assert both.strategy.judge.scorer.bundle_id == "bundle-x"
+    assert both.strategy.scorer.base.bundle_id == "bundle-x"
     assert both.without == {"cap"}
 
 
@@ -154,7 +155,7 @@ def test_a_canary_comes_before_experiments_and_after_the_random_slice() -> None:
             assert found.labels == ("random_slice",)
         elif in_share("canary:bundle-new", 0.3, customer):
             assert found.labels == ("canary",)
-            assert found.strategy is not None and found.strategy.judge is canary.judge
+            assert found.strategy is not None and found.strategy.scorer is canary.scorer
         else:
             assert found.labels[0].startswith("colour.")
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from features.fold import Fold
 from nba.decisions.request import Request
-from nba.engine.strategy import CalibratedScorer
+from nba.engine.scorer import CalibratedScorer
 from nba.journey.actions import NO_ACTION
 from nba.journey.arbitration import Lever
 from nba.journey.file import JourneyFile

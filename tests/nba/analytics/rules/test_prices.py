@@ -16,7 +16,8 @@ from nba.analytics.rules.shadow_agreement import report_shadow
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
 from nba.engine.policy import ExplorationPolicy, Worth
-from nba.engine.strategy import CalibratedScorer, Strategy
+from nba.engine.scorer import CalibratedScorer
+from nba.engine.strategy import Strategy
 from nba.governance.rule_ablation import rule_parts
 from nba.journey.arbitration import Lever, Weight
 from nba.journey.exploration import Exploration
