@@ -8,42 +8,69 @@ imports `training`.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+
+import typer
 
 from nba.errors import InvalidJourney, NbaError
-from serving.cli.app import app
-from serving.cli.operators import (
-    deliveries as delivery,
-    demo as demonstration,
-    export as scale,
-    service as operation,
-)
-from serving.cli.owners import catalogue, experiment, report as reporting, whatif
-from serving.cli.scientists import (
-    health,
-    policy,
-    promotion,
-    train as learning,
-    train_emotion as emotion,
-)
+from serving.cli.operators.database import migrate, stop
+from serving.cli.operators.decide import decide
+from serving.cli.operators.deliveries import deliveries
+from serving.cli.operators.demo import demo
+from serving.cli.operators.export import export, replay
+from serving.cli.operators.ingest import ingest
+from serving.cli.operators.serve import serve
+from serving.cli.owners.catalogue import changes, publish, rollback
+from serving.cli.owners.check import check
+from serving.cli.owners.experiment import experiment_app
+from serving.cli.owners.report import report_app
+from serving.cli.owners.whatif import whatif
+from serving.cli.scientists.health import health, retrain
+from serving.cli.scientists.policy import policy_app
+from serving.cli.scientists.promotion import evaluate, guard, promote
+from serving.cli.scientists.simulate import simulate
+from serving.cli.scientists.train import train_app
+from serving.cli.scientists.train_emotion import train_emotion, train_text
 from serving.console import console
 
-__all__ = [
-    "app",
-    "catalogue",
-    "delivery",
-    "demonstration",
-    "emotion",
-    "experiment",
-    "health",
-    "learning",
-    "main",
-    "operation",
-    "policy",
-    "promotion",
-    "reporting",
-    "scale",
-    "whatif",
-]
+app = typer.Typer(
+    name="nba",
+    help="Next best action: events in, one governed, explained decision out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    check,
+    publish,
+    rollback,
+    changes,
+    whatif,
+    simulate,
+    evaluate,
+    promote,
+    guard,
+    health,
+    retrain,
+    demo,
+    serve,
+    ingest,
+    decide,
+    deliveries,
+    export,
+    replay,
+    migrate,
+    stop,
+)
+for command in COMMANDS:
+    app.command()(command)
+app.add_typer(experiment_app, name="experiment")
+app.add_typer(report_app, name="report")
+train_app.command("emotion")(train_emotion)
+train_app.command("text")(train_text)
+app.add_typer(train_app, name="train")
+app.add_typer(policy_app, name="policy")
 
 
 def main() -> None:
@@ -51,16 +78,16 @@ def main() -> None:
     try:
         app()
     except InvalidJourney as error:
-        for one in error.errors:
-            _say(one)
+        for journey_error in error.errors:
+            _print_error(journey_error)
         sys.exit(1)
     except NbaError as error:
-        _say(error)
+        _print_error(error)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _say(error: NbaError) -> None:
+def _print_error(error: NbaError) -> None:
     console.print("error: ", style="red", end="")
     console.print(str(error), markup=False, highlight=False, soft_wrap=True)

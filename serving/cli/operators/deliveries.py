@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 import typer
 
 from nba.errors import NotFound
-from serving.cli.app import Json, app, ready
+from serving.cli.terminal.options import Json
+from serving.cli.terminal.session import command_settings
 from serving.console import console, print_json, print_table
 
 
-@app.command()
 def deliveries(
     state: Annotated[
         Literal["waiting", "delivered", "dead"], typer.Option(help="Which of them.")
@@ -26,7 +26,7 @@ def deliveries(
     from serving.replica.assembly import opened_log, utc_now
     from serving.workers.delivery import again as once_more
 
-    with opened_log(ready()) as log:
+    with opened_log(command_settings()) as log:
         if again is not None:
             dead = {one.decision_id: one for one in log.deliveries("dead", 10_000)}
             if again not in dead:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec.structs import replace
 
-from serving.cli.app import Seed, app, ready
-from serving.cli.scientists.train import simulate_history, trained
+from serving.cli.scientists.simulate import simulate_history
+from serving.cli.scientists.train import trained
 from serving.cli.scientists.verdicts import first_champion
+from serving.cli.terminal.options import Seed
+from serving.cli.terminal.session import command_settings
 from serving.console import console, progress_bar, steps
 from serving.reports.tables import print_document, print_import, print_models
 from serving.settings import Settings
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from training.simulation.world import WorldConfig
 
 
-@app.command()
 def demo(
     customers: Annotated[int, typer.Option(min=1000, help="Customers of the history.")] = 2_500,
     seed: Seed = 1,
@@ -42,7 +43,7 @@ def demo(
     from serving.replica.assembly import utc_now
     from training.simulation.history import frustrated_customer
 
-    given = ready()
+    given = command_settings()
     settings = demo_settings(given, seed)
     _prepare_demo(settings, DemoHome(customers=customers, seed=seed))
     now = utc_now()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nba.errors import InvalidInput
-from serving.cli.app import Json, app, ready
+from serving.cli.terminal.options import Json
+from serving.cli.terminal.session import command_settings
 from serving.console import console, print_json, progress_bar, steps
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ class ReplayEngine(StrEnum):
     SPARK = "spark"
 
 
-@app.command()
 def export(
     folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
     json: Json = False,
@@ -38,7 +38,7 @@ def export(
     from nba.stores import parquet
     from serving.replica.assembly import opened_log
 
-    settings = ready()
+    settings = command_settings()
     parquet.check_free(folder)
     with opened_log(settings) as log, progress_bar("exporting", log.position()) as advance:
         extent = parquet.export(log, folder, advance, _valences(log))
@@ -48,7 +48,6 @@ def export(
         console.print(f"{extent.events:,} events in {extent.files:,} files in {folder}")
 
 
-@app.command()
 def replay(
     folder: Annotated[Path, typer.Argument(help="A folder that nba export has written.")],
     out: Annotated[Path, typer.Option(help="Where the rows go: a file, of Spark a folder.")],
@@ -78,7 +77,7 @@ def replay(
     if cores is not None and engine is ReplayEngine.LOCAL:
         raise InvalidInput("cores", cores, "only --engine spark takes more than one")
     asked = None if at is None else _moment(at)
-    settings = ready()
+    settings = command_settings()
     parquet.check_free(out)
     if engine is ReplayEngine.LOCAL and out.exists():
         raise InvalidInput("out", str(out), "it exists; name a file that does not")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serving.cli.app import Json, app, ready, user
 from serving.cli.scientists.promotion import is_champion, taken_back
+from serving.cli.terminal.options import By, Json, Why
+from serving.cli.terminal.session import command_settings, current_user
 from serving.console import console, print_json, print_table
 from serving.settings import Settings
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from nba.journey.file import JourneyFile
     from nba.stores.log import Log
 
-By = Annotated[str, typer.Option(help="Who does it; none: the user of this machine.")]
 Promote = Annotated[
     str | None,
     typer.Option(
@@ -33,10 +33,9 @@ WithoutChampion = Annotated[
 ]
 
 
-@app.command()
 def publish(
     file: Annotated[Path, typer.Argument(help="A journey file.")],
-    why: Annotated[str, typer.Option(help="What for; kept in the audit trail.")],
+    why: Why,
     promote: Promote = None,
     without_champion: WithoutChampion = False,
     by: By = "",
@@ -52,7 +51,12 @@ def publish(
     from nba.promotion import catalogue_versions as catalogue
     from serving.replica.assembly import opened_log, utc_now
 
-    journey, settings, now, by = load_journey(file), ready(), utc_now(), by or user()
+    journey, settings, now, by = (
+        load_journey(file),
+        command_settings(),
+        utc_now(),
+        by or current_user(),
+    )
     with opened_log(settings) as log:
         before = log.alias(catalogue.IN_FORCE)
         champion = _Champion(settings, log, promote, without_champion, now, by)
@@ -64,7 +68,6 @@ def publish(
     champion.say()
 
 
-@app.command()
 def rollback(
     to: Annotated[
         str | None,
@@ -73,7 +76,7 @@ def rollback(
             "what moved last; a version number or bundle id makes that one the champion."
         ),
     ] = None,
-    why: Annotated[str, typer.Option(help="What for; kept in the audit trail.")] = "",
+    why: Why = "",
     promote: Promote = None,
     without_champion: WithoutChampion = False,
     by: By = "",
@@ -87,7 +90,7 @@ def rollback(
     from nba.promotion import catalogue_versions as catalogue
     from serving.replica.assembly import opened_log, utc_now
 
-    settings, now, by = ready(), utc_now(), by or user()
+    settings, now, by = command_settings(), utc_now(), by or current_user()
     if is_champion(to):
         if promote is not None or without_champion:
             raise typer.BadParameter("--promote and --without-champion are of journey files")
@@ -156,7 +159,6 @@ class _Champion:
             console.print(f"version {version} ({bundle_id}) is champion")
 
 
-@app.command()
 def changes(json: Json = False) -> None:
     """Who put which journey file and which models in force, newest first.
 
@@ -166,7 +168,7 @@ def changes(json: Json = False) -> None:
     from nba.promotion import catalogue_versions as catalogue, rollout
     from serving.replica.assembly import opened_log
 
-    with opened_log(ready()) as log:
+    with opened_log(command_settings()) as log:
         found = [*catalogue.changes(log), *rollout.changes(log, catalogue.REMEMBERED)]
         found += log.alias_changes(CHAMPION, catalogue.REMEMBERED)
     found.sort(key=lambda change: change.at, reverse=True)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nba.errors import InvalidInput
-from serving.cli.app import Json, app, ready, user
-from serving.cli.owners.catalogue import By
+from serving.cli.terminal.options import By, Json, Why
+from serving.cli.terminal.session import command_settings, current_user
 from serving.console import console, print_json, progress_bar
 from serving.settings import Settings
 
@@ -24,16 +24,14 @@ if TYPE_CHECKING:
     from nba.journey.file import JourneyFile
     from nba.stores.log import Log
 
-experiment_app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True)
-app.add_typer(
-    experiment_app,
-    name="experiment",
+experiment_app = typer.Typer(
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
     help="Arms against one another, honestly. Example: `nba experiment status`",
 )
 
 File = Annotated[Path, typer.Argument(help="An experiment file.")]
-Which = Annotated[str, typer.Argument(help="The id of an experiment.")]
-Why = Annotated[str, typer.Option(help="What for; kept in the audit trail.")]
+ExperimentId = Annotated[str, typer.Argument(help="The id of an experiment.")]
 Days = Annotated[float, typer.Option(min=1.0, help="Of the last so many days.")]
 Anyway = Annotated[bool, typer.Option("--anyway", help="Against what the log says; give a why.")]
 
@@ -47,7 +45,7 @@ def plan(file: File, days: Days = 28.0, json: Json = False) -> None:
     from serving.replica.assembly import opened_log
     from serving.reports.experiment_tables import as_plain, print_plan
 
-    settings = ready()
+    settings = command_settings()
     with opened_log(settings) as log:
         journey, experiment = _read(settings, log, file)
         found = _planned(log, journey, experiment, days)
@@ -70,7 +68,7 @@ def start(file: File, why: Why, by: By = "", anyway: Anyway = False, json: Json 
     from serving.replica.assembly import opened_log, utc_now
     from serving.replica.bundle_checks import check_arm_bundle
 
-    settings, by = ready(), by or user()
+    settings, by = command_settings(), by or current_user()
     with opened_log(settings) as log:
         journey, experiment = _read(settings, log, file)
         room_for(experiment, stored_experiments(log))
@@ -119,7 +117,7 @@ def status(
 
     if which is not None and actions is not None:
         raise typer.BadParameter("give an experiment, or --actions")
-    settings = ready()
+    settings = command_settings()
     found: ExperimentSet | ExperimentReport | ActionReport
     with opened_log(settings) as log:
         found = stored_experiments(log)
@@ -141,7 +139,7 @@ def status(
 
 
 @experiment_app.command()
-def stop(which: Which, why: Why, by: By = "", json: Json = False) -> None:
+def stop(which: ExperimentId, why: Why, by: By = "", json: Json = False) -> None:
     """End an experiment: its customers are decided like everybody again.
 
     Its report stays. Example: `nba experiment stop selling_pause --why "decided"`
@@ -149,8 +147,8 @@ def stop(which: Which, why: Why, by: By = "", json: Json = False) -> None:
     from nba.experiments.registry import stop as end
     from serving.replica.assembly import opened_log, utc_now
 
-    with opened_log(ready()) as log:
-        ended = end(log, which, utc_now(), by=by or user(), why=why)
+    with opened_log(command_settings()) as log:
+        ended = end(log, which, utc_now(), by=by or current_user(), why=why)
     if json:
         print_json(ended)
     else:
@@ -159,7 +157,7 @@ def stop(which: Which, why: Why, by: By = "", json: Json = False) -> None:
 
 @experiment_app.command()
 def ship(
-    which: Which,
+    which: ExperimentId,
     arm: Annotated[str, typer.Argument(help="The arm that is to decide for everybody.")],
     why: Annotated[str, typer.Option(help="What for; needed with --anyway.")] = "",
     write: Annotated[
@@ -182,7 +180,7 @@ def ship(
 
     if anyway and not why:
         raise typer.BadParameter("--anyway needs a --why")
-    settings, by = ready(), by or user()
+    settings, by = command_settings(), by or current_user()
     with opened_log(settings) as log:
         started = named(stored_experiments(log), which)
         chosen = shippable(started, arm)

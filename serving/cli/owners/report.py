@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
-from serving.cli.app import Json, Seed, app, ready
+from serving.cli.terminal.options import Json, Seed
+from serving.cli.terminal.session import command_settings
 from serving.console import console, print_json, progress_bar, steps
 from serving.reports.tables import friction_json, print_friction
 
-report_app = typer.Typer(rich_markup_mode="markdown", no_args_is_help=True)
-app.add_typer(
-    report_app,
-    name="report",
+report_app = typer.Typer(
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
     help="What the log says, with intervals. Example: `nba report friction`",
 )
+Days = Annotated[float, typer.Option(min=0.01, help="Of the last so many days.")]
 
 
 @report_app.command()
@@ -32,7 +33,7 @@ def friction(seed: Seed = 1, json: Json = False) -> None:
     from training.emotion.friction import report_friction
     from training.emotion.learned import learned_table
 
-    settings = ready()
+    settings = command_settings()
     journey = load_journey(settings.journey)
     with opened_log(settings) as log, steps("measuring friction", 2) as step:
         step("reading the log")
@@ -49,9 +50,6 @@ def friction(seed: Seed = 1, json: Json = False) -> None:
         console.print(f"valences: {report.valences}", highlight=False)
 
 
-Days = Annotated[float, typer.Option(min=0.01, help="Of the last so many days.")]
-
-
 @report_app.command()
 def rules(days: Days = 30.0, seed: Seed = 1, json: Json = False) -> None:
     """Put a price on every rule, limit, lever and weight, by the model and from rewards.
@@ -65,7 +63,7 @@ def rules(days: Days = 30.0, seed: Seed = 1, json: Json = False) -> None:
     from training.data.history import read_history
     from training.data.rule_rewards import mature_rewards
 
-    replica = assemble(ready())
+    replica = assemble(command_settings())
     try:
         with progress_bar("reading the log") as advance:
             rewards = mature_rewards(read_history(replica.fold, replica.log, advance))
@@ -98,7 +96,7 @@ def shadow(days: Days = 30.0, json: Json = False) -> None:
     from serving.replica.assembly import opened_log, utc_now
     from serving.reports.rule_tables import print_shadow, shadow_json
 
-    with opened_log(ready()) as log, progress_bar("reading decisions") as advance:
+    with opened_log(command_settings()) as log, progress_bar("reading decisions") as advance:
         found = report_shadow(decisions_of(log, utc_now() - timedelta(days=days), advance))
     if json:
         print_json(shadow_json(found))

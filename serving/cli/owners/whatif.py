@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serving.cli.app import Json, Seed, app, ready
+from serving.cli.terminal.options import Json, Seed
+from serving.cli.terminal.session import command_settings
 from serving.console import console, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ FIRST_ORDER = (
 Prices = dict[str, "Estimate | Undecided"]  # by lifted rule that the change concerns
 
 
-@app.command()
 def whatif(
     file: Annotated[Path, typer.Argument(help="The changed journey file.")],
     days: Annotated[float, typer.Option(min=0.01, help="Of the last so many days.")] = 30.0,
@@ -40,7 +40,7 @@ def whatif(
     from nba.measurement.statistics.estimate import Undecided
     from serving.replica.assembly import journey_in_force, opened_log
 
-    settings, new = ready(), load_journey(file)
+    settings, new = command_settings(), load_journey(file)
     with opened_log(settings) as log:
         old = journey_in_force(settings, log)
         found = _measured(log, old, new, days, seed)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serving.cli.app import Json, Seed, app, ready
+from serving.cli.terminal.options import Json, Seed
+from serving.cli.terminal.session import command_settings
 from serving.console import console, print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ SHADES = {"ok": "green", "warn": "yellow", "red": "red", "undecided": "dim"}
 MAX_DAYS = 60
 
 
-@app.command()
 def health(
     days: Annotated[
         int, typer.Option(min=1, max=MAX_DAYS, help="Days that are looked at, today among them.")
@@ -47,7 +47,6 @@ def health(
         raise typer.Exit(1)
 
 
-@app.command()
 def retrain(
     if_due: Annotated[
         bool, typer.Option("--if-due", help="Train only on schedule, or where something drifted.")
@@ -65,7 +64,7 @@ def retrain(
     """
     from serving.cli.scientists.train import trained
 
-    settings = ready()
+    settings = command_settings()
     due = due_now(settings, schedule_days)
     if if_due and not due.due:
         if json:
@@ -93,7 +92,7 @@ def looked_at() -> Iterator[tuple[Replica, SummaryStore]]:
     from serving.replica.assembly import assemble
     from serving.workers.health_watch import watch_of
 
-    replica = assemble(ready())
+    replica = assemble(command_settings())
     try:
         watch = watch_of(replica)
         with progress_bar("reading the log") as advance:

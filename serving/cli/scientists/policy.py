@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serving.cli.app import Json, app, ready, user
+from serving.cli.terminal.options import Json, Why
+from serving.cli.terminal.session import command_settings, current_user
 from serving.console import console, print_json, print_table
 
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ policy_app = typer.Typer(
     no_args_is_help=True,
     help="What is learned online, minute by minute. Example: `nba policy status`",
 )
-app.add_typer(policy_app, name="policy")
 
-Why = Annotated[str, typer.Option(help="What for; kept in the audit trail.")]
 ROWS = 15  # actions and versions that a table shows
 
 
@@ -33,7 +32,7 @@ def status(json: Json = False) -> None:
     from serving.replica.assembly import assemble
     from serving.reports.policy_status import policy_status
 
-    replica = assemble(ready())
+    replica = assemble(command_settings())
     try:
         found = policy_status(replica)
     finally:
@@ -72,7 +71,7 @@ def reset(why: Why, json: Json = False) -> None:
     from serving.replica.assembly import assemble
     from serving.workers.background import learner_of
 
-    settings = ready()
+    settings = command_settings()
     replica = assemble(settings)
     try:
         subject = learner_of(replica, settings).subject()
@@ -80,7 +79,9 @@ def reset(why: Why, json: Json = False) -> None:
             raise typer.BadParameter("no champion is in force: there is nothing to reset")
         state = emptied(replica.log, subject.bundle, subject.attribution)
         kept = settings.policy_versions
-        version = put_in_force(replica.log, state, replica.now(), by=user(), why=why, kept=kept)
+        version = put_in_force(
+            replica.log, state, replica.now(), by=current_user(), why=why, kept=kept
+        )
     finally:
         replica.close()
     _tell(version, "in force, with nothing learned online", json)
@@ -100,14 +101,14 @@ def rollback(
     from nba.errors import NotFound
     from serving.replica.assembly import opened_log, utc_now
 
-    settings = ready()
+    settings = command_settings()
     with opened_log(settings) as log:
         changes = versions(log, 1)
         wanted = to or (changes[0].before if changes else None)
         if wanted is None:
             raise NotFound("policy: there is no earlier version")
         kept = settings.policy_versions
-        back_to(log, wanted, utc_now(), by=user(), why=why, kept=kept)
+        back_to(log, wanted, utc_now(), by=current_user(), why=why, kept=kept)
     _tell(wanted, "in force, and learning is paused", json)
 
 
@@ -115,8 +116,8 @@ def _set(mode: Mode, why: str, json: bool) -> None:
     from models.learning.versions import set_mode
     from serving.replica.assembly import opened_log, utc_now
 
-    with opened_log(ready()) as log:
-        set_mode(log, mode, utc_now(), by=user(), why=why)
+    with opened_log(command_settings()) as log:
+        set_mode(log, mode, utc_now(), by=current_user(), why=why)
     if json:
         print_json({"mode": mode})
     else:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nba.promotion.rollout import CHAMPION
-from serving.cli.app import Json, Which, app, ready, user
 from serving.cli.scientists.verdicts import (
     align_champion,
     judged,
@@ -16,6 +15,8 @@ from serving.cli.scientists.verdicts import (
     registry_of,
     verdict_json,
 )
+from serving.cli.terminal.options import BundleName, By, Json, Why
+from serving.cli.terminal.session import command_settings, current_user
 from serving.console import console, print_json
 from serving.reports.tables import models_json, print_models, print_values, values_json
 from serving.reports.valuation_tables import gain_json, methods_json, print_gain, print_methods
@@ -38,13 +39,10 @@ Retrain = Annotated[
         "--retrain/--no-retrain", help="Train again on the same data: the same bundle must come."
     ),
 ]
-By = Annotated[str, typer.Option(help="Who does it; none: the user of this machine.")]
-Why = Annotated[str, typer.Option(help="What for; kept in the audit trail.")]
 
 
-@app.command()
 def evaluate(
-    which: Which = "challenger",
+    which: BundleName = "challenger",
     margin: Margin = 0.0,
     ess: Ess = 500.0,
     retrain: Retrain = True,
@@ -56,7 +54,7 @@ def evaluate(
     """
     from serving.replica.assembly import opened_log
 
-    settings = ready()
+    settings = command_settings()
     version, bundle = registry_of(settings).load(which)
     with opened_log(settings) as log:
         found = judged(settings, log, version, bundle, margin=margin, ess=ess, retrain=retrain)
@@ -87,9 +85,8 @@ def evaluate(
     print_verdict(found.verdict)
 
 
-@app.command()
 def promote(
-    which: Which = "challenger",
+    which: BundleName = "challenger",
     to: Annotated[
         Literal["shadow", "canary", "champion"] | None,
         typer.Option(help="The stage; none: the next one."),
@@ -117,7 +114,7 @@ def promote(
 
     if anyway and not why:
         raise typer.BadParameter("--anyway is kept in the audit trail with its --why")
-    settings = ready()
+    settings = command_settings()
     registry = registry_of(settings)
     with opened_log(settings) as log:
         version, bundle = fetched(registry, journey_in_force(settings, log), which)
@@ -126,7 +123,7 @@ def promote(
         against = objections(found.verdict, stage)
         if not against or anyway:
             because = f"anyway: {why}" if against else why or "every gate that blocks has passed"
-            who, now = by or user(), utc_now()
+            who, now = by or current_user(), utc_now()
             given = (registry, log, version, bundle, found.verdict, stage)
             move(*given, now=now, by=who, why=because, share=share)
     moved = not against or anyway
@@ -140,7 +137,6 @@ def promote(
         raise typer.Exit(1)
 
 
-@app.command()
 def guard(json: Json = False) -> None:
     """Look once at the guardrails of what is rolled out, and take it back where they are crossed.
 
@@ -150,7 +146,7 @@ def guard(json: Json = False) -> None:
     from serving.replica.assembly import assemble
     from serving.workers.rollout_watch import RolloutWatch
 
-    settings = ready()
+    settings = command_settings()
     replica = assemble(settings)
     try:
         found = RolloutWatch(replica.log, lambda: replica.engine, replica.now).look()

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serving.cli.app import Json, Seed, app, ready
 from serving.cli.scientists.training_tables import print_training, training_json
-from serving.console import console, print_json, print_table, progress_bar, steps
+from serving.cli.terminal.options import Json, Seed
+from serving.cli.terminal.session import command_settings
+from serving.console import console, print_json, steps
 from serving.settings import Settings
 
 if TYPE_CHECKING:
     from training.fitting.fit import Training
     from training.fitting.options import FitOptions
-    from training.simulation.world import WorldConfig
 
 
 train_app = typer.Typer(rich_markup_mode="markdown")
-app.add_typer(train_app, name="train")
 
 
 @train_app.callback(invoke_without_command=True)
@@ -56,7 +55,7 @@ def train(
         if any((json, seed != 1, journey, log, trials, uplift, trust)):
             raise typer.BadParameter(f"put options after nba train {context.invoked_subcommand}")
         return
-    settings = ready()
+    settings = command_settings()
     options = training_options(settings, trials=trials, trusted=trust or (), uplift=uplift)
     version, result = trained(settings, seed, journey, folder=log, options=options)
     if json:
@@ -68,52 +67,6 @@ def train(
     if journey is not None:
         following = f'nba publish {journey} --promote {version} --why "..."'
     console.print(f"version {version} is challenger; next: {following}", soft_wrap=True)
-
-
-@app.command()
-def simulate(
-    history: Annotated[
-        Path | None, typer.Option(help="Write the events of one world to this file.")
-    ] = None,
-    champion: Annotated[
-        bool, typer.Option("--champion", help="Also play the service with its champion.")
-    ] = False,
-    customers: Annotated[int, typer.Option(min=1, help="Customers of each world.")] = 300,
-    days: Annotated[float, typer.Option(min=1, help="Days that each world lasts.")] = 120.0,
-    worlds: Annotated[int, typer.Option(min=1, help="Worlds to compare policies in.")] = 3,
-    seed: Seed = 101,
-    json: Json = False,
-) -> None:
-    """Play a simulated bank with known truth: compare policies in it, or write its history.
-
-    Example: `nba simulate --champion`, or `nba simulate --history bank.jsonl --customers 3000`
-    """
-    from training.simulation.policies import BUILT_IN, compare_policies
-    from training.simulation.world import WorldConfig
-
-    config = WorldConfig(customers=customers, days=days, seed=seed)
-    if history is not None:
-        simulate_history(config, history, json=json)
-        return
-    policies = dict(BUILT_IN)
-    if champion:
-        from serving.cli.scientists.simulated_service import service_policy
-
-        policies["champion"] = service_policy(ready())
-    with steps("simulating", len(policies)) as step:
-        values = compare_policies(config, range(seed, seed + worlds), policies, step)
-    if json:
-        print_json(values)
-        return
-    half = {name: 1.96 * value.stderr_eur for name, value in values.items()}
-    print_table(
-        f"EUR per customer against doing nothing: {worlds} worlds of {customers} customers",
-        ("policy", "value", "low", "high"),
-        [
-            (name, value.mean_eur, value.mean_eur - half[name], value.mean_eur + half[name])
-            for name, value in values.items()
-        ],
-    )
 
 
 def training_options(
@@ -170,23 +123,3 @@ def trained(
         fold = Fold(given or journey_in_force(settings, log), learned_table(log))
         registry = Registry(settings.tracking_url, settings.artifacts)
         return retrain(fold, log, registry, seed=seed, options=chosen, progress=step)
-
-
-def simulate_history(config: WorldConfig, path: Path, *, json: bool = False) -> None:
-    """Write a world's history and say what it holds."""
-    from training.simulation.history import write_history
-
-    with progress_bar("simulating the bank") as advance:
-        seen = 0
-
-        def show(events: int) -> None:
-            nonlocal seen
-            advance(events - seen)
-            seen = events
-
-        summary = write_history(config, path, show)
-    if json:
-        found = {"events": summary.lines, "customers": summary.customers, "closed": summary.closed}
-        print_json({"file": str(path), **found})
-    else:
-        console.print(f"{summary.lines:,} events of {summary.customers:,} customers")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from nba.events.valences import ENOUGH_ANSWERS
 from nba.measurement.statistics.estimate import Undecided
-from serving.cli.app import Json, Seed, ready
-from serving.cli.scientists.train import train_app
+from serving.cli.terminal.options import Json, Seed
+from serving.cli.terminal.session import command_settings
 from serving.console import console, print_json, print_table, steps
 from serving.reports.tables import models_json, print_models
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from training.emotion.learned import LearnedEmotion
 
 
-@train_app.command("emotion")
 def train_emotion(seed: Seed = 1, json: Json = False) -> None:
     """Learn from the log how each kind of event feels, and what survey scores mean.
 
@@ -28,7 +27,7 @@ def train_emotion(seed: Seed = 1, json: Json = False) -> None:
     from training.data.history import read_history
     from training.emotion.learned import learn_emotion, learned_table, save_emotion
 
-    settings = ready()
+    settings = command_settings()
     with opened_log(settings) as log, steps("learning valences", 3) as step:
         step("reading the log")
         history = read_history(Fold(journey_in_force(settings, log)), log)
@@ -47,7 +46,6 @@ def train_emotion(seed: Seed = 1, json: Json = False) -> None:
         console.print(f"version {version}; next: nba train, nba evaluate, nba promote")
 
 
-@train_app.command("text")
 def train_text(seed: Seed = 1, json: Json = False) -> None:
     """Learn from this deployment's survey-linked texts how words feel, in any language.
 
@@ -59,7 +57,7 @@ def train_text(seed: Seed = 1, json: Json = False) -> None:
     from training.data.history import read_history
     from training.emotion.learned import learn_text, save_text
 
-    settings = ready()
+    settings = command_settings()
     version = None
     with opened_log(settings) as log, steps("learning words", 3) as step:
         step("reading the log")

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from nba.promotion.rollout import CHAMPION
-from serving.cli.app import user
+from serving.cli.terminal.session import current_user
 from serving.console import console, print_table, steps
 from serving.settings import Settings
 
@@ -87,7 +87,7 @@ def first_champion(settings: Settings, log: Log, version: str, training: Trainin
     registry = registry_of(settings)
     keep_verdict(settings.tracking_url, version, verdict)
     why = "anyway: the first one" if objections(verdict, "champion") else "the first one"
-    move(registry, log, version, bundle, verdict, "champion", now=now, by=user(), why=why)
+    move(registry, log, version, bundle, verdict, "champion", now=now, by=current_user(), why=why)
     print_verdict(verdict)
     print_moved(version, bundle.bundle_id, "champion", 0.0, [], moved=True)
     return bundle.bundle_id
