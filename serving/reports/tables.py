@@ -9,14 +9,14 @@ from msgspec import structs
 
 from nba.journey.actions import NO_ACTION
 from nba.measurement.statistics.estimate import Estimate, Undecided, as_json
-from serving.api.schemas import DecideAnswer
 from serving.console import console, pretty_json, print_table
-from serving.jobs.event_import import Imported
 
 if TYPE_CHECKING:
     from nba.analytics.journeys.friction import Friction
     from nba.analytics.journeys.loss_by_emotion import LossRate
+    from serving.api.schemas import DecideAnswer
     from serving.jobs.batch_decisions import BatchDone
+    from serving.jobs.event_import import Imported
 
 Metrics = dict[str, float] | Undecided
 
