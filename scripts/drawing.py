@@ -1,7 +1,8 @@
-"""The picture of docs/architecture.md: floors, folders and the four ways through them, as SVG.
+"""The pictures of README and docs/architecture.md, as SVG.
 
-Floors, folders, rooms and their purposes are read from the source; the ways are named here, and
-`tests/test_architecture.py` holds each step to a module that exists.
+`house`: floors, folders, files and their purposes as read from the source, and the four ways
+through them, which are named here; `tests/test_architecture.py` holds each step to a module that
+exists. `loop`: who uses the service, and what becomes of an event.
 """
 
 from __future__ import annotations
@@ -70,13 +71,14 @@ WAYS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }
 BANDS = (("serving",), ("training",), ("features", "models"), ("nba",))
 WIDTH, BOX, HIGH, GAP, LEFT = 1240, 184, 92, 12, 24
-LOOP = (
-    "events",
-    "context and emotion",
-    "risk and scores",
-    "one governed, explained decision",
-    "outcome",
-    "learning",
+LOOP_WIDTH = 1060
+STEPS = (
+    ("Events", "clicks, calls, searches, surveys, in any order"),
+    ("Context", "one compiled fold: history, emotion, stage"),
+    ("Scores", "risk of leaving, chance of a yes for each action"),
+    ("Rules", "consent, caps, quiet hours, eligibility, with reasons"),
+    ("Decision", "one action drawn, its propensity logged"),
+    ("Learning", "outcomes become the next policy, within seconds"),
 )
 INK, FAINT, PAPER, BORDER = "#1d2430", "#5b6675", "#ffffff", "#c9d1db"
 TINTS = {
@@ -88,39 +90,55 @@ TINTS = {
 }
 
 
-def drawn(folders: Sequence[Folder]) -> str:
-    """The picture; the same folders give the same text."""
+def house(folders: Sequence[Folder]) -> str:
+    """The source tree; the same folders give the same text."""
     parts: list[str] = []
-    y = _loop(parts)
-    y = _legend(parts, y)
+    y = _legend(parts, 8)
     for band in BANDS:
         y = _band(parts, band, folders, y)
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" '
-            'font-family="system-ui, sans-serif" role="img" '
-            'aria-label="The floors and folders of the source tree, and the ways through them">',
-            f'<rect width="{WIDTH}" height="{y}" fill="{PAPER}"/>',
-            *parts,
-            "</svg>",
-            "",
-        ]
+    title = "The floors and folders of the source tree, and the ways through them"
+    return _svg(parts, WIDTH, y, title)
+
+
+def loop() -> str:
+    """The loop: three users, one log, and the steps from an event to what is learned of it."""
+    parts: list[str] = []
+    users = (
+        ("Channels", "web, app, IVR, branch, agent desktop", "serving"),
+        ("Product owners", "the journey file: map, rules, values", "nba"),
+        ("Data scientists", "models, experiments, MLflow", "training"),
     )
-
-
-def _loop(parts: list[str]) -> int:
-    """The loop on one line; gives where the next part begins."""
-    width = (WIDTH - 2 * LEFT - GAP * (len(LOOP) - 1)) // len(LOOP)
-    for n, step in enumerate(LOOP):
+    wide = (LOOP_WIDTH - 2 * LEFT - 2 * GAP) // 3
+    for n, (name, what, tint) in enumerate(users):
+        x = LEFT + n * (wide + GAP)
+        parts.append(_frame(x, 16, wide, 48, TINTS[tint]))
+        parts.append(_text(x + wide // 2, 37, name, size=14, anchor="middle", bold=True))
+        parts.append(_text(x + wide // 2, 54, what, size=12, anchor="middle", colour=FAINT))
+    width = (LOOP_WIDTH - 2 * LEFT - GAP * (len(STEPS) - 1)) // len(STEPS)
+    for n, (step, what) in enumerate(STEPS):
         x = LEFT + n * (width + GAP)
         tip = x + width + GAP - 3
-        points = f"{x},20 {x + width},20 {tip},38 {x + width},56 {x},56 {x + GAP - 3},38"
+        points = f"{x},88 {x + width},88 {tip},138 {x + width},188 {x},188 {x + GAP - 3},138"
         parts.append(f'<polygon points="{points}" fill="#e4eaf2" stroke="{BORDER}"/>')
-        lines = wrap(step, 24)
-        for row, line in enumerate(lines):
-            at = 42 + 14 * row - 7 * (len(lines) - 1)
-            parts.append(_text(x + width // 2 + 4, at, line, size=13, anchor="middle"))
-    return 66
+        parts.append(_text(x + 18, 112, step, size=14, bold=True))
+        for row, line in enumerate(wrap(what, 21)):
+            parts.append(_text(x + 18, 132 + 15 * row, line, size=12, colour=FAINT))
+    parts.append(_frame(LEFT, 212, LOOP_WIDTH - 2 * LEFT, 40, TINTS["features"]))
+    log = "One log in PostgreSQL: events, decisions, outcomes, consents, versions; never edited"
+    parts.append(_text(LOOP_WIDTH // 2, 237, log, size=13, anchor="middle"))
+    for n in range(len(STEPS)):
+        x = LEFT + n * (width + GAP) + width // 2
+        parts.append(f'<path d="M{x} 190V210" stroke="{FAINT}" stroke-dasharray="3 3"/>')
+    return _svg(parts, LOOP_WIDTH, 268, "From events to a decision, and what is learned of it")
+
+
+def _svg(parts: Sequence[str], width: int, height: int, title: str) -> str:
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'font-family="system-ui, sans-serif" role="img" aria-label="{title}">'
+    )
+    paper = f'<rect width="{width}" height="{height}" fill="{PAPER}"/>'
+    return "\n".join([head, paper, *parts, "</svg>", ""])
 
 
 def _legend(parts: list[str], y: int) -> int:
@@ -129,10 +147,10 @@ def _legend(parts: list[str], y: int) -> int:
         parts.append(_badge(x + 14, y + 18, f"{letter}1", colour))
         text = f"the way of {name}, {letter}1 to {letter}{len(steps)}"
         parts.append(_text(x + 34, y + 22, text, size=13))
-        x += 250
-    note = "a folder imports only what stands after it"
-    parts.append(_text(WIDTH - LEFT, y + 42, note, size=12, colour=FAINT, anchor="end"))
-    return y + 50
+        x += 300
+    note = "Within a package a folder imports only what stands after it; packages import downwards."
+    parts.append(_text(LEFT, y + 46, note, size=12, colour=FAINT))
+    return y + 58
 
 
 def _band(parts: list[str], packages: Sequence[str], folders: Sequence[Folder], y: int) -> int:
@@ -144,12 +162,9 @@ def _band(parts: list[str], packages: Sequence[str], folders: Sequence[Folder], 
     for n, package in enumerate(packages):
         x = LEFT + n * (width + GAP)
         (root,) = (folder for folder in folders if folder.name == package)
-        parts.append(
-            f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="8" '
-            f'fill="{TINTS[package]}" stroke="{BORDER}"/>'
-        )
+        parts.append(_frame(x, y, width, height, TINTS[package]))
         parts.append(_text(x + GAP, y + 22, f"{package}/", size=15, bold=True))
-        title = x + GAP + 14 + 9 * len(package)
+        title = x + GAP + 16 + 10 * len(package)
         parts.append(_text(title, y + 22, root.purpose, size=12, colour=FAINT))
         for row, members in enumerate(rows[n]):
             for column, folder in enumerate(members):
@@ -171,14 +186,12 @@ def _shown(folder: Folder) -> bool:
 
 
 def _box(folder: Folder, x: int, y: int) -> Iterator[str]:
-    yield (
-        f'<rect x="{x}" y="{y}" width="{BOX}" height="{HIGH}" rx="5" fill="{PAPER}" '
-        f'stroke="{BORDER}"/>'
-    )
+    yield _frame(x, y, BOX, HIGH, PAPER)
     name = folder.name.partition(".")[2].replace(".", "/") or f"{folder.name}/*.py"
     yield _text(x + 8, y + 18, name, size=13, bold=True)
     yield _text(x + 8, y + HIGH - 8, f"{folder.rooms} files", size=10, colour=FAINT)
-    for row, line in enumerate(wrap(folder.purpose, 30)[:3]):
+    says = folder.purpose if "." in folder.name else ", ".join(folder.files)
+    for row, line in enumerate(wrap(says, 29)[:3]):
         yield _text(x + 8, y + 34 + 13 * row, line, size=11, colour=FAINT)
     for n, (badge, colour) in enumerate(_badges(folder.name)):
         yield _badge(x + BOX - 16 - 26 * n, y + HIGH - 6, badge, colour)
@@ -194,6 +207,13 @@ def _badges(folder: str) -> Iterable[tuple[str, str]]:
 def _nearest(folder: str, module: str) -> bool:
     """A step that is a folder itself belongs to that folder and not to the one above."""
     return folder == module or module != "models.policies"
+
+
+def _frame(x: int, y: int, width: int, height: int, fill: str) -> str:
+    return (
+        f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="6" fill="{fill}" '
+        f'stroke="{BORDER}"/>'
+    )
 
 
 def _badge(x: int, y: int, text: str, colour: str) -> str:

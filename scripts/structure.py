@@ -3,7 +3,7 @@
     python -m scripts.structure                 a table of folders
     python -m scripts.structure --json           the same as JSON, the totals on the last line
     python -m scripts.structure --root FOLDER    of another checkout
-    python -m scripts.structure --draw FILE.svg  the picture of docs/architecture.md
+    python -m scripts.structure --draw           the pictures of README and docs/architecture.md
 
 Nothing is imported or run: files are parsed. Every import counts, those inside functions and under
 TYPE_CHECKING too. A folder is a package or a package's subfolder, a room is one of its files. Its
@@ -25,14 +25,18 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Folder:
-    """One folder: its rooms without `__init__`, and the folders of the tree that it imports."""
+    """One folder: its files without `__init__`, and the folders of the tree that it imports."""
 
     name: str
-    rooms: int
+    files: tuple[str, ...]
     lines: int
     floor: int
     arrows: tuple[str, ...]
     purpose: str  # the first line of what it says of itself
+
+    @property
+    def rooms(self) -> int:
+        return len(self.files)
 
 
 def sources(root: Path = ROOT) -> dict[str, Path]:
@@ -140,7 +144,7 @@ def folders(root: Path = ROOT) -> list[Folder]:
     return [
         Folder(
             name=name,
-            rooms=sum(path.name != "__init__.py" for path in rooms[name]),
+            files=tuple(path.stem for path in rooms[name] if path.name != "__init__.py"),
             lines=sum(len(path.read_text(encoding="utf-8").splitlines()) for path in rooms[name]),
             floor=floor[name],
             arrows=tuple(sorted(arrows[name])),
@@ -173,12 +177,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--root", type=Path, default=ROOT, help="a checkout; this one by default")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("--draw", type=Path, metavar="FILE", help="write the picture, as SVG")
+    parser.add_argument("--draw", action="store_true", help="write docs/pictures/*.svg")
     given = parser.parse_args()
     if given.draw:
-        from scripts.drawing import drawn
+        from scripts.drawing import house, loop
 
-        given.draw.write_text(drawn(folders(given.root)), encoding="utf-8")
+        pictures = given.root / "docs" / "pictures"
+        (pictures / "house.svg").write_text(house(folders(given.root)), encoding="utf-8")
+        (pictures / "loop.svg").write_text(loop(), encoding="utf-8")
         return
     for folder in folders(given.root):
         if given.json:

@@ -41,6 +41,11 @@ def readme() -> str:
     return read(ROOT / "README.md")
 
 
+@cache
+def reference() -> str:
+    return read(ROOT / "docs" / "reference.md")
+
+
 def routes() -> list[str]:
     described = [
         f"{method.upper()} {path}"
@@ -120,13 +125,13 @@ SHELL = [
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_the_readme_names_every_command(command: str) -> None:
-    assert re.search(rf"`nba {command}\b", readme())
+def test_the_reference_names_every_command(command: str) -> None:
+    assert re.search(rf"`nba {command}\b", reference())
 
 
 @pytest.mark.parametrize("variable", SETTINGS)
-def test_the_readme_names_every_setting_with_its_default(variable: str) -> None:
-    (row,) = re.findall(rf"^\| `{variable}` \| (.*?) \|", readme(), re.MULTILINE)
+def test_the_reference_names_every_setting_with_its_default(variable: str) -> None:
+    (row,) = re.findall(rf"^\| `{variable}` \| (.*?) \|", reference(), re.MULTILINE)
     default = getattr(Settings(), variable.removeprefix(PREFIX).lower())
     shown = row.strip("`")
     if default is None:
@@ -138,8 +143,8 @@ def test_the_readme_names_every_setting_with_its_default(variable: str) -> None:
 
 
 @pytest.mark.parametrize("route", routes())
-def test_the_readme_names_every_route(route: str) -> None:
-    assert f"`{route}`" in readme()
+def test_the_reference_names_every_route(route: str) -> None:
+    assert f"`{route}`" in reference()
 
 
 def test_the_reader_of_reason_codes_finds_some() -> None:
