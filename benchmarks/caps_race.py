@@ -29,6 +29,7 @@ from decide import fill
 from http_load import Load, post_all
 
 from nba.decisions.decision import Decision
+from nba.durations import DAY_S
 from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.stores.log import Log
@@ -148,7 +149,7 @@ def make_journey() -> JourneyFile:
         for n, (name, channel, touchpoint, purpose) in enumerate(OFFERS)
     ]
     caps = [
-        Cap(id=f"per_{per}", times=times, days=WINDOW_S / 86_400, per=per)  # type: ignore[arg-type]
+        Cap(id=f"per_{per}", times=times, days=WINDOW_S / DAY_S, per=per)  # type: ignore[arg-type]
         for per, times in AT_MOST.items()
     ]
     calls = Capacity(id="calls", most=CALLS_A_DAY, every="day", channel="phone")

@@ -28,6 +28,7 @@ import msgspec
 import numpy as np
 from http_load import Load, post_all
 
+from nba.durations import DAY_S
 from serving.jobs.server import free_port
 from serving.settings import Settings, prepare_environment
 
@@ -192,7 +193,7 @@ def make_bundle(fold, events):  # type: ignore[no-untyped-def]
     end = max(rows.received)
     n = 12_000
     moments = ContextQuestions.at(
-        rng.choice(rows.customers, n), rng.uniform(end - 40 * 86_400, end, n)
+        rng.choice(rows.customers, n), rng.uniform(end - 40 * DAY_S, end, n)
     )
     codes = rng.integers(0, len(journey.actions), n)
     moments = replace(moments, actions=codes)

@@ -19,7 +19,7 @@ import numpy as np
 from features.fold import Fold, untraced
 from features.kernel import fold_events as kernel
 from features.kernel.layout import ROLE, ROW, stage_codes
-from nba.customer.context import DAY_S
+from nba.durations import DAY_S
 from nba.events.signals import ROLES
 from nba.journey.actions import Action
 from nba.journey.file import JourneyFile

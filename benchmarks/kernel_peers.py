@@ -30,7 +30,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from nba.customer.context import DAY_S, HALF_LIVES_DAYS, ContextSchema
+from nba.customer.context import HALF_LIVES_DAYS, ContextSchema
+from nba.durations import DAY_S
 
 CHUNK = 512.0  # half-lives; 2^1023 is the largest weight
 HALF_LIVES = {name: days * DAY_S for name, days in HALF_LIVES_DAYS.items()}

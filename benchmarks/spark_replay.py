@@ -29,6 +29,7 @@ import pyarrow.parquet as pq
 from features.fold import Fold
 from features.replay.exported_log import Grid, replay_folder, written_rows
 from features.replay.spark import check_spark, replay_spark
+from nba.durations import DAY_US
 from nba.errors import NbaError
 from nba.events.event import micros
 from nba.journey_file.loader import load_journey
@@ -40,7 +41,6 @@ DAYS = 120
 LATE = 0.03
 EVENTS_EACH = 60  # of a customer, on average
 EVERY_DAYS = 30
-DAY_US = 86_400_000_000
 SEED = 1
 # name, properties, weight
 CONTENTS = (

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nba.durations import DAY_S
 from nba.events.event import Event
 from nba.stores.memory.log import MemoryLog
 from tests.house import NOON
@@ -32,8 +33,8 @@ def late_log(customers: int, events: int, seed: int = 1) -> MemoryLog:
     rng = np.random.default_rng(seed)
     made = []
     for number in range(events):
-        occurred = NOON + timedelta(seconds=round(rng.uniform(0, DAYS * 86_400 - 1), 6))
-        late = rng.uniform(0, 9 * 86_400) if rng.random() < LATE else 0.0
+        occurred = NOON + timedelta(seconds=round(rng.uniform(0, DAYS * DAY_S - 1), 6))
+        late = rng.uniform(0, 9 * DAY_S) if rng.random() < LATE else 0.0
         name, properties = CONTENTS[rng.integers(len(CONTENTS))]
         made.append(
             Event(

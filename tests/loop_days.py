@@ -29,6 +29,7 @@ from nba.analytics.monitoring.sketches import (
     sources_of,
     tally_of,
 )
+from nba.durations import HOUR_S
 from nba.measurement.off_policy.propensity_audit import draw_counts
 from nba.measurement.statistics.calibration import calibration_bins
 from nba.rewards.credit import SettledCounts
@@ -97,7 +98,7 @@ def simulated(world: World, rng: np.random.Generator) -> DailyRecord:
         ),
         settled=SettledOutcomes(
             counts=SettledCounts(decided=n, learned=int(came.sum()), default=int((~came).sum())),
-            lags=lags_of(rng.exponential(world.lag_h * 3_600.0, int(came.sum()))),
+            lags=lags_of(rng.exponential(world.lag_h * HOUR_S, int(came.sum()))),
             bundles=(BUNDLE,),
             calibration=(calibration_bins(p, came),),
         ),

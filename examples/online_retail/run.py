@@ -32,6 +32,7 @@ from examples.commands import measure_parser
 from examples.learning import FOLDS, fit_bag, read_events
 from examples.online_retail import convert
 from models.predictors.platt_scaling import expected_calibration_error
+from nba.durations import DAY_S
 from nba.events.event import micros
 from training.data.training_sets import TrainingSet, churn_set
 
@@ -65,7 +66,7 @@ def measure(folder: Path, cut: datetime, seed: int = 1) -> dict[str, Any]:
     history = read_events(JOURNEY, convert.events(folder))
     rule = history.fold.schema.journey.churn
     cut_s = micros(cut) / 1e6
-    end_s = cut_s + rule.horizon_days * 86_400
+    end_s = cut_s + rule.horizon_days * DAY_S
     if history.end_s < end_s:
         end = datetime.fromtimestamp(history.end_s, UTC)
         raise ValueError(

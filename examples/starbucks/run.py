@@ -24,6 +24,7 @@ from examples.learning import Bag, fit_bag, read_events
 from examples.starbucks import convert
 from features.replay.point_in_time import ContextQuestions, replay
 from models.predictors.touchpoint_columns import ACTION, action_rows, touchpoint_rows
+from nba.durations import HOUR_S
 from nba.journey.actions import NO_ACTION
 from nba.measurement.off_policy import estimators
 from nba.measurement.off_policy.estimators import NO_MODEL, WeightedRatio, dr
@@ -67,7 +68,7 @@ def measure(folder: Path, test_wave: int | None = None, seed: int = 1) -> dict[s
     """
     history = read_events(JOURNEY, convert.events(folder))
     decided = decided_set(history, history.fold.schema.journey.reward)
-    hour = np.round((decided.set.at_s - convert.START.timestamp()) / 3600).astype(int)
+    hour = np.round((decided.set.at_s - convert.START.timestamp()) / HOUR_S).astype(int)
     test_wave = _chosen_wave(np.unique(hour), test_wave)
     test = hour == test_wave
     learn = decided.set.at_s + decided.set.horizon_s <= decided.set.at_s[test][0]

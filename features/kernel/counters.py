@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from features.kernel.layout import KIND_TABLE, N_KINDS, compiled
-from nba.customer.context import DAY_S, HALF_LIVES_DAYS
+from nba.customer.context import HALF_LIVES_DAYS
+from nba.durations import DAY_S
 
 WINDOWS = len(HALF_LIVES_DAYS)
 _HOUR, _, _WEEK, _MONTH = (-1.0 / (days * DAY_S) for days in HALF_LIVES_DAYS.values())

@@ -27,7 +27,7 @@ from features.kernel.layout import (
     STREAK,
     compiled,
 )
-from nba.customer.context import DAY_S
+from nba.durations import DAY_S
 from nba.journey.map import NODE_MINUTES
 
 _NODE_S = NODE_MINUTES * 60.0

@@ -32,7 +32,8 @@ from features.kernel.layout import (
     confidence_of,
     valence_of,
 )
-from nba.customer.context import CONTACTS_KEPT, DAY_S
+from nba.customer.context import CONTACTS_KEPT
+from nba.durations import DAY_S
 
 _CONTACTS = CONTACTS_KEPT
 

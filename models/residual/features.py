@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from nba.customer.context import DAY_S
+from nba.durations import DAY_S
 from nba.engine.policy import Floats
 
 Places = NDArray[np.int64]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nba.customer.contact_history import ContactHistoryRules
-from nba.customer.context import DAY_S
-from nba.governance.sub_journey_steps import HOUR_S, SIGNS
+from nba.durations import DAY_S, HOUR_S
+from nba.governance.sub_journey_steps import SIGNS
 from nba.journey.file import JourneyFile
 from nba.journey.sub_journeys import SubJourney
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from nba.customer.appraisal import Appraisal, AppraisedNode, feelings_of
 from nba.customer.contact_history import ContactHistory
+from nba.durations import DAY_S
 from nba.events.event import micros
 from nba.events.signals import PRIOR_VERSION
 from nba.events.valences import ValenceTable
@@ -160,7 +161,6 @@ def contacts_from(data: bytes) -> tuple[RingContact, ...]:
 
 
 OFFERED = ("offered.days_since", "offered.times")
-DAY_S = 86_400.0
 
 
 def offered_columns(context: Context, n_actions: int) -> np.ndarray:

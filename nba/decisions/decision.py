@@ -13,12 +13,13 @@ from nba.customer.contact_history import ContactHistory
 from nba.decisions.candidate import Candidate, Reason, Refused
 from nba.decisions.request import Request
 from nba.decisions.sub_journey_moves import SubJourneyMove, SubJourneyTimer
+from nba.durations import HOUR_S
 from nba.events.event import Event
 from nba.events.names import ACTION_DECIDED, DECISION_PREFIX
 from nba.journey.actions import NO_ACTION
 from nba.journey.exploration import Exploration
 
-ASK_AGAIN_S = 6 * 3_600.0  # an outbound step that came to nothing is tried again after that
+ASK_AGAIN_S = 6 * HOUR_S  # an outbound step that came to nothing is tried again after that
 
 
 class Mode(StrEnum):

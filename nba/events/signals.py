@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from nba.durations import DAY_S
+
 Agency = Literal["firm", "self", "none"]
 AGENCIES: tuple[Agency, ...] = ("none", "firm", "self")
 PRIOR_VERSION = 1  # raised when a default below changes
@@ -102,8 +104,6 @@ class Detector(NamedTuple):
     source: str
 
 
-_HOUR, _DAY = 3_600.0, 86_400.0
-
 DETECTORS: tuple[Detector, ...] = (
     Detector(
         *("rage_click", ("click",), 3, 1.0, 0.0, 1.0, 4),
@@ -152,7 +152,7 @@ DETECTORS: tuple[Detector, ...] = (
         "counted apart from abandonment; 2 is ours",
     ),
     Detector(
-        *("repeat_contact", ("contact",), 2, 7 * _DAY, 0.0, 1.0, 3),
+        *("repeat_contact", ("contact",), 2, 7 * DAY_S, 0.0, 1.0, 3),
         "`times` contacts about one issue within `within_s`: the first did not resolve it",
         "call centres count 7 d (1 to 3 d for chat); there is no standard",
     ),
@@ -163,12 +163,12 @@ DETECTORS: tuple[Detector, ...] = (
         "SSRN 3706565: a minute after the announced time weighs far more than one before",
     ),
     Detector(
-        *("channel_switch", ("contact",), 1, _DAY, 0.0, 1.0, 1),
+        *("channel_switch", ("contact",), 1, DAY_S, 0.0, 1.0, 1),
         "the same issue on another channel within `within_s` of a failure",
         "CEB's customer effort: switching channels is effort; 24 h is ours",
     ),
     Detector(
-        *("refund_delayed", ("refund_request",), 1, 14 * _DAY, 0.0, 1.0, 1),
+        *("refund_delayed", ("refund_request",), 1, 14 * DAY_S, 0.0, 1.0, 1),
         "a refund asked for and not paid after `within_s`; two at a time are watched",
         "Directive 2011/83/EU, art. 13: 14 days",
     ),
@@ -179,18 +179,18 @@ DETECTORS: tuple[Detector, ...] = (
         "ours",
     ),
     Detector(
-        *("repeated_view", ("view",), 3, 7 * _DAY, 0.0, 1.0, 4),
+        *("repeated_view", ("view",), 3, 7 * DAY_S, 0.0, 1.0, 4),
         "`times` views of one item within `within_s`, among the last 4 of any; then counted anew",
         "ours",
     ),
     Detector(
-        *("recovery", ("success",), 1, 30 * _DAY, 0.0, 1 / 3, 1),
+        *("recovery", ("success",), 1, 30 * DAY_S, 0.0, 1 / 3, 1),
         "an issue settled within `within_s` of its failure; worth `again` where it had failed "
         "more than once",
         "Maxham and Netemeyer 2002: a paradox after one failure, none after two",
     ),
     Detector(
-        *("survey_unanswered", ("survey_sent",), 1, 7 * _DAY, 0.0, 1.0, 1),
+        *("survey_unanswered", ("survey_sent",), 1, 7 * DAY_S, 0.0, 1.0, 1),
         "no answer `within_s` after the last invitation",
         "ours",
     ),

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nba.durations import DAY_S
 from nba.errors import InvalidInput
 from nba.events.event import Event
 from nba.events.names import ACTION_DECIDED
@@ -23,7 +24,6 @@ from nba.rewards.attribution import Attribution
 from nba.rewards.validity import at_s
 from nba.stores.log import Log
 
-DAY_S = 86_400.0
 PRELUDE_S = 1e-6  # of time that no event can fall into
 
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable
 import msgspec
 import numpy as np
 
+from nba.durations import DAY_S
 from nba.events.event import Event
 from nba.experiments.experiment import Experiment
-from nba.experiments.metrics import DAY_S, MetricTally
+from nba.experiments.metrics import MetricTally
 from nba.journey.file import JourneyFile
 from nba.measurement.statistics.confidence_sequences import TUNING_N
 from nba.measurement.statistics.estimate import Undecided

@@ -14,11 +14,12 @@ import msgspec
 import numpy as np
 
 from nba.decisions.decision import Decision, Mode
+from nba.durations import DAY_S
 from nba.errors import InvalidInput
 from nba.events.event import Event
 from nba.experiments.evidence import ExperimentEvidence
 from nba.experiments.experiment import Experiment, Started
-from nba.experiments.metrics import DAY_S, Exposure, MetricTally
+from nba.experiments.metrics import Exposure, MetricTally
 from nba.experiments.results import ArmComparison, as_metric, compare
 from nba.experiments.validity_checks import ValidityCheck, lights
 from nba.journey.file import JourneyFile

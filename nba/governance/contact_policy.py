@@ -16,12 +16,12 @@ from typing import NamedTuple
 import numpy as np
 
 from nba.customer.contact_history import Contact, ContactHistory
-from nba.customer.context import DAY_S
 from nba.decisions.candidate import Stage
 from nba.decisions.decision import CapacityTaken
+from nba.durations import DAY_S, HOUR_S
 from nba.governance.candidate_set import CandidateSet, Mask, Scope, Variants
 from nba.governance.quiet_hours import Quiet, QuietPolicy, period
-from nba.governance.sub_journey_steps import HOUR_S, SIGNS
+from nba.governance.sub_journey_steps import SIGNS
 from nba.journey.file import JourneyFile
 from nba.journey.policies import Capacity, Pause, Per
 from nba.randomization import HOLDOUT, in_share

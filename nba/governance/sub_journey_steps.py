@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from nba.customer.contact_history import ContactHistory, SubJourneyPosition
+from nba.durations import HOUR_S
 from nba.events.event import from_micros, micros
 from nba.journey.sub_journeys import Step, SubJourney
 from nba.rules.rule import Names, Rule, parse_rule
 
-HOUR_S = 3_600.0
 EXIT = "exit"
 SIGNS = ("decided", "shown", "clicked", "accepted", "dismissed")
 

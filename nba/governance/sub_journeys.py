@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 
 from nba.customer.contact_history import ContactHistory, SubJourneyPosition, asked_mark
 from nba.customer.contact_history_fold import moved
-from nba.customer.context import DAY_S
 from nba.decisions.decision import ASK_AGAIN_S
 from nba.decisions.sub_journey_moves import SubJourneyMove
+from nba.durations import DAY_S, HOUR_S
 from nba.errors import InvalidInput
 from nba.events.event import micros
 from nba.events.names import SUB_JOURNEY_ENTERED, SUB_JOURNEY_LEFT, SUB_JOURNEY_MOVED
 from nba.governance.consent import ConsentPolicy
 from nba.governance.rule_inputs import RuleInputs
-from nba.governance.sub_journey_steps import HOUR_S, SubJourneyFlow, due, step_key
+from nba.governance.sub_journey_steps import SubJourneyFlow, due, step_key
 from nba.journey.actions import Action
 from nba.journey.file import JourneyFile
 from nba.journey.sub_journeys import Step, SubJourney

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from nba.durations import DAY_S
 from nba.journey.actions import ActionReward
 from nba.journey.file import JourneyFile
 from nba.journey.goals import RewardRule
 
-DAY_S = 86_400.0
 RULE_VERSION = 1  # raised when the rule's meaning changes
 
 

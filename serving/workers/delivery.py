@@ -21,6 +21,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from nba.decisions.decision import Decision
+from nba.durations import HOUR_S
 from nba.errors import StoreUnavailable, shown
 from nba.events.event import Event
 from nba.events.names import ACTION_DELIVERED, ACTION_EXPIRED, DELIVERY_PREFIX, EXPIRY_PREFIX
@@ -32,7 +33,7 @@ logger = logging.getLogger("nba.serving")
 LEASE_S = 60.0  # beyond the time of an attempt: of which nobody said how it ended, is made again
 AT_ONCE = 20  # messages under way at the same time
 FIRST_WAIT_S = 10.0
-LONGEST_WAIT_S = 3_600.0
+LONGEST_WAIT_S = HOUR_S
 
 
 Objection = Callable[[Decision, datetime], str | datetime | None]

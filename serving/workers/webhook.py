@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from nba.decisions.decision import Decision
+from nba.durations import DAY_S
 from nba.errors import InvalidInput
 from nba.events.parsing import MAX_ID_CHARS
 from serving.settings import Settings
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     import httpx
 
 TIMEOUT_S = 10.0  # for the whole of one attempt
-LONGEST_RETRY_AFTER_S = 86_400.0
+LONGEST_RETRY_AFTER_S = DAY_S
 MAX_ANSWER_BYTES = 65_536  # what is read of an answer
 AGAIN = frozenset({408, 409, 425, 429})  # beside 5xx
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
+from nba.durations import HOUR_S
 from training.data.time_split import Split
 from training.data.training_sets import TrainingSet
 
@@ -23,7 +24,7 @@ def made_set(n: int = 1_500, *, customers: int = 300, seed: int = 1) -> Training
         columns=COLUMNS,
         rows=rows,
         labels=(rng.random(n) < expit(margin)).astype(float),
-        at_s=np.arange(n) * 3_600.0,
+        at_s=np.arange(n) * HOUR_S,
         horizon_s=1.0,
         customers=np.array([f"c{at % customers}" for at in range(n)], dtype=object),
     )

@@ -14,8 +14,8 @@ import numpy as np
 
 from features.replay.point_in_time import ContextQuestions, replay
 from models.predictors.touchpoint_columns import action_rows, touchpoint_columns, touchpoint_rows
-from nba.customer.context import DAY_S
 from nba.decisions.candidate import Candidate
+from nba.durations import DAY_S
 from nba.events.event import Event, micros
 from nba.journey.actions import NO_ACTION
 from nba.journey.goals import ChurnRule, RewardRule

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from features.replay.point_in_time import EVERYTHING, ContextQuestions, encode, replay
+from nba.durations import DAY_S
 from nba.events.event import Event, micros
 from training.data.history import History
 from training.data.time_split import Split
@@ -134,7 +135,7 @@ def across(data: TrainingSet, moments: ContextQuestions, split: Split) -> list[L
         if earlier.any() and later.any():
             reach = data.at_s[earlier].max() + data.horizon_s - data.at_s[later].min()
             if reach > 0:
-                text = f"labels of {name} reach {reach / 86_400:.1f} days into {after}"
+                text = f"labels of {name} reach {reach / DAY_S:.1f} days into {after}"
                 leaks.append(Leak(column="", text=text))
     return leaks
 

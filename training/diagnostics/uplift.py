@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from nba.customer.context import DAY_S
+from nba.durations import DAY_S
 from nba.journey.actions import NO_ACTION
 from nba.measurement.off_policy.cross_fitting import customer_folds
 from nba.measurement.statistics.estimate import Estimate, Undecided

@@ -13,6 +13,7 @@ import numpy as np
 
 from models.bundles.registry import EMOTION, TEXT, Registry
 from nba.customer.appraisal import SurveyAppraisal
+from nba.durations import WEEK_S
 from nba.events.signals import SURVEYS
 from nba.events.valences import FILE, LearnedValence, ValenceTable, table_from, table_json
 from nba.measurement.statistics.estimate import Undecided
@@ -22,7 +23,7 @@ from training.emotion.evidence import evidence_of, survey_scales
 from training.emotion.text import FittedText, fit_text
 from training.emotion.valences import learn_valences
 
-LINKED_S = 7 * 86_400.0  # a text is labelled by the survey answered within so long after it
+LINKED_S = WEEK_S  # a text is labelled by the survey answered within so long after it
 
 
 def learned_table(log: Log) -> ValenceTable:

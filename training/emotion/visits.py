@@ -9,7 +9,7 @@ import numpy as np
 from features.kernel.layout import stage_codes
 from features.replay.visits import NodeTable, read_nodes
 from nba.analytics.journeys.friction import Visits
-from nba.customer.context import DAY_S
+from nba.durations import DAY_S
 from nba.events.signals import SURVEYS
 from nba.journey.map import NODE_MINUTES
 from training.data.history import History

@@ -12,6 +12,7 @@ import numpy as np
 from features.replay.point_in_time import ContextQuestions, replay
 from nba.analytics.monitoring.offers_and_joins import OutcomeJoin
 from nba.decisions.decision import Decision
+from nba.durations import WEEK_S
 from nba.errors import InvalidInput
 from nba.events.event import micros
 from nba.events.names import ACTION_DECIDED
@@ -27,7 +28,6 @@ from training.data.training_sets import PastDecisions
 from training.gates.limits import LIMITS, GateLimits
 
 DATA, REPRODUCIBLE = "data", "reproducible"
-WEEK_S = 7 * 86_400.0
 WEEKS = 12  # before the last one, at most
 MIN_OF_WEEK = 100  # decisions, under which a week says nothing
 PAGE = 5_000  # decisions audited at a time

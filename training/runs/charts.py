@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.predictors.predictor import Predictor
+from nba.durations import WEEK_S
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 BINS = 10
 LEADING = 20  # columns in the importance picture
-WEEK_S = 7 * 86_400.0
 
 
 def calibration_picture(predicted: np.ndarray, labels: np.ndarray, title: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.simulation.config import DAY_S, SimulatedPolicy, WorldConfig, WorldParameters
+from training.simulation.config import DAY_S, HOUR_S, SimulatedPolicy, WorldConfig, WorldParameters
 from training.simulation.customers import (
     GOALS,
     LUCK_WIDTH,
@@ -44,7 +44,7 @@ class CustomerCalendar:
         self._more_rng = second_luck(config.seed, index)
         self._outbound = Outbound(self.life, config.seed, index)
         self._first = self._draw()
-        self._next_visit_s = 60.0 + self._first.uniform("clock") * 3 * 3_600.0
+        self._next_visit_s = 60.0 + self._first.uniform("clock") * 3 * HOUR_S
         self._introduced = False
 
     @property
@@ -142,18 +142,18 @@ class CustomerCalendar:
         self._planned_s += max(gap_s, 0.2 * DAY_S)
         if gap_s > 0.5 * DAY_S:
             hour = float(luck.pick("clock", _HOUR_NAMES)) + luck.uniform("minute")
-            self._planned_s = self._planned_s // DAY_S * DAY_S + hour * 3_600.0
+            self._planned_s = self._planned_s // DAY_S * DAY_S + hour * HOUR_S
         if luck.happens("dormant", 0.02):
             if self.life.config.outbound:
                 quiet_s = self.life.now_s + 24.0 * DAY_S
                 self._outbound.occasion("dormant", quiet_s, self._draw_later())
             self._planned_s += DAY_S * (28.0 + 20.0 * luck.uniform("dormant_days"))
-        self._next_visit_s = self._planned_s = max(self._planned_s, self.life.now_s + 3_600.0)
+        self._next_visit_s = self._planned_s = max(self._planned_s, self.life.now_s + HOUR_S)
 
     def _visit_planned(self, luck: VisitUniforms) -> bool:
         kind = kind_of_visit(self.life.goal, self.life.person.segment, luck)
         if kind == "payment":
-            notice_s = self._next_visit_s - 3_600.0 * (1.0 + 20.0 * luck.uniform("notice"))
+            notice_s = self._next_visit_s - HOUR_S * (1.0 + 20.0 * luck.uniform("notice"))
             if self._closing_s is None:
                 self.life.begin(max(notice_s, self.life.now_s + 60.0), luck)
                 self.life.emit("Payment Notice Sent", {"channel": "mail"}, 0.0)
@@ -197,7 +197,7 @@ class CustomerCalendar:
             life.emit("Survey Sent", {"channel": "mail", "kind": "nps"}, 900.0)
             if luck.happens("answer", 0.10 + 0.10 * min(abs(emotion), 2.0)):
                 score = round(min(max(7.8 + 1.5 * emotion + 1.2 * luck.normal("score"), 0), 10))
-                delay_s = luck.lognormal("answer_delay", 5 * 3_600.0, 1.0)
+                delay_s = luck.lognormal("answer_delay", 5 * HOUR_S, 1.0)
                 properties: dict[str, object] = {"channel": "mail", "kind": "nps", "score": score}
                 life.later(delay_s, "Survey Answered", properties, 0.0)
 

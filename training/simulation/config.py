@@ -17,6 +17,7 @@ Mechanism = Literal["accumulation", "blocking", "peak_end", "confounded", "null"
 EventJson = dict[str, Any]  # one event as an SDK would send it
 
 NO_ACTION = "no_action"
+HOUR_S = 3_600.0  # not from `nba`: the world knows nothing of the service
 DAY_S = 86_400.0
 
 

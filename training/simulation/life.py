@@ -10,6 +10,7 @@ from training.simulation.action_kinds import TruthSeeingPolicy
 from training.simulation.clock import EPOCH, stamp
 from training.simulation.config import (
     DAY_S,
+    HOUR_S,
     NO_ACTION,
     ContactOpportunity,
     EventJson,
@@ -197,7 +198,7 @@ class Life:
     def buy(self, product: str, margin_eur: float) -> None:
         """A purchase, one hour to seven days from now."""
         self.mind.products.add(product)
-        delay_s = 3_600.0 + self.luck.uniform("buy_delay") ** 2 * 7.0 * DAY_S
+        delay_s = HOUR_S + self.luck.uniform("buy_delay") ** 2 * 7.0 * DAY_S
         properties: dict[str, object] = {"product": product, "margin_eur": margin_eur}
         self.later(delay_s, "Product Purchased", properties, margin_eur)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from training.simulation.config import DAY_S
+from training.simulation.config import DAY_S, HOUR_S
 from training.simulation.customers import FIRST_WIDTH, LUCK_WIDTH, VisitUniforms
 from training.simulation.life import Life
 
@@ -113,7 +113,7 @@ class Outbound:
     def _plan(self) -> None:
         gap_s = self._luck.lognormal("gap", self._life.nature.outbound_gap_days * DAY_S, 0.5)
         hour = 9.0 + 10.0 * self._luck.uniform("clock")
-        self._next_s = (self._next_s + gap_s) // DAY_S * DAY_S + hour * 3_600.0
+        self._next_s = (self._next_s + gap_s) // DAY_S * DAY_S + hour * HOUR_S
 
     def _draw(self) -> VisitUniforms:
         return VisitUniforms(self._rng.random(LUCK_WIDTH).tolist())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from training.simulation.config import DAY_S, HOUR_S
 from training.simulation.customers import SimulatedCustomer, VisitUniforms, sigmoid
 from training.simulation.life import Life
 
@@ -112,7 +113,7 @@ def app_home(life: Life) -> float:
         shelf = (*shelf, "referral")
     life.ask("app", "app_home", shelf)
     if life.config.outbound and life.luck.happens("page", 0.2, 1):
-        life.later(4 * 3_600.0, "Cash Withdrawn", {"channel": "atm"}, 0.0)
+        life.later(4 * HOUR_S, "Cash Withdrawn", {"channel": "atm"}, 0.0)
     if further(life, 0.35):
         life.emit("Account Viewed", {"channel": "app"})
         life.ask("app", "app_accounts", ("overdraft_offer", "paperless"), 1)
@@ -129,7 +130,7 @@ def payment(life: Life) -> float:
     if life.luck.happens("paid", life.nature.screen_paid_share):
         life.emit("Payment Completed", {"channel": channel})
         if life.config.outbound and life.luck.happens("page", 0.3, 1):
-            life.later(5 * 86_400.0, "Statement Sent", {"channel": "mail"}, 0.0)
+            life.later(5 * DAY_S, "Statement Sent", {"channel": "mail"}, 0.0)
         if channel == "app" and further(life, 0.5):
             life.ask("app", "payment_screen", ("set_up_direct_debit",), 1)
         return 0.15

@@ -7,6 +7,7 @@ import numpy as np
 from nba.analytics.monitoring.check import MIN_DECISIONS, MIN_SHARE, Check, Period, State, undecided
 from nba.analytics.monitoring.daily_record import Kind, lag_s
 from nba.analytics.monitoring.offers_and_joins import join_rate, join_rate_fell
+from nba.durations import HOUR_S
 from nba.measurement.statistics.calibration import (
     MAX_ECE,
     SLOPES,
@@ -156,11 +157,11 @@ def lag(period: Period) -> Check:
     now, before = period.now.settled.lags, period.reference.settled.lags
     if sum(now) < MIN_SHARE:
         return undecided(name, f"{sum(now)} settled decisions were answered, under {MIN_SHARE}")
-    median, late = lag_s(now, 0.5) / 3_600.0, lag_s(now, 0.9) / 3_600.0
+    median, late = lag_s(now, 0.5) / HOUR_S, lag_s(now, 0.9) / HOUR_S
     text = f"half of the answers come within {median:.3g} h, nine tenths within {late:.3g} h"
     if sum(before) < MIN_SHARE:
         return Check(name=name, state="ok", value=median, text=text)
-    limit = MAX_LAG * lag_s(before, 0.5) / 3_600.0
+    limit = MAX_LAG * lag_s(before, 0.5) / HOUR_S
     state: State = "warn" if median > limit else "ok"
     return Check(name=name, state=state, value=median, limit=limit, text=text)
 

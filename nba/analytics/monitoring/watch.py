@@ -29,6 +29,7 @@ from nba.analytics.monitoring.daily_summaries import (
 from nba.analytics.monitoring.report import REFERENCE_DAYS, WINDOW_DAYS
 from nba.analytics.monitoring.store import HEALTH, SummaryStore
 from nba.customer.context import ContextSchema
+from nba.durations import DAY_S, HOUR_S
 from nba.errors import InvalidBundle
 from nba.events.event import Event, micros
 from nba.events.names import ACTION_DECIDED
@@ -46,7 +47,6 @@ PAGE = 5_000  # events at a time
 DECISIONS = 1_000  # at a time
 MIN_ROWS = 500  # contexts before columns are cut
 SAMPLES, SAMPLE = 20, 200  # places of the log, and decisions at each, that a cut is made of
-_DAY_S, _HOUR_S = 86_400.0, 3_600.0
 
 
 class MonitoredBundle(NamedTuple):
@@ -125,7 +125,7 @@ class HealthWatch:
         return seen._replace(more=True)
 
     def _after(self, now: datetime, days: float) -> int:
-        return first_after(self._log, micros(now) / 1e6 - days * _DAY_S)
+        return first_after(self._log, micros(now) / 1e6 - days * DAY_S)
 
     def _cut(self, subject: MonitoredBundle, now: datetime) -> None:
         """Choose the bins anew where the columns are others, or another champion came."""
@@ -178,13 +178,13 @@ class HealthWatch:
     def _read_outcomes(self, subject: MonitoredBundle, now: datetime, early: bool) -> bool:
         """Look at the decisions that have reached the age; whether there were any events."""
         shelf, rule = self.shelf, subject.attribution
-        age_s = min(EARLY_DAYS * _DAY_S, rule.horizon_s) if early else rule.horizon_s
+        age_s = min(EARLY_DAYS * DAY_S, rule.horizon_s) if early else rule.horizon_s
         place = shelf.places.early if early else shelf.places.settled
         events = self._log.page_events(place, PAGE)
         ripe = 0
         for hour, group in groupby(events, key=_hour):
             mine = list(group)
-            until_s = (hour + 1) * _HOUR_S + age_s
+            until_s = (hour + 1) * HOUR_S + age_s
             if until_s > micros(now) / 1e6:
                 break
             ripe = mine[-1].seq
@@ -245,4 +245,4 @@ class HealthWatch:
 
 def _hour(event: Event) -> int:
     """The hour in which it was received, since 1970 UTC."""
-    return int(micros(event.received_at) / 1e6 // _HOUR_S)
+    return int(micros(event.received_at) / 1e6 // HOUR_S)

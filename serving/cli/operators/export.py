@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nba.durations import DAY_US
 from nba.errors import InvalidInput
 from serving.cli.terminal.options import Json
 from serving.cli.terminal.session import command_settings
@@ -84,7 +85,7 @@ def replay(
     fold = Fold(load_journey(settings.journey), parquet.read_valences(folder))
     extent = parquet.extent(folder)
     end = asked or extent.end or datetime(1970, 1, 1, tzinfo=UTC)
-    grid = Grid(micros(end), round((every_days or 0) * 86_400_000_000))
+    grid = Grid(micros(end), round((every_days or 0) * DAY_US))
     if engine is ReplayEngine.SPARK:
         from features.replay.spark import replay_spark
 

@@ -10,12 +10,12 @@ import pytest
 
 from features.fold import Fold
 from features.kernel.layout import SIGNALS
+from nba.durations import DAY_S
 from nba.events.signals import DETECTORS, PRIORS, SETTABLE
 from nba.journey.mapping import SignalRule
 from tests.house import NOON
 from tests.signal_house import FOLD_OF_SIGNALS, Told, signal_journey, told
 
-DAY = 86_400.0
 Steps = list[tuple[Any, ...]]
 BUY = {"target": "buy"}
 
@@ -103,9 +103,9 @@ CASES: list[tuple[str, Steps, list[str], Steps, float]] = [
     ),
     (
         "repeat_contact",
-        [issue(0, "contact"), issue(7 * DAY, "contact")],
+        [issue(0, "contact"), issue(7 * DAY_S, "contact")],
         ["contact@0", "contact@604800"],
-        [issue(0, "contact"), issue(7 * DAY + 1, "contact")],
+        [issue(0, "contact"), issue(7 * DAY_S + 1, "contact")],
         0,
     ),
     (
@@ -117,9 +117,9 @@ CASES: list[tuple[str, Steps, list[str], Steps, float]] = [
     ),
     (
         "channel_switch",
-        [issue(0, "failure"), issue(DAY, "contact")],
+        [issue(0, "failure"), issue(DAY_S, "contact")],
         ["failure@0", "contact@86400"],
-        [issue(0, "failure"), issue(DAY + 1, "contact")],
+        [issue(0, "failure"), issue(DAY_S + 1, "contact")],
         0,
     ),
     (
@@ -127,7 +127,7 @@ CASES: list[tuple[str, Steps, list[str], Steps, float]] = [
         [(0, "refund_request", {"refund_id": "r1"}), (1, "quiet")],
         ["refund_request@0"],
         [(0, "refund_request", {"refund_id": "r1"}), (1, "quiet")],
-        14 * DAY - 2,
+        14 * DAY_S - 2,
     ),
     (
         "dwell",
@@ -138,16 +138,16 @@ CASES: list[tuple[str, Steps, list[str], Steps, float]] = [
     ),
     (
         "repeated_view",
-        views(0, DAY, 7 * DAY),
+        views(0, DAY_S, 7 * DAY_S),
         ["view@0", "view@86400", "view@604800"],
-        views(0, DAY, 7 * DAY + 1),
+        views(0, DAY_S, 7 * DAY_S + 1),
         0,
     ),
     (
         "recovery",
-        [issue(0, "failure"), issue(30 * DAY, "success")],
+        [issue(0, "failure"), issue(30 * DAY_S, "success")],
         ["failure@0", "success@2.592e+06"],
-        [issue(0, "failure"), issue(30 * DAY + 1, "success")],
+        [issue(0, "failure"), issue(30 * DAY_S + 1, "success")],
         0,
     ),
     (
@@ -155,10 +155,14 @@ CASES: list[tuple[str, Steps, list[str], Steps, float]] = [
         [(0, "survey_sent")],
         ["survey_sent@0"],
         [(0, "survey_sent")],
-        7 * DAY - 1,
+        7 * DAY_S - 1,
     ),
 ]
-SILENCES = {"form_abandoned": 1_800.0, "refund_delayed": 14 * DAY - 1, "survey_unanswered": 7 * DAY}
+SILENCES = {
+    "form_abandoned": 1_800.0,
+    "refund_delayed": 14 * DAY_S - 1,
+    "survey_unanswered": 7 * DAY_S,
+}
 IDS = [case[0] for case in CASES]
 
 
@@ -189,8 +193,8 @@ def test_a_signal_fires_once_however_long_we_look(
     signal: str, at: Steps, origin: list[str], below: Steps, watched: float
 ) -> None:
     after = SILENCES.get(signal, 0.0) + 1
-    quiet = told(*at, (at[-1][0] + after, "quiet"), (at[-1][0] + after + 40 * DAY, "quiet"))
-    assert len(quiet.fired(signal, 100 * DAY)) == 1
+    quiet = told(*at, (at[-1][0] + after, "quiet"), (at[-1][0] + after + 40 * DAY_S, "quiet"))
+    assert len(quiet.fired(signal, 100 * DAY_S)) == 1
 
 
 @pytest.mark.parametrize(("signal", "at", "origin", "below", "watched"), CASES, ids=IDS)
@@ -198,7 +202,7 @@ def test_a_signal_that_is_switched_off_is_neither_felt_nor_a_column(
     signal: str, at: Steps, origin: list[str], below: Steps, watched: float
 ) -> None:
     fold = Fold(signal_journey(**{signal: SignalRule(use=False)}))
-    assert told(*at, fold=fold).fired(signal, 100 * DAY) == []
+    assert told(*at, fold=fold).fired(signal, 100 * DAY_S) == []
     assert f"{signal}.total" not in fold.schema.columns
     assert f"{signal}.total" in FOLD_OF_SIGNALS.schema.columns
 
@@ -271,8 +275,8 @@ def test_queries_in_any_script_are_compared() -> None:
 
 
 def test_a_submitted_form_is_not_abandoned() -> None:
-    assert told(form(0), form(60, "submit")).fired("form_abandoned", DAY) == []
-    assert len(told(form(0), form(60, "submit", "other")).fired("form_abandoned", DAY)) == 1
+    assert told(form(0), form(60, "submit")).fired("form_abandoned", DAY_S) == []
+    assert len(told(form(0), form(60, "submit", "other")).fired("form_abandoned", DAY_S)) == 1
 
 
 def test_another_page_leaves_the_form_at_once_and_its_own_page_does_not() -> None:
@@ -330,9 +334,9 @@ def test_a_paid_refund_is_not_late_and_two_are_watched() -> None:
     paid = told(
         (0, "refund_request", {"refund_id": "a"}),
         (9, "refund_request", {"refund_id": "b"}),
-        (DAY, "refund_paid", {"refund_id": "a"}),
+        (DAY_S, "refund_paid", {"refund_id": "a"}),
     )
-    [late] = paid.fired("refund_delayed", 30 * DAY)
+    [late] = paid.fired("refund_delayed", 30 * DAY_S)
     assert late.derived_from == ("refund_request@9",)
 
 
@@ -358,12 +362,12 @@ def test_a_resolved_contact_recovers_and_an_unresolved_one_fails() -> None:
 
 
 def test_an_answered_survey_is_no_silence() -> None:
-    log = told((0, "survey_sent"), (DAY, "nps", {"score": 9}))
-    assert log.fired("survey_unanswered", 30 * DAY) == []
+    log = told((0, "survey_sent"), (DAY_S, "nps", {"score": 9}))
+    assert log.fired("survey_unanswered", 30 * DAY_S) == []
 
 
 def test_a_silence_happens_at_its_deadline_whenever_it_is_noticed() -> None:
-    log = told((0, "survey_sent"), (60 * DAY, "quiet"))
+    log = told((0, "survey_sent"), (60 * DAY_S, "quiet"))
     [fired] = log.fired("survey_unanswered")
     assert fired.at - NOON == timedelta(days=7)
 
@@ -397,7 +401,7 @@ def test_long_queries_about_different_things_are_not_alike() -> None:
 
 def test_a_refund_that_is_asked_for_twice_is_late_once() -> None:
     twice = [(0, "refund_request", {"refund_id": "a"}), (9, "refund_request", {"refund_id": "a"})]
-    assert len(told(*twice).fired("refund_delayed", 30 * DAY)) == 1
+    assert len(told(*twice).fired("refund_delayed", 30 * DAY_S)) == 1
 
 
 def test_errors_far_apart_do_not_add_up_and_one_form_has_one_signal() -> None:

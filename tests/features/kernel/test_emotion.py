@@ -11,10 +11,10 @@ from hypothesis import given, settings, strategies as st
 
 from features.fold import Fold
 from features.replay.visits import EmotionHistoryNode, emotion_history
+from nba.durations import DAY_S
 from nba.journey.mapping import EmotionRule
 from tests.house import JOURNEY, NOON, changed, event
 
-DAY_S = 86_400.0
 NAMES = ("search", "advice", "complaint", "purchase", "branch_visit", "page", "rage_click")
 SENT = {mapping.id: mapping.event for mapping in JOURNEY.events}
 FOLDS = {n: Fold(changed(emotion=EmotionRule(nodes=n))) for n in (2, 10, 17)}

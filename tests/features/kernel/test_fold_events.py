@@ -13,7 +13,8 @@ from hypothesis import given, settings, strategies as st
 from features.fold import CustomerState, untraced
 from features.kernel import fold_events as kernel
 from features.kernel.layout import ROLE, ROW
-from nba.customer.context import DAY_S, HALF_LIVES_DAYS, Context
+from nba.customer.context import HALF_LIVES_DAYS, Context
+from nba.durations import DAY_S
 from nba.events.event import Event
 from tests.house import FOLD, JOURNEY, NOON, event, failed_search
 from tests.signal_house import FOLD_OF_SIGNALS

@@ -14,13 +14,13 @@ from features.replay import exported_log as batch
 from features.replay.exported_log import Grid, context_rows, replay_folder
 from features.replay.point_in_time import ContextQuestions, encode, replay
 from features.replay.spark import fold_sorted
+from nba.durations import DAY_US
 from nba.errors import InvalidFile, InvalidInput
 from nba.events.event import Event, micros
 from nba.stores import parquet
 from tests.house import FOLD, JOURNEY, NOON
 from tests.late_log import DAYS, late_log
 
-DAY_US = 86_400_000_000
 END = micros(NOON + timedelta(days=DAYS))
 
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings, strategies as st
 
 from models.residual.features import ResidualSpec, fit_spec
 from models.residual.sums import ResidualSums
+from nba.durations import DAY_S
 from nba.errors import InvalidBundle, InvalidInput
 
 ACTIONS = ("loan", "card", "call")
-DAY_S = 86_400.0
 
 
 class Rows:

@@ -13,13 +13,14 @@ from features.context_store import ContextStore
 from features.fold import Fold
 from nba.customer.contact_history import Contact, ContactHistory, ContactHistoryRules
 from nba.customer.contact_history_fold import TOUCHES_KEPT, fold
+from nba.durations import DAY_S, HOUR_S
 from nba.events.event import Event
 from nba.stores.memory.log import MemoryLog
 from tests.governing import CHANNELS, DAY, HOUR, catalogues, governed, histories
 from tests.house import NOON, event
 
 MINUTE = timedelta(minutes=1)
-RULES = ContactHistoryRules(horizon_s=30 * 86_400.0, kinds={"purchase": 3})
+RULES = ContactHistoryRules(horizon_s=30 * DAY_S, kinds={"purchase": 3})
 NOON_S = NOON.timestamp()
 
 
@@ -42,7 +43,7 @@ def test_a_contact_keeps_what_came_of_it() -> None:
         decided(step="rescue:1/call"), sign("Shown", NOON + HOUR), sign("Clicked", NOON + 2 * HOUR)
     )
     assert contact_history.touches == (
-        Contact("help_popup", "web", NOON_S, "d-1", True, "rescue:1/call", NOON_S + 3_600,
+        Contact("help_popup", "web", NOON_S, "d-1", True, "rescue:1/call", NOON_S + HOUR_S,
               NOON_S + 7_200),
     )  # fmt: skip
     [touch] = ledger_of(decided(), sign("Shown"), sign("Shown", NOON + HOUR)).touches
@@ -56,7 +57,7 @@ def test_no_action_is_no_contact() -> None:
 def test_an_outcome_without_its_decision_counts_as_itself_alone() -> None:
     [touch] = ledger_of(sign("Dismissed", channel="web"), sign("Clicked", NOON + HOUR)).touches
     assert (touch.counted, touch.sign_s("decided")) == (False, None)
-    assert (touch.dismissed, touch.clicked) == (NOON_S, NOON_S + 3_600)
+    assert (touch.dismissed, touch.clicked) == (NOON_S, NOON_S + HOUR_S)
 
 
 @pytest.mark.parametrize("how", ["Activated", "Shown", "Accepted"])
@@ -64,7 +65,7 @@ def test_a_deferred_decision_counts_from_its_activation_on(how: str) -> None:
     waiting = decided(deferred=True)
     assert ledger_of(waiting).touches[0].sign_s("decided") is None
     [touch] = ledger_of(waiting, sign(how, NOON + HOUR), sign("Activated", NOON + DAY)).touches
-    assert touch.sign_s("decided") == NOON_S + 3_600
+    assert touch.sign_s("decided") == NOON_S + HOUR_S
 
 
 def test_an_activation_counts_though_its_decision_is_beyond_the_horizon() -> None:
@@ -145,12 +146,12 @@ def test_contacts_are_stopped_until_they_are_resumed_or_the_time_is_over() -> No
     until = {"until": (NOON + DAY).isoformat()}
     contact_history = ledger_of(event(stop, NOON, until))
     assert contact_history.stopped("web", NOON_S) and not contact_history.stopped(
-        "web", NOON_S + 86_400
+        "web", NOON_S + DAY_S
     )
     web = {"channel": "web"}
     contact_history = ledger_of(event(stop, NOON, web), event(stop, NOON, until))
-    assert contact_history.stopped("web", NOON_S + 86_400) and not contact_history.stopped(
-        "app", NOON_S + 86_400
+    assert contact_history.stopped("web", NOON_S + DAY_S) and not contact_history.stopped(
+        "app", NOON_S + DAY_S
     )
     assert not ledger_of(event(stop, NOON, web), event(resume, NOON)).suppressed
     assert ledger_of(event(stop, NOON), event(resume, NOON, web)).stopped("web", NOON_S)
@@ -167,11 +168,11 @@ def test_positions_follow_from_the_log() -> None:
     position = contact_history.position("rescue")
     assert position is not None
     assert (position.step, position.moves) == ("mail", 2)
-    assert (position.entered_s, position.since_s) == (NOON_S, NOON_S + 3_600)
+    assert (position.entered_s, position.since_s) == (NOON_S, NOON_S + HOUR_S)
     contact_history = ledger_of(moved("Entered"), moved("Left", NOON + HOUR, exit="success"))
     last = contact_history.last_left("rescue")
     assert contact_history.position("rescue") is None and last is not None
-    assert (last.at_s, last.exit) == (NOON_S + 3_600, "success")
+    assert (last.at_s, last.exit) == (NOON_S + HOUR_S, "success")
     stray = ledger_of(moved("Entered"), moved("Left", episode="e0", exit="success"))
     assert stray.position("rescue") is not None  # of an earlier passage
 

@@ -12,6 +12,7 @@ from features.fold import Fold
 from nba.decisions.candidate import Refused, Stage
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
+from nba.durations import DAY_S
 from nba.events.event import Event
 from nba.journey.policies import Cap, Capacity, ContactRules, CoolDown, Pause, QuietHours
 from tests.governing import (
@@ -203,6 +204,6 @@ def test_what_all_take_together_never_passes_a_capacity(most: int) -> None:
 def test_the_ledger_looks_back_as_far_as_any_rule() -> None:
     rules = ContactRules(pauses=[Pause(id="p", times=1, days=50, pause_days=60)])
     fold = Fold(governed(contact_policy=rules))
-    assert fold.contact_history_rules.horizon_s == 110 * 86_400
+    assert fold.contact_history_rules.horizon_s == 110 * DAY_S
     [context] = contexts_of(fold, [shown("card_offer", 109 * DAY), shown("card_offer")], ["ada"])
     assert len(context.contact_history.touches) == 2

@@ -12,6 +12,7 @@ from features.context_store import ContextStore
 from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.customer.contact_history import SubJourneyPosition
 from nba.decisions.request import Request
+from nba.durations import DAY_S
 from nba.engine.pipeline import Pipeline
 from nba.journey.sub_journeys import Branch, Budget, Step, SubJourney
 from nba.randomization import in_share
@@ -180,7 +181,7 @@ def test_she_may_enter_again_after_a_while() -> None:
     path = upset(again).at(HOUR, "Order Completed")
     assert path.at(2 * HOUR, "Complaint Filed", "Complaint Filed").position() is None
     later = path.at(3 * DAY, "Complaint Filed").position()
-    assert later is not None and later.entered_s > NOON.timestamp() + 2 * 86_400
+    assert later is not None and later.entered_s > NOON.timestamp() + 2 * DAY_S
 
 
 def test_of_two_in_conflict_the_higher_priority_runs() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from nba.customer.context import DAY_S
+from nba.durations import DAY_S
 from nba.events.event import Event
 from nba.journey.actions import NO_ACTION, ActionReward
 from nba.journey.goals import Bounds, RewardRule

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
 
-from nba.customer.context import DAY_S
+from nba.durations import DAY_S
 from nba.events.event import Event
 from nba.journey.actions import NO_ACTION, ActionReward
 from nba.journey.file import JourneyFile

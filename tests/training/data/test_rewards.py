@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from features.fold import Fold
-from nba.customer.context import DAY_S
 from nba.decisions.request import Request
+from nba.durations import DAY_S
 from nba.events.event import Event
 from nba.journey.goals import RewardRule
 from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, changed, event, failed_search

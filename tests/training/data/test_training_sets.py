@@ -12,8 +12,8 @@ from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
 
 from nba.customer.contact_history_fold import fold
-from nba.customer.context import DAY_S
 from nba.decisions.request import Request
+from nba.durations import DAY_S
 from nba.events.event import Event
 from nba.journey.actions import NO_ACTION
 from nba.journey.goals import ChurnRule, RewardRule

@@ -12,6 +12,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from features.replay.point_in_time import EVERYTHING, ContextQuestions, replay
+from nba.durations import DAY_S
 from nba.events.event import micros
 from tests.house import FOLD, NOON, failed_search
 from training.data.history import History, history_of
@@ -19,7 +20,6 @@ from training.data.time_split import Split
 from training.data.training_sets import TrainingSet
 from training.diagnostics.leakage import Leakage, find_leaks, telling
 
-DAY_S = 86_400.0
 START_S = micros(NOON) / 1e6
 SEARCHES = FOLD.schema.index["search_failed.count_7d"]
 
