@@ -10,14 +10,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nba.measurement.off_policy.bandit_arms import past_means, score
-from nba.measurement.off_policy.intervals import always_above
-from nba.measurement.off_policy.propensity_audit import Audit, audit, draw_counts
+from nba.measurement.off_policy.bandit_arms import aipw_scores, past_means
+from nba.measurement.off_policy.intervals import always_valid_lower_bound
+from nba.measurement.off_policy.propensity_audit import (
+    PropensityAudit,
+    audit_propensities,
+    draw_counts,
+)
 from nba.measurement.statistics.confidence_sequences import always_valid
-from nba.measurement.statistics.drift import Shift, edges_of, histogram, shift
-from nba.measurement.statistics.effect import Effect, fixed
+from nba.measurement.statistics.drift import (
+    StabilityIndex,
+    histogram,
+    quantile_edges,
+    stability_index,
+)
+from nba.measurement.statistics.effect import Effect, fixed_horizon
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.moments import moments, per_customer, plain, ratio, share
+from nba.measurement.statistics.moments import (
+    moments,
+    per_customer,
+    proportion,
+    ratio_mean,
+    sample_mean,
+)
 from nba.measurement.statistics.multiple_testing import benjamini_hochberg, holm
 from nba.measurement.statistics.sample_ratio import (
     LEVEL,
@@ -60,7 +75,9 @@ def successes(
 def one_look_at(counts: np.ndarray, n: int) -> float:
     """Welch's interval at the end."""
     last = counts[:, -1].tolist()
-    return hit([excludes_0(fixed(share(a, n // 2), share(b, n // 2))) for a, b in last])
+    return hit(
+        [excludes_0(fixed_horizon(proportion(a, n // 2), proportion(b, n // 2))) for a, b in last]
+    )
 
 
 def peeked_t(counts: np.ndarray, n: int, every: int) -> float:
@@ -70,7 +87,9 @@ def peeked_t(counts: np.ndarray, n: int, every: int) -> float:
     return hit(
         [
             any(
-                excludes_0(fixed(share(a, each * (i + 1)), share(b, each * (i + 1))))
+                excludes_0(
+                    fixed_horizon(proportion(a, each * (i + 1)), proportion(b, each * (i + 1)))
+                )
                 for i in looks
                 for a, b in [run[i]]
             )
@@ -85,7 +104,9 @@ def peeked_always(counts: np.ndarray, n: int, tuning_n: int) -> Peeked:
     stops = []
     for run in counts.tolist():
         for i, (a, b) in enumerate(run, start=1):
-            found = always_valid(share(a, each * i), share(b, each * i), tuning_n=tuning_n)
+            found = always_valid(
+                proportion(a, each * i), proportion(b, each * i), tuning_n=tuning_n
+            )
             if excludes_0(found):
                 stops.append(2 * each * i)
                 break
@@ -102,10 +123,10 @@ def clustered(rng: np.random.Generator, runs: int, users: int, icc: float) -> tu
         for _ in range(2):
             own = rng.normal(0.0, math.sqrt(icc), users).repeat(decisions)
             values = own + rng.normal(0.0, math.sqrt(1.0 - icc), users * decisions)
-            levels.append(ratio(moments(*per_customer(names, values))))
-            rows.append(plain(moments(values)))
-        by_customer.append(excludes_0(fixed(*levels)))
-        by_decision.append(excludes_0(fixed(*rows)))
+            levels.append(ratio_mean(moments(*per_customer(names, values))))
+            rows.append(sample_mean(moments(values)))
+        by_customer.append(excludes_0(fixed_horizon(*levels)))
+        by_decision.append(excludes_0(fixed_horizon(*rows)))
     return hit(by_customer), hit(by_decision)
 
 
@@ -175,14 +196,14 @@ def off_policy_gate(
         rewards = (rng.random(n) < np.array(rates)[drawn]).astype(float)
         propensity = np.where(drawn == 1, least, 1.0 - least)
         predictions = past_means(drawn, rewards, 2, prior=0.05)
-        gain = score(drawn, propensity, rewards, predictions).scores[:, 1] - rewards
+        gain = aipw_scores(drawn, propensity, rewards, predictions).scores[:, 1] - rewards
         mean = gain.cumsum()[looks - 1] / looks
         square = (gain**2).cumsum()[looks - 1] / looks
         error = np.sqrt(np.maximum(square - mean**2, 0.0) / (looks - 1))
         by_z.append(bool((mean - 1.6448536269514722 * error > 0.0).any()))
         by_sequence.append(
             any(
-                always_above(value, stderr, size) > 0.0
+                always_valid_lower_bound(value, stderr, size) > 0.0
                 for value, stderr, size in zip(
                     mean.tolist(), error.tolist(), looks.tolist(), strict=True
                 )
@@ -202,8 +223,8 @@ def audit_alarms(
         context = rng.integers(0, len(logged), n)
         above = rng.random(n)[:, None] > acting[context].cumsum(axis=1)
         drawn = np.minimum(above.sum(axis=1), len(actions) - 1)
-        found = audit(draw_counts(actions, logged[context], drawn))
-        assert isinstance(found, Audit)
+        found = audit_propensities(draw_counts(actions, logged[context], drawn))
+        assert isinstance(found, PropensityAudit)
         low.append(found.p < LEVEL)
         alarms.append(found.alarm)
         weights.append(found.mean_weight)
@@ -217,7 +238,7 @@ def drift_alarms(rng: np.random.Generator, runs: int, n: int, m: int) -> float:
         reference, now = rng.lognormal(size=n), rng.lognormal(size=m)
         reference[rng.random(n) < 0.03] = np.nan
         now[rng.random(m) < 0.03] = np.nan
-        edges = edges_of(reference)
-        found = shift(histogram(reference, edges), histogram(now, edges), material=0.0)
-        alarms.append(isinstance(found, Shift) and found.drifted)
+        edges = quantile_edges(reference)
+        found = stability_index(histogram(reference, edges), histogram(now, edges), material=0.0)
+        alarms.append(isinstance(found, StabilityIndex) and found.drifted)
     return hit(alarms)

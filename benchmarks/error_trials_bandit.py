@@ -8,18 +8,18 @@ import numpy as np
 from error_trials import excludes_0, hit
 
 from nba.measurement.off_policy.bandit_arms import (
-    GATE,
+    MIN_COUNTS,
     ArmContrast,
     ArmCounts,
-    Draws,
+    ScoredDecisions,
+    aipw_scores,
     arm_contrast,
     arm_difference,
-    exact_band,
+    exact_confidence_sequence,
     past_means,
-    score,
 )
-from nba.measurement.statistics.effect import fixed
-from nba.measurement.statistics.moments import moments, plain
+from nba.measurement.statistics.effect import fixed_horizon
+from nba.measurement.statistics.moments import moments, sample_mean
 
 BATCH = 20  # decisions between two updates of the bandit
 NO_GATE = ArmCounts(0, 0)
@@ -34,13 +34,13 @@ class Bandit:
     propensity: np.ndarray
     rewards: np.ndarray
 
-    def draws(self, run: int, arms: int, *, aipw: bool = True) -> Draws:
+    def draws(self, run: int, arms: int, *, aipw: bool = True) -> ScoredDecisions:
         drawn, rewards = self.drawn[run], self.rewards[run]
         if aipw:
             predictions = past_means(drawn, rewards, arms, prior=0.1)
         else:
             predictions = np.zeros((len(drawn), arms))
-        return score(drawn, self.propensity[run], rewards, predictions)
+        return aipw_scores(drawn, self.propensity[run], rewards, predictions)
 
 
 def play(
@@ -71,8 +71,8 @@ def bandit_end(played: Bandit, arms: int) -> tuple[float, float, float, float]:
     naive, weighted, augmented, means = [], [], [], []
     for run in range(len(played.drawn)):
         drawn, rewards = played.drawn[run], played.rewards[run]
-        ends = [plain(moments(rewards[drawn == arm])) for arm in (0, arms - 1)]
-        naive.append(excludes_0(fixed(*ends)))
+        ends = [sample_mean(moments(rewards[drawn == arm])) for arm in (0, arms - 1)]
+        naive.append(excludes_0(fixed_horizon(*ends)))
         means += [end.mean for end in ends if end.n]
         for aipw, found in ((False, weighted), (True, augmented)):
             record = arm_contrast(played.draws(run, arms, aipw=aipw), 0, arms - 1)
@@ -91,15 +91,17 @@ def bandit_peeked(
     return hit(claims)
 
 
-def _claims(draws: Draws, arms: int, every: int, tuning_n: int, first: int, gated: bool) -> bool:
+def _claims(
+    draws: ScoredDecisions, arms: int, every: int, tuning_n: int, first: int, gated: bool
+) -> bool:
     record = ArmContrast()
     for start in range(0, len(draws.drawn), every):
         rows = slice(start, start + every)
-        part = Draws(draws.drawn[rows], draws.rewards[rows], draws.scores[rows])
+        part = ScoredDecisions(draws.drawn[rows], draws.rewards[rows], draws.scores[rows])
         record = record + arm_contrast(part, 0, arms - 1)
         if start + every < first:
             continue
-        found = arm_difference(record, tuning_n=tuning_n, gate=GATE if gated else NO_GATE)
+        found = arm_difference(record, tuning_n=tuning_n, gate=MIN_COUNTS if gated else NO_GATE)
         if excludes_0(found):
             return True
     return False
@@ -110,7 +112,7 @@ def bandit_exact(played: Bandit, arms: int, *, every: int, floor: float, tuning_
     looks = np.arange(every, played.drawn.shape[1] + 1, every)
     claims = []
     for run in range(len(played.drawn)):
-        band = exact_band(
+        band = exact_confidence_sequence(
             played.draws(run, arms),
             0,
             arms - 1,

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nba.measurement.off_policy.logged_decisions import logged
+from nba.measurement.off_policy.logged_decisions import logged_decisions
 from nba.measurement.statistics.effect import Effect
-from nba.measurement.statistics.moments import Level, moments, ratio
-from nba.measurement.statistics.verdict import GuardrailVerdict, Metric, guard
+from nba.measurement.statistics.moments import SampleMean, moments, ratio_mean
+from nba.measurement.statistics.verdict import GuardrailVerdict, Metric, guardrail_verdict
 from nba.promotion.guardrails import difference
 from nba.promotion.rollout import GUARDRAILS
 from nba.promotion.verdict import Status
@@ -63,14 +63,14 @@ def _run(
     propensity = np.where(other, floor, 1.0 - floor)
     expected = np.full(n, base)  # a reward model that was there before the rows
     for size in np.linspace(n / looks, n, looks).astype(int).tolist():
-        evidence = logged(
+        evidence = logged_decisions(
             other[:size].astype(float),
             propensity[:size],
             rewards[:size],
             q_logged=expected[:size],
             q_target=expected[:size],
         )
-        champion = evidence.followed_by(1.0 - evidence.target, evidence.q_target)
+        champion = evidence.with_target(1.0 - evidence.target, evidence.q_target)
         status = off_policy_gate(evidence, champion).status
         if status is Status.PASSED:
             return size, False
@@ -107,15 +107,18 @@ def guard_trials(
             asked += more
             earned += rng.binomial(more, rates)
             effect = _effect(canary, asked, earned)
-            if isinstance(effect, Effect) and guard(metric, effect) is GuardrailVerdict.BROKEN:
+            if (
+                isinstance(effect, Effect)
+                and guardrail_verdict(metric, effect) is GuardrailVerdict.BROKEN
+            ):
                 back += 1
                 break
     return back / runs
 
 
 def _effect(canary: np.ndarray, asked: np.ndarray, earned: np.ndarray) -> object:
-    def level(chosen: np.ndarray) -> Level:
+    def level(chosen: np.ndarray) -> SampleMean:
         seen = chosen & (asked > 0)
-        return ratio(moments(earned[seen], asked[seen]))
+        return ratio_mean(moments(earned[seen], asked[seen]))
 
     return difference(level(canary), level(~canary), int(asked.sum()), GUARDRAILS)

@@ -27,11 +27,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the trees are small: a second t
 from examples.commands import measure_parser
 from examples.raw_files import find
 from nba.measurement.off_policy.cross_fitting import customer_folds
-from nba.measurement.off_policy.evaluation import Gain, gain
-from nba.measurement.off_policy.logged_decisions import Floats, logged
-from nba.measurement.statistics.effect import Effect, fixed
+from nba.measurement.off_policy.evaluation import PolicyGain, policy_gain
+from nba.measurement.off_policy.logged_decisions import Floats, logged_decisions
+from nba.measurement.statistics.effect import Effect, fixed_horizon
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.moments import moments, plain
+from nba.measurement.statistics.moments import moments, sample_mean
 from nba.measurement.statistics.sample_ratio import ratio_mismatch
 
 ARMS = ("No E-Mail", "Mens E-Mail", "Womens E-Mail")
@@ -68,7 +68,7 @@ def measure(folder: Path, seed: int = 1) -> dict[str, Any]:
         name: personalised(features, arm, table[name].to_numpy(float), seed) for name in OUTCOMES
     }
     primary = gains[DECIDES]
-    claimed = isinstance(primary, Gain) and primary.dr.low > 0.0
+    claimed = isinstance(primary, PolicyGain) and primary.dr.low > 0.0
     for name, found in gains.items():
         print(f"personalised less best single, {name}: {_text(found)}")
     print(f"a personalised win is {'' if claimed else 'not '}claimed")
@@ -77,7 +77,7 @@ def measure(folder: Path, seed: int = 1) -> dict[str, Any]:
         "srm_p": mismatch.p,
         "personalised_gain": {name: _json(found) for name, found in gains.items()},
         "win_claimed": claimed,
-        "false_claim": claimed and isinstance(primary, Gain) and primary.dr.low <= 0.0,
+        "false_claim": claimed and isinstance(primary, PolicyGain) and primary.dr.low <= 0.0,
         "customers": len(table),
         "seed": seed,
     }
@@ -88,12 +88,12 @@ def effects(table: pd.DataFrame, arm: np.ndarray) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in OUTCOMES:
         values = table[name].to_numpy(float)
-        levels = [plain(moments(values[arm == code])) for code in range(len(ARMS))]
+        levels = [sample_mean(moments(values[arm == code])) for code in range(len(ARMS))]
         found[name] = {
             "means": {k: round(one.mean, 5) for k, one in zip(KEYS, levels, strict=True)}
         }
         for code in (1, 2):
-            effect = fixed(levels[0], levels[code])
+            effect = fixed_horizon(levels[0], levels[code])
             assert isinstance(effect, Effect)
             found[name][KEYS[code]] = {
                 "value": round(effect.value, 5),
@@ -112,7 +112,7 @@ def features_of(table: pd.DataFrame) -> Floats:
     return pd.get_dummies(known).to_numpy(float)
 
 
-def personalised(x: Floats, arm: np.ndarray, y: Floats, seed: int) -> Gain | Undecided:
+def personalised(x: Floats, arm: np.ndarray, y: Floats, seed: int) -> PolicyGain | Undecided:
     """The personalised policy less the best single arm, each learned without the customer."""
     n, row = len(y), np.arange(len(y))
     fold = customer_folds(row, FOLDS, seed)
@@ -131,7 +131,7 @@ def personalised(x: Floats, arm: np.ndarray, y: Floats, seed: int) -> Gain | Und
         chosen[mine] = np.column_stack([np.zeros(mine.sum()), gained]).argmax(axis=1)
     third = np.full(n, 1 / len(ARMS))
     target, champion = (
-        logged(
+        logged_decisions(
             (arm == policy) * 1.0,
             third,
             y,
@@ -140,7 +140,7 @@ def personalised(x: Floats, arm: np.ndarray, y: Floats, seed: int) -> Gain | Und
         )
         for policy in (chosen, single)
     )
-    return gain(target, champion, seed=seed)
+    return policy_gain(target, champion, seed=seed)
 
 
 def pseudo_outcomes(x: Floats, arm: np.ndarray, y: Floats, seed: int) -> Floats:
@@ -175,7 +175,7 @@ def boosted(x: Floats, y: Floats, seed: int) -> Any:
     ).fit(x, y)
 
 
-def _text(found: Gain | Undecided) -> str:
+def _text(found: PolicyGain | Undecided) -> str:
     if isinstance(found, Undecided):
         return f"undecided: {found.reason}"
     return (
@@ -184,7 +184,7 @@ def _text(found: Gain | Undecided) -> str:
     )
 
 
-def _json(found: Gain | Undecided) -> dict[str, Any]:
+def _json(found: PolicyGain | Undecided) -> dict[str, Any]:
     if isinstance(found, Undecided):
         return {"undecided": found.reason}
     dr = found.dr

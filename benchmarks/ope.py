@@ -31,9 +31,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.ope_bank import METHODS, Bank, lived, replicate
 from examples.raw_files import data_folder
 from nba.measurement.off_policy import estimators
-from nba.measurement.off_policy.estimators import Truncated, WeightedRatio
-from nba.measurement.off_policy.evaluation import values
-from nba.measurement.off_policy.logged_decisions import Logged, logged
+from nba.measurement.off_policy.estimators import RatioEstimate, TruncatedEstimate
+from nba.measurement.off_policy.evaluation import policy_values
+from nba.measurement.off_policy.logged_decisions import LoggedDecisions, logged_decisions
 from nba.measurement.statistics.estimate import Undecided
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,13 +105,15 @@ def without_peer(folder: Path) -> dict[str, Any]:
     print("obp is not here (make obp): only IPS and SNIPS are compared, with its pinned figures")
     rows = pd.read_csv(folder / "bts" / "men" / "men.csv.gz", index_col=0)
     rewards, propensity = rows["click"].to_numpy(float), rows["propensity_score"].to_numpy(float)
-    evidence = logged(np.full(len(rows), 1 / ITEMS), propensity, rewards)
+    evidence = logged_decisions(np.full(len(rows), 1 / ITEMS), propensity, rewards)
     found = ours(evidence, {})
     differences = {f"bts:{name}": abs(found[name] - value) for name, value in PINNED.items()}
     action = rows["item_id"].to_numpy()
     best = np.bincount(action, weights=rewards / propensity, minlength=ITEMS).argmax()
     refused = {
-        "bts: one item for all": _refused(logged((action == best) * 1.0, propensity, rewards))
+        "bts: one item for all": _refused(
+            logged_decisions((action == best) * 1.0, propensity, rewards)
+        )
     }
     return {
         "max_abs_difference_to_peer": max(differences.values()),
@@ -131,8 +133,8 @@ def unpack(folder: Path, to: Path) -> None:
             target.write_bytes(gzip.decompress(file.read_bytes()))
 
 
-def evidence_of(found: Arrays) -> Logged:
-    return logged(
+def evidence_of(found: Arrays) -> LoggedDecisions:
+    return logged_decisions(
         found["target"],
         found["propensity"],
         found["rewards"].astype(float),
@@ -141,9 +143,9 @@ def evidence_of(found: Arrays) -> Logged:
     )
 
 
-def ours(evidence: Logged, found: Arrays) -> dict[str, float]:
+def ours(evidence: LoggedDecisions, found: Arrays) -> dict[str, float]:
     """The values by our estimators; those that need a model only where there is one."""
-    scores: dict[str, WeightedRatio | Truncated | Undecided] = {
+    scores: dict[str, RatioEstimate | TruncatedEstimate | Undecided] = {
         "ips": estimators.ips(evidence),
         "snips": estimators.snips(evidence),
     }
@@ -157,7 +159,7 @@ def ours(evidence: Logged, found: Arrays) -> dict[str, float]:
     result = {}
     for method, one in scores.items():
         assert not isinstance(one, Undecided)
-        result[method] = (one.scores if isinstance(one, Truncated) else one).value
+        result[method] = (one.scores if isinstance(one, TruncatedEstimate) else one).value
     return result
 
 
@@ -182,9 +184,11 @@ def refusals(found: Arrays) -> dict[str, bool]:
     return {name: _refused(evidence_of(found | {"target": t})) for name, t in targets.items()}
 
 
-def _refused(evidence: Logged) -> bool:
+def _refused(evidence: LoggedDecisions) -> bool:
     return all(
-        isinstance(one, Undecided) for method, one in values(evidence).items() if method != "dm"
+        isinstance(one, Undecided)
+        for method, one in policy_values(evidence).items()
+        if method != "dm"
     )
 
 

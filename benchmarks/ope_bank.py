@@ -10,10 +10,16 @@ import numpy as np
 from models.policies.thompson import Thompson
 from nba.engine.policy import Worth
 from nba.measurement.off_policy import estimators
-from nba.measurement.off_policy.cross_fitting import Offered, cross_fit
-from nba.measurement.off_policy.estimators import WeightedRatio
-from nba.measurement.off_policy.intervals import normal, standard_error
-from nba.measurement.off_policy.logged_decisions import GATE, Logged, logged, overlap, refusal
+from nba.measurement.off_policy.cross_fitting import CandidateRows, cross_fit
+from nba.measurement.off_policy.estimators import RatioEstimate
+from nba.measurement.off_policy.intervals import normal_interval, standard_error
+from nba.measurement.off_policy.logged_decisions import (
+    GATE_REQUIREMENTS,
+    LoggedDecisions,
+    logged_decisions,
+    overlap,
+    refusal,
+)
 from nba.measurement.statistics.estimate import Undecided
 from training.simulation.action_kinds import ShownMoment
 from training.simulation.history import RandomPolicy
@@ -23,7 +29,7 @@ from training.simulation.world import ContactOpportunity, SimulatedChoice, World
 CUSTOMERS, DAYS = 6_000, 60.0
 FLOOR, SHARE = 0.02, 0.10  # of the draw: uniform, and the challenger's own
 LEARN_EVERY = 250  # decisions
-ESTIMATORS: Mapping[str, Callable[[Logged], WeightedRatio]] = {
+ESTIMATORS: Mapping[str, Callable[[LoggedDecisions], RatioEstimate]] = {
     "ips": estimators.ips,
     "snips": lambda evidence: _certain(estimators.snips(evidence)),
     "dr": lambda evidence: _certain(estimators.dr(evidence)),
@@ -106,7 +112,7 @@ def replicate(
     codes, row = bank.codes[chosen], np.arange(len(chosen))
     of, at = np.nonzero(codes >= 0)
     features = bank.features[chosen]
-    offered = Offered(of, lambda m: np.column_stack([codes[of[m], at[m]], features[of[m]]]))
+    offered = CandidateRows(of, lambda m: np.column_stack([codes[of[m], at[m]], features[of[m]]]))
     fitted = cross_fit(
         lambda fold: _Ridge(),
         np.column_stack([codes[row, drawn], features]),
@@ -115,7 +121,7 @@ def replicate(
         offered,
     )
     target, accepts = bank.target[chosen], bank.accepts[chosen]
-    evidence = logged(
+    evidence = logged_decisions(
         target[row, drawn],
         chances[row, drawn],
         rewards,
@@ -123,10 +129,10 @@ def replicate(
         q_logged=fitted.logged,
         q_target=fitted.expected(offered, target[of, at]),
     )
-    if refusal(overlap(evidence), GATE) is not None:
+    if refusal(overlap(evidence), GATE_REQUIREMENTS) is not None:
         return dict.fromkeys(METHODS)
     found = {method: make(evidence) for method, make in ESTIMATORS.items()}
-    logs = estimators.as_drawn(evidence)
+    logs = estimators.logged_mean(evidence)
     gains = {f"gain_{method}": one.minus(logs) for method, one in found.items()}
     gain = float(((target - chances) * accepts).sum(axis=1).mean())
     return {method: _held(one, bank.truth, evidence) for method, one in found.items()} | {
@@ -134,14 +140,14 @@ def replicate(
     }
 
 
-def _held(scores: WeightedRatio, truth: float, evidence: Logged) -> tuple[bool, float]:
+def _held(scores: RatioEstimate, truth: float, evidence: LoggedDecisions) -> tuple[bool, float]:
     stderr = standard_error(scores, evidence.customers)
-    low, high = normal(scores.value, stderr)
+    low, high = normal_interval(scores.value, stderr)
     return low <= truth <= high, (high - low) / 2
 
 
-def _certain(found: WeightedRatio | Undecided) -> WeightedRatio:
-    assert isinstance(found, WeightedRatio)
+def _certain(found: RatioEstimate | Undecided) -> RatioEstimate:
+    assert isinstance(found, RatioEstimate)
     return found
 
 

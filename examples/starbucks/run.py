@@ -27,9 +27,9 @@ from models.predictors.touchpoint_columns import ACTION, action_rows, touchpoint
 from nba.durations import HOUR_S
 from nba.journey.actions import NO_ACTION
 from nba.measurement.off_policy import estimators
-from nba.measurement.off_policy.estimators import NO_MODEL, WeightedRatio, dr
-from nba.measurement.off_policy.evaluation import Valuation, valuation, values
-from nba.measurement.off_policy.logged_decisions import Logged, logged, overlap
+from nba.measurement.off_policy.estimators import NO_MODEL, RatioEstimate, dr
+from nba.measurement.off_policy.evaluation import PolicyValue, policy_value, policy_values
+from nba.measurement.off_policy.logged_decisions import LoggedDecisions, logged_decisions, overlap
 from nba.measurement.statistics.estimate import MIN_ESS, Undecided, as_json
 from training.data.history import History
 from training.data.target_policies import priority
@@ -87,8 +87,8 @@ def measure(folder: Path, test_wave: int | None = None, seed: int = 1) -> dict[s
         "best_single": offered.only(single),
         "learned": offered.best(),
     }
-    logs = {name: offered.followed_by(chosen[name]) for name in POLICIES}
-    worth = {name: values(logs[name], seed=seed) for name in POLICIES}
+    logs = {name: offered.with_target(chosen[name]) for name in POLICIES}
+    worth = {name: policy_values(logs[name], seed=seed) for name in POLICIES}
     return {
         **{name: _json(worth[name]["dr"]) for name in POLICIES},
         "learned_less_best_single": _json(difference(logs["learned"], logs["best_single"], seed)),
@@ -101,15 +101,17 @@ def measure(folder: Path, test_wave: int | None = None, seed: int = 1) -> dict[s
     }
 
 
-def difference(first: Logged, second: Logged, seed: int) -> Valuation | Undecided:
+def difference(
+    first: LoggedDecisions, second: LoggedDecisions, seed: int
+) -> PolicyValue | Undecided:
     """How much more the first policy is worth than the second: what both draw alike cancels."""
     one, other = dr(first), dr(second)
     if isinstance(one, Undecided) or isinstance(other, Undecided):
         return NO_MODEL
-    return valuation("dr", one.minus(other), first, overlap(first), seed)
+    return policy_value("dr", one.minus(other), first, overlap(first), seed)
 
 
-def _json(found: Valuation | Undecided) -> dict[str, object]:
+def _json(found: PolicyValue | Undecided) -> dict[str, object]:
     return as_json(found if isinstance(found, Undecided) else found.estimate)
 
 
@@ -128,9 +130,9 @@ def best_single(decided: PastDecisions, learn: np.ndarray) -> str:
     worth: dict[str, float] = {}
     for offer in sorted(set(decided.actions[learn]) - {NO_ACTION}):
         given = (decided.actions[learn] == offer).astype(float)
-        evidence = logged(given, decided.propensity[learn], decided.reward_eur[learn])
+        evidence = logged_decisions(given, decided.propensity[learn], decided.reward_eur[learn])
         scores = estimators.snips(evidence)
-        if isinstance(scores, WeightedRatio) and overlap(evidence).ess >= MIN_ESS:
+        if isinstance(scores, RatioEstimate) and overlap(evidence).ess >= MIN_ESS:
             worth[offer] = scores.value
     if not worth:
         raise ValueError("no offer went out often enough to be judged; give more customers")
@@ -195,10 +197,10 @@ class Offered:
         found[np.arange(len(found)), best] = 1.0
         return found
 
-    def followed_by(self, chances: np.ndarray) -> Logged:
+    def with_target(self, chances: np.ndarray) -> LoggedDecisions:
         """The test wave under a policy of these probabilities."""
         row = np.arange(len(chances))
-        return logged(
+        return logged_decisions(
             chances[row, self._drawn],
             self._propensity,
             self._rewards,

@@ -25,17 +25,17 @@ from nba.journey.file import JourneyFile
 from nba.measurement.off_policy.bandit_arms import (
     ArmContrast,
     ArmCounts,
-    Draws,
+    ScoredDecisions,
+    aipw_scores,
     arm_contrast,
     arm_difference,
     arm_scores,
-    score,
 )
 from nba.measurement.statistics.confidence_sequences import TUNING_N
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.moments import ratio
-from nba.measurement.statistics.verdict import Metric, MetricVerdict, judge, sentence
+from nba.measurement.statistics.moments import ratio_mean
+from nba.measurement.statistics.verdict import Metric, MetricVerdict, metric_verdict, sentence
 from nba.rewards.attribution import Attribution
 
 A, B, OTHER = 0, 1, 2  # columns of the scores
@@ -100,10 +100,10 @@ class _Pair:
             )
         )
 
-    def draws(self) -> Draws:
+    def draws(self) -> ScoredDecisions:
         """As AIPW takes them."""
         columns = list(zip(*self.rows, strict=True)) or [()] * len(_Row._fields)
-        return score(
+        return aipw_scores(
             np.array(columns[1], dtype=np.int64),
             np.array(columns[2], dtype=float),
             np.array(columns[3], dtype=float),
@@ -183,7 +183,7 @@ def _report(
 
 def _comparison(
     pair: _Pair,
-    draws: Draws,
+    draws: ScoredDecisions,
     record: ArmContrast,
     effect: Effect | Undecided,
     p_adjusted: float | None,
@@ -195,11 +195,11 @@ def _comparison(
         customers=record.scores.n,
         pulls=record.a,
         action_pulls=record.b,
-        control_mean=ratio(arm_scores(draws, A).scores).mean,
-        action_mean=ratio(arm_scores(draws, B).scores).mean,
+        control_mean=ratio_mean(arm_scores(draws, A).scores).mean,
+        action_mean=ratio_mean(arm_scores(draws, B).scores).mean,
         effect=effect,
         p_adjusted=p_adjusted,
-        verdict=judge(metric, effect),
+        verdict=metric_verdict(metric, effect),
         sentence=sentence(metric, effect, arm=pair.action, baseline=pair.control),
     )
 

@@ -19,7 +19,7 @@ from nba.experiments.metrics import MetricTally
 from nba.journey.file import JourneyFile
 from nba.measurement.statistics.confidence_sequences import TUNING_N
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.moments import Level, Moments, adjusted, plain
+from nba.measurement.statistics.moments import Moments, SampleMean, cuped_means, sample_mean
 from nba.measurement.statistics.power import (
     HoldoutRow,
     detectable_effect,
@@ -137,7 +137,7 @@ def _planned(
     experiment: Experiment, journey: JourneyFile, sums: Moments, traffic: _Traffic, days: float
 ) -> ExperimentPlan:
     primary = experiment.primary
-    base, left = plain(sums), _left(experiment, sums)
+    base, left = sample_mean(sums), _left(experiment, sums)
     sd = math.sqrt(left.variance)
     needed = {kind: _needed(experiment, sd, kind) for kind in ("fixed", "always_valid")}
     until = {kind: _days(traffic, found, primary.window_days) for kind, found in needed.items()}
@@ -172,9 +172,9 @@ def _planned(
     )
 
 
-def _left(experiment: Experiment, sums: Moments) -> Level:
+def _left(experiment: Experiment, sums: Moments) -> SampleMean:
     """The base with the variance that the covariate leaves."""
-    return adjusted(sums, Moments())[0] if experiment.covariate_days else plain(sums)
+    return cuped_means(sums, Moments())[0] if experiment.covariate_days else sample_mean(sums)
 
 
 def _pairs(experiment: Experiment) -> list[tuple[float, float]]:
@@ -233,7 +233,7 @@ def _days(traffic: _Traffic, customers: int | Undecided, window_days: float) -> 
     return found if isinstance(found, Undecided) else found + window_days
 
 
-def _holdout(experiment: Experiment, journey: JourneyFile, base: Level) -> list[HoldoutRow]:
+def _holdout(experiment: Experiment, journey: JourneyFile, base: SampleMean) -> list[HoldoutRow]:
     if experiment.primary.measure != "any" or not 0.0 < base.mean < 1.0:
         return []
     own = journey.exploration.holdout_share
@@ -243,7 +243,7 @@ def _holdout(experiment: Experiment, journey: JourneyFile, base: Level) -> list[
 
 def _problems(
     experiment: Experiment,
-    base: Level,
+    base: SampleMean,
     needed: dict[str, int | Undecided],
     until: dict[str, float | Undecided],
 ) -> list[str]:

@@ -23,7 +23,12 @@ from nba.experiments.metrics import Exposure, MetricTally
 from nba.experiments.results import ArmComparison, as_metric, compare
 from nba.experiments.validity_checks import ValidityCheck, lights
 from nba.journey.file import JourneyFile
-from nba.measurement.off_policy.propensity_audit import Audit, DrawCounts, audit, draw_counts
+from nba.measurement.off_policy.propensity_audit import (
+    DrawCounts,
+    PropensityAudit,
+    audit_propensities,
+    draw_counts,
+)
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.verdict import GuardrailVerdict, MetricVerdict, customers_needed
 
@@ -104,7 +109,7 @@ def evidence_of(started: Started, tally: MetricTally) -> tuple[ExperimentEvidenc
 def report_on(
     started: Started,
     evidence: ExperimentEvidence,
-    audited: Audit | Undecided | str,
+    audited: PropensityAudit | Undecided | str,
     end_s: float,
     *,
     due: bool,
@@ -139,7 +144,7 @@ def report_on(
 
 def audit_of(
     pages: Iterable[list[Decision]], concerns: Callable[[Decision], bool]
-) -> Audit | Undecided | str:
+) -> PropensityAudit | Undecided | str:
     """The audit of the propensities of live decisions, or why they cannot be true."""
     counts = DrawCounts()
     try:
@@ -149,7 +154,7 @@ def audit_of(
                 counts = counts + _draws(live)
     except InvalidInput as error:
         return str(error)
-    return audit(counts)
+    return audit_propensities(counts)
 
 
 def _draws(decisions: Sequence[Decision]) -> DrawCounts:

@@ -15,16 +15,22 @@ import numpy as np
 from nba.experiments.evidence import NONE, ExperimentEvidence
 from nba.experiments.experiment import ArmSpec, Experiment, GuardrailSpec, MetricSpec
 from nba.measurement.statistics.confidence_sequences import always_valid
-from nba.measurement.statistics.effect import Effect, fixed
+from nba.measurement.statistics.effect import Effect, fixed_horizon
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.moments import Level, Moments, adjusted, plain, share
+from nba.measurement.statistics.moments import (
+    Moments,
+    SampleMean,
+    cuped_means,
+    proportion,
+    sample_mean,
+)
 from nba.measurement.statistics.multiple_testing import holm
 from nba.measurement.statistics.verdict import (
     GuardrailVerdict,
     Metric,
     MetricVerdict,
-    guard,
-    judge,
+    guardrail_verdict,
+    metric_verdict,
     sentence,
 )
 
@@ -136,7 +142,7 @@ class _Look:
         def at_once(confidence: float) -> Effect | Undecided:
             if due is None:
                 return Undecided(reason=_not_due(experiment))
-            return fixed(*due, confidence=confidence)
+            return fixed_horizon(*due, confidence=confidence)
 
         both = (at_once, sequential) if self._by_fixed else (sequential, at_once)
         self._chosen: Callable[[float], Effect | Undecided]
@@ -151,7 +157,11 @@ class _Look:
         metric = as_metric(self._metric)
         effect, other = self._chosen(1.0 - level), self._other(1.0 - level)
         a, b = self._now
-        verdict = guard(metric, effect) if role == "guardrail" else judge(metric, effect)
+        verdict = (
+            guardrail_verdict(metric, effect)
+            if role == "guardrail"
+            else metric_verdict(metric, effect)
+        )
         return ArmComparison(
             metric=self._metric.id,
             role=role,
@@ -166,21 +176,24 @@ class _Look:
             sentence=sentence(metric, effect, arm=self._arm, baseline=self._control),
         )
 
-    def _levels(self, sums: Mapping[str, Mapping[str, Moments]]) -> tuple[Level, Level]:
+    def _levels(self, sums: Mapping[str, Mapping[str, Moments]]) -> tuple[SampleMean, SampleMean]:
         mine = sums.get(self._metric.id, {})
         a, b = mine.get(self._control, NONE), mine.get(self._arm, NONE)
-        if self._metric.measure == "any" and plain(a).variance + plain(b).variance == 0.0:
+        if (
+            self._metric.measure == "any"
+            and sample_mean(a).variance + sample_mean(b).variance == 0.0
+        ):
             return _with_one_each(a), _with_one_each(b)
-        return adjusted(a, b) if self._cuped else (plain(a), plain(b))
+        return cuped_means(a, b) if self._cuped else (sample_mean(a), sample_mean(b))
 
 
-def _with_one_each(sums: Moments) -> Level:
+def _with_one_each(sums: Moments) -> SampleMean:
     """A share of nobody, or of everybody, with one success and one failure more.
 
     Agresti and Caffo, Simple and Effective Confidence Intervals for Proportions and Differences of
     Proportions, The American Statistician 2000: so that "nobody in either arm" has an interval.
     """
-    return share(int(sums.y) + 1, sums.n + 2) if sums.n else plain(sums)
+    return proportion(int(sums.y) + 1, sums.n + 2) if sums.n else sample_mean(sums)
 
 
 def _not_due(experiment: Experiment) -> str:

@@ -6,7 +6,7 @@ import msgspec
 
 from nba.experiments.evidence import ExperimentEvidence
 from nba.experiments.experiment import Experiment
-from nba.measurement.off_policy.propensity_audit import Audit
+from nba.measurement.off_policy.propensity_audit import PropensityAudit
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.sample_ratio import (
     Mismatch,
@@ -27,7 +27,7 @@ class ValidityCheck(msgspec.Struct, frozen=True, kw_only=True):
 def lights(
     experiment: Experiment,
     evidence: ExperimentEvidence,
-    audit: Audit | Undecided | str,
+    audit: PropensityAudit | Undecided | str,
     *,
     due: bool,
 ) -> list[ValidityCheck]:
@@ -76,7 +76,7 @@ def _impossible(experiment: Experiment, evidence: ExperimentEvidence) -> Validit
     return ValidityCheck(name="impossible arms", red=bool(found), detail=detail)
 
 
-def audited(audit: Audit | Undecided | str) -> ValidityCheck:
+def audited(audit: PropensityAudit | Undecided | str) -> ValidityCheck:
     """The light of an audit, or of why there is none that could be true."""
     name = "propensities"
     if isinstance(audit, str):

@@ -20,11 +20,16 @@ import numpy as np
 
 from nba.decisions.decision import Decision, Mode
 from nba.journey.file import JourneyFile
-from nba.measurement.statistics.confidence_sequences import from_clock
+from nba.measurement.statistics.confidence_sequences import always_valid_effect
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.moments import Level, moments, ratio
-from nba.measurement.statistics.verdict import GuardrailVerdict as Held, Metric, guard, sentence
+from nba.measurement.statistics.moments import SampleMean, moments, ratio_mean
+from nba.measurement.statistics.verdict import (
+    GuardrailVerdict as Held,
+    Metric,
+    guardrail_verdict,
+    sentence,
+)
 from nba.promotion.rollout import CHAMPION, GuardrailLimits, Rollout, end, roll_back, rollout_of
 from nba.randomization import HOLDOUT, in_share
 from nba.rewards.attribution import Attribution
@@ -244,7 +249,7 @@ class Guardrails:
 
     def _judged(self, metric: Metric, effect: Effect | Undecided) -> Keep | RollBack:
         told = sentence(metric, effect, **self._names)
-        return RollBack(told) if guard(metric, effect) is Held.BROKEN else Keep(told)
+        return RollBack(told) if guardrail_verdict(metric, effect) is Held.BROKEN else Keep(told)
 
     @property
     def _names(self) -> Mapping[str, str]:
@@ -254,7 +259,7 @@ class Guardrails:
 
 
 def difference(
-    side: Level, rest: Level | None, decisions: int, rails: GuardrailLimits
+    side: SampleMean, rest: SampleMean | None, decisions: int, rails: GuardrailLimits
 ) -> Effect | Undecided:
     """Of a decision's mean on one side over the rest, or over 0 where there is no rest.
 
@@ -266,7 +271,7 @@ def difference(
         value, error2 = value - rest.mean, error2 + rest.error2
     if error2 <= 0.0:
         return Undecided(reason="every customer has the same")
-    return from_clock(
+    return always_valid_effect(
         value,
         error2 * decisions,
         decisions,
@@ -293,7 +298,7 @@ def act(log: Log, rollout: Rollout, found: Keep | RollBack, now: datetime) -> bo
     return False
 
 
-def _level(side: Side, values: Sequence[float]) -> Level:
+def _level(side: Side, values: Sequence[float]) -> SampleMean:
     """The mean of one decision, with customers as the units."""
     counts = np.array([one.decisions for one in side.values()])
-    return ratio(moments(np.array(values), counts))
+    return ratio_mean(moments(np.array(values), counts))

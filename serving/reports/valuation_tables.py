@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from msgspec import structs
 
-from nba.measurement.off_policy.evaluation import Gain, Valuation
+from nba.measurement.off_policy.evaluation import PolicyGain, PolicyValue
 from nba.measurement.statistics.estimate import Estimate, Undecided, as_json
 from serving.console import console, print_table
 
 
-def print_methods(methods: Mapping[str, Valuation | Undecided]) -> None:
+def print_methods(methods: Mapping[str, PolicyValue | Undecided]) -> None:
     """One value by every method."""
     print_table(
         "The same value by each method, EUR per decision, 95 %",
@@ -25,7 +25,7 @@ def print_methods(methods: Mapping[str, Valuation | Undecided]) -> None:
     )
 
 
-def print_gain(found: Gain | Undecided, over: str) -> None:
+def print_gain(found: PolicyGain | Undecided, over: str) -> None:
     """A difference, and whether the two methods that need no model's word agree on it."""
     if isinstance(found, Undecided):
         console.print(f"gain over {over} undecided: {found.reason}", highlight=False)
@@ -46,12 +46,12 @@ def print_gain(found: Gain | Undecided, over: str) -> None:
     )
 
 
-def methods_json(methods: Mapping[str, Valuation | Undecided]) -> dict[str, object]:
+def methods_json(methods: Mapping[str, PolicyValue | Undecided]) -> dict[str, object]:
     """The same for scripts."""
     return {name: _json(one) for name, one in methods.items()}
 
 
-def gain_json(found: Gain | Undecided) -> dict[str, object]:
+def gain_json(found: PolicyGain | Undecided) -> dict[str, object]:
     """The same for scripts."""
     if isinstance(found, Undecided):
         return {"undecided": found.reason}
@@ -63,7 +63,7 @@ def gain_json(found: Gain | Undecided) -> dict[str, object]:
     }
 
 
-def _json(found: Valuation | Undecided) -> dict[str, object]:
+def _json(found: PolicyValue | Undecided) -> dict[str, object]:
     if isinstance(found, Undecided):
         return {"undecided": found.reason}
     return {**structs.asdict(found), **as_json(found.estimate)}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nba.errors import InvalidInput
-from nba.measurement.off_policy.cross_fitting import Offered, cross_fit, customer_folds
+from nba.measurement.off_policy.cross_fitting import CandidateRows, cross_fit, customer_folds
 
 
 class Remembering:
@@ -33,7 +33,9 @@ class Mean:
 
 CUSTOMERS = np.repeat(np.arange(40), 5)
 ROWS = CUSTOMERS[:, None].astype(float)
-OFFERED = Offered(np.repeat(np.arange(200), 3), lambda m: ROWS[np.repeat(np.arange(200), 3)[m]])
+OFFERED = CandidateRows(
+    np.repeat(np.arange(200), 3), lambda m: ROWS[np.repeat(np.arange(200), 3)[m]]
+)
 
 
 def test_no_model_predicts_a_customer_that_it_has_seen() -> None:

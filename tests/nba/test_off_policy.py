@@ -8,27 +8,27 @@ from hypothesis import given, settings, strategies as st
 
 from nba.errors import InvalidInput
 from nba.measurement.off_policy import estimators
-from nba.measurement.off_policy.estimators import Truncated, WeightedRatio
+from nba.measurement.off_policy.estimators import RatioEstimate, TruncatedEstimate
 from nba.measurement.off_policy.evaluation import (
     BY_MODEL,
     METHODS,
-    Gain,
-    Valuation,
-    as_drawn,
-    gain,
-    values,
+    PolicyGain,
+    PolicyValue,
+    logged_policy_value,
+    policy_gain,
+    policy_values,
 )
 from nba.measurement.off_policy.intervals import (
-    always,
-    always_above,
+    always_valid_interval,
+    always_valid_lower_bound,
     bootstrap,
-    normal,
+    normal_interval,
     standard_error,
 )
 from nba.measurement.off_policy.logged_decisions import (
-    Logged,
-    SupportDemands,
-    logged,
+    LoggedDecisions,
+    OverlapRequirements,
+    logged_decisions,
     overlap,
     refusal,
 )
@@ -37,16 +37,18 @@ from nba.measurement.statistics.estimate import Undecided
 seeds = st.integers(0, 2**32 - 1)
 
 
-def scores_of(found: WeightedRatio | Truncated | Undecided) -> WeightedRatio:
+def scores_of(found: RatioEstimate | TruncatedEstimate | Undecided) -> RatioEstimate:
     assert not isinstance(found, Undecided)
-    return found.scores if isinstance(found, Truncated) else found
+    return found.scores if isinstance(found, TruncatedEstimate) else found
 
 
-def value_of(found: WeightedRatio | Truncated | Undecided) -> float:
+def value_of(found: RatioEstimate | TruncatedEstimate | Undecided) -> float:
     return scores_of(found).value
 
 
-def drawn_log(seed: int, n: int = 400, k: int = 5) -> tuple[Logged, np.ndarray, np.ndarray]:
+def drawn_log(
+    seed: int, n: int = 400, k: int = 5
+) -> tuple[LoggedDecisions, np.ndarray, np.ndarray]:
     """A log with random policies, its true rewards (n, k), and the target's probabilities."""
     rng = np.random.default_rng(seed)
     p, t, q = rng.dirichlet(np.ones(k), n), rng.dirichlet(np.ones(k), n), rng.random((n, k))
@@ -54,7 +56,7 @@ def drawn_log(seed: int, n: int = 400, k: int = 5) -> tuple[Logged, np.ndarray, 
     row = np.arange(n)
     rewards = (rng.random(n) < q[row, drawn]).astype(float)
     believed = np.clip(q + rng.normal(0, 0.2, (n, k)), 0, 1)
-    found = logged(
+    found = logged_decisions(
         t[row, drawn],
         p[row, drawn],
         rewards,
@@ -85,7 +87,7 @@ def test_every_estimator_gives_the_peers_figure() -> None:
 @settings(max_examples=30, deadline=None)
 def test_the_policy_that_logged_has_weights_of_one_and_its_mean(seed: int) -> None:
     found, _, _ = drawn_log(seed, 60)
-    own = found.followed_by(found.propensity, found.q_logged)
+    own = found.with_target(found.propensity, found.q_logged)
     assert (own.weights == 1.0).all()
     for one in (estimators.ips(own), estimators.snips(own), estimators.dr(own)):
         assert value_of(one) == pytest.approx(own.rewards.mean())
@@ -97,7 +99,7 @@ def test_where_weights_are_constant_snips_is_ips_over_the_mean_weight(
     seed: int, share: float
 ) -> None:
     found, _, _ = drawn_log(seed, 60)
-    scaled = found.followed_by(share * found.propensity)
+    scaled = found.with_target(share * found.propensity)
     assert value_of(estimators.snips(scaled)) == pytest.approx(found.rewards.mean())
     assert value_of(estimators.ips(scaled)) == pytest.approx(share * found.rewards.mean())
 
@@ -107,10 +109,10 @@ def test_where_weights_are_constant_snips_is_ips_over_the_mean_weight(
 def test_dr_is_dm_where_the_model_is_right_and_ips_where_it_knows_nothing(seed: int) -> None:
     found, _, _ = drawn_log(seed, 60)
     parts = (found.target, found.propensity, found.rewards, found.customers)
-    exact = logged(*parts, q_logged=found.rewards, q_target=found.q_target)
+    exact = logged_decisions(*parts, q_logged=found.rewards, q_target=found.q_target)
     assert value_of(estimators.dr(exact)) == pytest.approx(value_of(estimators.dm(exact)))
     nothing = np.zeros(found.n)
-    blank = logged(*parts, q_logged=nothing, q_target=nothing)
+    blank = logged_decisions(*parts, q_logged=nothing, q_target=nothing)
     assert value_of(estimators.dr(blank)) == pytest.approx(value_of(estimators.ips(blank)))
 
 
@@ -121,7 +123,7 @@ def test_the_rows_of_shards_put_together_are_the_whole(seed: int, cut: int) -> N
     for make in (estimators.ips, estimators.snips, estimators.dm, estimators.dr):
         whole = scores_of(make(found))
         parts = [
-            WeightedRatio(whole.top[rows], whole.bottom[rows])
+            RatioEstimate(whole.top[rows], whole.bottom[rows])
             for rows in (slice(cut), slice(cut, None))
         ]
         assert (parts[0] + parts[1]).value == pytest.approx(whole.value)
@@ -133,7 +135,7 @@ def test_the_rows_of_shards_put_together_are_the_whole(seed: int, cut: int) -> N
 def test_values_and_errors_scale_with_the_rewards(seed: int, scale: float, shift: float) -> None:
     found, _, _ = drawn_log(seed, 60)
     assert found.q_logged is not None and found.q_target is not None
-    other = logged(
+    other = logged_decisions(
         found.target,
         found.propensity,
         scale * found.rewards + shift,
@@ -171,7 +173,9 @@ def test_rows_of_one_customer_are_one_observation() -> None:
     """Every decision taken ten times over: the error stays, as if it were there once."""
     once, _, _ = drawn_log(2, 200)
     parts = (once.target, once.propensity, once.rewards)
-    tenfold = logged(*(np.repeat(part, 10) for part in parts), np.repeat(np.arange(200), 10))
+    tenfold = logged_decisions(
+        *(np.repeat(part, 10) for part in parts), np.repeat(np.arange(200), 10)
+    )
     one, ten = scores_of(estimators.snips(once)), scores_of(estimators.snips(tenfold))
     assert standard_error(ten, tenfold.customers) == pytest.approx(
         standard_error(one, once.customers)
@@ -183,7 +187,7 @@ def test_rows_of_one_customer_are_one_observation() -> None:
 def test_the_bootstrap_is_the_normal_interval_where_there_is_plenty() -> None:
     found, _, _ = drawn_log(3, 4_000)
     one = scores_of(estimators.dr(found))
-    around = normal(one.value, standard_error(one, found.customers))
+    around = normal_interval(one.value, standard_error(one, found.customers))
     assert bootstrap(one, found.customers, seed=5) == pytest.approx(around, abs=2e-3)
     assert bootstrap(one, found.customers, seed=5) == bootstrap(one, found.customers, seed=5)
 
@@ -191,10 +195,10 @@ def test_the_bootstrap_is_the_normal_interval_where_there_is_plenty() -> None:
 def test_an_interval_for_every_look_is_wider_and_its_one_side_is_closer() -> None:
     """V4: the half width of unit variance at n = 5,000 is .0429243372."""
     n = 5_000
-    low, high = always(0.0, 1.0 / np.sqrt(n), n)
+    low, high = always_valid_interval(0.0, 1.0 / np.sqrt(n), n)
     assert high == pytest.approx(0.0429243372, abs=1e-10) == -low
-    above = always_above(0.0, 1.0 / np.sqrt(n), n)
-    assert low < above < normal(0.0, 1.0 / np.sqrt(n), 0.90).low
+    above = always_valid_lower_bound(0.0, 1.0 / np.sqrt(n), n)
+    assert low < above < normal_interval(0.0, 1.0 / np.sqrt(n), 0.90).low
 
 
 # Refusals
@@ -202,13 +206,13 @@ def test_an_interval_for_every_look_is_wider_and_its_one_side_is_closer() -> Non
 
 def test_a_deterministic_target_without_overlap_is_undecided_and_never_nothing() -> None:
     found, _, _ = drawn_log(4, 1_000)
-    nowhere = found.followed_by(np.zeros(found.n), found.q_target)
-    for method, one in values(nowhere).items():
+    nowhere = found.with_target(np.zeros(found.n), found.q_target)
+    for method, one in policy_values(nowhere).items():
         if method == "dm":
-            assert isinstance(one, Valuation) and one.note == BY_MODEL
+            assert isinstance(one, PolicyValue) and one.note == BY_MODEL
         else:
             assert isinstance(one, Undecided) and "effective sample size 0.0" in one.reason
-    assert isinstance(gain(nowhere), Undecided)
+    assert isinstance(policy_gain(nowhere), Undecided)
 
 
 def uniform_log(n: int = 2_000, rate: float = 0.3) -> dict[str, np.ndarray]:
@@ -219,7 +223,7 @@ def uniform_log(n: int = 2_000, rate: float = 0.3) -> dict[str, np.ndarray]:
 
 
 def test_a_good_log_is_not_refused() -> None:
-    assert refusal(overlap(logged(**uniform_log()))) is None
+    assert refusal(overlap(logged_decisions(**uniform_log()))) is None
 
 
 @pytest.mark.parametrize(
@@ -237,18 +241,18 @@ def test_a_good_log_is_not_refused() -> None:
 def test_what_cannot_be_answered_is_refused_with_the_reason(
     changed: dict[str, np.ndarray], why: str
 ) -> None:
-    found = logged(**(uniform_log() | changed))  # type: ignore[arg-type]
+    found = logged_decisions(**(uniform_log() | changed))  # type: ignore[arg-type]
     refused = refusal(overlap(found))
     assert refused is not None and why in refused.reason
-    answers = values(found)
+    answers = policy_values(found)
     assert set(answers) == set(METHODS)
     assert all(answers[method] == refused for method in METHODS if method != "dm")
 
 
 def test_a_log_of_nothing_is_refused() -> None:
-    nothing = logged(*(np.zeros(0) for _ in range(3)))
-    assert all(isinstance(one, Undecided) for one in values(nothing).values())
-    assert isinstance(as_drawn(nothing), Undecided)
+    nothing = logged_decisions(*(np.zeros(0) for _ in range(3)))
+    assert all(isinstance(one, Undecided) for one in policy_values(nothing).values())
+    assert isinstance(logged_policy_value(nothing), Undecided)
 
 
 @pytest.mark.parametrize(
@@ -259,15 +263,15 @@ def test_arrays_that_are_no_log_are_refused(name: str, value: float) -> None:
     arrays = uniform_log()
     arrays[name] = np.where(np.arange(2_000) == 7, value, arrays[name])
     with pytest.raises(InvalidInput, match=name):
-        logged(**arrays)
+        logged_decisions(**arrays)
 
 
 # Gains
 
 
-def with_model(arrays: dict[str, np.ndarray]) -> Logged:
+def with_model(arrays: dict[str, np.ndarray]) -> LoggedDecisions:
     flat = np.full(len(arrays["rewards"]), 0.3)
-    return logged(**arrays, q_logged=flat, q_target=flat)  # type: ignore[arg-type]
+    return logged_decisions(**arrays, q_logged=flat, q_target=flat)  # type: ignore[arg-type]
 
 
 def test_a_better_policy_has_a_gain_above_every_lower_bound() -> None:
@@ -275,21 +279,21 @@ def test_a_better_policy_has_a_gain_above_every_lower_bound() -> None:
     arrays["rewards"] = np.where(
         arrays["target"] > 0, np.arange(8_000) % 2, np.arange(8_000) % 8 == 0
     ).astype(float)
-    found = gain(with_model(arrays), reward_range=(0.0, 1.0))
-    assert isinstance(found, Gain)
+    found = policy_gain(with_model(arrays), reward_range=(0.0, 1.0))
+    assert isinstance(found, PolicyGain)
     assert found.agree and found.low_bounded is not None
     assert 0.0 < found.low_bounded < found.low_always < found.low < found.dr.value
     assert found.dr.value == pytest.approx(0.5 - 0.3125, abs=0.02)
 
 
 def test_without_a_model_there_is_no_gain() -> None:
-    found = gain(logged(**uniform_log(4_000)))  # type: ignore[arg-type]
+    found = policy_gain(logged_decisions(**uniform_log(4_000)))  # type: ignore[arg-type]
     assert found == estimators.NO_MODEL
 
 
 def test_a_champion_that_draws_alike_cannot_be_beaten() -> None:
     evidence = with_model(uniform_log(4_000))
-    found = gain(evidence, evidence)
+    found = policy_gain(evidence, evidence)
     assert isinstance(found, Undecided) and "draw alike" in found.reason
 
 
@@ -298,12 +302,12 @@ def test_a_gain_that_rests_on_a_handful_of_positives_is_refused() -> None:
     target = champion.target.copy()
     moved = np.flatnonzero(champion.positive & (target == 1.0))[:20]
     target[moved] = 0.0
-    found = gain(champion.followed_by(target, champion.q_target), champion)
+    found = policy_gain(champion.with_target(target, champion.q_target), champion)
     assert isinstance(found, Undecided) and "positives where target and champion" in found.reason
 
 
 def test_less_may_be_demanded() -> None:
-    evidence = logged(**uniform_log(300))  # type: ignore[arg-type]
-    assert isinstance(values(evidence)["snips"], Undecided)
-    found = values(evidence, demands=SupportDemands(ess=50.0, positives=10.0))["snips"]
-    assert isinstance(found, Valuation)
+    evidence = logged_decisions(**uniform_log(300))  # type: ignore[arg-type]
+    assert isinstance(policy_values(evidence)["snips"], Undecided)
+    found = policy_values(evidence, demands=OverlapRequirements(ess=50.0, positives=10.0))["snips"]
+    assert isinstance(found, PolicyValue)

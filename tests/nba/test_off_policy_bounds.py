@@ -8,34 +8,34 @@ import pytest
 from nba.errors import InvalidInput
 from nba.measurement.off_policy import estimators
 from nba.measurement.off_policy.bounded_intervals import (
-    bernstein_above,
-    gain_always_above,
+    bernstein_lower_bound,
+    gain_lower_bound,
 )
-from nba.measurement.off_policy.estimators import WeightedRatio
-from nba.measurement.off_policy.intervals import normal, standard_error
-from nba.measurement.off_policy.logged_decisions import Logged, logged, overlap
+from nba.measurement.off_policy.estimators import RatioEstimate
+from nba.measurement.off_policy.intervals import normal_interval, standard_error
+from nba.measurement.off_policy.logged_decisions import LoggedDecisions, logged_decisions, overlap
 
 
-def v9(order: np.ndarray | None = None) -> Logged:
+def v9(order: np.ndarray | None = None) -> LoggedDecisions:
     """20,000 decisions, arm 1 logged at .04, 824 pulls, 65 rewards, target always arm 1."""
     target = np.repeat([1.0, 0.0], [824, 19_176])
     propensity = np.repeat([0.04, 0.96], [824, 19_176])
     rewards = (np.arange(20_000) < 65) * 1.0
     order = np.arange(20_000) if order is None else order
-    return logged(target[order], propensity[order], rewards[order])
+    return logged_decisions(target[order], propensity[order], rewards[order])
 
 
-def always_bounded(evidence: Logged) -> tuple[float, float]:
+def always_bounded(evidence: LoggedDecisions) -> tuple[float, float]:
     """The peer's confidence sequence: a lower bound of w r and one of w (1 - r), 97.5 % each."""
     w, r = evidence.weights, evidence.rewards
-    return bernstein_above(w * r, 0.975), 1.0 - bernstein_above(w * (1.0 - r), 0.975)
+    return bernstein_lower_bound(w * r, 0.975), 1.0 - bernstein_lower_bound(w * (1.0 - r), 0.975)
 
 
 def test_the_published_vector_comes_out() -> None:
     found = v9()
     assert estimators.ips(found).value == pytest.approx(0.08125, abs=1e-12)
     snips = estimators.snips(found)
-    assert isinstance(snips, WeightedRatio) and snips.value == pytest.approx(
+    assert isinstance(snips, RatioEstimate) and snips.value == pytest.approx(
         0.0788834951, abs=1e-10
     )
     assert overlap(found).ess == pytest.approx(824)
@@ -60,11 +60,11 @@ def test_the_confidence_sequence_is_the_peers_in_any_order(
         assert found == pytest.approx((0.0391913, 0.2013616), abs=1e-5)
 
 
-def weighted(scale: float) -> Logged:
+def weighted(scale: float) -> LoggedDecisions:
     rng = np.random.default_rng(3)
     propensity = rng.uniform(0.1, 1, 500)
     target = np.minimum(rng.uniform(0, 1, 500) * propensity * 1.9, 1)
-    return logged(target * scale, propensity, rng.random(500))
+    return logged_decisions(target * scale, propensity, rng.random(500))
 
 
 def test_weights_of_all_sizes_give_the_peers_intervals() -> None:
@@ -76,15 +76,15 @@ def test_weights_of_all_sizes_give_the_peers_intervals() -> None:
 
 def test_rewards_outside_the_unit_interval_are_refused() -> None:
     with pytest.raises(InvalidInput, match="rewards"):
-        gain_always_above(logged(np.ones(3), np.ones(3), np.array([0.0, 1.0, 2.0])))
+        gain_lower_bound(logged_decisions(np.ones(3), np.ones(3), np.array([0.0, 1.0, 2.0])))
 
 
 def test_nothing_seen_bounds_nothing() -> None:
-    assert bernstein_above(np.zeros(0)) == 0.0
-    assert bernstein_above(np.zeros(500)) == 0.0
+    assert bernstein_lower_bound(np.zeros(0)) == 0.0
+    assert bernstein_lower_bound(np.zeros(500)) == 0.0
 
 
-def contextual(rng: np.random.Generator, n: int = 1_500) -> tuple[Logged, float, float]:
+def contextual(rng: np.random.Generator, n: int = 1_500) -> tuple[LoggedDecisions, float, float]:
     """A log with customers of several decisions, its target's value, and that of the log."""
     customers = rng.integers(0, n // 3, n)
     taste = rng.normal(0, 0.6, n // 3)[customers]
@@ -97,7 +97,7 @@ def contextual(rng: np.random.Generator, n: int = 1_500) -> tuple[Logged, float,
     row = np.arange(n)
     rewards = (rng.random(n) < accepts[row, drawn]) * 1.0
     believed = np.full((n, 3), 0.2)
-    found = logged(
+    found = logged_decisions(
         *(target[row, drawn], chances[row, drawn], rewards, customers),
         q_logged=believed[row, drawn],
         q_target=(target * believed).sum(axis=1),
@@ -113,8 +113,8 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         held = 0
         for evidence, _, _ in logs:
             scores = make(evidence)
-            assert isinstance(scores, WeightedRatio)
-            low, high = normal(scores.value, standard_error(scores, evidence.customers))
+            assert isinstance(scores, RatioEstimate)
+            low, high = normal_interval(scores.value, standard_error(scores, evidence.customers))
             held += low <= truth <= high
         assert 0.92 <= held / len(logs) <= 0.98, make.__name__
 
@@ -125,4 +125,4 @@ def test_bounds_for_every_look_are_never_passed() -> None:
     for evidence, value, own in logs:
         low, high = always_bounded(evidence)
         assert low <= value <= high
-        assert gain_always_above(evidence) <= value - own
+        assert gain_lower_bound(evidence) <= value - own

@@ -20,8 +20,8 @@ from nba.engine.scorer import CalibratedScorer
 from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.journey.policies import ContactRules, EngagementRule
-from nba.measurement.off_policy.evaluation import Gain
-from nba.measurement.off_policy.logged_decisions import SupportDemands
+from nba.measurement.off_policy.evaluation import PolicyGain
+from nba.measurement.off_policy.logged_decisions import OverlapRequirements
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from nba.promotion import catalogue_versions as catalogue
 from serving.cli import app
@@ -87,7 +87,7 @@ def test_a_rule_that_takes_an_action_away_is_worth_what_comes_in_its_place() -> 
     assert (found.decisions, found.customers, found.without_reward) == (3_000, 3_000, 0)
     assert found.moved == pytest.approx(3_000 * 0.92)
     assert found.unsupported == 0.0
-    assert isinstance(found.gain, Gain) and isinstance(found.by_model, Estimate)
+    assert isinstance(found.gain, PolicyGain) and isinstance(found.by_model, Estimate)
     # the loan had .92, the call .02; without it the call has .925
     truth = 0.905 * CALL_EUR / 2 - 0.92 * LOAN_EUR / 2
     assert found.gain.dr.low < truth < found.gain.dr.high
@@ -119,9 +119,9 @@ def test_decisions_without_a_complete_reward_are_left_out_and_counted() -> None:
     replica = logged(OPEN, 400)
     every = rewards_of(replica)
     some = dict(list(every.items())[:300])
-    found = asked(replica, OPEN, BANNED, some, demands=SupportDemands(ess=20.0, positives=5.0))
+    found = asked(replica, OPEN, BANNED, some, demands=OverlapRequirements(ess=20.0, positives=5.0))
     assert (found.decisions, found.without_reward) == (300, 100)
-    assert isinstance(found.gain, Gain)
+    assert isinstance(found.gain, PolicyGain)
     nothing = asked(replica, OPEN, BANNED, {})
     assert nothing.gain == Undecided(reason="no live decision has a complete reward")
 

@@ -15,7 +15,12 @@ from nba.decisions.candidate import Candidate
 from nba.engine.policy import Worth
 from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
-from nba.measurement.off_policy.cross_fitting import CrossFitted, Offered, Regressor, cross_fit
+from nba.measurement.off_policy.cross_fitting import (
+    CandidateRows,
+    CrossFitted,
+    Regressor,
+    cross_fit,
+)
 from nba.measurement.off_policy.logged_decisions import Floats
 from training.data.history import History
 from training.data.training_sets import PastDecisions, action_features, trained_actions
@@ -173,7 +178,7 @@ def reward_model(
         decided.set.rows,
         decided.reward_eur,
         customers,
-        Offered(candidates.decisions[candidates.of], rows),
+        CandidateRows(candidates.decisions[candidates.of], rows),
         folds=FOLDS,
         seed=seed,
     )

@@ -17,7 +17,12 @@ from nba.errors import InvalidInput
 from nba.events.event import micros
 from nba.events.names import ACTION_DECIDED
 from nba.experiments.experiment import Started
-from nba.measurement.off_policy.propensity_audit import Audit, DrawCounts, audit, draw_counts
+from nba.measurement.off_policy.propensity_audit import (
+    DrawCounts,
+    PropensityAudit,
+    audit_propensities,
+    draw_counts,
+)
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.sample_ratio import Mismatch, anytime_mismatch
 from nba.promotion.verdict import Gate, gathered
@@ -39,7 +44,7 @@ class DataFacts(NamedTuple):
     rows: int  # decisions whose reward is complete
     immature: int  # of them, those whose window was not over
     weeks: Sequence[OutcomeJoin]  # outcomes by week, the last one last
-    audited: Audit | Undecided | str  # of the propensities; text: why they cannot be true
+    audited: PropensityAudit | Undecided | str  # of the propensities; text: why they cannot be true
     mismatches: Mapping[str, Mismatch | Undecided]  # of running experiments, by name
 
 
@@ -89,7 +94,7 @@ def weekly(credits: Sequence[Credit], end_s: float) -> list[OutcomeJoin]:
     return [found[week] for week in sorted(found, reverse=True)]
 
 
-def audited(history: History) -> Audit | Undecided | str:
+def audited(history: History) -> PropensityAudit | Undecided | str:
     """The propensity audit over all own decisions."""
     drawn = {
         one.decision_id: str(one.properties.get("action_id"))
@@ -110,7 +115,7 @@ def audited(history: History) -> Audit | Undecided | str:
             counts = counts + draw_counts(tuple(names), probabilities, hits)
     except InvalidInput as error:
         return str(error)
-    return audit(counts)
+    return audit_propensities(counts)
 
 
 def data_gate(facts: DataFacts, limits: GateLimits = LIMITS) -> Gate:
@@ -167,7 +172,7 @@ def _join(
 
 
 def _audit(
-    found: Audit | Undecided | str,
+    found: PropensityAudit | Undecided | str,
     numbers: dict[str, float],
     failures: list[str],
     unknown: list[str],

@@ -17,14 +17,20 @@ from models.bundles.registry import CHAMPION
 from nba.errors import InvalidBundle
 from nba.journey.actions import NO_ACTION
 from nba.measurement.off_policy.cross_fitting import CrossFitted
-from nba.measurement.off_policy.evaluation import Gain, Valuation, as_drawn, gain, values
+from nba.measurement.off_policy.evaluation import (
+    PolicyGain,
+    PolicyValue,
+    logged_policy_value,
+    policy_gain,
+    policy_values,
+)
 from nba.measurement.off_policy.logged_decisions import (
     Floats,
-    Logged,
+    LoggedDecisions,
     Overlap,
-    logged,
+    immature_refusal,
+    logged_decisions,
     overlap,
-    too_young,
 )
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from nba.stores.log import Log
@@ -57,8 +63,8 @@ class BundleComparison(NamedTuple):
     """The bundle and the champion on the same n decisions."""
 
     chosen: NDArray[np.int64]  # (n,) positions among the decided
-    evidence: Logged
-    champion: Logged | None  # None: it is compared with what was decided
+    evidence: LoggedDecisions
+    champion: LoggedDecisions | None  # None: it is compared with what was decided
     acts: Floats  # (n,) how probably the bundle does something at all
     champion_acts: Floats  # the same of what it is compared with
 
@@ -72,10 +78,10 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     value_logged: Estimate | Undecided  # what the logged decisions were worth
     value_uniform: Estimate | Undecided  # any candidate with equal probability
     value_bundle: Estimate | Undecided  # this bundle under the journey's policy, by DR
-    methods: dict[str, Valuation | Undecided]  # the bundle's value by each method
+    methods: dict[str, PolicyValue | Undecided]  # the bundle's value by each method
     overlap: Overlap | Undecided  # how far the log answers for the bundle
     against: str  # the champion's bundle id, or `logged`: what the gain is over
-    gain: Gain | Undecided  # what gates read
+    gain: PolicyGain | Undecided  # what gates read
 
 
 class JudgedBundle(NamedTuple):
@@ -124,7 +130,7 @@ def judged(
     compared = found.compared(bundle, champion)
     methods = {}
     if not isinstance(compared, Undecided):
-        methods = values(compared.evidence, seed=seed)
+        methods = policy_values(compared.evidence, seed=seed)
     held = {"churn": _churn(history, bundle), "touchpoint": _touchpoint(decided, bundle)}
     evaluation = Evaluation(
         bundle_id=bundle.bundle_id,
@@ -138,7 +144,7 @@ def judged(
         against="logged" if champion is None else champion.bundle_id,
         gain=compared
         if isinstance(compared, Undecided)
-        else gain(compared.evidence, compared.champion, seed=seed),
+        else policy_gain(compared.evidence, compared.champion, seed=seed),
     )
     return JudgedBundle(evaluation, decided, compared, held)
 
@@ -147,7 +153,7 @@ def _metrics(held: HeldOutPredictions | Undecided) -> dict[str, float] | Undecid
     return held if isinstance(held, Undecided) else held.metrics
 
 
-def _estimate(found: Valuation | Undecided) -> Estimate | Undecided:
+def _estimate(found: PolicyValue | Undecided) -> Estimate | Undecided:
     return found if isinstance(found, Undecided) else found.estimate
 
 
@@ -180,21 +186,21 @@ class _Decisions:
     ) -> None:
         self._history, self._decided, self._seed = history, decided, seed
         self._chosen = chosen
-        self._young = too_young(immature, int(np.isfinite(decided.propensity).sum()))
+        self._young = immature_refusal(immature, int(np.isfinite(decided.propensity).sum()))
         self._candidates: Candidates = candidates_of(decided, chosen, history.fold.schema.journey)
         self._model: CrossFitted | None = None
         if len(chosen):
             self._model = reward_model(history, decided, self._candidates, seed)
 
-    def as_drawn(self) -> Valuation | Undecided:
+    def as_drawn(self) -> PolicyValue | Undecided:
         """The logged decisions."""
         refused = self._refused()
-        return refused or as_drawn(self._evidence(self._uniform()), seed=self._seed)
+        return refused or logged_policy_value(self._evidence(self._uniform()), seed=self._seed)
 
-    def uniform(self) -> Valuation | Undecided:
+    def uniform(self) -> PolicyValue | Undecided:
         """Any candidate with equal probability."""
         refused = self._refused()
-        return refused or values(self._evidence(self._uniform()), seed=self._seed)["snips"]
+        return refused or policy_values(self._evidence(self._uniform()), seed=self._seed)["snips"]
 
     def compared(self, bundle: Bundle, champion: Bundle | None) -> BundleComparison | Undecided:
         """The bundle and the champion; without one, what was decided."""
@@ -229,7 +235,7 @@ class _Decisions:
         sizes = np.bincount(self._candidates.of)
         return 1.0 / sizes[self._candidates.of]
 
-    def _evidence(self, target: Floats) -> Logged:
+    def _evidence(self, target: Floats) -> LoggedDecisions:
         """The chosen decisions with (k,) probabilities of their candidates."""
         decided, chosen, flat = self._decided, self._chosen, self._candidates
         drawn = [decided.actions[n] for n in chosen[flat.of]]
@@ -237,7 +243,7 @@ class _Decisions:
         possible = np.array([one is None or one.propensity > 0 for one in flat.logged])
         n = len(chosen)
         model = self._model
-        return logged(
+        return logged_decisions(
             np.bincount(flat.of, weights=target * same, minlength=n),
             decided.propensity[chosen],
             decided.reward_eur[chosen],

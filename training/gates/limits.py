@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from nba.measurement.off_policy.logged_decisions import SupportDemands
+from nba.measurement.off_policy.logged_decisions import OverlapRequirements
 
 
 class GateLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,9 +27,9 @@ class GateLimits(msgspec.Struct, frozen=True, kw_only=True):
     contexts: int = 200  # of them, whose contexts are folded again
 
     @property
-    def demands(self) -> SupportDemands:
+    def demands(self) -> OverlapRequirements:
         """What off-policy evaluation refuses without."""
-        return SupportDemands(ess=self.ess, largest_share=self.largest_share)
+        return OverlapRequirements(ess=self.ess, largest_share=self.largest_share)
 
 
 LIMITS = GateLimits()

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import math
 
-from nba.measurement.off_policy.evaluation import AGREE, told_apart
-from nba.measurement.off_policy.intervals import always_above, normal, standard_error
-from nba.measurement.off_policy.logged_decisions import Logged, overlap
+from nba.measurement.off_policy.evaluation import AGREE, paired_scores
+from nba.measurement.off_policy.intervals import (
+    always_valid_lower_bound,
+    normal_interval,
+    standard_error,
+)
+from nba.measurement.off_policy.logged_decisions import LoggedDecisions, overlap
 from nba.measurement.statistics.estimate import Undecided
 from nba.promotion.verdict import Gate, failed, passed, undecided
 from training.gates.limits import LIMITS, GateLimits
@@ -17,7 +21,9 @@ from training.gates.limits import LIMITS, GateLimits
 NAME = "off_policy"
 
 
-def off_policy_gate(evidence: Logged, champion: Logged | None, limits: GateLimits = LIMITS) -> Gate:
+def off_policy_gate(
+    evidence: LoggedDecisions, champion: LoggedDecisions | None, limits: GateLimits = LIMITS
+) -> Gate:
     """Challenger minus champion by DR, in EUR per decision of the same logged decisions.
 
     `champion`: None where what was decided stands for it. Passed where the lower bound is above
@@ -34,14 +40,14 @@ def off_policy_gate(evidence: Logged, champion: Logged | None, limits: GateLimit
     }
     if champion is not None:
         numbers["ess_champion"] = overlap(champion).ess
-    scores = told_apart(evidence, champion, demands=limits.demands)
+    scores = paired_scores(evidence, champion, demands=limits.demands)
     if isinstance(scores, Undecided):
         return undecided(NAME, scores, numbers)
     dr, snips = scores
     error, other = (standard_error(one, evidence.customers) for one in scores)
     if min(error, other) <= 0.0:
         return undecided(NAME, "the scores do not vary: nothing says how sure they are", numbers)
-    low = always_above(dr.value, error, found.customers)
+    low = always_valid_lower_bound(dr.value, error, found.customers)
     high = 2 * dr.value - low
     apart = abs(dr.value - snips.value) / max(error, other)
     numbers |= {
@@ -50,7 +56,7 @@ def off_policy_gate(evidence: Logged, champion: Logged | None, limits: GateLimit
         "stderr_eur": error,
         "low_eur": low,
         "high_eur": high,
-        "low_one_look_eur": normal(dr.value, error, 0.90).low,
+        "low_one_look_eur": normal_interval(dr.value, error, 0.90).low,
         "apart_stderr": apart,
     }
     over = "what was decided" if champion is None else "the champion"

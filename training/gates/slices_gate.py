@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from nba.customer.context import ContextSchema
-from nba.measurement.off_policy.estimators import WeightedRatio
-from nba.measurement.off_policy.evaluation import told_apart
+from nba.measurement.off_policy.estimators import RatioEstimate
+from nba.measurement.off_policy.evaluation import paired_scores
 from nba.measurement.off_policy.intervals import standard_error
-from nba.measurement.off_policy.logged_decisions import Floats, Logged
+from nba.measurement.off_policy.logged_decisions import Floats, LoggedDecisions
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.multiple_testing import holm
 from nba.promotion.verdict import Gate, gathered, undecided
@@ -47,8 +47,8 @@ def slices_of(schema: ContextSchema, columns: tuple[str, ...], rows: np.ndarray)
 
 
 def slices_gate(
-    evidence: Logged,
-    champion: Logged | None,
+    evidence: LoggedDecisions,
+    champion: LoggedDecisions | None,
     slices: Masks,
     exposures: Exposures,
     limits: GateLimits = LIMITS,
@@ -63,7 +63,7 @@ def slices_gate(
     if not large:
         reason = f"none of {len(slices)} slices has {limits.slice_rows} decisions"
         return undecided(NAME, reason, numbers)
-    scores = told_apart(evidence, champion, demands=limits.demands)
+    scores = paired_scores(evidence, champion, demands=limits.demands)
     if isinstance(scores, Undecided):
         return undecided(NAME, scores, numbers)
     worst, p = {}, {}
@@ -90,14 +90,14 @@ def slices_gate(
 
 
 def _gain(
-    scores: WeightedRatio, mask: NDArray[np.bool_], customers: np.ndarray
+    scores: RatioEstimate, mask: NDArray[np.bool_], customers: np.ndarray
 ) -> tuple[float, float]:
     """The gain within a slice and its standard error between customers."""
     assert scores.less is not None
-    inside = WeightedRatio(
+    inside = RatioEstimate(
         scores.top[mask],
         scores.bottom[mask],
-        WeightedRatio(scores.less.top[mask], scores.less.bottom[mask]),
+        RatioEstimate(scores.less.top[mask], scores.less.bottom[mask]),
     )
     codes = np.unique(customers[mask], return_inverse=True)[1]
     return inside.value, standard_error(inside, codes)

@@ -14,14 +14,14 @@ import numpy as np
 
 from nba.decisions.decision import Decision, Mode
 from nba.measurement.off_policy import estimators
-from nba.measurement.off_policy.cross_fitting import CrossFitted, Offered, cross_fit
-from nba.measurement.off_policy.evaluation import Gain, gain, valuation
+from nba.measurement.off_policy.cross_fitting import CandidateRows, CrossFitted, cross_fit
+from nba.measurement.off_policy.evaluation import PolicyGain, policy_gain, policy_value
 from nba.measurement.off_policy.logged_decisions import (
-    GATE,
+    GATE_REQUIREMENTS,
     Floats,
-    Logged,
-    SupportDemands,
-    logged,
+    LoggedDecisions,
+    OverlapRequirements,
+    logged_decisions,
     overlap,
 )
 from nba.measurement.statistics.estimate import Estimate, Undecided
@@ -46,7 +46,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     without_reward: int  # live ones left out: too young, or they do not count
     moved: float  # expected number that come out otherwise
     unsupported: float  # share of what moves, on actions that the log could not draw
-    gain: Gain | Undecided  # from rewards
+    gain: PolicyGain | Undecided  # from rewards
     by_model: Estimate | Undecided  # by a reward model alone: its interval leaves its error out
 
 
@@ -54,7 +54,7 @@ def what_if(
     decisions: Sequence[Redecided],
     rewards: Mapping[str, float],
     *,
-    demands: SupportDemands = GATE,
+    demands: OverlapRequirements = GATE_REQUIREMENTS,
     seed: int = 1,
 ) -> WhatIf:
     """What the change would have been worth.
@@ -72,7 +72,7 @@ def what_if(
         "customers": len({one.decision.request.customer_id for one in seen}),
         "without_reward": len(live) - len(seen),
     }
-    found: Gain | Undecided
+    found: PolicyGain | Undecided
     by_model: Estimate | Undecided
     refused = _refused(seen, moved)
     if refused is not None:
@@ -80,7 +80,7 @@ def what_if(
     else:
         new, old = _evidence(seen, rewards, seed)
         by_model = _by_model(new, old, seed)
-        found = gain(new, old, demands=demands, seed=seed)
+        found = policy_gain(new, old, demands=demands, seed=seed)
         if share > UNSUPPORTED:
             found = Undecided(
                 reason=f"{share:.1%} of what the change moves is on actions that the log could not "
@@ -120,7 +120,7 @@ def _unsupported(one: Redecided) -> float:
 
 def _evidence(
     seen: Sequence[Redecided], rewards: Mapping[str, float], seed: int
-) -> tuple[Logged, Logged]:
+) -> tuple[LoggedDecisions, LoggedDecisions]:
     """The decisions under the new version and under the old one."""
     names = sorted({name for one in seen for name in (one.decision.action_id, *one.old, *one.new)})
     code = {name: n for n, name in enumerate(names)}
@@ -143,7 +143,7 @@ def _evidence(
         if model is not None:
             expected = np.bincount(flat, shares[:, side] * model.offered, minlength=len(seen))
         found.append(
-            logged(
+            logged_decisions(
                 np.array(mine),
                 propensity,
                 earned,
@@ -179,15 +179,15 @@ def _model(
         np.column_stack([drawn, contexts]),
         earned,
         customers,
-        Offered(of, rows),
+        CandidateRows(of, rows),
         folds=FOLDS,
         seed=seed,
     )
 
 
-def _by_model(new: Logged, old: Logged, seed: int) -> Estimate | Undecided:
+def _by_model(new: LoggedDecisions, old: LoggedDecisions, seed: int) -> Estimate | Undecided:
     one, other = estimators.dm(new), estimators.dm(old)
     if isinstance(one, Undecided) or isinstance(other, Undecided):
         return estimators.NO_MODEL
-    found = valuation("dm", one.minus(other), new, overlap(new), seed)
+    found = policy_value("dm", one.minus(other), new, overlap(new), seed)
     return found if isinstance(found, Undecided) else found.estimate

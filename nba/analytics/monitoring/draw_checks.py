@@ -12,7 +12,7 @@ from nba.analytics.monitoring.check import (
     undecided,
 )
 from nba.analytics.monitoring.offers_and_joins import coverage, exploration, starved
-from nba.measurement.off_policy.propensity_audit import LEVEL, audit
+from nba.measurement.off_policy.propensity_audit import LEVEL, audit_propensities
 from nba.measurement.statistics.estimate import Undecided
 
 MIN_EXPLORATION = 0.01  # share of the greatest entropy
@@ -118,7 +118,7 @@ def audited(period: Period) -> Check:
     if drawn.unsound:
         text = f"the probabilities of {drawn.unsound:,} decisions are none, or do not sum to one"
         return Check(name=name, state="red", value=0.0, limit=LEVEL, text=text)
-    found = audit(drawn.draws)
+    found = audit_propensities(drawn.draws)
     if isinstance(found, Undecided):
         return undecided(name, found.reason, LEVEL)
     text = f"draws agree with their logged probabilities over {found.n:,} decisions"

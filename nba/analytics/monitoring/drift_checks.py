@@ -16,7 +16,7 @@ from nba.measurement.statistics.calibration import (
     ece_noise,
 )
 from nba.measurement.statistics.confidence_sequences import always_valid
-from nba.measurement.statistics.drift import Histogram, Shift, shift
+from nba.measurement.statistics.drift import Histogram, StabilityIndex, stability_index
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.multiple_testing import holm
 
@@ -51,15 +51,15 @@ def context_drift(period: Period) -> Check:
         return undecided(name, "no context was counted on both sides yet")
     if (few := _few(period)) is not None:
         return undecided(name, few)
-    found: list[tuple[str, Shift]] = []
+    found: list[tuple[str, StabilityIndex]] = []
     sides = zip(cut.names, before.contexts.columns(cut), now.contexts.columns(cut), strict=True)
     customers = before.customers.count, now.customers.count
     for column, one, two in sides:
-        moved = shift(
+        moved = stability_index(
             *(_per_customer(one, customers[0]), _per_customer(two, customers[1])),
             material=MATERIAL,
         )
-        if isinstance(moved, Shift):
+        if isinstance(moved, StabilityIndex):
             found.append((column, moved))
     if not found:
         return undecided(name, "every column holds one value, or too few")
@@ -88,7 +88,7 @@ def score_drift(period: Period, name: str, kind: Kind) -> Check:
     if min(one.n for one in sides) < MIN_DECISIONS:
         reason = f"the champion predicted for {sides[0].n} customers before, {sides[1].n} now"
         return undecided(name, f"{reason}: {MIN_DECISIONS} each are needed")
-    moved = shift(sides[0], sides[1], material=MATERIAL)
+    moved = stability_index(sides[0], sides[1], material=MATERIAL)
     if isinstance(moved, Undecided):
         return undecided(name, moved.reason)
     what = "what the champion predicts of candidates" if kind == "accept" else "the risk of leaving"

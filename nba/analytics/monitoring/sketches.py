@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 
 from nba.errors import InvalidInput
-from nba.measurement.statistics.drift import Histogram, edges_of, histogram
-from nba.measurement.statistics.moments import Level, moments, ratio
+from nba.measurement.statistics.drift import Histogram, histogram, quantile_edges
+from nba.measurement.statistics.moments import SampleMean, moments, ratio_mean
 
 KEPT = 256  # smallest hashes of customers: their number is known to 1 / sqrt(254), 6 %
 BUCKETS = 64  # of customers, between which rewards vary
@@ -92,7 +92,7 @@ def cut_of(
     schema: str, names: tuple[str, ...], rows: np.ndarray, bundle_id: str | None
 ) -> BinEdges:
     """Cuts at the quantiles of (n, columns) reference rows."""
-    return BinEdges(schema, names, tuple(edges_of(column) for column in rows.T), bundle_id)
+    return BinEdges(schema, names, tuple(quantile_edges(column) for column in rows.T), bundle_id)
 
 
 class Binned(msgspec.Struct, frozen=True):
@@ -204,12 +204,12 @@ class Rewards(msgspec.Struct, frozen=True):
         )
 
     @property
-    def level(self) -> Level:
+    def level(self) -> SampleMean:
         """Reward per decision, with customers as the units."""
         n = np.array(self.n, dtype=float)
         sums = moments(np.array(self.y)[n > 0.0], n[n > 0.0])
-        found, customers = ratio(sums), self.customers.count
-        return Level(found.mean, found.error2 * customers if found.n else 0.0, customers)
+        found, customers = ratio_mean(sums), self.customers.count
+        return SampleMean(found.mean, found.error2 * customers if found.n else 0.0, customers)
 
 
 def rewards_of(hashes: np.ndarray, values: np.ndarray) -> Rewards:

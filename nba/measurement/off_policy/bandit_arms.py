@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 
 from nba.errors import InvalidInput
-from nba.measurement.statistics.bounded_sequences import BoundedSequence, mixture_bernstein
-from nba.measurement.statistics.confidence_sequences import TUNING_N, from_clock
-from nba.measurement.statistics.effect import Effect, one_look
+from nba.measurement.statistics.bounded_sequences import ConfidenceSequence, mixture_bernstein
+from nba.measurement.statistics.confidence_sequences import TUNING_N, always_valid_effect
+from nba.measurement.statistics.effect import Effect, fixed_horizon_effect
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.moments import Moments, moments, per_customer, ratio
+from nba.measurement.statistics.moments import Moments, moments, per_customer, ratio_mean
 
 
 class ArmCounts(NamedTuple):
@@ -30,7 +30,7 @@ class ArmCounts(NamedTuple):
         return ArmCounts(self.pulls + other.pulls, self.successes + other.successes)
 
 
-GATE = ArmCounts(200, 50)  # what either arm must have before it is compared
+MIN_COUNTS = ArmCounts(200, 50)  # what either arm must have before it is compared
 
 
 class ArmScores(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +64,7 @@ class ArmContrast(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Draws(NamedTuple):
+class ScoredDecisions(NamedTuple):
     """n logged decisions; arms are columns 0..k-1."""
 
     drawn: np.ndarray  # (n,) the arm
@@ -73,13 +73,13 @@ class Draws(NamedTuple):
     customers: np.ndarray | None = None  # (n,); None: every decision is a customer of its own
 
 
-def score(
+def aipw_scores(
     drawn: np.ndarray,
     propensity: np.ndarray,
     rewards: np.ndarray,
     predictions: np.ndarray,
     customers: np.ndarray | None = None,
-) -> Draws:
+) -> ScoredDecisions:
     """AIPW scores q_a + 1[drawn = a] (r - q_a) / propensity of every arm.
 
     `propensity` (n,) of the arm that was drawn, as it was logged; `predictions` (n, k) of the
@@ -91,7 +91,7 @@ def score(
     scores = np.array(predictions, dtype=float)
     rows = np.arange(len(drawn))
     scores[rows, drawn] += (rewards - scores[rows, drawn]) / propensity
-    return Draws(drawn, rewards, scores, customers)
+    return ScoredDecisions(drawn, rewards, scores, customers)
 
 
 def past_means(
@@ -107,12 +107,12 @@ def past_means(
     return np.asarray((total + weight * prior) / (count + weight))
 
 
-def arm_scores(draws: Draws, arm: int) -> ArmScores:
+def arm_scores(draws: ScoredDecisions, arm: int) -> ArmScores:
     """The additive record of one arm."""
     return ArmScores(pulls=_pulls(draws, arm), scores=_sums(draws, draws.scores[:, arm]))
 
 
-def arm_contrast(draws: Draws, a: int, b: int) -> ArmContrast:
+def arm_contrast(draws: ScoredDecisions, a: int, b: int) -> ArmContrast:
     """The additive record of the difference between two arms."""
     return ArmContrast(
         a=_pulls(draws, a),
@@ -126,7 +126,7 @@ def arm_difference(
     *,
     names: tuple[str, str] = ("A", "B"),
     tuning_n: int | None = TUNING_N,
-    gate: ArmCounts = GATE,
+    gate: ArmCounts = MIN_COUNTS,
     confidence: float = 0.95,
 ) -> Effect | Undecided:
     """b - a per decision, once both arms have events enough.
@@ -142,7 +142,7 @@ def arm_difference(
 
 
 def missing_events(
-    names: tuple[str, ...], pulls: tuple[ArmCounts, ...], gate: ArmCounts = GATE
+    names: tuple[str, ...], pulls: tuple[ArmCounts, ...], gate: ArmCounts = MIN_COUNTS
 ) -> str:
     """What the gate still waits for, or nothing."""
     short = [
@@ -154,8 +154,8 @@ def missing_events(
     return "; ".join(short)
 
 
-def exact_band(
-    draws: Draws,
+def exact_confidence_sequence(
+    draws: ScoredDecisions,
     a: int,
     b: int,
     *,
@@ -164,7 +164,7 @@ def exact_band(
     looks: np.ndarray,
     tuning_n: int = TUNING_N,
     confidence: float = 0.95,
-) -> BoundedSequence:
+) -> ConfidenceSequence:
     """The ends of b - a after each number of decisions in `looks`.
 
     Rewards and predictions in [0, 1], decisions in the order in which they were made; fixed before
@@ -203,21 +203,25 @@ def _interval(
     missing = missing_events(names, pulls, gate)
     if missing:
         return Undecided(reason=missing)
-    found = ratio(scores)
+    found = ratio_mean(scores)
     if found.variance <= 0.0 or not math.isfinite(found.variance):
         return Undecided(reason="the scores do not vary between customers")
     if tuning_n is None:
         degrees = 2.0 * max(min(arm.successes for arm in pulls), 1)
-        return one_look(found.mean, found.error2, found.n, degrees=degrees, confidence=confidence)
-    return from_clock(found.mean, found.variance, found.n, tuning_n=tuning_n, confidence=confidence)
+        return fixed_horizon_effect(
+            found.mean, found.error2, found.n, degrees=degrees, confidence=confidence
+        )
+    return always_valid_effect(
+        found.mean, found.variance, found.n, tuning_n=tuning_n, confidence=confidence
+    )
 
 
-def _pulls(draws: Draws, arm: int) -> ArmCounts:
+def _pulls(draws: ScoredDecisions, arm: int) -> ArmCounts:
     hit = draws.drawn == arm
     return ArmCounts(int(hit.sum()), int((draws.rewards[hit] > 0.0).sum()))
 
 
-def _sums(draws: Draws, values: np.ndarray) -> Moments:
+def _sums(draws: ScoredDecisions, values: np.ndarray) -> Moments:
     if draws.customers is None:
         return moments(values, np.ones(len(values)))
     return moments(*per_customer(draws.customers, values))

@@ -12,23 +12,23 @@ import numpy as np
 from scipy.special import gammainc, gammaln
 
 from nba.errors import InvalidInput
-from nba.measurement.off_policy.logged_decisions import Floats, Logged
+from nba.measurement.off_policy.logged_decisions import Floats, LoggedDecisions
 
 PRIOR = 1.0  # variance at which the mixture of the confidence sequence is centred
 HALVINGS = 80
 
 
-def gain_always_above(evidence: Logged, confidence: float = 0.95) -> float:
+def gain_lower_bound(evidence: LoggedDecisions, confidence: float = 0.95) -> float:
     """What target minus logged is above at every n: a bound on (w - 1) r, which is never below -1.
 
     Waudby-Smith, Wu, Ramdas, Karampatziakis and Mineiro, Anytime-valid off-policy inference for
     contextual bandits, 2022, section 3.3.
     """
     shifted = ((evidence.weights - 1.0) * _unit(evidence.rewards) + 1.0) / 2.0
-    return 2.0 * bernstein_above(shifted, confidence) - 1.0
+    return 2.0 * bernstein_lower_bound(shifted, confidence) - 1.0
 
 
-def bernstein_above(values: Floats, confidence: float = 0.95) -> float:
+def bernstein_lower_bound(values: Floats, confidence: float = 0.95) -> float:
     """What the mean of values in [0, inf) is above, at every n; the mean itself lies in [0, 1].
 
     Empirical Bernstein with a predictable plug-in: the values' variance around the mean of those

@@ -25,7 +25,7 @@ class Regressor(Protocol):
         """(n,) expected rewards."""
 
 
-class Offered(NamedTuple):
+class CandidateRows(NamedTuple):
     """The candidates of n decisions, flat; `rows(m)` gives the inputs of those at positions m."""
 
     of: NDArray[np.int64]  # (k,) the decision of each
@@ -38,7 +38,7 @@ class CrossFitted(NamedTuple):
     logged: Floats  # (n,) of the drawn actions
     offered: Floats  # (k,) of all candidates
 
-    def expected(self, offered: Offered, probabilities: Floats) -> Floats:
+    def expected(self, offered: CandidateRows, probabilities: Floats) -> Floats:
         """(n,) sum_a pi(a | x) q(x, a), of (k,) probabilities of the candidates."""
         expected = probabilities * self.offered
         sums = np.bincount(offered.of, weights=expected, minlength=len(self.logged))
@@ -50,7 +50,7 @@ def cross_fit(
     rows: Floats,
     rewards: Floats,
     customers: np.ndarray,
-    offered: Offered,
+    offered: CandidateRows,
     *,
     folds: int = FOLDS,
     seed: int = 1,

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nba.measurement.off_policy.logged_decisions import Floats, Logged
+from nba.measurement.off_policy.logged_decisions import Floats, LoggedDecisions
 from nba.measurement.statistics.estimate import Undecided
 
 NO_MODEL = Undecided(reason="no predictions of a reward model")
@@ -26,12 +26,12 @@ CHOICES = 30  # values of tau and lambda that are tried
 
 
 @dataclass(frozen=True, eq=False)
-class WeightedRatio:
+class RatioEstimate:
     """sum top / sum bottom, minus the same of `less` on the same rows."""
 
     top: Floats
     bottom: Floats
-    less: WeightedRatio | None = None
+    less: RatioEstimate | None = None
 
     @property
     def value(self) -> float:
@@ -48,76 +48,76 @@ class WeightedRatio:
         found: Floats = (self.top - ratio * self.bottom) / self.bottom.mean()
         return found if self.less is None else found - self.less.influence
 
-    def minus(self, other: WeightedRatio) -> WeightedRatio:
+    def minus(self, other: RatioEstimate) -> RatioEstimate:
         """The difference on the same rows: what both have in common cancels."""
-        return WeightedRatio(self.top, self.bottom, other)
+        return RatioEstimate(self.top, self.bottom, other)
 
-    def __add__(self, other: WeightedRatio) -> WeightedRatio:
+    def __add__(self, other: RatioEstimate) -> RatioEstimate:
         """The rows of both."""
         if (self.less is None) != (other.less is None):
             raise ValueError("a value and a difference are not of one kind")
         less = None
         if self.less is not None and other.less is not None:
             less = self.less + other.less
-        return WeightedRatio(
+        return RatioEstimate(
             np.concatenate([self.top, other.top]),
             np.concatenate([self.bottom, other.bottom]),
             less,
         )
 
 
-class Truncated(NamedTuple):
+class TruncatedEstimate(NamedTuple):
     """An estimator that gives up some of the heavy weights, and where it begins to."""
 
-    scores: WeightedRatio
+    scores: RatioEstimate
     at: float  # tau or lambda
     bias: float  # bound on what that may hide
 
 
-def _mean(values: Floats) -> WeightedRatio:
-    return WeightedRatio(values, np.ones(len(values)))
+def _mean(values: Floats) -> RatioEstimate:
+    return RatioEstimate(values, np.ones(len(values)))
 
 
-def as_drawn(evidence: Logged) -> WeightedRatio:
+def logged_mean(evidence: LoggedDecisions) -> RatioEstimate:
     """The logged policy itself: the mean reward."""
     return _mean(evidence.rewards)
 
 
-def ips(evidence: Logged) -> WeightedRatio:
+def ips(evidence: LoggedDecisions) -> RatioEstimate:
     """Inverse propensity scores."""
     return _mean(evidence.weights * evidence.rewards)
 
 
-def snips(evidence: Logged) -> WeightedRatio | Undecided:
+def snips(evidence: LoggedDecisions) -> RatioEstimate | Undecided:
     """Self-normalised inverse propensity scores."""
     if not evidence.weights.any():
         return Undecided(reason="the target draws nothing that was drawn")
-    return WeightedRatio(evidence.weights * evidence.rewards, evidence.weights)
+    return RatioEstimate(evidence.weights * evidence.rewards, evidence.weights)
 
 
-def dm(evidence: Logged) -> WeightedRatio | Undecided:
+def dm(evidence: LoggedDecisions) -> RatioEstimate | Undecided:
     """The reward model's word for it: no reward corrects it, and no interval shows its error."""
     return NO_MODEL if evidence.q_target is None else _mean(evidence.q_target)
 
 
-def dr(evidence: Logged) -> WeightedRatio | Undecided:
+def dr(evidence: LoggedDecisions) -> RatioEstimate | Undecided:
     """Doubly robust: the model, corrected by the rewards of what both would draw."""
     return _corrected(evidence, evidence.weights)
 
 
-def switch_dr(evidence: Logged, tau: float | None = None) -> Truncated | Undecided:
+def switch_dr(evidence: LoggedDecisions, tau: float | None = None) -> TruncatedEstimate | Undecided:
     """DR where w <= tau; by default tau is chosen by the bound on the mean squared error."""
     w = evidence.weights
     return _truncated(evidence, lambda at: np.where(w <= at, w, 0.0), _spaced(w), tau)
 
 
-def dros(evidence: Logged, lam: float | None = None) -> Truncated | Undecided:
+def dros(evidence: LoggedDecisions, lam: float | None = None) -> TruncatedEstimate | Undecided:
     """DR with optimistically shrunk weights; lambda is chosen as tau is."""
     w = evidence.weights
     return _truncated(evidence, lambda at: w * at / (w**2 + at), _spaced(w) ** 2, lam)
 
 
-def _corrected(evidence: Logged, weights: Floats) -> WeightedRatio | Undecided:
+def _corrected(evidence: LoggedDecisions, weights: Floats) -> RatioEstimate | Undecided:
     if evidence.q_logged is None or evidence.q_target is None:
         return NO_MODEL
     return _mean(evidence.q_target + weights * (evidence.rewards - evidence.q_logged))
@@ -132,11 +132,11 @@ def _spaced(weights: Floats) -> Floats:
 
 
 def _truncated(
-    evidence: Logged,
+    evidence: LoggedDecisions,
     shrunk: Callable[[float], Floats],
     choices: Sequence[float] | Floats,
     given: float | None,
-) -> Truncated | Undecided:
+) -> TruncatedEstimate | Undecided:
     """With the least bound on the mean squared error: clustered variance + bias bound squared.
 
     The bias of smaller weights v is at most E[w - v] times the range of the rewards (Wang et al.,
@@ -145,15 +145,15 @@ def _truncated(
     if evidence.q_logged is None or evidence.q_target is None:
         return NO_MODEL
     span = float(np.ptp(evidence.rewards)) if evidence.n else 0.0
-    best: tuple[float, Truncated] | None = None
+    best: tuple[float, TruncatedEstimate] | None = None
     for at in [float(one) for one in choices] if given is None else [given]:
         weights = shrunk(at)
         scores = _corrected(evidence, weights)
-        assert isinstance(scores, WeightedRatio)
+        assert isinstance(scores, RatioEstimate)
         bias = float((evidence.weights - weights).mean()) * span
         variance = clustered_variance(scores.influence, evidence.customers)
         if best is None or variance + bias**2 < best[0]:
-            best = (variance + bias**2, Truncated(scores, at, bias))
+            best = (variance + bias**2, TruncatedEstimate(scores, at, bias))
     assert best is not None
     return best[1]
 

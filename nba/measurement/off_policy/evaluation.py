@@ -1,7 +1,6 @@
 """Off-policy evaluation: what another policy would have been worth on the decisions we logged.
 
-`values` and `gain` take the decisions themselves, look at the overlap first and refuse where it is
-thin; `snips` takes sums that add up, for slices and shards.
+`policy_values` and `policy_gain` look at the overlap first and refuse where it is thin.
 """
 
 from __future__ import annotations
@@ -12,23 +11,23 @@ import msgspec
 import numpy as np
 
 from nba.measurement.off_policy import estimators
-from nba.measurement.off_policy.bounded_intervals import gain_always_above
-from nba.measurement.off_policy.estimators import Truncated, WeightedRatio
+from nba.measurement.off_policy.bounded_intervals import gain_lower_bound
+from nba.measurement.off_policy.estimators import RatioEstimate, TruncatedEstimate
 from nba.measurement.off_policy.intervals import (
     Interval,
-    always,
-    always_above,
+    always_valid_interval,
+    always_valid_lower_bound,
     bootstrap,
-    normal,
+    normal_interval,
     standard_error,
 )
 from nba.measurement.off_policy.logged_decisions import (
-    DEMANDS,
-    GATE,
-    Logged,
+    GATE_REQUIREMENTS,
+    REQUIREMENTS,
+    LoggedDecisions,
     Overlap,
-    SupportDemands,
-    kish,
+    OverlapRequirements,
+    effective_sample_size,
     overlap,
     refusal,
 )
@@ -39,7 +38,7 @@ BY_MODEL = "by the reward model alone: no interval shows its error"
 AGREE = 2.0  # standard errors between DR and SNIPS
 
 
-class Valuation(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyValue(msgspec.Struct, frozen=True, kw_only=True):
     """A value by one method, with its 95 % intervals; errors are between customers."""
 
     method: str
@@ -61,11 +60,11 @@ class Valuation(msgspec.Struct, frozen=True, kw_only=True):
         return Estimate(value=self.value, low=self.low, high=self.high, n=self.n, ess=self.ess)
 
 
-class Gain(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyGain(msgspec.Struct, frozen=True, kw_only=True):
     """Target minus champion on the same decisions: what a gate reads."""
 
-    dr: Valuation
-    snips: Valuation
+    dr: PolicyValue
+    snips: PolicyValue
     low: float  # the gain by DR is above it: one-sided 95 %, at this number of decisions
     low_always: float  # the same at every number of customers: for gates that look again
     low_bounded: float | None  # the same by IPS, exact, where the range of the rewards is known
@@ -77,9 +76,9 @@ class Gain(msgspec.Struct, frozen=True, kw_only=True):
         return self.apart <= AGREE
 
 
-def values(
-    evidence: Logged, *, demands: SupportDemands = DEMANDS, seed: int = 1
-) -> dict[str, Valuation | Undecided]:
+def policy_values(
+    evidence: LoggedDecisions, *, demands: OverlapRequirements = REQUIREMENTS, seed: int = 1
+) -> dict[str, PolicyValue | Undecided]:
     """The target's value per decision by each of METHODS, or why there is none.
 
     The reward model's own (`dm`) is there without overlap too, and says what it is.
@@ -97,26 +96,30 @@ def values(
     return {
         method: refused
         if refused is not None and method != "dm"
-        else valuation(method, one, evidence, found, seed)
+        else policy_value(method, one, evidence, found, seed)
         for method, one in scores.items()
     }
 
 
-def as_drawn(
-    evidence: Logged, *, demands: SupportDemands = DEMANDS, seed: int = 1
-) -> Valuation | Undecided:
+def logged_policy_value(
+    evidence: LoggedDecisions, *, demands: OverlapRequirements = REQUIREMENTS, seed: int = 1
+) -> PolicyValue | Undecided:
     """What the logged decisions themselves were worth."""
     own = replace(evidence, target=evidence.propensity, supported=None)
     found = overlap(own)
     refused = refusal(found, demands)
     if refused is not None:
         return refused
-    return valuation("mean", estimators.as_drawn(own), own, found, seed)
+    return policy_value("mean", estimators.logged_mean(own), own, found, seed)
 
 
-def valuation(
-    method: str, scores: WeightedRatio | Undecided, evidence: Logged, found: Overlap, seed: int
-) -> Valuation | Undecided:
+def policy_value(
+    method: str,
+    scores: RatioEstimate | Undecided,
+    evidence: LoggedDecisions,
+    found: Overlap,
+    seed: int,
+) -> PolicyValue | Undecided:
     """A value from its scores; Undecided where they do not vary or are of one customer."""
     if isinstance(scores, Undecided):
         return scores
@@ -125,15 +128,15 @@ def valuation(
     value, stderr = scores.value, standard_error(scores, evidence.customers)
     if stderr <= 1e-12 * (1.0 + abs(value)):
         return Undecided(reason="the scores do not vary, so that nothing says how sure they are")
-    low, high = normal(value, stderr)
-    return Valuation(
+    low, high = normal_interval(value, stderr)
+    return PolicyValue(
         method=method,
         value=value,
         stderr=stderr,
         low=low,
         high=high,
         bootstrap=bootstrap(scores, evidence.customers, seed=seed),
-        always=always(value, stderr, found.customers),
+        always=always_valid_interval(value, stderr, found.customers),
         n=found.n,
         customers=found.customers,
         ess=found.ess,
@@ -142,14 +145,14 @@ def valuation(
     )
 
 
-def gain(
-    evidence: Logged,
-    champion: Logged | None = None,
+def policy_gain(
+    evidence: LoggedDecisions,
+    champion: LoggedDecisions | None = None,
     *,
-    demands: SupportDemands = GATE,
+    demands: OverlapRequirements = GATE_REQUIREMENTS,
     reward_range: tuple[float, float] | None = None,
     seed: int = 1,
-) -> Gain | Undecided:
+) -> PolicyGain | Undecided:
     """EUR per decision of the target minus the champion, on the same decisions.
 
     `champion`: the same decisions with the champion as target; None: what logged them. What both
@@ -158,29 +161,32 @@ def gain(
     """
     found = overlap(evidence)
     pairs = []
-    apart = told_apart(evidence, champion, demands=demands)
+    apart = paired_scores(evidence, champion, demands=demands)
     if isinstance(apart, Undecided):
         return apart
     for method, scores in zip(("dr", "snips"), apart, strict=True):
-        valued = valuation(method, scores, evidence, found, seed)
+        valued = policy_value(method, scores, evidence, found, seed)
         if isinstance(valued, Undecided):
             return valued
         pairs.append(valued)
     dr, snips_ = pairs
-    return Gain(
+    return PolicyGain(
         dr=dr,
         snips=snips_,
-        low=normal(dr.value, dr.stderr, 0.90).low,
-        low_always=always_above(dr.value, dr.stderr, dr.customers),
+        low=normal_interval(dr.value, dr.stderr, 0.90).low,
+        low_always=always_valid_lower_bound(dr.value, dr.stderr, dr.customers),
         low_bounded=None if reward_range is None else _bounded(evidence, champion, reward_range),
         apart=abs(dr.value - snips_.value) / max(dr.stderr, snips_.stderr),
     )
 
 
-def told_apart(
-    evidence: Logged, champion: Logged | None = None, *, demands: SupportDemands = DEMANDS
-) -> tuple[WeightedRatio, WeightedRatio] | Undecided:
-    """Target minus champion by DR and by SNIPS, as scores of the same decisions; `gain` with less.
+def paired_scores(
+    evidence: LoggedDecisions,
+    champion: LoggedDecisions | None = None,
+    *,
+    demands: OverlapRequirements = REQUIREMENTS,
+) -> tuple[RatioEstimate, RatioEstimate] | Undecided:
+    """Target minus champion on the same decisions, by DR and by SNIPS: what `policy_gain` rests on.
 
     Undecided where the log is too thin for either of both, or for what tells them apart.
     """
@@ -191,16 +197,16 @@ def told_apart(
     moved = np.abs(evidence.weights - (1.0 if champion is None else champion.weights))
     if float(moved.max()) < 1e-9:
         return Undecided(reason="target and champion draw alike: there is nothing to tell apart")
-    telling = kish(moved[evidence.positive])
+    telling = effective_sample_size(moved[evidence.positive])
     if telling < demands.positives:
         return Undecided(
             reason=f"{telling:.1f} effective positives where target and champion differ, "
             f"under {demands.positives:.0f}"
         )
-    found: list[WeightedRatio] = []
+    found: list[RatioEstimate] = []
     for score in (estimators.dr, estimators.snips):
         one = score(evidence)
-        other = estimators.as_drawn(evidence) if champion is None else score(champion)
+        other = estimators.logged_mean(evidence) if champion is None else score(champion)
         if isinstance(one, Undecided) or isinstance(other, Undecided):
             return estimators.NO_MODEL
         found.append(one.minus(other))
@@ -208,15 +214,15 @@ def told_apart(
 
 
 def _bounded(
-    evidence: Logged, champion: Logged | None, reward_range: tuple[float, float]
+    evidence: LoggedDecisions, champion: LoggedDecisions | None, reward_range: tuple[float, float]
 ) -> float | None:
     """Against what logged them only: weights of two policies have no common lower bound."""
     if champion is not None:
         return None
     least, most = reward_range
     scaled = replace(evidence, rewards=(evidence.rewards - least) / (most - least))
-    return (most - least) * gain_always_above(scaled)
+    return (most - least) * gain_lower_bound(scaled)
 
 
-def _untruncated(found: Truncated | Undecided) -> WeightedRatio | Undecided:
+def _untruncated(found: TruncatedEstimate | Undecided) -> RatioEstimate | Undecided:
     return found if isinstance(found, Undecided) else found.scores

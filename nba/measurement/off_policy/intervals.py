@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from nba.measurement.off_policy.estimators import WeightedRatio, clustered_variance
+from nba.measurement.off_policy.estimators import RatioEstimate, clustered_variance
 from nba.measurement.off_policy.logged_decisions import Floats
 from nba.measurement.statistics.confidence_sequences import TUNING_N, half_width, rho
 
@@ -25,19 +25,19 @@ class Interval(NamedTuple):
     high: float
 
 
-def standard_error(scores: WeightedRatio, customers: np.ndarray) -> float:
+def standard_error(scores: RatioEstimate, customers: np.ndarray) -> float:
     """Of the value, between customers."""
     return math.sqrt(clustered_variance(scores.influence, customers))
 
 
-def normal(value: float, stderr: float, confidence: float = 0.95) -> Interval:
+def normal_interval(value: float, stderr: float, confidence: float = 0.95) -> Interval:
     """value -+ z stderr."""
     half = float(ndtri(0.5 + confidence / 2)) * stderr
     return Interval(value - half, value + half)
 
 
 def bootstrap(
-    scores: WeightedRatio, customers: np.ndarray, *, seed: int, confidence: float = 0.95
+    scores: RatioEstimate, customers: np.ndarray, *, seed: int, confidence: float = 0.95
 ) -> Interval:
     """Percentiles over resampled customers.
 
@@ -57,7 +57,7 @@ def bootstrap(
     return Interval(low, high)
 
 
-def _sums(scores: WeightedRatio, customers: np.ndarray) -> Floats:
+def _sums(scores: RatioEstimate, customers: np.ndarray) -> Floats:
     """(2, n_customers) or, of a difference, (4, n_customers): tops and bottoms by customer."""
     rows = [scores.top, scores.bottom]
     if scores.less is not None:
@@ -65,7 +65,7 @@ def _sums(scores: WeightedRatio, customers: np.ndarray) -> Floats:
     return np.array([np.bincount(customers, weights=row) for row in rows])
 
 
-def always(
+def always_valid_interval(
     value: float,
     stderr: float,
     customers: int,
@@ -85,7 +85,7 @@ def always(
     return Interval(value - half, value + half)
 
 
-def always_above(
+def always_valid_lower_bound(
     value: float,
     stderr: float,
     customers: int,

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Logged:
+class LoggedDecisions:
     """n decisions whose reward is known, and what another policy would have drawn; arrays (n,).
 
     `q_logged` and `q_target` come from a reward model that has seen none of the customer's own
@@ -42,14 +42,14 @@ class Logged:
         """w = pi(drawn | x) / propensity."""
         return self.target / self.propensity
 
-    def followed_by(
+    def with_target(
         self, target: Floats, q_target: Floats | None = None, supported: Floats | None = None
-    ) -> Logged:
+    ) -> LoggedDecisions:
         """The same decisions under another target."""
         return replace(self, target=target, q_target=q_target, supported=supported)
 
 
-def logged(
+def logged_decisions(
     target: np.ndarray,
     propensity: np.ndarray,
     rewards: np.ndarray,
@@ -60,7 +60,7 @@ def logged(
     q_logged: np.ndarray | None = None,
     q_target: np.ndarray | None = None,
     immature: int = 0,
-) -> Logged:
+) -> LoggedDecisions:
     """Logged decisions from arrays (n,).
 
     `customers`: anything that tells them apart, in order of time; without it every decision is one
@@ -68,7 +68,7 @@ def logged(
     of other lengths, values that are not finite, and probabilities that are none.
     """
     codes = np.arange(len(rewards)) if customers is None else _codes(customers)
-    found = Logged(
+    found = LoggedDecisions(
         target=np.asarray(target, dtype=float),
         propensity=np.asarray(propensity, dtype=float),
         rewards=np.asarray(rewards, dtype=float),
@@ -91,7 +91,7 @@ def _codes(customers: np.ndarray) -> NDArray[np.int64]:
     return rank[codes]
 
 
-def _check(found: Logged) -> None:
+def _check(found: LoggedDecisions) -> None:
     for name in ("target", "propensity", "rewards", "supported", "q_logged", "q_target"):
         values = getattr(found, name)
         if values is None:
@@ -106,7 +106,7 @@ def _check(found: Logged) -> None:
         raise InvalidInput("target", float(found.target.max()), "in [0, 1]")
 
 
-class SupportDemands(msgspec.Struct, frozen=True, kw_only=True):
+class OverlapRequirements(msgspec.Struct, frozen=True, kw_only=True):
     """What must be there before a number is given."""
 
     ess: float = 200.0
@@ -117,10 +117,10 @@ class SupportDemands(msgspec.Struct, frozen=True, kw_only=True):
     immature_share: float = 0.5
 
 
-DEMANDS = SupportDemands()
+REQUIREMENTS = OverlapRequirements()
 # A difference is asked for more: at an effective size of 240 with weights up to 50, 9 % of the
 # intervals lay above the truth instead of 2.5 % (benchmarks/ope_bank.py, champion by chance).
-GATE = SupportDemands(ess=500.0)
+GATE_REQUIREMENTS = OverlapRequirements(ess=500.0)
 
 
 class Overlap(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +137,7 @@ class Overlap(msgspec.Struct, frozen=True, kw_only=True):
     supported: float  # share of the target's probability on what could have been drawn
 
 
-def overlap(evidence: Logged) -> Overlap:
+def overlap(evidence: LoggedDecisions) -> Overlap:
     """What `refusal` judges."""
     w, n = evidence.weights, evidence.n
     many = int(evidence.customers.max()) + 1 if n else 0
@@ -149,8 +149,8 @@ def overlap(evidence: Logged) -> Overlap:
         n=n,
         customers=many,
         immature=evidence.immature,
-        ess=kish(w),
-        positives=kish(w[evidence.positive]),
+        ess=effective_sample_size(w),
+        positives=effective_sample_size(w[evidence.positive]),
         largest_share=float(by_customer.max() / w.sum()) if w.any() else 0.0,
         mean_weight=mean,
         stderr_weight=float(np.sqrt((spread**2).sum())) / n if n else 0.0,
@@ -158,12 +158,14 @@ def overlap(evidence: Logged) -> Overlap:
     )
 
 
-def kish(weights: np.ndarray) -> float:
+def effective_sample_size(weights: np.ndarray) -> float:
     """Effective number of weights, (sum w)^2 / sum w^2."""
     return float(weights.sum() ** 2 / (weights**2).sum()) if weights.any() else 0.0
 
 
-def too_young(immature: int, mature: int, demands: SupportDemands = DEMANDS) -> Undecided | None:
+def immature_refusal(
+    immature: int, mature: int, demands: OverlapRequirements = REQUIREMENTS
+) -> Undecided | None:
     """Why decisions are not evaluated yet: for most of them nobody knows what came of them."""
     every = immature + mature
     if every == 0 or immature <= demands.immature_share * every:
@@ -174,13 +176,13 @@ def too_young(immature: int, mature: int, demands: SupportDemands = DEMANDS) -> 
     )
 
 
-def refusal(found: Overlap, demands: SupportDemands = DEMANDS) -> Undecided | None:
+def refusal(found: Overlap, demands: OverlapRequirements = REQUIREMENTS) -> Undecided | None:
     """Why there is no number, None where there can be one.
 
     The mean weight is 1 in expectation wherever the target stays on the log's support and the
     propensities are those of the draw; 4 standard errors and 5 % away it is not.
     """
-    young = too_young(found.immature, found.n, demands)
+    young = immature_refusal(found.immature, found.n, demands)
     if young is not None:
         return young
     unsupported = 1.0 - found.supported

@@ -61,7 +61,7 @@ class ActionAudit(msgspec.Struct, frozen=True, kw_only=True):
     p: float | None
 
 
-class Audit(msgspec.Struct, frozen=True, kw_only=True):
+class PropensityAudit(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict over all actions."""
 
     n: int
@@ -118,7 +118,7 @@ def draw_counts(
     )
 
 
-def audit(counts: DrawCounts) -> Audit | Undecided:
+def audit_propensities(counts: DrawCounts) -> PropensityAudit | Undecided:
     """Chi-square of draws against logged probabilities, and the mean weight.
 
     (O - E)' C^- (O - E) with C = sum over decisions of diag(p) - p p', so that it holds where the
@@ -143,7 +143,7 @@ def audit(counts: DrawCounts) -> Audit | Undecided:
     along = directions.T @ (groups @ gap)
     chi2 = float((along[apart] ** 2 / roots[apart]).sum())
     errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    return Audit(
+    return PropensityAudit(
         n=counts.n,
         p=float(chdtrc(int(apart.sum()), chi2)),
         mean_weight=counts.weight / counts.n,

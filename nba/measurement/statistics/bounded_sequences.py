@@ -18,7 +18,7 @@ from nba.measurement.statistics.confidence_sequences import mixture_scale
 _HALVINGS = 48
 
 
-class BoundedSequence(NamedTuple):
+class ConfidenceSequence(NamedTuple):
     """Lower and upper ends after each of n values, both (..., n)."""
 
     low: np.ndarray
@@ -33,7 +33,7 @@ def mixture_bernstein(
     mean_within: tuple[float, float] | None = None,
     looks: np.ndarray | None = None,
     confidence: float = 0.95,
-) -> BoundedSequence:
+) -> ConfidenceSequence:
     """By a gamma-exponential mixture, for values (..., n) that lie within `reach`.
 
     mean -+ u(V) / t with V = sum (x_i - guess_i)^2; guess_i is the mean of the values before it,
@@ -51,7 +51,7 @@ def mixture_bernstein(
     alpha = (1.0 - confidence) / 2.0
     above_by = gamma_exponential_bound(v, alpha=alpha, v_opt=v_opt, scale=most - low) / t
     below_by = gamma_exponential_bound(v, alpha=alpha, v_opt=v_opt, scale=high - least) / t
-    return BoundedSequence(mean - above_by, mean + below_by)
+    return ConfidenceSequence(mean - above_by, mean + below_by)
 
 
 def gamma_exponential_bound(

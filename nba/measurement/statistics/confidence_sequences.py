@@ -13,14 +13,14 @@ import numpy as np
 
 from nba.measurement.statistics.effect import Effect, contrast
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.moments import Level
+from nba.measurement.statistics.moments import SampleMean
 
 TUNING_N = 5_000  # customers at which the interval is narrowest, fixed before the start
 
 
 def always_valid(
-    a: Level,
-    b: Level,
+    a: SampleMean,
+    b: SampleMean,
     *,
     tuning_n: int = TUNING_N,
     relative: bool = False,
@@ -36,7 +36,7 @@ def always_valid(
     if isinstance(found, Undecided):
         return found
     value, variance = found
-    return from_clock(
+    return always_valid_effect(
         value,
         variance * (a.n + b.n),
         a.n + b.n,
@@ -46,7 +46,7 @@ def always_valid(
     )
 
 
-def from_clock(
+def always_valid_effect(
     value: float,
     variance: float,
     n: int,

@@ -36,7 +36,7 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.counts)
 
 
-class Shift(msgspec.Struct, frozen=True, kw_only=True):
+class StabilityIndex(msgspec.Struct, frozen=True, kw_only=True):
     """The population stability index, and what it may be by chance."""
 
     psi: float
@@ -51,7 +51,7 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
         return self.psi > self.limit
 
 
-def edges_of(reference: np.ndarray, bins: int = BINS) -> tuple[float, ...]:
+def quantile_edges(reference: np.ndarray, bins: int = BINS) -> tuple[float, ...]:
     """The quantiles of (n,) reference values that cut them into `bins`, each edge once.
 
     Missing values are left out: they have a bin of their own.
@@ -76,9 +76,9 @@ def index(reference: np.ndarray, now: np.ndarray) -> float:
     return float(((now - reference) * np.log(now / reference)).sum())
 
 
-def shift(
+def stability_index(
     reference: Histogram, now: Histogram, *, material: float = MATERIAL, level: float = LEVEL
-) -> Shift | Undecided:
+) -> StabilityIndex | Undecided:
     """The index of two histograms, with a limit that follows their sizes.
 
     One of twenty columns that have not drifted may pass it: correct the p of many columns. Without
@@ -102,7 +102,7 @@ def shift(
     p, q = (before + 0.5) / (n + bins / 2), (after + 0.5) / (m + bins / 2)
     psi = index(p, q)
     quantile = float(chdtri(bins - 1, level))
-    return Shift(
+    return StabilityIndex(
         psi=psi,
         limit=max(material, noise * quantile),
         noise=(bins - 1) * noise,

@@ -8,7 +8,7 @@ import msgspec
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.moments import Level
+from nba.measurement.statistics.moments import SampleMean
 
 MIN_CUSTOMERS = 30  # of an arm, on whom an interval can rest
 MIN_BASELINE = 3.0  # standard errors from 0, below which nothing is relative to it
@@ -27,8 +27,8 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     tuning_n: int | None = None  # the interval holds at every look; None: at one, chosen before
 
 
-def fixed(
-    a: Level, b: Level, *, relative: bool = False, confidence: float = 0.95
+def fixed_horizon(
+    a: SampleMean, b: SampleMean, *, relative: bool = False, confidence: float = 0.95
 ) -> Effect | Undecided:
     """Welch's interval of b - a, for one look at a size chosen before (Biometrika 1947).
 
@@ -40,12 +40,12 @@ def fixed(
     value, variance = found
     one, other = a.error2, b.error2
     degrees = (one + other) ** 2 / (one**2 / (a.n - 1) + other**2 / (b.n - 1))
-    return one_look(
+    return fixed_horizon_effect(
         value, variance, a.n + b.n, degrees=degrees, relative=relative, confidence=confidence
     )
 
 
-def one_look(
+def fixed_horizon_effect(
     value: float,
     error2: float,
     n: int,
@@ -73,7 +73,7 @@ def one_look(
     )
 
 
-def contrast(a: Level, b: Level, *, relative: bool) -> tuple[float, float] | Undecided:
+def contrast(a: SampleMean, b: SampleMean, *, relative: bool) -> tuple[float, float] | Undecided:
     """(difference, its squared standard error), or why there is none."""
     for name, arm in (("A", a), ("B", b)):
         if arm.n < MIN_CUSTOMERS:

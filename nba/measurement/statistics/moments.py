@@ -48,7 +48,7 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
         return _spread(self.xy, self.x, self.y, self.n)
 
 
-class Level(NamedTuple):
+class SampleMean(NamedTuple):
     """A mean per customer, with the variance of one customer around it."""
 
     mean: float
@@ -80,39 +80,39 @@ def moments(y: np.ndarray, x: np.ndarray | None = None) -> Moments:
 def per_customer(customers: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(totals, rows) per customer, of (n,) rows; customers in the order of their codes.
 
-    The totals are what `moments` takes; with the rows as x, `ratio` is the mean of one row.
+    The totals are what `moments` takes; with the rows as x, `ratio_mean` is the mean of one row.
     """
     codes = np.unique(customers, return_inverse=True)[1]
     return np.bincount(codes, weights=values), np.bincount(codes).astype(float)
 
 
-def plain(sums: Moments) -> Level:
+def sample_mean(sums: Moments) -> SampleMean:
     """The mean of y."""
-    return Level(sums.y / sums.n if sums.n else 0.0, max(sums.variance_y, 0.0), sums.n)
+    return SampleMean(sums.y / sums.n if sums.n else 0.0, max(sums.variance_y, 0.0), sums.n)
 
 
-def share(successes: int, n: int) -> Level:
+def proportion(successes: int, n: int) -> SampleMean:
     """A share of customers, with the variance p (1 - p). Raises InvalidInput for none."""
     if not 0 <= successes <= n:
         raise InvalidInput("successes", successes, f"between 0 and the {n} customers")
     p = successes / n if n else 0.0
-    return Level(p, p * (1.0 - p), n)
+    return SampleMean(p, p * (1.0 - p), n)
 
 
-def ratio(sums: Moments) -> Level:
+def ratio_mean(sums: Moments) -> SampleMean:
     """sum y / sum x, such as clicks per decision, with customers as the units.
 
     Delta method: (var y - 2 r cov + r^2 var x) / mean(x)^2. Deng, Knoblich and Lu, Applying the
     Delta Method in Metric Analytics, KDD 2018, section 3.
     """
     if sums.x == 0.0:
-        return Level(0.0, 0.0, 0)
+        return SampleMean(0.0, 0.0, 0)
     value = sums.y / sums.x
     spread = sums.variance_y - 2.0 * value * sums.covariance + value**2 * sums.variance_x
-    return Level(value, max(spread, 0.0) / (sums.x / sums.n) ** 2, sums.n)
+    return SampleMean(value, max(spread, 0.0) / (sums.x / sums.n) ** 2, sums.n)
 
 
-def adjusted(a: Moments, b: Moments) -> tuple[Level, Level]:
+def cuped_means(a: Moments, b: Moments) -> tuple[SampleMean, SampleMean]:
     """CUPED: the means of both arms without what x, known before, explains.
 
     y - theta (x - mean x), theta = cov / var and the mean of x over both arms together. Deng, Xu,
@@ -123,12 +123,12 @@ def adjusted(a: Moments, b: Moments) -> tuple[Level, Level]:
     theta = both.covariance / known if known > 0.0 else 0.0
     centre = both.x / both.n if both.n else 0.0
 
-    def level(sums: Moments) -> Level:
+    def level(sums: Moments) -> SampleMean:
         if sums.n == 0:
-            return Level(0.0, 0.0, 0)
+            return SampleMean(0.0, 0.0, 0)
         mean = (sums.y - theta * sums.x) / sums.n + theta * centre
         spread = sums.variance_y - 2.0 * theta * sums.covariance + theta**2 * sums.variance_x
-        return Level(mean, max(spread, 0.0), sums.n)
+        return SampleMean(mean, max(spread, 0.0), sums.n)
 
     return level(a), level(b)
 

@@ -35,7 +35,7 @@ class GuardrailVerdict(StrEnum):
     UNDECIDED = "undecided"
 
 
-def judge(metric: Metric, effect: Effect | Undecided) -> MetricVerdict:
+def metric_verdict(metric: Metric, effect: Effect | Undecided) -> MetricVerdict:
     """Better or worse where the interval excludes 0."""
     if isinstance(effect, Undecided) or effect.low <= 0.0 <= effect.high:
         return MetricVerdict.NO_EVIDENCE
@@ -46,7 +46,7 @@ def judge(metric: Metric, effect: Effect | Undecided) -> MetricVerdict:
     )
 
 
-def guard(metric: Metric, effect: Effect | Undecided) -> GuardrailVerdict:
+def guardrail_verdict(metric: Metric, effect: Effect | Undecided) -> GuardrailVerdict:
     """Whether B is worse than A by less than the margin, in the effect's own terms.
 
     Held where the whole interval is on the good side of the margin, broken where it is beyond it.
@@ -94,7 +94,7 @@ def sentence(
         return f"not enough evidence on {metric.name}: {effect.reason}"
     level = f"{100 * effect.confidence:g} % {'' if effect.tuning_n is None else 'always-valid '}"
     low, high = (_plain(metric, effect, end) for end in (effect.low, effect.high))
-    verdict = judge(metric, effect)
+    verdict = metric_verdict(metric, effect)
     if verdict is not MetricVerdict.NO_EVIDENCE:
         way = "higher" if effect.value > 0.0 else "lower"
         size = _told(metric, effect, abs(effect.value))

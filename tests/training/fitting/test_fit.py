@@ -17,7 +17,7 @@ from models.bundles.scorer import BundleScorer
 from nba.errors import InvalidBundle, NotFound
 from nba.events.names import ACTION_DECIDED
 from nba.journey_file.loader import load_journey
-from nba.measurement.off_policy.evaluation import METHODS, Gain, Valuation
+from nba.measurement.off_policy.evaluation import METHODS, PolicyGain, PolicyValue
 from nba.measurement.off_policy.logged_decisions import Overlap
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from nba.stores.memory.log import MemoryLog
@@ -157,7 +157,7 @@ def test_an_evaluation_has_every_method_and_says_which_is_the_models_word(
     evaluated: Evaluation,
 ) -> None:
     assert tuple(evaluated.methods) == METHODS
-    found = {name: one for name, one in evaluated.methods.items() if isinstance(one, Valuation)}
+    found = {name: one for name, one in evaluated.methods.items() if isinstance(one, PolicyValue)}
     assert len(found) == len(METHODS)
     assert {name for name, one in found.items() if one.note} == {"dm"}
     assert found["dr"].estimate == evaluated.value_bundle
@@ -185,7 +185,7 @@ def test_the_champion_of_the_log_is_what_a_bundle_is_held_against(
     champion = champion_beside(log, bundle, BANK.schema.schema_hash)
     found = evaluate(bank.history, bundle, champion=champion)
     assert found.against == "logged"
-    assert isinstance(found.gain, Gain) and found.gain.agree
+    assert isinstance(found.gain, PolicyGain) and found.gain.agree
     assert found.gain.low_always < found.gain.low < found.gain.dr.value
 
 

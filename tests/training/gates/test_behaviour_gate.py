@@ -21,7 +21,7 @@ from nba.engine.pipeline import Pipeline
 from nba.errors import InvalidBundle
 from nba.experiments.experiment import ArmSpec, Experiment, PrimarySpec, Started
 from nba.journey.exploration import Exploration
-from nba.measurement.off_policy.propensity_audit import Audit
+from nba.measurement.off_policy.propensity_audit import PropensityAudit
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.sample_ratio import Mismatch, anytime_mismatch
 from nba.stores.memory.log import MemoryLog
@@ -42,7 +42,7 @@ from training.gates.data_gate import (
 from training.gates.gates import trained_again
 
 JOURNEY = replace(OPEN, exploration=Exploration(policy="softmax", temperature_eur=2.0))
-GREEN = Audit(n=5_000, p=0.4, mean_weight=1.0, weight_error=0.01, actions=())
+GREEN = PropensityAudit(n=5_000, p=0.4, mean_weight=1.0, weight_error=0.01, actions=())
 WEEK = OutcomeJoin(decisions=400, joined=40)
 
 
@@ -193,7 +193,7 @@ def test_the_audit_of_a_log_is_green_and_sees_a_draw_that_is_not_what_it_says(
     history: History,
 ) -> None:
     found = audited(history)
-    assert isinstance(found, Audit) and not found.alarm and found.n == 300
+    assert isinstance(found, PropensityAudit) and not found.alarm and found.n == 300
     lied = {
         name: tuple(
             replace(one, propensity=1.0 if one.action_id == "loan_offer" else 0.0) for one in mine

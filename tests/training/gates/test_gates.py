@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit, logit
 
 from benchmarks.error_trials_gate import gate_trials
-from nba.measurement.off_policy.logged_decisions import Logged, logged
+from nba.measurement.off_policy.logged_decisions import LoggedDecisions, logged_decisions
 from nba.measurement.statistics.estimate import Undecided
 from nba.promotion.verdict import Gate, GateVerdict, Status, failed, passed, undecided
 from training.data.training_sets import TrainingSet
@@ -24,13 +24,13 @@ N = 8_000
 
 def compared(
     gain: float | np.ndarray, n: int = N, floor: float = 0.3, seed: int = 1
-) -> tuple[Logged, Logged]:
+) -> tuple[LoggedDecisions, LoggedDecisions]:
     """Two arms; the champion draws the first, the challenger the second, which is worth `gain`
     more than 1 EUR."""
     rng = np.random.default_rng(seed)
     second = rng.random(n) < floor
     rewards = rng.normal(1.0, 1.0, n) + np.where(second, gain, 0.0)
-    challenger = logged(
+    challenger = logged_decisions(
         second.astype(float),
         np.where(second, floor, 1.0 - floor),
         rewards,
@@ -38,7 +38,7 @@ def compared(
         q_logged=np.ones(n),
         q_target=np.ones(n),
     )
-    return challenger, challenger.followed_by(1.0 - challenger.target, np.ones(n))
+    return challenger, challenger.with_target(1.0 - challenger.target, np.ones(n))
 
 
 # Off-policy
@@ -76,20 +76,20 @@ def test_a_thin_log_is_no_evidence_however_large_the_gain() -> None:
 def test_a_customer_who_holds_much_of_the_weight_is_no_evidence() -> None:
     challenger, champion = compared(1.0)
     customers = np.where(np.arange(N) < 800, 0, np.arange(N))
-    one = logged(
+    one = logged_decisions(
         *(challenger.target, challenger.propensity, challenger.rewards, customers),
         positive=challenger.positive,
         q_logged=challenger.q_logged,
         q_target=challenger.q_target,
     )
-    gate = off_policy_gate(one, one.followed_by(champion.target, champion.q_target))
+    gate = off_policy_gate(one, one.with_target(champion.target, champion.q_target))
     assert gate.status == "undecided" and "of all weight" in gate.reason
 
 
 def test_two_estimators_that_disagree_are_no_evidence() -> None:
     """A reward model that is far off, and propensities that are not those of the draw."""
     challenger, _ = compared(0.5)
-    wrong = logged(
+    wrong = logged_decisions(
         challenger.target,
         np.clip(challenger.propensity * 1.04, 0.0, 1.0),
         challenger.rewards,

@@ -10,17 +10,17 @@ from nba.errors import InvalidInput
 from nba.measurement.off_policy.bandit_arms import (
     ArmContrast,
     ArmCounts,
-    Draws,
+    ScoredDecisions,
+    aipw_scores,
     arm_contrast,
     arm_difference,
     arm_scores,
-    exact_band,
+    exact_confidence_sequence,
     past_means,
-    score,
 )
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.moments import ratio
+from nba.measurement.statistics.moments import ratio_mean
 
 
 def effect(found: Effect | Undecided) -> Effect:
@@ -40,7 +40,7 @@ def drifting() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.array(drawn), np.array(propensity), np.array(rewards)
 
 
-def bandit(seed: int, n: int, rates: tuple[float, ...], floor: float = 0.1) -> Draws:
+def bandit(seed: int, n: int, rates: tuple[float, ...], floor: float = 0.1) -> ScoredDecisions:
     """Epsilon-greedy in blocks of 50, its floor on every arm."""
     rng, k = np.random.default_rng(seed), len(rates)
     drawn, propensity, rewards = np.empty(n, dtype=int), np.empty(n), np.empty(n)
@@ -54,7 +54,7 @@ def bandit(seed: int, n: int, rates: tuple[float, ...], floor: float = 0.1) -> D
         rewards[block] = rng.random(50) < np.array(rates)[drawn[block]]
         counts += np.bincount(drawn[block], minlength=k)
         wins += np.bincount(drawn[block], weights=rewards[block], minlength=k)
-    return score(drawn, propensity, rewards, past_means(drawn, rewards, k, prior=0.1))
+    return aipw_scores(drawn, propensity, rewards, past_means(drawn, rewards, k, prior=0.1))
 
 
 def test_drift_of_the_shares_fakes_no_lift() -> None:
@@ -64,18 +64,18 @@ def test_drift_of_the_shares_fakes_no_lift() -> None:
     assert naive[1] == pytest.approx(0.0821429, abs=1e-7)
     assert naive[0] == pytest.approx(0.0583333, abs=1e-7)
     assert naive[1] / naive[0] - 1.0 == pytest.approx(0.408, abs=5e-4)
-    draws = score(drawn, propensity, rewards, np.zeros((len(drawn), 2)))
+    draws = aipw_scores(drawn, propensity, rewards, np.zeros((len(drawn), 2)))
     assert draws.scores.mean(axis=0) == pytest.approx([0.075, 0.075], abs=1e-12)
     found = effect(arm_difference(arm_contrast(draws, 0, 1)))
     assert found.value == pytest.approx(0.0, abs=1e-12)
-    assert ratio(arm_scores(draws, 1).scores).mean == pytest.approx(0.075)
+    assert ratio_mean(arm_scores(draws, 1).scores).mean == pytest.approx(0.075)
 
 
 def test_the_right_predictions_change_no_mean_and_narrow_the_interval() -> None:
     drawn, propensity, rewards = drifting()
     base = np.repeat([0.05, 0.1], 2_000)[:, None] * np.ones((1, 2))
-    bare = score(drawn, propensity, rewards, np.zeros((len(drawn), 2)))
-    helped = score(drawn, propensity, rewards, base)
+    bare = aipw_scores(drawn, propensity, rewards, np.zeros((len(drawn), 2)))
+    helped = aipw_scores(drawn, propensity, rewards, base)
     assert helped.scores.mean(axis=0) == pytest.approx([0.075, 0.075], abs=1e-12)
     widths = [effect(arm_difference(arm_contrast(one, 0, 1))).high for one in (bare, helped)]
     assert widths[1] < widths[0]
@@ -105,7 +105,7 @@ def test_a_better_arm_is_found_by_both_intervals() -> None:
     draws = bandit(4, 20_000, (0.1, 0.2))
     ever = effect(arm_difference(arm_contrast(draws, 0, 1)))
     once = effect(arm_difference(arm_contrast(draws, 0, 1), tuning_n=None))
-    exact = exact_band(draws, 0, 1, floor=0.1, base=0.1, looks=np.array([20_000]))
+    exact = exact_confidence_sequence(draws, 0, 1, floor=0.1, base=0.1, looks=np.array([20_000]))
     for found in (ever, once, exact):
         assert 0.0 < found.low < 0.1 < found.high
     assert once.value == pytest.approx(ever.value) and once.tuning_n is None
@@ -121,12 +121,12 @@ def test_equal_arms_are_seldom_told_apart_at_any_look() -> None:
         record, wrong = ArmContrast(), False
         for start in range(0, 5_000, 250):
             rows = slice(start, start + 250)
-            part = Draws(draws.drawn[rows], draws.rewards[rows], draws.scores[rows])
+            part = ScoredDecisions(draws.drawn[rows], draws.rewards[rows], draws.scores[rows])
             record = record + arm_contrast(part, 0, 1)
             found = arm_difference(record, tuning_n=1_000)
             wrong |= isinstance(found, Effect) and not found.low <= 0.0 <= found.high
         false += wrong
-        band = exact_band(draws, 0, 1, floor=0.1, base=0.2, looks=looks)
+        band = exact_confidence_sequence(draws, 0, 1, floor=0.1, base=0.2, looks=looks)
         exact_false += bool(((band.low > 0.0) | (band.high < 0.0)).any())
     assert false / 80 <= 0.05
     assert exact_false / 80 <= 0.02
@@ -140,7 +140,10 @@ def test_shards_of_customers_add_up(seed: int, cut: int, grouped: bool) -> None:
     cut = cut // 4 * 4
     whole = draws._replace(customers=customers)
     rows = slice(0, cut), slice(cut, 1_000)
-    parts = [Draws(*(None if column is None else column[one] for column in whole)) for one in rows]
+    parts = [
+        ScoredDecisions(*(None if column is None else column[one] for column in whole))
+        for one in rows
+    ]
     for make in (lambda d: arm_contrast(d, 0, 1), lambda d: arm_scores(d, 1)):
         added, once = make(parts[0]) + make(parts[1]), make(whole)
         for name in once.scores.__struct_fields__:
@@ -153,16 +156,16 @@ def test_shards_of_customers_add_up(seed: int, cut: int, grouped: bool) -> None:
 def test_what_cannot_be_is_refused() -> None:
     one = np.array([0]), np.array([0.5]), np.array([1.0]), np.zeros((1, 2))
     with pytest.raises(InvalidInput, match="propensity"):
-        score(one[0], np.array([0.0]), one[2], one[3])
-    draws = score(*one)
+        aipw_scores(one[0], np.array([0.0]), one[2], one[3])
+    draws = aipw_scores(*one)
     looks = np.array([1])
     with pytest.raises(InvalidInput, match="the least propensity was lower"):
-        exact_band(draws, 0, 1, floor=0.9, base=0.1, looks=looks)
+        exact_confidence_sequence(draws, 0, 1, floor=0.9, base=0.1, looks=looks)
     with pytest.raises(InvalidInput, match="base"):
-        exact_band(draws, 0, 1, floor=0.5, base=1.0, looks=looks)
+        exact_confidence_sequence(draws, 0, 1, floor=0.5, base=1.0, looks=looks)
     with pytest.raises(InvalidInput, match="scale them"):
         heavy = draws._replace(rewards=np.array([3.0]))
-        exact_band(heavy, 0, 1, floor=0.5, base=0.1, looks=looks)
+        exact_confidence_sequence(heavy, 0, 1, floor=0.5, base=0.1, looks=looks)
 
 
 def test_few_successes_widen_the_interval_of_one_look() -> None:
@@ -178,5 +181,5 @@ def test_few_successes_widen_the_interval_of_one_look() -> None:
         )
         for hits in (5, 500)
     )
-    ratio = (few.high - few.low) / (many.high - many.low)
-    assert ratio == pytest.approx(2.2281389 / 1.9623391, rel=1e-6)
+    ratio_mean = (few.high - few.low) / (many.high - many.low)
+    assert ratio_mean == pytest.approx(2.2281389 / 1.9623391, rel=1e-6)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from nba.measurement.statistics.bounded_sequences import (
-    BoundedSequence,
+    ConfidenceSequence,
     gamma_exponential_bound,
     mixture_bernstein,
 )
@@ -16,13 +16,15 @@ from nba.measurement.statistics.confidence_sequences import (
     half_width,
     rho,
 )
-from nba.measurement.statistics.effect import Effect, fixed
+from nba.measurement.statistics.effect import Effect, fixed_horizon
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.moments import Level, share
+from nba.measurement.statistics.moments import SampleMean, proportion
 
 X = (np.random.default_rng(0).random(1000) < 0.1).astype(float)
 bounded = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=60).map(np.array)
-levels = st.builds(Level, st.floats(-5.0, 5.0), st.floats(0.01, 4.0), st.integers(60, 1_000_000))
+levels = st.builds(
+    SampleMean, st.floats(-5.0, 5.0), st.floats(0.01, 4.0), st.integers(60, 1_000_000)
+)
 
 
 def effect(found: Effect | Undecided) -> Effect:
@@ -42,7 +44,7 @@ def test_the_half_width_is_that_of_the_platforms() -> None:
 
 def test_two_proportions_always_valid() -> None:
     """V4: 1,000 of 10,000 against 1,100 of 10,000, tuned to 5,000."""
-    a, b = share(1_000, 10_000), share(1_100, 10_000)
+    a, b = proportion(1_000, 10_000), proportion(1_100, 10_000)
     found = effect(always_valid(a, b))
     assert (found.low, found.high) == pytest.approx((-0.0035552373, 0.0235552373), abs=1e-9)
     assert found.p == pytest.approx(0.4337202134, abs=1e-9)
@@ -56,7 +58,7 @@ def test_bounded_means() -> None:
     """V8, after 1,000 values of which 89 are 1."""
     assert (X[:10].sum(), X[:100].sum(), X.sum()) == (2, 10, 89)
 
-    def last(band: BoundedSequence) -> tuple[float, float]:
+    def last(band: ConfidenceSequence) -> tuple[float, float]:
         return float(band.low[-1]), float(band.high[-1])
 
     # the published program halves alpha twice: ours at 97.5 % is its 95 %
@@ -83,9 +85,9 @@ def test_knowing_where_the_mean_lies_narrows_the_band() -> None:
 @given(levels, levels, st.integers(100, 1_000_000))
 @settings(max_examples=150, deadline=None)
 def test_an_always_valid_interval_holds_the_fixed_one_and_widens_with_confidence(
-    a: Level, b: Level, tuning_n: int
+    a: SampleMean, b: SampleMean, tuning_n: int
 ) -> None:
-    once, ever = effect(fixed(a, b)), effect(always_valid(a, b, tuning_n=tuning_n))
+    once, ever = effect(fixed_horizon(a, b)), effect(always_valid(a, b, tuning_n=tuning_n))
     assert ever.low < once.low <= once.value == ever.value <= once.high < ever.high
     assert ever.p >= once.p or once.p < 1e-4  # the tails of t are heavier than the mixture's
     surer = effect(always_valid(a, b, tuning_n=tuning_n, confidence=0.99))
@@ -121,8 +123,11 @@ def test_watched_every_day_it_is_wrong_less_often_than_promised() -> None:
     counts = rng.binomial(400, 0.05, size=(400, 50, 2)).cumsum(axis=1).tolist()
     false = {"ever": 0, "once": 0}
     for run in counts:
-        arms = [(share(a, 400 * i), share(b, 400 * i)) for i, (a, b) in enumerate(run, start=1)]
-        for name, interval in (("ever", always_valid), ("once", fixed)):
+        arms = [
+            (proportion(a, 400 * i), proportion(b, 400 * i))
+            for i, (a, b) in enumerate(run, start=1)
+        ]
+        for name, interval in (("ever", always_valid), ("once", fixed_horizon)):
             found = [effect(interval(a, b)) for a, b in arms]
             false[name] += any(not one.low <= 0.0 <= one.high for one in found)
     assert false["ever"] / 400 <= 0.05

@@ -18,15 +18,22 @@ from nba.measurement.statistics.calibration import (
     calibration_drifted,
     ece,
 )
-from nba.measurement.statistics.drift import Histogram, Shift, edges_of, histogram, index, shift
+from nba.measurement.statistics.drift import (
+    Histogram,
+    StabilityIndex,
+    histogram,
+    index,
+    quantile_edges,
+    stability_index,
+)
 from nba.measurement.statistics.estimate import Undecided
 
 cells = st.one_of(st.floats(-5, 5), st.just(math.nan), st.sampled_from([0.0, 1.0]))
 columns = st.lists(cells, max_size=60).map(lambda values: np.array(values, dtype=float))
 
 
-def shifted(found: Shift | Undecided) -> Shift:
-    assert isinstance(found, Shift)
+def shifted(found: StabilityIndex | Undecided) -> StabilityIndex:
+    assert isinstance(found, StabilityIndex)
     return found
 
 
@@ -53,10 +60,10 @@ def test_the_error_and_score_of_three_bins() -> None:
 def test_large_counts_give_the_index_of_their_shares() -> None:
     one = Histogram(edges=(0.0, 1.0), counts=(500_000, 300_000, 200_000, 0))
     now = Histogram(edges=(0.0, 1.0), counts=(400_000, 300_000, 300_000, 0))
-    found = shifted(shift(one, now))
+    found = shifted(stability_index(one, now))
     assert found.psi == pytest.approx(0.0628608659, abs=1e-5)
     assert found.noise == pytest.approx(2 * 2e-6) and found.p == 0.0
-    assert not found.drifted and shifted(shift(one, now, material=0.05)).drifted
+    assert not found.drifted and shifted(stability_index(one, now, material=0.05)).drifted
 
 
 @pytest.mark.parametrize(("n", "m"), [(20_000, 200), (2_000, 2_000), (1_000, 60)])
@@ -66,9 +73,11 @@ def test_no_drift_is_called_drift_in_one_of_twenty_at_most(n: int, m: int) -> No
     for _ in range(200):
         before, after = rng.lognormal(size=n), rng.lognormal(size=m)
         before[rng.random(n) < 0.05], after[rng.random(m) < 0.05] = np.nan, np.nan
-        edges = edges_of(before)
+        edges = quantile_edges(before)
         found.append(
-            shifted(shift(histogram(before, edges), histogram(after, edges), material=0.0))
+            shifted(
+                stability_index(histogram(before, edges), histogram(after, edges), material=0.0)
+            )
         )
     assert np.mean([one.drifted for one in found]) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 200)
     middle = np.mean([one.psi / one.noise for one in found])
@@ -78,27 +87,27 @@ def test_no_drift_is_called_drift_in_one_of_twenty_at_most(n: int, m: int) -> No
 def test_small_samples_have_a_higher_limit_and_real_drift_passes_it() -> None:
     rng = np.random.default_rng(2)
     before = rng.normal(size=10_000)
-    edges = edges_of(before)
+    edges = quantile_edges(before)
     reference = histogram(before, edges)
-    few = shifted(shift(reference, histogram(rng.normal(size=60), edges)))
-    many = shifted(shift(reference, histogram(rng.normal(size=20_000), edges)))
+    few = shifted(stability_index(reference, histogram(rng.normal(size=60), edges)))
+    many = shifted(stability_index(reference, histogram(rng.normal(size=20_000), edges)))
     assert few.limit > 0.2 > many.limit == 0.1
     assert few.psi > 0.1 / 2 and not few.drifted and not many.drifted
-    assert shifted(shift(reference, histogram(rng.normal(1, 1, 500), edges))).drifted
+    assert shifted(stability_index(reference, histogram(rng.normal(1, 1, 500), edges))).drifted
 
 
 def test_missing_values_that_become_more_are_drift() -> None:
     before = np.arange(2_000.0)
     after = before.copy()
     after[::3] = np.nan
-    edges = edges_of(before)
-    assert shifted(shift(histogram(before, edges), histogram(after, edges))).drifted
+    edges = quantile_edges(before)
+    assert shifted(stability_index(histogram(before, edges), histogram(after, edges))).drifted
 
 
 def test_columns_of_few_values_keep_them_apart() -> None:
-    assert edges_of(np.repeat([0.0, 1.0], [990, 10])) == (0.0,)
-    assert edges_of(np.repeat([1.0, 2.0, 3.0], [50, 30, 20])) == (1.0, 2.0)
-    assert edges_of(np.full(9, 4.0)) == () and edges_of(np.array([math.nan])) == ()
+    assert quantile_edges(np.repeat([0.0, 1.0], [990, 10])) == (0.0,)
+    assert quantile_edges(np.repeat([1.0, 2.0, 3.0], [50, 30, 20])) == (1.0, 2.0)
+    assert quantile_edges(np.full(9, 4.0)) == () and quantile_edges(np.array([math.nan])) == ()
     found = histogram(np.array([0.0, 1.0, 1.0, math.nan]), (0.0,))
     assert found.counts == (1, 2, 1) and found.n == 4
 
@@ -108,7 +117,7 @@ def test_columns_of_few_values_keep_them_apart() -> None:
 def test_histograms_of_parts_are_that_of_the_whole(
     reference: np.ndarray, one: np.ndarray, two: np.ndarray
 ) -> None:
-    edges = edges_of(reference)
+    edges = quantile_edges(reference)
     assert list(edges) == sorted(set(edges)) and len(edges) <= 9
     whole = histogram(np.concatenate([one, two]), edges)
     assert histogram(two, edges) + histogram(one, edges) == whole
@@ -117,11 +126,11 @@ def test_histograms_of_parts_are_that_of_the_whole(
 
 def test_nothing_to_compare_is_undecided_and_other_edges_are_refused() -> None:
     empty, full = histogram(np.zeros(0), (1.0,)), histogram(np.arange(50.0), (1.0,))
-    assert isinstance(shift(empty, full), Undecided)
-    assert isinstance(shift(full, histogram(np.zeros(3), (1.0,))), Undecided)
+    assert isinstance(stability_index(empty, full), Undecided)
+    assert isinstance(stability_index(full, histogram(np.zeros(3), (1.0,))), Undecided)
     other = histogram(np.arange(50.0), (2.0,))
     with pytest.raises(InvalidInput, match="edges"):
-        shift(full, other)
+        stability_index(full, other)
     with pytest.raises(InvalidInput, match="edges"):
         full + other
 

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from nba.errors import InvalidInput
-from nba.measurement.statistics.effect import MIN_CUSTOMERS, Effect, fixed
+from nba.measurement.statistics.effect import MIN_CUSTOMERS, Effect, fixed_horizon
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.moments import (
-    Level,
     Moments,
-    adjusted,
+    SampleMean,
+    cuped_means,
     moments,
     per_customer,
-    plain,
-    ratio,
-    share,
+    proportion,
+    ratio_mean,
+    sample_mean,
 )
 
 A = Moments(
@@ -65,10 +65,10 @@ def ends(found: Effect | Undecided) -> tuple[float, float, float]:
 
 def test_two_proportions_are_those_of_the_platforms() -> None:
     """V3: 1,000 of 10,000 against 1,100 of 10,000."""
-    a, b = share(1_000, 10_000), share(1_100, 10_000)
-    assert ends(fixed(a, b)) == pytest.approx((0.01, 0.0015035440, 0.0184964560), abs=1e-9)
-    assert effect(fixed(a, b)).p == pytest.approx(0.0210682575, abs=1e-9)
-    found = fixed(a, b, relative=True)
+    a, b = proportion(1_000, 10_000), proportion(1_100, 10_000)
+    assert ends(fixed_horizon(a, b)) == pytest.approx((0.01, 0.0015035440, 0.0184964560), abs=1e-9)
+    assert effect(fixed_horizon(a, b)).p == pytest.approx(0.0210682575, abs=1e-9)
+    found = fixed_horizon(a, b, relative=True)
     assert ends(found) == pytest.approx((0.1, 0.0108647081, 0.1891352919), abs=1e-9)
     assert effect(found).p == pytest.approx(0.0278895288, abs=1e-9)
     assert effect(found).relative and effect(found).n == 20_000
@@ -76,39 +76,39 @@ def test_two_proportions_are_those_of_the_platforms() -> None:
 
 def test_a_covariate_narrows_the_interval_as_the_platforms_have_it() -> None:
     """V5: the true effect is 0.2."""
-    plainly = fixed(plain(A), plain(B))
+    plainly = fixed_horizon(sample_mean(A), sample_mean(B))
     assert ends(plainly) == pytest.approx((0.2784349254, 0.1249648584, 0.4319049925), abs=1e-9)
     assert effect(plainly).p == pytest.approx(3.795175e-4, abs=1e-9)
-    found = fixed(*adjusted(A, B))
+    found = fixed_horizon(*cuped_means(A, B))
     assert ends(found) == pytest.approx((0.1710282251, 0.1079461738, 0.2341102764), abs=1e-9)
     assert effect(found).p == pytest.approx(1.121911e-7, abs=1e-12)
 
 
 def test_means_of_unequal_arms_are_those_of_the_platforms() -> None:
     """V6, from the tests of gbstats."""
-    a = plain(Moments(n=3407, y=1396.87, y2=52377.9767))
-    b = plain(Moments(n=3461, y=2422.7, y2=134698.29))
-    assert ends(fixed(a, b)) == pytest.approx((0.29, 0.04538, 0.53462), abs=5e-6)
-    assert effect(fixed(a, b)).p == pytest.approx(0.02016, abs=5e-6)
-    found = fixed(a, b, relative=True)
+    a = sample_mean(Moments(n=3407, y=1396.87, y2=52377.9767))
+    b = sample_mean(Moments(n=3461, y=2422.7, y2=134698.29))
+    assert ends(fixed_horizon(a, b)) == pytest.approx((0.29, 0.04538, 0.53462), abs=5e-6)
+    assert effect(fixed_horizon(a, b)).p == pytest.approx(0.02016, abs=5e-6)
+    found = fixed_horizon(a, b, relative=True)
     assert ends(found) == pytest.approx((0.70732, -0.03526, 1.44989), abs=5e-6)
     assert effect(found).p == pytest.approx(0.06191, abs=5e-6)
 
 
 def test_a_covariate_that_explains_nothing_changes_nothing() -> None:
-    a, b = plain(A), plain(B)
+    a, b = sample_mean(A), sample_mean(B)
     without = (Moments(n=m.n, y=m.y, y2=m.y2) for m in (A, B))
-    assert adjusted(*without) == (a, b)
+    assert cuped_means(*without) == (a, b)
 
 
 def test_a_ratio_is_clustered_by_customer() -> None:
     """Three clicks in ten decisions of every customer alike: no spread, whatever the sizes."""
     decisions = np.array([10.0, 20.0, 30.0, 40.0])
-    level = ratio(moments(0.3 * decisions, decisions))
+    level = ratio_mean(moments(0.3 * decisions, decisions))
     assert level.mean == pytest.approx(0.3)
     assert level.variance == pytest.approx(0.0, abs=1e-12)
     by_hand = np.array([1.0, 0.0, 2.0, 1.0]), np.array([2.0, 2.0, 4.0, 2.0])
-    found = ratio(moments(*by_hand))
+    found = ratio_mean(moments(*by_hand))
     residuals = by_hand[0] - 0.4 * by_hand[1]
     assert found == pytest.approx((0.4, float(residuals.var(ddof=1)) / 2.5**2, 4))
 
@@ -129,10 +129,10 @@ def test_clustering_keeps_the_promise_where_counting_decisions_breaks_it() -> No
     for _ in range(runs):
         own = rng.normal(0, math.sqrt(0.3), (2, users)).repeat(10, axis=1)
         values = own + rng.normal(0, math.sqrt(0.7), own.shape)
-        grouped = [ratio(moments(*per_customer(names, arm))) for arm in values]
-        rows = [plain(moments(arm)) for arm in values]
+        grouped = [ratio_mean(moments(*per_customer(names, arm))) for arm in values]
+        rows = [sample_mean(moments(arm)) for arm in values]
         for unit, (a, b) in (("customer", grouped), ("decision", rows)):
-            found = effect(fixed(a, b))
+            found = effect(fixed_horizon(a, b))
             false[unit] += not found.low <= 0.0 <= found.high
     assert false["customer"] / runs <= 0.06
     assert false["decision"] / runs > 0.2
@@ -157,8 +157,8 @@ def test_the_sums_of_parts_are_the_sums_of_the_whole(
 @settings(max_examples=100, deadline=None)
 def test_the_order_of_customers_does_not_matter(a: np.ndarray, b: np.ndarray, seed: int) -> None:
     order = np.random.default_rng(seed)
-    found = fixed(plain(moments(a)), plain(moments(b)))
-    again = fixed(*(plain(moments(order.permutation(one))) for one in (a, b)))
+    found = fixed_horizon(sample_mean(moments(a)), sample_mean(moments(b)))
+    again = fixed_horizon(*(sample_mean(moments(order.permutation(one))) for one in (a, b)))
     if len(np.unique(a)) + len(np.unique(b)) > 2:
         assert ends(again) == pytest.approx(ends(found), rel=1e-6, abs=1e-6)
 
@@ -168,12 +168,15 @@ def test_the_order_of_customers_does_not_matter(a: np.ndarray, b: np.ndarray, se
 def test_swapping_the_arms_turns_the_effect_round_and_confidence_widens_it(
     a: np.ndarray, b: np.ndarray
 ) -> None:
-    one, two = plain(moments(a)), plain(moments(b))
-    found = fixed(one, two)
+    one, two = sample_mean(moments(a)), sample_mean(moments(b))
+    found = fixed_horizon(one, two)
     if isinstance(found, Undecided) or one.variance + two.variance < 1e-6:
         assert len(np.unique(a)) == len(np.unique(b)) == 1
         return
-    turned, wider = effect(fixed(two, one)), effect(fixed(one, two, confidence=0.99))
+    turned, wider = (
+        effect(fixed_horizon(two, one)),
+        effect(fixed_horizon(one, two, confidence=0.99)),
+    )
     assert (turned.value, turned.low, turned.high) == pytest.approx(
         (-found.value, -found.high, -found.low)
     )
@@ -187,30 +190,35 @@ def test_swapping_the_arms_turns_the_effect_round_and_confidence_widens_it(
 @pytest.mark.parametrize(
     ("a", "b", "relative", "reason"),
     [
-        (share(3, 29), share(30, 300), False, "29 customers in A, under 30"),
-        (share(3, 290), share(0, 0), False, "0 customers in B, under 30"),
-        (share(0, 50), share(0, 60), False, "every customer of both arms has the same value"),
+        (proportion(3, 29), proportion(30, 300), False, "29 customers in A, under 30"),
+        (proportion(3, 290), proportion(0, 0), False, "0 customers in B, under 30"),
         (
-            share(2, 50),
-            share(9, 50),
+            proportion(0, 50),
+            proportion(0, 60),
+            False,
+            "every customer of both arms has the same value",
+        ),
+        (
+            proportion(2, 50),
+            proportion(9, 50),
             True,
             "A's mean of 0.04 is within 3 standard errors of 0: nothing is relative to it",
         ),
     ],
 )
 def test_too_little_is_undecided_with_its_reason(
-    a: Level, b: Level, relative: bool, reason: str
+    a: SampleMean, b: SampleMean, relative: bool, reason: str
 ) -> None:
-    assert fixed(a, b, relative=relative) == Undecided(reason=reason)
+    assert fixed_horizon(a, b, relative=relative) == Undecided(reason=reason)
 
 
 def test_an_arm_without_a_success_still_has_an_effect_beside_one_with_many() -> None:
-    found = effect(fixed(share(0, 10_000), share(500, 10_000)))
+    found = effect(fixed_horizon(proportion(0, 10_000), proportion(500, 10_000)))
     assert 0.04 < found.low < found.value < found.high < 0.06
 
 
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(InvalidInput, match="between 0 and the 10 customers"):
-        share(11, 10)
+        proportion(11, 10)
     with pytest.raises(InvalidInput, match="one value a customer"):
         moments(np.zeros(3), np.zeros(2))

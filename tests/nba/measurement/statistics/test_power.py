@@ -13,7 +13,7 @@ from nba.errors import InvalidInput
 from nba.measurement.statistics.confidence_sequences import always_valid
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.moments import share
+from nba.measurement.statistics.moments import proportion
 from nba.measurement.statistics.power import (
     detectable_effect,
     holdout_table,
@@ -72,7 +72,7 @@ def test_the_power_of_watching_is_at_least_that_of_the_last_look() -> None:
     n, rates = 40_000, (0.05, 0.06)
     told = power(n, 0.01, sd_of_share(0.055), tuning_n=20_000)
     counts = np.random.default_rng(5).binomial(n // 2, rates, size=(400, 2)).tolist()
-    found = [always_valid(*(share(c, n // 2) for c in run), tuning_n=20_000) for run in counts]
+    found = [always_valid(*(proportion(c, n // 2) for c in run), tuning_n=20_000) for run in counts]
     seen = [isinstance(one, Effect) and one.low > 0.0 for one in found]
     assert np.mean(seen) == pytest.approx(told, abs=0.05)
     assert power(n, 0.01, sd_of_share(0.055)) > told

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from nba.measurement.statistics.confidence_sequences import always_valid
-from nba.measurement.statistics.effect import Effect, fixed
+from nba.measurement.statistics.effect import Effect, fixed_horizon
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.moments import share
+from nba.measurement.statistics.moments import proportion
 from nba.measurement.statistics.verdict import (
     GuardrailVerdict,
     Metric,
     MetricVerdict,
     customers_needed,
-    guard,
-    judge,
+    guardrail_verdict,
+    metric_verdict,
     sentence,
 )
 
@@ -47,7 +47,7 @@ def test_a_clear_answer_is_one_sentence() -> None:
 
 
 def test_no_answer_says_what_is_missing() -> None:
-    found = always_valid(share(1_000, 10_000), share(1_100, 10_000))
+    found = always_valid(proportion(1_000, 10_000), proportion(1_100, 10_000))
     assert sentence(CONVERSION, found) == (
         "not enough evidence that conversion differs between B and A: 1.0 points "
         "(95 % always-valid interval -0.36 to 2.4); such a difference takes about 38,669 "
@@ -62,16 +62,18 @@ def test_no_answer_says_what_is_missing() -> None:
     )
 
 
-@pytest.mark.parametrize("interval", [fixed, always_valid])
+@pytest.mark.parametrize("interval", [fixed_horizon, always_valid])
 def test_the_customers_that_are_missing_would_do(interval) -> None:
     """The same rates on that many customers, and not on a twentieth fewer, are told apart."""
-    found = interval(share(1_000, 20_000), share(1_050, 20_000))
+    found = interval(proportion(1_000, 20_000), proportion(1_050, 20_000))
     needed = customers_needed(found)
     assert needed is not None and needed > found.n
 
     def low_at(n: int) -> float:
         half = n // 2
-        again = interval(share(round(0.05 * half), half), share(round(0.0525 * half), half))
+        again = interval(
+            proportion(round(0.05 * half), half), proportion(round(0.0525 * half), half)
+        )
         return again.low
 
     assert low_at(int(needed * 1.02)) > 0.0 > low_at(int(needed * 0.95))
@@ -93,8 +95,8 @@ def test_which_way_is_good_makes_the_verdict(
     low: float, high: float, up: MetricVerdict, down: MetricVerdict
 ) -> None:
     effect = changed(CLEAR, value=(low + high) / 2, low=low, high=high)
-    assert judge(CONVERSION, effect) is up
-    assert judge(COMPLAINTS, effect) is down
+    assert metric_verdict(CONVERSION, effect) is up
+    assert metric_verdict(COMPLAINTS, effect) is down
 
 
 @pytest.mark.parametrize(
@@ -111,15 +113,15 @@ def test_a_guardrail_is_held_within_its_margin(
     low: float, high: float, verdict: GuardrailVerdict
 ) -> None:
     """Complaints may rise by 0.2 points."""
-    assert guard(COMPLAINTS, changed(CLEAR, low=low, high=high)) is verdict
+    assert guardrail_verdict(COMPLAINTS, changed(CLEAR, low=low, high=high)) is verdict
     turned = Metric(name="satisfaction", margin=0.002)
-    assert guard(turned, changed(CLEAR, low=-high, high=-low)) is verdict
+    assert guardrail_verdict(turned, changed(CLEAR, low=-high, high=-low)) is verdict
 
 
 def test_without_an_interval_nothing_is_judged() -> None:
     reason = Undecided(reason="no customers")
-    assert judge(CONVERSION, reason) is MetricVerdict.NO_EVIDENCE
-    assert guard(COMPLAINTS, reason) is GuardrailVerdict.UNDECIDED
+    assert metric_verdict(CONVERSION, reason) is MetricVerdict.NO_EVIDENCE
+    assert guardrail_verdict(COMPLAINTS, reason) is GuardrailVerdict.UNDECIDED
 
 
 @given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 0.5), st.booleans())
@@ -129,7 +131,7 @@ def test_a_better_arm_never_breaks_a_guardrail(
 ) -> None:
     metric = Metric(name="m", higher_is_better=higher, margin=margin)
     effect = changed(CLEAR, low=low, high=low + width, value=low + width / 2)
-    if judge(metric, effect) is MetricVerdict.BETTER:
-        assert guard(metric, effect) is GuardrailVerdict.HELD
-    if guard(metric, effect) is GuardrailVerdict.BROKEN:
-        assert judge(metric, effect) is MetricVerdict.WORSE
+    if metric_verdict(metric, effect) is MetricVerdict.BETTER:
+        assert guardrail_verdict(metric, effect) is GuardrailVerdict.HELD
+    if guardrail_verdict(metric, effect) is GuardrailVerdict.BROKEN:
+        assert metric_verdict(metric, effect) is MetricVerdict.WORSE
