@@ -20,16 +20,11 @@ import numpy as np
 
 from nba.decisions.decision import Decision, Mode
 from nba.journey.file import JourneyFile
+from nba.measurement.statistics import verdict
 from nba.measurement.statistics.confidence_sequences import always_valid_effect
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.moments import SampleMean, moments, ratio_mean
-from nba.measurement.statistics.verdict import (
-    GuardrailVerdict as Held,
-    Metric,
-    guardrail_verdict,
-    sentence,
-)
 from nba.promotion.rollout import CHAMPION, GuardrailLimits, Rollout, end, roll_back, rollout_of
 from nba.randomization import HOLDOUT, in_share
 from nba.rewards.attribution import Attribution
@@ -177,12 +172,12 @@ class Guardrails:
 
     def _reward(self) -> Keep | RollBack:
         rails = self._rollout.guardrails
-        metric = Metric(
+        metric = verdict.Metric(
             name="reward per decision", unit="EUR per decision", margin=rails.margin_eur
         )
         small = self._too_few()
         if small is not None:
-            return Keep(sentence(metric, small, **self._names))
+            return Keep(verdict.sentence(metric, small, **self._names))
         side, rest = (
             _level(found, [one.reward_eur for one in found.values()]) if found else None
             for found in (self._side, self._rest)
@@ -197,7 +192,7 @@ class Guardrails:
         Agresti and Caffo, The American Statistician 2000.
         """
         margin = self._rollout.guardrails.fallback_margin
-        metric = Metric(
+        metric = verdict.Metric(
             name="share of the fallback", unit="points", higher_is_better=False, margin=margin
         )
         if len(self._side) < MIN_CUSTOMERS:
@@ -247,9 +242,10 @@ class Guardrails:
             return Undecided(reason=f"effective sample size {ess:.1f}, under {MIN_ESS:.0f}")
         return None
 
-    def _judged(self, metric: Metric, effect: Effect | Undecided) -> Keep | RollBack:
-        told = sentence(metric, effect, **self._names)
-        return RollBack(told) if guardrail_verdict(metric, effect) is Held.BROKEN else Keep(told)
+    def _judged(self, metric: verdict.Metric, effect: Effect | Undecided) -> Keep | RollBack:
+        sentence = verdict.sentence(metric, effect, **self._names)
+        broken = verdict.guardrail_verdict(metric, effect) is verdict.GuardrailVerdict.BROKEN
+        return RollBack(sentence) if broken else Keep(sentence)
 
     @property
     def _names(self) -> Mapping[str, str]:
