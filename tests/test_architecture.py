@@ -12,14 +12,13 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
 import pytest
 
 from scripts import structure
 from scripts.structure import PACKAGES
+from tests.fixtures.files import ROOT
 
-ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FLOORS: dict[str, set[str]] = {
     "nba": set(),

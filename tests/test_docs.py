@@ -15,9 +15,9 @@ from nba.decisions.candidate import Stage
 from nba.governance.engagement_policy import CODES
 from serving.http.openapi import openapi
 from serving.settings import PREFIX, Settings
-from tests.commands import COMMANDS
+from tests.fixtures.cli_commands import COMMANDS
+from tests.fixtures.files import ROOT
 
-ROOT = Path(__file__).parents[1]
 SETTINGS = [PREFIX + name.upper() for name in Settings.__struct_fields__]
 (UsageError,) = typer.BadParameter.__bases__
 # the routes that are no business of OpenAPI: the operator's, and BentoML's

@@ -23,13 +23,14 @@ from serving.jobs.event_import import import_files
 from serving.replica.assembly import assemble
 from serving.replica.replica import Replica
 from serving.settings import Settings
+from tests.fixtures.files import BANK_JOURNEY
 from training.data.history import read_history
 from training.data.training_sets import decided_set
 from training.fitting.fit import train
 from training.simulation.history import frustrated_customer, write_history
 from training.simulation.world import WorldConfig
 
-BANK = load_journey(Path(__file__).parents[1] / "examples" / "bank" / "journey.yaml")
+BANK = load_journey(BANK_JOURNEY)
 
 
 class Clock:
@@ -63,8 +64,8 @@ def test_the_loop_closes(tmp_path: Path) -> None:
     write_history(config, history)
     log = MemoryLog()
     clock = Clock(config.start + timedelta(days=config.days))
-    house = house_on(log, clock)
-    imported = import_files(log, house.fold.schema, [history])
+    replica = house_on(log, clock)
+    imported = import_files(log, replica.fold.schema, [history])
     assert imported.accepted == log.position() > 20_000
 
     # decide: nothing is learned yet, so that the owner's fallback answers
@@ -74,7 +75,7 @@ def test_the_loop_closes(tmp_path: Path) -> None:
     ]
     log.append_events(ada)
     question = Request(customer_id="ada", channel="web", placement="web_search")
-    [first] = house.decide([question])
+    [first] = replica.decide([question])
     assert (first.mode, first.action_id) == (Mode.FALLBACK, "help_popup")
     assert first.note == "no bundle is promoted: run nba train, then nba promote"
 
@@ -88,28 +89,28 @@ def test_the_loop_closes(tmp_path: Path) -> None:
     clock.at += timedelta(days=4)
     stranger = {"customer_id": "bob", "name": "App Opened"}
     log.append_events([parse_event(stranger, clock())])
-    read = read_history(house.fold, log)
+    read = read_history(replica.fold, log)
     training = train(read, seed=3)
     decided = decided_set(read, BANK.reward)
     mine = np.flatnonzero(decided.set.customers == "ada")
     assert decided.set.labels[mine].tolist() == [1.0]
-    width = len(house.fold.schema.columns)
+    width = len(replica.fold.schema.columns)
     assert decided.set.rows[mine[0], :width].astype("<f8").tobytes() == first.context
 
     # promote: a running replica and a new one take the bundle up
     bundle = training.bundle
     log.save_bundle(bundle.bundle_id, bundle.files())
     log.set_alias(CHAMPION, bundle.bundle_id, clock())
-    assert house.reload() and not house.reload()
-    assert house_on(log, clock).champion == house.champion == bundle.bundle_id
+    assert replica.reload() and not replica.reload()
+    assert house_on(log, clock).champion == replica.champion == bundle.bundle_id
 
     # decide: live, drawn, explained, and aware of the first contact
     log.append_events(
         [parse_event(event, clock()) for event in frustrated_customer("ada", clock.at)]
     )
-    [second] = house.decide([question])
+    [second] = replica.decide([question])
     assert (second.mode, second.bundle_id) == (Mode.LIVE, bundle.bundle_id)
-    answer = decide_answer(second, house.fold.schema)
+    answer = decide_answer(second, replica.fold.schema)
     assert not answer.fallback_used and answer.model_version == bundle.bundle_id
     assert {one.action_id for one in answer.candidates} == {"help_popup", NO_ACTION}
     assert sum(one.propensity for one in answer.candidates) == pytest.approx(1.0, abs=1e-12)
@@ -122,7 +123,7 @@ def test_the_loop_closes(tmp_path: Path) -> None:
     assert chosen.p_accept is not None and 0 < chosen.p_accept < 1
 
     # and round again: the cap of three contacts in seven days holds over both kinds of decision
-    more = [house.decide([question])[0].action_id for _ in range(12)]
+    more = [replica.decide([question])[0].action_id for _ in range(12)]
     assert more.count("help_popup") == 1
     events = [event for event in log.page_events(imported.accepted) if event.name == ACTION_DECIDED]
     assert len(events) == 14

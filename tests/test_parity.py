@@ -18,7 +18,7 @@ from nba.decisions.request import Request
 from nba.events.event import Event, micros
 from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
-from tests.house import NOON, SmallHouse, StubScorer, event
+from tests.fixtures.small_replica import NOON, SmallReplica, StubScorer, event
 
 CUSTOMERS = ("ada", "ada", "bob", "ada", "bob", "cid")  # few, so that histories grow
 ACTIONS = ("help_popup", "card_offer", "agent_callback", "loan_offer", "gone_offer", "no_action")
@@ -128,32 +128,32 @@ def _with_id(made: Event, event_id: str) -> Event:
     )
 
 
-def live(script: list[Any], scored: bool) -> tuple[Log, SmallHouse, dict[Any, Context]]:
+def live(script: list[Any], scored: bool) -> tuple[Log, SmallReplica, dict[Any, Context]]:
     """Play the script on one log with two replicas; gives every context that was served."""
     log = MemoryLog()
     served: dict[Any, Context] = {}
 
-    def replica(number: int, generation: int) -> SmallHouse:
+    def opened_replica(number: int, generation: int) -> SmallReplica:
         scorer = StubScorer([0.9, 0.4, 0.5, 0.3, 0.0]) if scored else None
-        house = SmallHouse(
+        replica = SmallReplica(
             log=log, scorer=scorer, kept=1 + 9 * number, name=f"r{number}.{generation}-"
         )
-        house.contexts.served = served
-        return house
+        replica.contexts.served = served
+        return replica
 
-    houses = [replica(0, 0), replica(1, 0)]
+    replicas = [opened_replica(0, 0), opened_replica(1, 0)]
     now = NOON
     for generation, (wait, (what, content)) in enumerate(script, start=1):
         now += wait
         if what == "append":
             log.append_events(received(content, now))
         elif what == "restart":
-            houses[content] = replica(content, generation)
+            replicas[content] = opened_replica(content, generation)
         else:
-            store, slow, number = content
-            requests = [Request(customer_id=one) for one in store]
-            houses[number].decide(*requests, now=now - slow)
-    return log, houses[0], served
+            customers, slow, number = content
+            requests = [Request(customer_id=one) for one in customers]
+            replicas[number].decide(*requests, now=now - slow)
+    return log, replicas[0], served
 
 
 def moments_of(decisions: list[Decision], action: int = -1) -> ContextQuestions:
@@ -174,10 +174,10 @@ def bits(row: np.ndarray) -> bytes:
 @given(steps, st.booleans())
 @SETTINGS
 def test_every_served_context_is_replayed_bit_for_bit(script: list[Any], scored: bool) -> None:
-    log, house, _ = live(script, scored)
+    log, replica, _ = live(script, scored)
     decisions = [decision for _, decision in log.page_decisions()]
-    rows = encode(house.fold, log.page_events())
-    values, _ = replay(house.fold, rows, moments_of(decisions))
+    rows = encode(replica.fold, log.page_events())
+    values, _ = replay(replica.fold, rows, moments_of(decisions))
     for decision, row in zip(decisions, values, strict=True):
         assert bits(row) == decision.context
 
@@ -187,7 +187,7 @@ def test_every_served_context_is_replayed_bit_for_bit(script: list[Any], scored:
 def test_a_fresh_fold_of_what_was_seen_gives_the_served_context(
     script: list[Any], scored: bool
 ) -> None:
-    log, house, served = live(script, scored)
+    log, replica, served = live(script, scored)
     for _, decision in log.page_decisions():
         customer_id = decision.request.customer_id
         seen = [
@@ -195,9 +195,9 @@ def test_a_fresh_fold_of_what_was_seen_gives_the_served_context(
             for one in log.page_events()
             if one.customer_id == customer_id and one.seq <= decision.context_seq
         ]
-        state = house.fold.advance(house.fold.empty, seen)
+        state = replica.fold.advance(replica.fold.empty, seen)
         assert state is not None
-        context = house.fold.context(customer_id, state, decision.decided_at)
+        context = replica.fold.context(customer_id, state, decision.decided_at)
         assert bits(context.values) == decision.context
         assert context.as_of == decision.decided_at
         key = (customer_id, decision.context_seq, decision.decided_at)
@@ -208,16 +208,16 @@ def test_a_fresh_fold_of_what_was_seen_gives_the_served_context(
 @given(steps)
 @SETTINGS
 def test_what_was_offered_before_is_replayed_as_it_was_served(script: list[Any]) -> None:
-    log, house, served = live(script, scored=True)
+    log, replica, served = live(script, scored=True)
     decisions = [decision for _, decision in log.page_decisions()]
     contexts = [served[d.request.customer_id, d.context_seq, d.decided_at] for d in decisions]
-    rows = encode(house.fold, log.page_events())
-    n_actions = len(house.journey.actions)
+    rows = encode(replica.fold, log.page_events())
+    n_actions = len(replica.journey.actions)
     for action in range(n_actions):
-        _, offered = replay(house.fold, rows, moments_of(decisions, action))
+        _, offered = replay(replica.fold, rows, moments_of(decisions, action))
         for context, row in zip(contexts, offered, strict=True):
             assert bits(row) == bits(offered_columns(context, n_actions)[action])
-    _, offered = replay(house.fold, rows, moments_of(decisions, action=-1))
+    _, offered = replay(replica.fold, rows, moments_of(decisions, action=-1))
     for row in offered:  # no_action was never offered, whatever left the journey file
         assert bits(row) == bits(np.array([np.nan, 0.0]))
 
@@ -242,8 +242,8 @@ def test_the_order_of_arrival_does_not_matter_once_all_has_arrived(
     contexts = []
     for arrival in ([*range(len(events))], order):
         log = MemoryLog()
-        house = SmallHouse(log=log)
-        store = ContextStore(log, house.fold)
+        replica = SmallReplica(log=log)
+        store = ContextStore(log, replica.fold)
         for number, position in enumerate(arrival):
             log.append_events([events[position]])
             if number in looks:  # what is cached on the way must not show

@@ -8,7 +8,7 @@ import pytest
 
 from nba.errors import NotFound
 from nba.stores.log import AliasChange, Log
-from tests.contracts.making import NOON, at_once
+from tests.fixtures.log_records import NOON, at_once
 
 
 def test_an_alias_points_at_the_bundle_it_was_last_set_to(log: Log) -> None:

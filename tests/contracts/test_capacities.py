@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from nba.decisions.decision import CapacityTaken, Decision
 from nba.stores.log import GuardedEvents, Log
 from nba.stores.memory.log import MemoryLog
-from tests.contracts.making import NOON, at_once, decision, event, guarded, timer, use
+from tests.fixtures.log_records import NOON, at_once, decision, event, guarded, timer, use
 
 POST = ("post", "2026-03")
 

@@ -10,7 +10,7 @@ from nba.decisions.decision import Decision
 from nba.events.event import Event
 from nba.events.names import ACTION_ACCEPTED, ACTION_DECIDED, SUB_JOURNEY_ENTERED, SUB_JOURNEY_MOVED
 from nba.stores.log import Log
-from tests.contracts.making import NOON, at_once, decision, event, move, use
+from tests.fixtures.log_records import NOON, at_once, decision, event, move, use
 
 
 def test_a_decision_comes_back_byte_for_byte(log: Log) -> None:

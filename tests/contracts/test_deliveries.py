@@ -15,7 +15,7 @@ from nba.errors import NotFound
 from nba.journey.actions import NO_ACTION
 from nba.stores.log import Delivery, Log
 from nba.stores.memory.log import MemoryLog
-from tests.contracts.making import NOON, at_once, decision, event
+from tests.fixtures.log_records import NOON, at_once, decision, event
 
 MINUTE = timedelta(minutes=1)
 

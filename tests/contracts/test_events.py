@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from nba.events.event import Event
 from nba.stores.log import Log
-from tests.contracts.making import at_once, decision, event
+from tests.fixtures.log_records import at_once, decision, event
 
 
 def test_an_empty_log_has_nothing(log: Log) -> None:

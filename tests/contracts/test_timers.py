@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from nba.events.names import SUB_JOURNEY_ENTERED, TIMER_FIRED
 from nba.stores.log import Log
-from tests.contracts.making import NOON, at_once, decision, guarded, move, timer
+from tests.fixtures.log_records import NOON, at_once, decision, guarded, move, timer
 
 SECOND = timedelta(seconds=1)
 

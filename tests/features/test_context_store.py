@@ -11,7 +11,7 @@ from features.context_store import SNAPSHOT_AFTER, ContextStore
 from nba.customer.context import Context
 from nba.events.event import Event
 from nba.stores.memory.log import MemoryLog
-from tests.house import FOLD, NOON, event, failed_search
+from tests.fixtures.small_replica import FOLD, NOON, event, failed_search
 
 HOUR = timedelta(hours=1)
 

@@ -11,7 +11,7 @@ from features.kernel.layout import CONTACT, EVENT, TRAIT
 from nba.events.event import micros
 from nba.events.names import GOVERNANCE_EVENTS
 from nba.journey.mapping import EventMapping
-from tests.house import FOLD, JOURNEY, NOON, SmallHouse, changed, event
+from tests.fixtures.small_replica import FOLD, JOURNEY, NOON, SmallReplica, changed, event
 
 ENCODER = FOLD.encoder
 KINDS = FOLD.schema.kinds
@@ -36,9 +36,9 @@ def test_the_first_mapping_that_holds_counts() -> None:
 
 def test_mappings_are_tried_in_the_order_of_the_file() -> None:
     any_search = EventMapping(id="any_search", event="Products Searched")
-    house = SmallHouse(changed(events=[any_search, *JOURNEY.events]))
+    replica = SmallReplica(changed(events=[any_search, *JOURNEY.events]))
     made = event("Products Searched", NOON, {"results_count": 0})
-    assert house.fold.encoder.kind(made) == "any_search"
+    assert replica.fold.encoder.kind(made) == "any_search"
     assert ENCODER.kind(made) == "search_failed"
 
 
@@ -135,6 +135,6 @@ def test_an_event_that_governs_contacts_is_not_lived_through(name: str) -> None:
 
 def test_a_mapped_identify_sets_traits_before_it_counts() -> None:
     mapping = EventMapping(id="known", event="identify", touchpoint="website", valence=0.2)
-    house = SmallHouse(changed(events=[mapping, *JOURNEY.events]))
-    made = house.fold.encoder.rows(event("identify", NOON, {"segment": "mass"}))
+    replica = SmallReplica(changed(events=[mapping, *JOURNEY.events]))
+    made = replica.fold.encoder.rows(event("identify", NOON, {"segment": "mass"}))
     assert [row[2] for row in made] == [TRAIT, EVENT]

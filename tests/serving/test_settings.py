@@ -12,6 +12,7 @@ from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from nba.errors import InvalidInput
 from serving.settings import Settings, prepare_environment, read_settings
+from tests.fixtures.files import ROOT
 
 OTHER = {
     "NBA_HOME": ("/var/nba", Path("/var/nba")),
@@ -203,8 +204,7 @@ def test_reading_settings_imports_nothing_that_reads_the_environment_itself() ->
         "import sys, serving.settings; "
         "print(*({'numba', 'bentoml', 'mlflow', 'matplotlib', 'lightgbm'} & set(sys.modules)))"
     )
-    root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.strip() == ""

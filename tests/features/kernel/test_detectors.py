@@ -13,8 +13,13 @@ from features.kernel.layout import SIGNALS
 from nba.durations import DAY_S
 from nba.events.signals import DETECTORS, PRIORS, SETTABLE
 from nba.journey.mapping import SignalRule
-from tests.house import NOON
-from tests.signal_house import FOLD_OF_SIGNALS, Told, signal_journey, told
+from tests.fixtures.customer_with_signals import (
+    FOLD_OF_SIGNALS,
+    CustomerWithSignals,
+    customer_after,
+    signal_journey,
+)
+from tests.fixtures.small_replica import NOON
 
 Steps = list[tuple[Any, ...]]
 BUY = {"target": "buy"}
@@ -175,7 +180,7 @@ def test_every_detector_has_its_case() -> None:
 def test_a_signal_fires_at_its_threshold_and_names_where_it_comes_from(
     signal: str, at: Steps, origin: list[str], below: Steps, watched: float
 ) -> None:
-    [fired] = told(*at).fired(signal, SILENCES.get(signal, 0.0))
+    [fired] = customer_after(*at).fired(signal, SILENCES.get(signal, 0.0))
     assert list(fired.derived_from) == origin
     assert fired.valence == pytest.approx(PRIORS[signal].valence, abs=0.001)
     assert fired.source == "prior"
@@ -185,7 +190,7 @@ def test_a_signal_fires_at_its_threshold_and_names_where_it_comes_from(
 def test_a_signal_does_not_fire_below_its_threshold(
     signal: str, at: Steps, origin: list[str], below: Steps, watched: float
 ) -> None:
-    assert told(*below).fired(signal, watched) == []
+    assert customer_after(*below).fired(signal, watched) == []
 
 
 @pytest.mark.parametrize(("signal", "at", "origin", "below", "watched"), CASES, ids=IDS)
@@ -193,7 +198,9 @@ def test_a_signal_fires_once_however_long_we_look(
     signal: str, at: Steps, origin: list[str], below: Steps, watched: float
 ) -> None:
     after = SILENCES.get(signal, 0.0) + 1
-    quiet = told(*at, (at[-1][0] + after, "quiet"), (at[-1][0] + after + 40 * DAY_S, "quiet"))
+    quiet = customer_after(
+        *at, (at[-1][0] + after, "quiet"), (at[-1][0] + after + 40 * DAY_S, "quiet")
+    )
     assert len(quiet.fired(signal, 100 * DAY_S)) == 1
 
 
@@ -202,7 +209,7 @@ def test_a_signal_that_is_switched_off_is_neither_felt_nor_a_column(
     signal: str, at: Steps, origin: list[str], below: Steps, watched: float
 ) -> None:
     fold = Fold(signal_journey(**{signal: SignalRule(use=False)}))
-    assert told(*at, fold=fold).fired(signal, 100 * DAY_S) == []
+    assert customer_after(*at, fold=fold).fired(signal, 100 * DAY_S) == []
     assert f"{signal}.total" not in fold.schema.columns
     assert f"{signal}.total" in FOLD_OF_SIGNALS.schema.columns
 
@@ -212,11 +219,11 @@ def test_the_context_counts_the_signal_that_the_story_tells(
     signal: str, at: Steps, origin: list[str], below: Steps, watched: float
 ) -> None:
     after = timedelta(seconds=SILENCES.get(signal, 0.0))
-    assert column(told(*at), f"{signal}.total", after) == 1.0
-    assert column(told(*below), f"{signal}.total", timedelta(seconds=watched)) == 0.0
+    assert column(customer_after(*at), f"{signal}.total", after) == 1.0
+    assert column(customer_after(*below), f"{signal}.total", timedelta(seconds=watched)) == 0.0
 
 
-def column(log: Told, name: str, after: timedelta = timedelta()) -> float:
+def column(log: CustomerWithSignals, name: str, after: timedelta = timedelta()) -> float:
     state = log.fold.advance(log.fold.empty, log.events)
     assert state is not None
     seen = log.fold.context("ada", state, log.events[-1].occurred_at + after)
@@ -224,114 +231,127 @@ def column(log: Told, name: str, after: timedelta = timedelta()) -> float:
 
 
 def test_a_fourth_click_is_the_same_rage_and_a_pause_ends_it() -> None:
-    assert len(told(*clicks(0, 0.3, 0.6, 0.9, 1.2)).fired("rage_click")) == 1
-    assert len(told(*clicks(0, 0.3, 0.6, 5, 5.3, 5.6)).fired("rage_click")) == 2
+    assert len(customer_after(*clicks(0, 0.3, 0.6, 0.9, 1.2)).fired("rage_click")) == 1
+    assert len(customer_after(*clicks(0, 0.3, 0.6, 5, 5.3, 5.6)).fired("rage_click")) == 2
 
 
 def test_clicks_on_different_targets_are_no_rage() -> None:
     steps = [*clicks(0), *clicks(0.2, target="sell"), *clicks(0.4)]
-    assert told(*steps).fired("rage_click") == []
+    assert customer_after(*steps).fired("rage_click") == []
 
 
 def test_one_click_has_one_error() -> None:
-    assert len(told(*clicks(0), (0.5, "error"), (0.6, "error")).fired("error_click")) == 1
+    assert len(customer_after(*clicks(0), (0.5, "error"), (0.6, "error")).fired("error_click")) == 1
 
 
 def test_a_longer_stay_is_no_quick_back_and_neither_is_another_page() -> None:
-    assert told(*pages((0, "/a"), (1, "/b"), (3, "/c"))).fired("quick_back") == []
-    assert told(*pages((0, "/a"), (1, "/a"), (3, "/a"))).fired("quick_back") == []
+    assert customer_after(*pages((0, "/a"), (1, "/b"), (3, "/c"))).fired("quick_back") == []
+    assert customer_after(*pages((0, "/a"), (1, "/a"), (3, "/a"))).fired("quick_back") == []
 
 
 def test_six_views_of_a_page_are_two_loops() -> None:
-    assert len(told(*pages(*((n, "/a") for n in range(6)))).fired("page_loop")) == 2
+    assert len(customer_after(*pages(*((n, "/a") for n in range(6)))).fired("page_loop")) == 2
 
 
 def test_a_second_empty_search_within_a_minute_is_half_as_bad_again() -> None:
-    log = told(search(0, "loan", 0), search(60, "boat", 0), search(121, "tax", 0))
+    log = customer_after(search(0, "loan", 0), search(60, "boat", 0), search(121, "tax", 0))
     first, second, third = log.fired("zero_result")
     assert (first.valence, second.valence, third.valence) == (-0.4, pytest.approx(-0.6), -0.4)
     assert second.derived_from == ("search@0", "search@60")
 
 
 def test_a_clicked_result_ends_the_streak_of_searches() -> None:
-    log = told(search(0, "car loan"), (5, "result_click"), search(20, "car loan"))
+    log = customer_after(search(0, "car loan"), (5, "result_click"), search(20, "car loan"))
     assert log.fired("repeated_search") == []
-    log = told(search(0, "car loan rate"), (5, "result_click"), search(20, "car loan rates"))
+    log = customer_after(
+        search(0, "car loan rate"), (5, "result_click"), search(20, "car loan rates")
+    )
     assert log.fired("reformulation") == []
 
 
 def test_the_same_query_is_repeated_and_not_reformulated() -> None:
-    log = told(search(0, "car loan"), search(5, "car loan"))
+    log = customer_after(search(0, "car loan"), search(5, "car loan"))
     assert log.fired("reformulation") == []
     assert (
-        told(search(0, "car loan rate"), search(5, "car loan rates")).fired("repeated_search") == []
+        customer_after(search(0, "car loan rate"), search(5, "car loan rates")).fired(
+            "repeated_search"
+        )
+        == []
     )
 
 
 def test_queries_in_any_script_are_compared() -> None:
-    log = told(search(0, "信用卡申请进度查询"), search(5, "信用卡申请进度查询方法"))
+    log = customer_after(search(0, "信用卡申请进度查询"), search(5, "信用卡申请进度查询方法"))
     assert len(log.fired("reformulation")) == 1
-    assert told(search(0, ""), search(5, "")).fired("repeated_search") == []
+    assert customer_after(search(0, ""), search(5, "")).fired("repeated_search") == []
 
 
 def test_a_submitted_form_is_not_abandoned() -> None:
-    assert told(form(0), form(60, "submit")).fired("form_abandoned", DAY_S) == []
-    assert len(told(form(0), form(60, "submit", "other")).fired("form_abandoned", DAY_S)) == 1
+    assert customer_after(form(0), form(60, "submit")).fired("form_abandoned", DAY_S) == []
+    assert (
+        len(customer_after(form(0), form(60, "submit", "other")).fired("form_abandoned", DAY_S))
+        == 1
+    )
 
 
 def test_another_page_leaves_the_form_at_once_and_its_own_page_does_not() -> None:
     steps = [(0, "loan_page", {"url": "/loan"}), form(5)]
-    [left] = told(*steps, *pages((20, "/home"))).fired("form_abandoned")
+    [left] = customer_after(*steps, *pages((20, "/home"))).fired("form_abandoned")
     assert (left.at - NOON).total_seconds() == 20
-    assert told(*steps, (20, "loan_page", {"url": "/loan"})).fired("form_abandoned") == []
+    assert customer_after(*steps, (20, "loan_page", {"url": "/loan"})).fired("form_abandoned") == []
 
 
 def test_each_form_has_its_own_errors() -> None:
-    log = told(form(0, "field_error", "loan"), form(5, "field_error", "card"))
+    log = customer_after(form(0, "field_error", "loan"), form(5, "field_error", "card"))
     assert log.fired("form_errors") == []
-    log = told(form(0, "field_error"), form(5, "field_error"), form(9, "field_error"))
+    log = customer_after(form(0, "field_error"), form(5, "field_error"), form(9, "field_error"))
     assert len(log.fired("form_errors")) == 1
 
 
 def test_a_contact_about_something_else_is_no_repeat() -> None:
-    assert told(issue(0, "contact"), issue(60, "contact", "card")).fired("repeat_contact") == []
+    assert (
+        customer_after(issue(0, "contact"), issue(60, "contact", "card")).fired("repeat_contact")
+        == []
+    )
 
 
 def test_a_third_contact_is_a_repeat_of_its_own() -> None:
-    log = told(issue(0, "contact"), issue(60, "contact"), issue(120, "contact"))
+    log = customer_after(issue(0, "contact"), issue(60, "contact"), issue(120, "contact"))
     assert len(log.fired("repeat_contact")) == 2
 
 
 def test_contacts_that_do_not_say_their_issue_are_about_their_touchpoint() -> None:
-    assert len(told((0, "contact"), (60, "contact")).fired("repeat_contact")) == 1
-    assert told((0, "contact"), (60, "branch_contact")).fired("repeat_contact") == []
+    assert len(customer_after((0, "contact"), (60, "contact")).fired("repeat_contact")) == 1
+    assert customer_after((0, "contact"), (60, "branch_contact")).fired("repeat_contact") == []
 
 
 @pytest.mark.parametrize(("waited", "valence"), [(180, -0.65), (240, -0.7), (1_200, -0.9)])
 def test_a_wait_is_worse_for_each_further_announced_time(waited: float, valence: float) -> None:
-    [fired] = told(ended(0, wait_s=waited, announced_wait_s=120)).fired("wait_over")
+    [fired] = customer_after(ended(0, wait_s=waited, announced_wait_s=120)).fired("wait_over")
     assert fired.valence == pytest.approx(valence)
 
 
 def test_a_wait_that_was_not_announced_cannot_be_over() -> None:
-    assert told(ended(0, wait_s=900)).fired("wait_over") == []
-    assert told(ended(0, wait_s=900, announced_wait_s=0)).fired("wait_over") == []
+    assert customer_after(ended(0, wait_s=900)).fired("wait_over") == []
+    assert customer_after(ended(0, wait_s=900, announced_wait_s=0)).fired("wait_over") == []
 
 
 def test_staying_on_the_channel_of_the_failure_is_no_switch() -> None:
-    same = told(issue(0, "contact"), ended(10, resolved=False), issue(60, "contact"))
+    same = customer_after(issue(0, "contact"), ended(10, resolved=False), issue(60, "contact"))
     assert same.fired("channel_switch") == []
-    other = told(issue(0, "contact"), ended(10, resolved=False), issue(60, "branch_contact"))
+    other = customer_after(
+        issue(0, "contact"), ended(10, resolved=False), issue(60, "branch_contact")
+    )
     assert len(other.fired("channel_switch")) == 1
 
 
 def test_one_failure_is_switched_from_once() -> None:
-    log = told(issue(0, "failure"), issue(60, "contact"), issue(90, "branch_contact"))
+    log = customer_after(issue(0, "failure"), issue(60, "contact"), issue(90, "branch_contact"))
     assert len(log.fired("channel_switch")) == 1
 
 
 def test_a_paid_refund_is_not_late_and_two_are_watched() -> None:
-    paid = told(
+    paid = customer_after(
         (0, "refund_request", {"refund_id": "a"}),
         (9, "refund_request", {"refund_id": "b"}),
         (DAY_S, "refund_paid", {"refund_id": "a"}),
@@ -341,13 +361,13 @@ def test_a_paid_refund_is_not_late_and_two_are_watched() -> None:
 
 
 def test_a_view_left_open_for_long_and_one_followed_elsewhere_are_no_dwell() -> None:
-    assert told(*views(0), (1_801, "page", {"url": "/a"})).fired("dwell") == []
-    assert told(*views(0), (60, "success")).fired("dwell") == []
-    assert len(told(*views(0), (60, "success"), (70, "page")).fired("dwell")) == 1
+    assert customer_after(*views(0), (1_801, "page", {"url": "/a"})).fired("dwell") == []
+    assert customer_after(*views(0), (60, "success")).fired("dwell") == []
+    assert len(customer_after(*views(0), (60, "success"), (70, "page")).fired("dwell")) == 1
 
 
 def test_recovery_after_a_second_failure_is_worth_a_third() -> None:
-    log = told(
+    log = customer_after(
         *(issue(0, "failure"), issue(60, "success")),
         *(issue(120, "failure"), issue(180, "success"), issue(240, "success")),
     )
@@ -356,18 +376,18 @@ def test_recovery_after_a_second_failure_is_worth_a_third() -> None:
 
 
 def test_a_resolved_contact_recovers_and_an_unresolved_one_fails() -> None:
-    log = told(ended(0, resolved=False), ended(60, resolved=True))
+    log = customer_after(ended(0, resolved=False), ended(60, resolved=True))
     assert len(log.fired("recovery")) == 1
-    assert told(ended(0), ended(60, resolved=True)).fired("recovery") == []
+    assert customer_after(ended(0), ended(60, resolved=True)).fired("recovery") == []
 
 
 def test_an_answered_survey_is_no_silence() -> None:
-    log = told((0, "survey_sent"), (DAY_S, "nps", {"score": 9}))
+    log = customer_after((0, "survey_sent"), (DAY_S, "nps", {"score": 9}))
     assert log.fired("survey_unanswered", 30 * DAY_S) == []
 
 
 def test_a_silence_happens_at_its_deadline_whenever_it_is_noticed() -> None:
-    log = told((0, "survey_sent"), (60 * DAY_S, "quiet"))
+    log = customer_after((0, "survey_sent"), (60 * DAY_S, "quiet"))
     [fired] = log.fired("survey_unanswered")
     assert fired.at - NOON == timedelta(days=7)
 
@@ -386,58 +406,60 @@ def test_thresholds_can_be_set(signal: str) -> None:
 
 def test_a_visit_that_the_next_event_concludes_stays_one_node() -> None:
     steps = [(0, "loan_page", {"url": "/loan"}), form(5), *pages((60, "/home"))]
-    form_visit, home = told(*steps).nodes()
+    form_visit, home = customer_after(*steps).nodes()
     assert (form_visit.valence, home.valence) == (-0.4, 0.0)
-    viewed, searched = told(*views(0), search(60, "loan", 0)).nodes()
+    viewed, searched = customer_after(*views(0), search(60, "loan", 0)).nodes()
     assert (viewed.valence, searched.valence) == (0.1, -0.4)
 
 
 def test_long_queries_about_different_things_are_not_alike() -> None:
     one = "how do i change the delivery address of an order that has already shipped"
     other = "why was my credit card charged twice for the same monthly subscription"
-    assert told(search(0, one), search(5, other)).fired("reformulation") == []
-    assert len(told(search(0, one), search(5, one + " to me")).fired("reformulation")) == 1
+    assert customer_after(search(0, one), search(5, other)).fired("reformulation") == []
+    assert (
+        len(customer_after(search(0, one), search(5, one + " to me")).fired("reformulation")) == 1
+    )
 
 
 def test_a_refund_that_is_asked_for_twice_is_late_once() -> None:
     twice = [(0, "refund_request", {"refund_id": "a"}), (9, "refund_request", {"refund_id": "a"})]
-    assert len(told(*twice).fired("refund_delayed", 30 * DAY_S)) == 1
+    assert len(customer_after(*twice).fired("refund_delayed", 30 * DAY_S)) == 1
 
 
 def test_errors_far_apart_do_not_add_up_and_one_form_has_one_signal() -> None:
     fold = Fold(signal_journey(form_errors=SignalRule(within_s=60)))
     errors = [form(at, "field_error") for at in (0, 10, 200, 210)]
-    assert len(told(*errors, fold=fold).fired("form_errors")) == 1
+    assert len(customer_after(*errors, fold=fold).fired("form_errors")) == 1
     apart = [form(0, "field_error"), form(50), form(100), form(150, "field_error")]
-    assert told(*apart, fold=fold).fired("form_errors") == []
+    assert customer_after(*apart, fold=fold).fired("form_errors") == []
 
 
 def test_a_settled_failure_is_switched_from_by_nobody_whatever_recovery_says() -> None:
     fold = Fold(signal_journey(recovery=SignalRule(use=False)))
     steps = [issue(0, "failure"), issue(60, "success"), issue(90, "contact")]
-    assert told(*steps, fold=fold).fired("channel_switch") == []
+    assert customer_after(*steps, fold=fold).fired("channel_switch") == []
 
 
 def test_what_makes_a_neutral_signal_worse_is_evidence() -> None:
     fold = Fold(signal_journey(wait_over=SignalRule(valence=0.0)))
-    [node] = told(ended(0, wait_s=300, announced_wait_s=60), fold=fold).nodes()
+    [node] = customer_after(ended(0, wait_s=300, announced_wait_s=60), fold=fold).nodes()
     assert (node.valence, node.confidence) == (pytest.approx(-0.4), 0.5)
 
 
 def test_a_longer_window_finds_what_the_default_does_not() -> None:
     fold = Fold(signal_journey(rage_click=SignalRule(times=2, within_s=3.0)))
-    assert len(told(*clicks(0, 2.9), fold=fold).fired("rage_click")) == 1
-    assert told(*clicks(0, 2.9)).fired("rage_click") == []
+    assert len(customer_after(*clicks(0, 2.9), fold=fold).fired("rage_click")) == 1
+    assert customer_after(*clicks(0, 2.9)).fired("rage_click") == []
 
 
 def test_a_late_event_makes_the_signal_that_it_completes() -> None:
     steps = [*clicks(0, 0.6), (5, "quiet")]
-    log = told(*steps)
+    log = customer_after(*steps)
     state = log.fold.advance(log.fold.empty, log.events)
     assert state is not None
-    late = told(*steps, *clicks(0.3)).events
+    late = customer_after(*steps, *clicks(0.3)).events
     assert log.fold.advance(state, late[-1:]) is None  # stale: folded again from the log
-    assert len(Told(log.fold, late).fired("rage_click")) == 1
+    assert len(CustomerWithSignals(log.fold, late).fired("rage_click")) == 1
 
 
 def test_a_customer_of_whom_nothing_is_known_has_no_deadline() -> None:

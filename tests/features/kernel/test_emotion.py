@@ -13,7 +13,7 @@ from features.fold import Fold
 from features.replay.visits import EmotionHistoryNode, emotion_history
 from nba.durations import DAY_S
 from nba.journey.mapping import EmotionRule
-from tests.house import JOURNEY, NOON, changed, event
+from tests.fixtures.small_replica import JOURNEY, NOON, changed, event
 
 NAMES = ("search", "advice", "complaint", "purchase", "branch_visit", "page", "rage_click")
 SENT = {mapping.id: mapping.event for mapping in JOURNEY.events}
@@ -88,7 +88,7 @@ def test_every_column_is_what_its_definition_says(
 
 
 def test_failures_of_one_issue_are_counted_for_30_days() -> None:
-    from tests.signal_house import FOLD_OF_SIGNALS as fold
+    from tests.fixtures.customer_with_signals import FOLD_OF_SIGNALS as fold
 
     steps = [(0, "loan"), (1, "card"), (2, "loan"), (3, "loan")]
     events = [

@@ -16,8 +16,8 @@ from features.kernel.layout import ROLE, ROW
 from nba.customer.context import HALF_LIVES_DAYS, Context
 from nba.durations import DAY_S
 from nba.events.event import Event
-from tests.house import FOLD, JOURNEY, NOON, event, failed_search
-from tests.signal_house import FOLD_OF_SIGNALS
+from tests.fixtures.customer_with_signals import FOLD_OF_SIGNALS
+from tests.fixtures.small_replica import FOLD, JOURNEY, NOON, event, failed_search
 
 SECONDS = st.floats(0, 90 * DAY_S)
 HOUR = timedelta(hours=1)

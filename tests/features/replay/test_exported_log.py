@@ -18,8 +18,8 @@ from nba.durations import DAY_US
 from nba.errors import InvalidFile, InvalidInput
 from nba.events.event import Event, micros
 from nba.stores import parquet
-from tests.house import FOLD, JOURNEY, NOON
-from tests.late_log import DAYS, late_log
+from tests.fixtures.late_log import DAYS, late_log
+from tests.fixtures.small_replica import FOLD, JOURNEY, NOON
 
 END = micros(NOON + timedelta(days=DAYS))
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from features.replay.point_in_time import ContextQuestions, encode, frame, replay
 from nba.customer.context import OFFERED
 from nba.events.event import Event, micros
-from tests.house import FOLD, NOON, event, failed_search
+from tests.fixtures.small_replica import FOLD, NOON, event, failed_search
 
 HOUR = timedelta(hours=1)
 KINDS = ("page", "Products Searched", "Complaint Filed", "Order Completed", "Never Heard Of")

@@ -21,9 +21,9 @@ from features.replay import spark
 from nba.errors import InvalidInput
 from nba.events.valences import LearnedValence, ValenceTable
 from nba.stores import parquet
-from tests.late_log import late_log
+from tests.fixtures.files import SMALL_JOURNEY
+from tests.fixtures.late_log import late_log
 
-ROOT = Path(__file__).parents[3]
 HERE = importlib.util.find_spec("pyspark") is not None and shutil.which("java") is not None
 needs_spark = pytest.mark.skipif(
     not HERE,
@@ -42,7 +42,7 @@ LEARNED = ValenceTable(  # what travels with the log reaches the workers
 def nba(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
     """`nba WORDS` in a process of its own, so that no JVM stays behind."""
     program = Path(sys.executable).parent / "nba"
-    journey = str(ROOT / "tests/data/small_journey.yaml")
+    journey = str(SMALL_JOURNEY)
     return subprocess.run(
         [program, *words],
         env={**os.environ, "NBA_JOURNEY": journey, "COLUMNS": "200", **environ},

@@ -23,7 +23,7 @@ from models.predictors.touchpoint_columns import (
 from nba.customer.context import Context, ContextSchema, offered_columns
 from nba.errors import InvalidBundle
 from nba.journey.actions import NO_ACTION
-from tests.house import FOLD, JOURNEY, NOON, changed, event, failed_search
+from tests.fixtures.small_replica import FOLD, JOURNEY, NOON, changed, event, failed_search
 
 ACTIONS = (*(action.id for action in JOURNEY.actions), NO_ACTION)
 FEATURES = ("selling", "human")

@@ -25,9 +25,9 @@ from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
 from serving.api.replay import replayed
-from tests.house import event
+from tests.fixtures.learning_bank import Bank, answered, learner_on, promote, teachable
+from tests.fixtures.small_replica import event
 from tests.models.bundles.test_bundle import made
-from tests.teaching import Bank, answered, learner_on, promote, teachable
 
 ACCEPTED, EXPIRED = "Action Accepted", "Action Expired"
 CUSTOMERS = [f"c{number}" for number in range(40)]
@@ -66,9 +66,9 @@ def apart(one: ResidualSums, other: ResidualSums) -> float:
 def test_what_is_shown_counts_at_once_and_a_good_answer_when_it_comes(bundle: Bundle) -> None:
     bank = Bank(MemoryLog())
     promote(bank.log, bundle)
-    house = bank.replica()
-    learner = learner_on(house)
-    decisions = bank.decide(house, CUSTOMERS)
+    replica = bank.replica()
+    learner = learner_on(replica)
+    decisions = bank.decide(replica, CUSTOMERS)
     shown = [one for one in decisions if one.action_id != NO_ACTION]
     done = learner.step()
     assert done is not None and done.version is not None
@@ -86,9 +86,9 @@ def test_what_is_shown_counts_at_once_and_a_good_answer_when_it_comes(bundle: Bu
 def test_a_duplicate_teaches_nothing_and_an_expiry_takes_everything_back(bundle: Bundle) -> None:
     bank = Bank(MemoryLog())
     promote(bank.log, bundle)
-    house = bank.replica()
-    learner = learner_on(house)
-    (decision, *_) = [one for one in bank.decide(house, CUSTOMERS) if one.action_id != NO_ACTION]
+    replica = bank.replica()
+    learner = learner_on(replica)
+    (decision, *_) = [one for one in bank.decide(replica, CUSTOMERS) if one.action_id != NO_ACTION]
     learner.step()
     accepted = bank.outcome(decision, ACCEPTED)
     bank.log.append_events([accepted, accepted])
@@ -98,7 +98,7 @@ def test_a_duplicate_teaches_nothing_and_an_expiry_takes_everything_back(bundle:
     bank.log.append_events([event("Rage Click", bank.now)])
     learner.step()
     assert apart(once, sums_of(bank.log)) == 0.0
-    others = bank.decide(house, [f"new{number}" for number in range(20)])
+    others = bank.decide(replica, [f"new{number}" for number in range(20)])
     learner.step()
     assert sums_of(bank.log).exposures > once.exposures
     bank.log.append_events([bank.outcome(one, EXPIRED) for one in others])
@@ -110,12 +110,12 @@ def test_a_duplicate_teaches_nothing_and_an_expiry_takes_everything_back(bundle:
 def test_what_comes_after_the_window_is_not_learned(bundle: Bundle) -> None:
     bank = Bank(MemoryLog())
     promote(bank.log, bundle)
-    house = bank.replica()
-    learner = learner_on(house)
-    (decision, *_) = [one for one in bank.decide(house, CUSTOMERS) if one.action_id != NO_ACTION]
+    replica = bank.replica()
+    learner = learner_on(replica)
+    (decision, *_) = [one for one in bank.decide(replica, CUSTOMERS) if one.action_id != NO_ACTION]
     learner.step()
     before = sums_of(bank.log)
-    hours = 24 * house.journey.reward.window_days + 1
+    hours = 24 * replica.journey.reward.window_days + 1
     bank.now += timedelta(hours=hours + 1)
     bank.log.append_events([bank.outcome(decision, ACCEPTED, hours=hours)])
     learner.step()
@@ -124,10 +124,10 @@ def test_what_comes_after_the_window_is_not_learned(bundle: Bundle) -> None:
 
 def disorder(bank: Bank, rng: np.random.Generator, rounds: int) -> None:
     """Decisions, with outcomes that come late, twice, out of order, and are taken back."""
-    house = bank.replica()
+    replica = bank.replica()
     waiting: list[Event] = []
     for _ in range(rounds):
-        decisions = bank.decide(house, CUSTOMERS)
+        decisions = bank.decide(replica, CUSTOMERS)
         waiting += [bank.outcome(one, ACCEPTED) for one in answered(decisions, rng)]
         waiting += [bank.outcome(one, EXPIRED, hours=2) for one in decisions if rng.random() < 0.05]
         rng.shuffle(waiting)  # type: ignore[arg-type]
@@ -202,13 +202,13 @@ def test_while_one_replica_learns_no_other_does(bundle: Bundle, log: Log) -> Non
 def test_replicas_take_up_what_was_learned_and_replay_what_they_decided(bundle: Bundle) -> None:
     bank = Bank(MemoryLog())
     promote(bank.log, bundle)
-    house, other = bank.replica(), bank.replica()
-    (first, *_) = bank.decide(house, CUSTOMERS)
+    replica, other = bank.replica(), bank.replica()
+    (first, *_) = bank.decide(replica, CUSTOMERS)
     assert first.policy_version is not None and first.policy_version.startswith("warm-")
-    learner = learner_on(house)
+    learner = learner_on(replica)
     rng = np.random.default_rng(2)
     for _ in range(4):
-        decisions = bank.decide(house, CUSTOMERS)
+        decisions = bank.decide(replica, CUSTOMERS)
         bank.log.append_events([bank.outcome(one, ACCEPTED) for one in answered(decisions, rng)])
         learner.step()
         assert not other.reload()  # neither champion nor catalogue are others
@@ -224,27 +224,27 @@ def test_replicas_take_up_what_was_learned_and_replay_what_they_decided(bundle: 
 def test_a_pause_a_reset_and_a_way_back(bundle: Bundle) -> None:
     bank = Bank(MemoryLog())
     promote(bank.log, bundle)
-    house = bank.replica()
-    learner = learner_on(house)
-    bank.decide(house, CUSTOMERS)
+    replica = bank.replica()
+    learner = learner_on(replica)
+    bank.decide(replica, CUSTOMERS)
     learner.step()
     early = bank.log.alias(POLICY)
     assert early is not None
-    bank.decide(house, CUSTOMERS)
+    bank.decide(replica, CUSTOMERS)
     learner.step()
     late = bank.log.alias(POLICY)
     assert late != early
 
     set_mode(bank.log, "paused", bank.now, by="ada", why="a bad feed")
-    bank.decide(house, CUSTOMERS)
+    bank.decide(replica, CUSTOMERS)
     done = learner.step()
     assert done is not None and done.rests and bank.log.alias(POLICY) == late
     assert bank.log.alias_changes(MODE)[0].why == "a bad feed"
 
     back_to(bank.log, early, bank.now, by="ada", why="before the feed", kept=50)
-    house.reload()
+    replica.reload()
     assert bank.log.alias(POLICY) == early
-    judge = house.decider.pipeline.strategy.scorer
+    judge = replica.decider.pipeline.strategy.judge
     assert judge is not None and judge.residual is not None and judge.residual.version == early
 
     subject = learner.subject()
@@ -257,10 +257,10 @@ def test_a_pause_a_reset_and_a_way_back(bundle: Bundle) -> None:
 def test_old_versions_keep_their_names_and_lose_their_files(bundle: Bundle) -> None:
     bank = Bank(MemoryLog())
     promote(bank.log, bundle)
-    house = bank.replica()
-    learner = learner_on(house, kept=2)
+    replica = bank.replica()
+    learner = learner_on(replica, kept=2)
     for _ in range(5):
-        bank.decide(house, CUSTOMERS)
+        bank.decide(replica, CUSTOMERS)
         learner.step()
     named = [change.after for change in versions(bank.log)]
     kept = [bool((found := bank.log.bundle(one)) and found.files) for one in named]
@@ -272,14 +272,14 @@ def test_a_new_bundle_begins_with_what_it_brings_and_the_decisions_still_open(
 ) -> None:
     bank = Bank(MemoryLog())
     promote(bank.log, bundle)
-    house = bank.replica()
-    old = bank.decide(house, CUSTOMERS)
-    bank.now += timedelta(days=house.journey.reward.window_days)
+    replica = bank.replica()
+    old = bank.decide(replica, CUSTOMERS)
+    bank.now += timedelta(days=replica.journey.reward.window_days)
     settled_s = bank.now.timestamp() + 60.0  # the windows of these are over by then
-    fresh = bank.decide(house, CUSTOMERS)
-    learner_on(house).step()
+    fresh = bank.decide(replica, CUSTOMERS)
+    learner_on(replica).step()
     assert sums_of(bank.log).exposures == sum(d.action_id != NO_ACTION for d in [*old, *fresh])
     promote(bank.log, teachable(made(), settled_s=settled_s))
-    house.reload()
-    learner_on(house).step()
+    replica.reload()
+    learner_on(replica).step()
     assert sums_of(bank.log).exposures == sum(one.action_id != NO_ACTION for one in fresh)

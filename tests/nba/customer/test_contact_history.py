@@ -16,8 +16,8 @@ from nba.customer.contact_history_fold import TOUCHES_KEPT, fold
 from nba.durations import DAY_S, HOUR_S
 from nba.events.event import Event
 from nba.stores.memory.log import MemoryLog
-from tests.governing import CHANNELS, DAY, HOUR, catalogues, governed, histories
-from tests.house import NOON, event
+from tests.fixtures.random_catalogues import CHANNELS, DAY, HOUR, catalogues, governed, histories
+from tests.fixtures.small_replica import NOON, event
 
 MINUTE = timedelta(minutes=1)
 RULES = ContactHistoryRules(horizon_s=30 * DAY_S, kinds={"purchase": 3})

@@ -7,58 +7,58 @@ from typing import Any
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
 from nba.journey.policies import Cap, Capacity, ContactRules, EngagementRule, QuietHours
-from tests.governing import HOUR, SCORES, governed
-from tests.house import NOON, SmallHouse, StubScorer, event
+from tests.fixtures.random_catalogues import HOUR, SCORES, governed
+from tests.fixtures.small_replica import NOON, SmallReplica, StubScorer, event
 
 
-def house_of(**limits: Any) -> SmallHouse:
+def house_of(**limits: Any) -> SmallReplica:
     journey = governed(contact_policy=ContactRules(**limits), no_action_value_eur=-99.0)
-    return SmallHouse(journey, scorer=StubScorer(SCORES))
+    return SmallReplica(journey, scorer=StubScorer(SCORES))
 
 
-def deferred(house: SmallHouse, customer_id: str = "ada", **asked: Any) -> Decision:
+def deferred(replica: SmallReplica, customer_id: str = "ada", **asked: Any) -> Decision:
     request = Request(
         customer_id=customer_id, candidates=("card_offer",), deferred=True, channel="app", **asked
     )
     while True:
-        [decision] = house.decide(request)
+        [decision] = replica.decide(request)
         if decision.action_id != "no_action":
             return decision
 
 
-def touches(house: SmallHouse) -> list[Any]:
-    [context] = house.contexts.of(["ada"], NOON + HOUR)
+def touches(replica: SmallReplica) -> list[Any]:
+    [context] = replica.contexts.of(["ada"], NOON + HOUR)
     return [one for one in context.contact_history.touches if one.counted]
 
 
 def test_a_deferred_decision_is_no_contact_until_it_is_activated() -> None:
-    house = house_of(caps=[Cap(id="one", times=1, days=7)])
-    decision = deferred(house)
-    [context] = house.contexts.of(["ada"], NOON)
-    assert touches(house) == [] and context.contacts == () and decision.uses == ()
-    assert house.decider.activate(decision, NOON + HOUR) == ((), None)
-    [touch] = touches(house)
+    replica = house_of(caps=[Cap(id="one", times=1, days=7)])
+    decision = deferred(replica)
+    [context] = replica.contexts.of(["ada"], NOON)
+    assert touches(replica) == [] and context.contacts == () and decision.uses == ()
+    assert replica.decider.activate(decision, NOON + HOUR) == ((), None)
+    [touch] = touches(replica)
     assert (touch.action, touch.at_s) == ("card_offer", (NOON + HOUR).timestamp())
-    [context] = house.contexts.of(["ada"], NOON + HOUR)
+    [context] = replica.contexts.of(["ada"], NOON + HOUR)
     assert len(context.contacts) == 1
 
 
 def test_a_second_activation_changes_nothing() -> None:
-    house = house_of(capacities=[Capacity(id="room", most=5)])
-    decision = deferred(house)
+    replica = house_of(capacities=[Capacity(id="room", most=5)])
+    decision = deferred(replica)
     for later in (1, 2):
-        assert house.decider.activate(decision, NOON + later * HOUR) == ((), None)
-    assert house.log.used([("room", "2026-03-01")]) == {("room", "2026-03-01"): 1.0}
-    assert len(touches(house)) == 1
+        assert replica.decider.activate(decision, NOON + later * HOUR) == ((), None)
+    assert replica.log.used([("room", "2026-03-01")]) == {("room", "2026-03-01"): 1.0}
+    assert len(touches(replica)) == 1
 
 
 def test_what_became_forbidden_meanwhile_is_refused() -> None:
-    house = house_of(caps=[Cap(id="one", times=1, days=7)])
-    first, second = deferred(house), deferred(house)
-    assert house.decider.activate(first, NOON) == ((), None)
-    [refused], _ = house.decider.activate(second, NOON)
+    replica = house_of(caps=[Cap(id="one", times=1, days=7)])
+    first, second = deferred(replica), deferred(replica)
+    assert replica.decider.activate(first, NOON) == ((), None)
+    [refused], _ = replica.decider.activate(second, NOON)
     assert (refused.action_id, refused.code, refused.rule) == ("card_offer", "contact_cap", "one")
-    assert len(touches(house)) == 1
+    assert len(touches(replica)) == 1
     free = house_of()
     third = deferred(free)
     free.log.append_events([event("Consent Withdrawn", NOON, {"purpose": "marketing"})])
@@ -67,15 +67,15 @@ def test_what_became_forbidden_meanwhile_is_refused() -> None:
 
 def test_all_rules_are_asked_again() -> None:
     night = QuietHours(id="night", from_="12:30", until="20:00", blocked="next_allowed")
-    house = house_of(quiet_hours=[night])
-    decision = deferred(house)
-    refused, not_before = house.decider.activate(decision, NOON + HOUR)
+    replica = house_of(quiet_hours=[night])
+    decision = deferred(replica)
+    refused, not_before = replica.decider.activate(decision, NOON + HOUR)
     assert (refused, not_before) == ((), NOON + 7 * HOUR)  # 20:00 on her clock
-    over = SmallHouse(governed(no_action_value_eur=-99.0), scorer=StubScorer(SCORES))
+    over = SmallReplica(governed(no_action_value_eur=-99.0), scorer=StubScorer(SCORES))
     late = deferred(over)
     over.log.append_events([event("Complaint Filed", NOON)])
     rule = EngagementRule(id="calm", layer="suitability", when="complaint.total < 1")
-    stricter = SmallHouse(
+    stricter = SmallReplica(
         governed(engagement=[rule]), scorer=StubScorer(SCORES), log=over.log, name="s"
     )
     [refused_], _ = stricter.decider.activate(late, NOON + HOUR)
@@ -83,15 +83,15 @@ def test_all_rules_are_asked_again() -> None:
 
 
 def test_what_was_shown_already_counts_and_takes_whether_there_is_room_or_not() -> None:
-    house = house_of(capacities=[Capacity(id="room", most=1)])
-    for shown in [deferred(house, customer_id) for customer_id in ("ada", "bob", "cid")]:
-        assert house.decider.activate(shown, NOON, anyway=True) == ((), None)
-    assert house.log.used([("room", "2026-03-01")]) == {("room", "2026-03-01"): 3.0}
+    replica = house_of(capacities=[Capacity(id="room", most=1)])
+    for shown in [deferred(replica, customer_id) for customer_id in ("ada", "bob", "cid")]:
+        assert replica.decider.activate(shown, NOON, anyway=True) == ((), None)
+    assert replica.log.used([("room", "2026-03-01")]) == {("room", "2026-03-01"): 3.0}
 
 
 def test_activations_share_the_capacities() -> None:
-    house = house_of(capacities=[Capacity(id="room", most=1)])
-    hers, his = deferred(house), deferred(house, "bob")
-    assert house.decider.activate(hers, NOON) == ((), None)
-    [refused], _ = house.decider.activate(his, NOON)
+    replica = house_of(capacities=[Capacity(id="room", most=1)])
+    hers, his = deferred(replica), deferred(replica, "bob")
+    assert replica.decider.activate(hers, NOON) == ((), None)
+    [refused], _ = replica.decider.activate(his, NOON)
     assert (refused.code, refused.rule) == ("no_capacity", "room")

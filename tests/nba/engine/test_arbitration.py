@@ -22,8 +22,8 @@ from nba.governance.candidate_set import Variants
 from nba.governance.rule_inputs import rule_names
 from nba.journey.arbitration import ArbitrationRules, Lever, Weight
 from nba.journey.file import JourneyFile
-from tests.governing import OPEN, OPEN_ACTIONS, SCORES, RiskScorer, governed
-from tests.house import JOURNEY, NOON, SmallHouse, changed, event
+from tests.fixtures.random_catalogues import OPEN, OPEN_ACTIONS, SCORES, RiskScorer, governed
+from tests.fixtures.small_replica import JOURNEY, NOON, SmallReplica, changed, event
 
 EUR = st.floats(-500, 500)
 FACTORS = ["p_accept", "context_weight", "value", "lever", "cost", "annoyance", "retention"]
@@ -130,10 +130,10 @@ FULL_PARTS: dict[str, Any] = {
 
 
 def decide(journey: JourneyFile) -> Decision:
-    house = SmallHouse(journey, scorer=RiskScorer(SCORES), policy=EpsilonGreedy(0.3))
+    replica = SmallReplica(journey, scorer=RiskScorer(SCORES), policy=EpsilonGreedy(0.3))
     contact = {"action_id": "card_offer", "channel": "app"}
-    house.log.append_events([event("Action Decided", NOON, contact)])
-    [decision] = house.decide(Request(customer_id="ada"))
+    replica.log.append_events([event("Action Decided", NOON, contact)])
+    [decision] = replica.decide(Request(customer_id="ada"))
     return decision
 
 

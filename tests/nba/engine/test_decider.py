@@ -17,8 +17,7 @@ from nba.decisions.request import Request
 from nba.errors import InvalidInput, StoreUnavailable
 from nba.journey.actions import NO_ACTION
 from nba.stores.memory.log import MemoryLog
-from tests.house import NOON, SmallHouse, StubScorer, event, failed_search
-from tests.open_house import (
+from tests.fixtures.open_replica import (
     ADA,
     IDS,
     OPEN,
@@ -26,30 +25,31 @@ from tests.open_house import (
     all_eligible,
     capped,
     contacts,
-    open_house,
+    open_replica,
     propensities,
 )
+from tests.fixtures.small_replica import NOON, SmallReplica, StubScorer, event, failed_search
 
 # The rules
 
 
 def test_each_stage_refuses_with_its_reason_code_in_order() -> None:
-    house = SmallHouse(scorer=StubScorer(SCORES))
-    house.log.append_events([*all_eligible(), *contacts("help_popup", 3)])
+    replica = SmallReplica(scorer=StubScorer(SCORES))
+    replica.log.append_events([*all_eligible(), *contacts("help_popup", 3)])
     request = Request(
         customer_id="ada",
         channel="web",
         placement="site_search",
         candidates=("help_popup", "card_offer", "loan_offer"),
     )
-    [decision] = house.decide(request)
+    [decision] = replica.decide(request)
     assert [(one.action_id, one.stage.value, one.code) for one in decision.refused] == [
         ("agent_callback", "available", "not_a_candidate"),
         ("card_offer", "available", "other_channel"),
         ("loan_offer", "available", "other_placement"),
         ("help_popup", "contact_policy", "contact_cap"),
     ]
-    [decision] = house.decide(Request(customer_id="ada", channel="web"))
+    [decision] = replica.decide(Request(customer_id="ada", channel="web"))
     assert [(one.action_id, one.stage.value, one.code) for one in decision.refused] == [
         ("card_offer", "available", "other_channel"),
         ("agent_callback", "available", "other_channel"),
@@ -61,26 +61,26 @@ def test_each_stage_refuses_with_its_reason_code_in_order() -> None:
 
 
 def test_every_action_is_a_candidate_or_refused_once() -> None:
-    house = SmallHouse(scorer=StubScorer(SCORES))
-    house.log.append_events([*all_eligible(), *contacts("card_offer", 3)])
-    [decision] = house.decide(ADA)
+    replica = SmallReplica(scorer=StubScorer(SCORES))
+    replica.log.append_events([*all_eligible(), *contacts("card_offer", 3)])
+    [decision] = replica.decide(ADA)
     names = [one.action_id for one in (*decision.candidates, *decision.refused)]
     assert sorted(names) == sorted([*IDS, NO_ACTION])
 
 
 def test_a_rule_sees_the_facts_of_the_request() -> None:
-    house = SmallHouse(scorer=StubScorer(SCORES))
-    house.log.append_events(all_eligible())
+    replica = SmallReplica(scorer=StubScorer(SCORES))
+    replica.log.append_events(all_eligible())
     offered = []
     for page in ("home", "account"):
-        [decision] = house.draw(Request(customer_id="ada", facts={"page": page}))
+        [decision] = replica.draw(Request(customer_id="ada", facts={"page": page}))
         offered.append("loan_offer" in propensities(decision))
     assert offered == [True, False]
 
 
 def test_an_outcome_on_one_channel_counts_for_the_next_decision_on_another_replica() -> None:
-    here = SmallHouse(scorer=StubScorer(SCORES))
-    there = SmallHouse(scorer=StubScorer(SCORES), log=here.log, name="t")
+    here = SmallReplica(scorer=StubScorer(SCORES))
+    there = SmallReplica(scorer=StubScorer(SCORES), log=here.log, name="t")
     here.log.append_events(all_eligible())
     there.decide(ADA)
     here.log.append_events([event("Complaint Filed", NOON)])
@@ -92,34 +92,34 @@ def test_an_outcome_on_one_channel_counts_for_the_next_decision_on_another_repli
 
 
 def test_a_repeated_request_is_answered_with_its_first_decision() -> None:
-    house = open_house(policy=EpsilonGreedy(1.0))
+    replica = open_replica(policy=EpsilonGreedy(1.0))
     request = Request(customer_id="ada", request_id="r-1")
-    [first] = house.decide(request)
-    house.log.append_events([failed_search()])
-    again = SmallHouse(OPEN, scorer=StubScorer(SCORES), log=house.log, name="other")
+    [first] = replica.decide(request)
+    replica.log.append_events([failed_search()])
+    again = SmallReplica(OPEN, scorer=StubScorer(SCORES), log=replica.log, name="other")
     assert again.decide(request, request) == [first, first]
-    assert [decision for _, decision in house.log.page_decisions()] == [first]
-    [hers] = house.decide(Request(customer_id="bob", request_id="r-1"))
+    assert [decision for _, decision in replica.log.page_decisions()] == [first]
+    [hers] = replica.decide(Request(customer_id="bob", request_id="r-1"))
     assert hers.decision_id != first.decision_id
 
 
 def test_one_request_twice_in_one_call_is_one_decision() -> None:
-    house = open_house(policy=EpsilonGreedy(1.0))
+    replica = open_replica(policy=EpsilonGreedy(1.0))
     request = Request(customer_id="ada", request_id="r-1")
-    one, other, third = house.decide(request, request, Request(customer_id="bob"))
+    one, other, third = replica.decide(request, request, Request(customer_id="bob"))
     assert one == other != third
-    assert len(house.log.page_decisions()) == 2
+    assert len(replica.log.page_decisions()) == 2
 
 
 def test_many_requests_of_one_customer_in_one_call_see_each_other() -> None:
-    house = open_house(journey=capped(times=2, days=7, per="action"))
-    decisions = house.decide(*[Request(customer_id="ada")] * 20, Request(customer_id="bob"))
+    replica = open_replica(journey=capped(times=2, days=7, per="action"))
+    decisions = replica.decide(*[Request(customer_id="ada")] * 20, Request(customer_id="bob"))
     assert [d.request.customer_id for d in decisions] == ["ada"] * 20 + ["bob"]
     hers = sorted(decisions[:20], key=lambda decision: decision.context_seq)
     assert len({decision.context_seq for decision in hers}) == 20
     shown = Counter(d.action_id for d in hers if d.action_id != NO_ACTION)
     assert set(shown.values()) == {2}
-    assert len(house.log.page_decisions()) == 21
+    assert len(replica.log.page_decisions()) == 21
 
 
 class Interrupted(MemoryLog):
@@ -137,18 +137,18 @@ class Interrupted(MemoryLog):
 
 
 def test_a_decision_on_a_context_that_moved_is_made_again() -> None:
-    house = SmallHouse(log=Interrupted(times=2))
-    [decision] = house.decide(ADA)
+    replica = SmallReplica(log=Interrupted(times=2))
+    [decision] = replica.decide(ADA)
     assert decision.context_seq == 2
     assert decision.action_id == "help_popup"  # for which only the new events make her eligible
-    assert len(house.log.page_decisions()) == 1
+    assert len(replica.log.page_decisions()) == 1
 
 
 def test_a_customer_who_never_holds_still_is_refused_and_nothing_is_logged() -> None:
-    house = SmallHouse(log=Interrupted(times=1_000))
+    replica = SmallReplica(log=Interrupted(times=1_000))
     with pytest.raises(StoreUnavailable, match="send it again"):
-        house.decide(ADA)
-    assert house.log.page_decisions() == []
+        replica.decide(ADA)
+    assert replica.log.page_decisions() == []
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_racing_requests_never_exceed_the_cap(per: Any) -> None:
     """Eight threads on two replicas, all for one customer."""
     journey = capped(times=3, days=7, per=per)
     log = MemoryLog()
-    houses = [open_house(journey=journey, log=log, name=f"replica-{n}-") for n in range(2)]
+    replicas = [open_replica(journey=journey, log=log, name=f"replica-{n}-") for n in range(2)]
     gate = threading.Barrier(8)
 
     def ask(number: int) -> None:
@@ -174,7 +174,7 @@ def test_racing_requests_never_exceed_the_cap(per: Any) -> None:
         for _ in range(25):
             while True:
                 try:
-                    houses[number % 2].decide(Request(customer_id="ada"))
+                    replicas[number % 2].decide(Request(customer_id="ada"))
                     break
                 except StoreUnavailable:
                     continue
@@ -210,13 +210,13 @@ def test_racing_requests_never_exceed_the_cap(per: Any) -> None:
 def test_an_unknown_name_is_refused_with_a_suggestion(
     fields: dict[str, Any], field: str, remedy: str
 ) -> None:
-    house = open_house()
+    replica = open_replica()
     with pytest.raises(InvalidInput) as caught:
-        house.decide(ADA, Request(customer_id="ada", **fields))
+        replica.decide(ADA, Request(customer_id="ada", **fields))
     assert (caught.value.field, caught.value.remedy) == (field, remedy)
-    assert house.log.position() == 0
+    assert replica.log.position() == 0
 
 
 def test_a_fact_that_is_null_is_unknown_and_allowed() -> None:
-    house = open_house()
-    house.decider.pipeline.check(Request(customer_id="ada", facts={"page": None}))
+    replica = open_replica()
+    replica.decider.pipeline.check(Request(customer_id="ada", facts={"page": None}))

@@ -21,8 +21,16 @@ from nba.journey.actions import NO_ACTION
 from nba.journey.arbitration import Lever, Weight
 from nba.journey.exploration import Exploration
 from nba.randomization import HOLDOUT, in_share
-from tests.house import SmallHouse, StubScorer
-from tests.open_house import ADA, IDS, OPEN, SCORES, all_eligible, open_house, propensities
+from tests.fixtures.open_replica import (
+    ADA,
+    IDS,
+    OPEN,
+    SCORES,
+    all_eligible,
+    open_replica,
+    propensities,
+)
+from tests.fixtures.small_replica import SmallReplica, StubScorer
 
 RIVAL = StubScorer([0.1, 0.1, 0.9, 0.1, 0.0])
 
@@ -51,11 +59,11 @@ class Everybody(NamedTuple):
 
 
 def test_a_challenger_gets_its_share_of_every_draw() -> None:
-    house = open_house(policy=ExplorationPolicy(EpsilonGreedy(0.0), floor=0.1))
-    pipeline = house.decider.pipeline
+    replica = open_replica(policy=ExplorationPolicy(EpsilonGreedy(0.0), floor=0.1))
+    pipeline = replica.decider.pipeline
     pipeline.take(StubScorer(SCORES), challenger=Challenger(CalibratedScorer(RIVAL), 0.2))
-    house.log.append_events(all_eligible())
-    [decision] = house.draw(ADA)
+    replica.log.append_events(all_eligible())
+    [decision] = replica.draw(ADA)
     chances = propensities(decision)
     floor = 0.1 / len(chances)
     assert chances[IDS[0]] == pytest.approx(0.7 + floor)
@@ -86,10 +94,10 @@ def test_the_mixture_is_a_distribution_above_its_floor(
 
 
 def test_what_was_learned_moves_the_priority_and_how_unsure_it_is_moves_the_draw() -> None:
-    house = open_house(policy=ExplorationPolicy(Thompson(1.0)))
-    house.decider.pipeline.take(StubScorer(SCORES), residual=Lifted(0.1, 0.05))
-    house.log.append_events(all_eligible())
-    [decision] = house.draw(ADA)
+    replica = open_replica(policy=ExplorationPolicy(Thompson(1.0)))
+    replica.decider.pipeline.take(StubScorer(SCORES), residual=Lifted(0.1, 0.05))
+    replica.log.append_events(all_eligible())
+    [decision] = replica.draw(ADA)
     best = decision.candidates[0]
     assert (best.p_accept, best.batch_score) == (pytest.approx(0.6), 0.5)
     assert best.priority == pytest.approx(6.0) and best.spread_eur == pytest.approx(0.5)
@@ -106,13 +114,13 @@ def test_an_arm_leaves_out_rules_weights_and_levers() -> None:
     weight = Weight(id="calm", when="customer.days_known >= 0", factor=3.0)
     lever = Lever(id="push", factor=2.0, actions=[IDS[0]], ends="2030-01-01")
     journey = replace(OPEN, weights=[weight], levers=[lever])
-    house = SmallHouse(journey, scorer=StubScorer(SCORES))
-    house.log.append_events(all_eligible())
-    [before] = house.draw(ADA)
-    house.decider.pipeline.arms = Everybody(
+    replica = SmallReplica(journey, scorer=StubScorer(SCORES))
+    replica.log.append_events(all_eligible())
+    [before] = replica.draw(ADA)
+    replica.decider.pipeline.arms = Everybody(
         Arm(("plain.without",), frozenset({"calm", "push"}), None)
     )
-    [after] = house.draw(ADA)
+    [after] = replica.draw(ADA)
     assert before.candidates[0].because == ("calm", "push")
     assert after.candidates[0].because == ()
     assert before.candidates[0].priority == pytest.approx(6 * (after.candidates[0].priority or 0))
@@ -120,16 +128,16 @@ def test_an_arm_leaves_out_rules_weights_and_levers() -> None:
 
 
 def test_customers_of_several_strategies_are_decided_in_the_order_of_their_requests() -> None:
-    house = open_house(policy=ExplorationPolicy(EpsilonGreedy(0.0)))
+    replica = open_replica(policy=ExplorationPolicy(EpsilonGreedy(0.0)))
     other = Strategy(Exploration(), ExplorationPolicy(EpsilonGreedy(0.0)), CalibratedScorer(RIVAL))
 
     class ByName(NamedTuple):
         def of(self, customer_id: str) -> Arm:
             return Arm(("x.b",), strategy=other) if customer_id.startswith("b") else Arm()
 
-    house.decider.pipeline.arms = ByName()
+    replica.decider.pipeline.arms = ByName()
     names = ["ada", "bob", "amy", "ben"]
-    found = house.draw(*(replace(ADA, customer_id=name) for name in names))
+    found = replica.draw(*(replace(ADA, customer_id=name) for name in names))
     assert [one.request.customer_id for one in found] == names
     assert [one.arms for one in found] == [(), ("x.b",), (), ("x.b",)]
     assert {one.action_id for one in found[1::2]} == {IDS[2]}
@@ -138,9 +146,9 @@ def test_customers_of_several_strategies_are_decided_in_the_order_of_their_reque
 
 def test_nothing_but_transactional_actions_reaches_the_holdout() -> None:
     journey = replace(OPEN, exploration=Exploration(holdout_share=0.3))
-    house = SmallHouse(journey, scorer=StubScorer(SCORES))
+    replica = SmallReplica(journey, scorer=StubScorer(SCORES))
     customers = [f"c{number}" for number in range(60)]
-    found = house.draw(*(Request(customer_id=one) for one in customers))
+    found = replica.draw(*(Request(customer_id=one) for one in customers))
     held = [one for one in found if in_share(HOLDOUT, 0.3, one.request.customer_id)]
     assert 8 < len(held) < 30
     for decision in found:

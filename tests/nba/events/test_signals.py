@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import pytest
 
@@ -15,10 +13,11 @@ from nba.events.valences import SurveyScale
 from nba.journey.file import JourneyFile
 from nba.journey.mapping import EmotionRule, EventMapping, SignalRule
 from nba.journey_file.checks import check_journey
-from tests.house import JOURNEY, changed
-from tests.signal_house import JOURNEY_OF_SIGNALS
+from tests.fixtures.customer_with_signals import JOURNEY_OF_SIGNALS
+from tests.fixtures.files import ROOT
+from tests.fixtures.small_replica import JOURNEY, changed
 
-PAGE = (Path(__file__).parents[3] / "docs" / "signals.md").read_text()
+PAGE = (ROOT / "docs" / "signals.md").read_text()
 
 
 def errors(journey: JourneyFile) -> list[str]:

@@ -20,9 +20,9 @@ from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.verdict import MetricVerdict
 from nba.stores.memory.log import MemoryLog
 from serving.reports.experiment_reading import compared, drawn_arms
-from tests.experimenting import an_experiment, in_force, names
-from tests.house import FOLD, JOURNEY, NOON, SmallHouse, changed, event
-from tests.open_house import OPEN, open_house
+from tests.fixtures.open_replica import OPEN, open_replica
+from tests.fixtures.running_experiment import an_experiment, in_force, names
+from tests.fixtures.small_replica import FOLD, JOURNEY, NOON, SmallReplica, changed, event
 
 TRUE = {"help_popup": 0.2, "card_offer": 0.5, "agent_callback": 0.2, "loan_offer": 0.2}
 
@@ -37,11 +37,11 @@ def drifting(rounds: int, per_round: int, seed: int) -> MemoryLog:
         late = n / rounds
         scores = [0.5, 0.4, 0.5 - 0.5 * late, 0.4, 0.0]
         journey = changed(OPEN, exploration=Exploration(policy="softmax", epsilon=0.3))
-        house: SmallHouse = open_house(scores, journey=journey, log=log, name=f"r{n}-")
-        house.new_seed = lambda: int(rng.integers(2**48))
+        replica: SmallReplica = open_replica(scores, journey=journey, log=log, name=f"r{n}-")
+        replica.new_seed = lambda: int(rng.integers(2**48))
         now = NOON + timedelta(hours=n)
         requests = [Request(customer_id=c) for c in names(per_round, f"r{n}c")]
-        decisions = house.decide(*requests, now=now)
+        decisions = replica.decide(*requests, now=now)
         log.append_events(
             [
                 event(

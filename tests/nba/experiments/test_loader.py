@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -13,10 +12,11 @@ from nba.experiments.experiment import ArmSpec, Experiment, ExplorationChange
 from nba.experiments.loader import load_experiment
 from nba.journey.file import JourneyFile
 from nba.journey_file.loader import load_journey, parse_checked
-from tests.house import JOURNEY, changed
+from tests.fixtures.files import ROOT
+from tests.fixtures.small_replica import JOURNEY, changed
 from tests.nba.experiments.test_experiment import experiment, started
 
-BANK = Path(__file__).parents[3] / "examples" / "bank"
+BANK = ROOT / "examples" / "bank"
 TEXT = """\
 version: 1
 id: cap

@@ -14,8 +14,8 @@ from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.power import sample_size, sd_of_share
 from nba.stores.memory.log import MemoryLog
 from serving.reports.experiment_reading import planned
-from tests.experimenting import PRIMARY, an_experiment, names
-from tests.house import JOURNEY, NOON, changed, event
+from tests.fixtures.running_experiment import PRIMARY, an_experiment, names
+from tests.fixtures.small_replica import JOURNEY, NOON, changed, event
 
 
 def traffic(days: int, per_day: int, p: float, seed: int, *, loyal: bool = False) -> MemoryLog:

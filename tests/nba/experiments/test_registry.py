@@ -18,8 +18,8 @@ from nba.experiments.registry import (
     stored_experiments,
 )
 from nba.stores.memory.log import MemoryLog
-from tests.experimenting import an_experiment
-from tests.house import JOURNEY, NOON
+from tests.fixtures.running_experiment import an_experiment
+from tests.fixtures.small_replica import JOURNEY, NOON
 
 WHO = {"by": "ada", "why": "to know"}
 

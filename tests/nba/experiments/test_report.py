@@ -1,4 +1,4 @@
-"""The report of an experiment, end to end: decisions of a house, what came of them, the answer."""
+"""The report of an experiment, end to end: decisions of a replica, their outcomes, the answer."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.verdict import GuardrailVerdict, MetricVerdict
 from nba.stores.memory.log import MemoryLog
-from tests.experimenting import (
+from tests.fixtures.open_replica import open_replica
+from tests.fixtures.running_experiment import (
     an_experiment,
     arms_in,
-    asked,
+    decide_each,
     in_arm,
     in_force,
-    lived,
+    live_on,
     names,
     report,
 )
-from tests.house import NOON, event
-from tests.open_house import open_house
+from tests.fixtures.small_replica import NOON, event
 
 N = 1_200
 
@@ -43,11 +43,11 @@ def primary(found: ExperimentReport) -> Effect:
 
 @pytest.fixture(scope="module")
 def decided() -> tuple[MemoryLog, list[Decision]]:
-    """A house's log after everybody was decided once in an A/A test."""
+    """A replica's log after everybody was decided once in an A/A test."""
     log = MemoryLog()
-    house = open_house(log=log)
-    arms_in(house, in_force(an_experiment(), log))
-    return log, asked(house, names(N))
+    replica = open_replica(log=log)
+    arms_in(replica, in_force(an_experiment(), log))
+    return log, decide_each(replica, names(N))
 
 
 def copied(log: MemoryLog, leave: set[str] = frozenset()) -> MemoryLog:  # type: ignore[assignment]
@@ -74,7 +74,7 @@ def test_the_same_in_both_arms_is_no_claim_and_the_lights_are_green(
     decided: tuple[MemoryLog, list[Decision]],
 ) -> None:
     log = copied(decided[0])
-    lived(log, decided[1], lambda one: 0.3, seed=1)
+    live_on(log, decided[1], lambda one: 0.3, seed=1)
     found = report(log, in_force(an_experiment(), log))
     assert not any(one.red for one in found.lights)
     assert found.complete == N == sum(found.exposed.values())
@@ -87,7 +87,7 @@ def test_a_planted_effect_is_found_with_its_interval(
     decided: tuple[MemoryLog, list[Decision]],
 ) -> None:
     log = copied(decided[0])
-    lived(log, decided[1], lambda one: 0.45 if in_arm(one, "b") else 0.25, seed=2)
+    live_on(log, decided[1], lambda one: 0.45 if in_arm(one, "b") else 0.25, seed=2)
     found = report(log, in_force(an_experiment(), log))
     effect = primary(found)
     assert effect.tuning_n == 1_000
@@ -104,7 +104,7 @@ def test_a_harmful_arm_is_called_worse_and_may_not_be_shipped(
     decided: tuple[MemoryLog, list[Decision]],
 ) -> None:
     log = copied(decided[0])
-    lived(log, decided[1], lambda one: 0.25 if in_arm(one, "b") else 0.45, seed=2)
+    live_on(log, decided[1], lambda one: 0.25 if in_arm(one, "b") else 0.45, seed=2)
     found = report(log, in_force(an_experiment(), log))
     assert "lower with b than with a" in found.answer
     assert "which is worse" in found.answer
@@ -123,7 +123,7 @@ def test_a_broken_guardrail_holds_a_better_arm_back(
             for who in [one.request.customer_id]
         ]
     )
-    lived(log, decided[1], lambda one: 0.45 if in_arm(one, "b") else 0.25, seed=2)
+    live_on(log, decided[1], lambda one: 0.45 if in_arm(one, "b") else 0.25, seed=2)
     found = report(log, in_force(an_experiment(), log))
     (guard,) = [one for one in found.comparisons if one.role == "guardrail"]
     assert guard.verdict is GuardrailVerdict.BROKEN
@@ -136,7 +136,7 @@ def test_results_are_withheld_where_one_arm_loses_its_customers(
 ) -> None:
     lost = {one.decision_id for n, one in enumerate(decided[1]) if in_arm(one, "b") and n % 3 == 0}
     log = copied(decided[0], lost)
-    lived(log, decided[1], lambda one: 0.45 if in_arm(one, "b") else 0.25, seed=2)
+    live_on(log, decided[1], lambda one: 0.45 if in_arm(one, "b") else 0.25, seed=2)
     found = report(log, in_force(an_experiment(), log))
     assert light(found, "sample ratio")
     assert not found.comparisons
@@ -163,7 +163,7 @@ def test_what_cannot_be_withholds_too(
     log.append_events(
         [event("Action Decided", NOON + timedelta(days=3), properties, customer_id=who)]
     )
-    lived(log, decided[1], lambda one: 0.3, seed=1)
+    live_on(log, decided[1], lambda one: 0.3, seed=1)
     found = report(log, in_force(an_experiment(), log))
     assert light(found, "impossible arms")
     assert told in found.withheld
@@ -173,7 +173,7 @@ def test_a_customer_in_the_arm_of_another_id_is_misplaced(
     decided: tuple[MemoryLog, list[Decision]],
 ) -> None:
     log = copied(decided[0])
-    lived(log, decided[1], lambda one: 0.3, seed=1)
+    live_on(log, decided[1], lambda one: 0.3, seed=1)
     found = report(log, in_force(an_experiment(salt="another"), log))
     assert "in another arm than their id gives" in found.withheld
 
@@ -193,7 +193,7 @@ def test_after_its_end_nothing_is_counted_any_more(
     decided: tuple[MemoryLog, list[Decision]],
 ) -> None:
     log = copied(decided[0])
-    lived(log, decided[1], lambda one: 0.3, seed=1)
+    live_on(log, decided[1], lambda one: 0.3, seed=1)
     ended = decided[1][N // 2].decided_at + timedelta(days=7)
     found = report(log, in_force(an_experiment(), log, ended_at=ended))
     assert 0 < found.complete < N
@@ -204,7 +204,7 @@ def test_a_replica_that_stops_a_little_later_is_no_red_light(
     decided: tuple[MemoryLog, list[Decision]],
 ) -> None:
     log = copied(decided[0])
-    lived(log, decided[1], lambda one: 0.3, seed=1)
+    live_on(log, decided[1], lambda one: 0.3, seed=1)
     last = decided[1][-1].decided_at
     soon, long_ago = last - timedelta(minutes=1), last - timedelta(days=1)
     assert not light(report(log, in_force(an_experiment(), log, ended_at=soon)), "impossible arms")
@@ -215,7 +215,7 @@ def test_what_was_known_before_narrows_the_interval(
     decided: tuple[MemoryLog, list[Decision]],
 ) -> None:
     log = copied(decided[0])
-    lived(log, decided[1], lambda one: 0.1, seed=3, before=True)
+    live_on(log, decided[1], lambda one: 0.1, seed=3, before=True)
     with_it = primary(report(log, in_force(an_experiment(), log)))
     without = primary(report(log, in_force(an_experiment(covariate_days=0.0), log)))
     assert with_it.high - with_it.low < without.high - without.low
@@ -232,7 +232,7 @@ def test_the_fixed_analysis_is_made_once_and_does_not_change_with_looks(
     (one,) = [each for each in early.comparisons if each.role == "primary"]
     assert isinstance(one.effect, Undecided)
     assert "the 600 customers of the single look are not complete" in early.answer
-    lived(log, decided[1], lambda one: 0.45 if in_arm(one, "b") else 0.25, seed=2)
+    live_on(log, decided[1], lambda one: 0.45 if in_arm(one, "b") else 0.25, seed=2)
     found = report(log, started)
     effect = primary(found)
     assert effect.tuning_n is None
@@ -245,7 +245,7 @@ def test_the_fixed_analysis_is_made_once_and_does_not_change_with_looks(
 
 def test_no_claim_is_made_in_the_first_days(decided: tuple[MemoryLog, list[Decision]]) -> None:
     log = copied(decided[0])
-    lived(log, decided[1], lambda one: 0.6 if in_arm(one, "b") else 0.1, seed=2)
+    live_on(log, decided[1], lambda one: 0.6 if in_arm(one, "b") else 0.1, seed=2)
     found = report(log, in_force(an_experiment(min_days=60.0), log))
     assert "of at least 60 days" in found.answer
     assert not found.ready
@@ -258,10 +258,10 @@ def test_three_arms_and_two_metrics_are_families_under_holm(
     arms = [ArmSpec("a", 0.4), ArmSpec("b", 0.3), ArmSpec("c", 0.3)]
     pages = MetricSpec(id="orders", measure="count", events=["purchase"], window_days=7.0)
     started = in_force(an_experiment(arms=arms, secondary=[pages]), log)
-    house = open_house(log=log)
-    arms_in(house, started)
-    decisions = asked(house, names(900))
-    lived(log, decisions, lambda one: 0.55 if in_arm(one, "b") else 0.25, seed=2)
+    replica = open_replica(log=log)
+    arms_in(replica, started)
+    decisions = decide_each(replica, names(900))
+    live_on(log, decisions, lambda one: 0.55 if in_arm(one, "b") else 0.25, seed=2)
     found = report(log, started)
     by_arm = {one.arm: one for one in found.comparisons if one.role == "primary"}
     assert by_arm["b"].verdict is MetricVerdict.BETTER
@@ -273,16 +273,16 @@ def test_three_arms_and_two_metrics_are_families_under_holm(
 def test_shadow_decisions_expose_nobody() -> None:
     log = MemoryLog()
     started = in_force(an_experiment(), log)
-    house = open_house(log=log)
-    arms_in(house, started)
-    house.decide(Request(customer_id="ada", baseline="loan_offer"))
+    replica = open_replica(log=log)
+    arms_in(replica, started)
+    replica.decide(Request(customer_id="ada", baseline="loan_offer"))
     assert sum(report(log, started).exposed.values()) == 0
 
 
 def test_a_share_of_a_layer_is_all_that_is_exposed() -> None:
     log = MemoryLog()
     started = in_force(an_experiment(), log, slots=(Slot(0.0, 0.3),))
-    house = open_house(log=log)
-    arms_in(house, started)
-    asked(house, names(400))
+    replica = open_replica(log=log)
+    arms_in(replica, started)
+    decide_each(replica, names(400))
     assert 80 < sum(report(log, started).exposed.values()) < 160

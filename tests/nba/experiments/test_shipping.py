@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -14,9 +13,10 @@ from nba.experiments.shipping import shippable, shipped, shipped_text
 from nba.governance.rule_ablation import rule_parts
 from nba.journey_file.loader import load_journey, parse_journey
 from nba.stores.memory.log import MemoryLog
-from tests.experimenting import an_experiment, in_force
+from tests.fixtures.files import BANK_JOURNEY
+from tests.fixtures.running_experiment import an_experiment, in_force
 
-FILE = Path(__file__).parents[3] / "examples" / "bank" / "journey.yaml"
+FILE = BANK_JOURNEY
 TEXT = FILE.read_text(encoding="utf-8")
 BANK = load_journey(FILE)
 LEFT_OUT = ("engagement", "inline", "cap", "cool-down", "pause", "weight", "lever")

@@ -8,8 +8,8 @@ from hypothesis import given, settings, strategies as st
 from nba.decisions.candidate import Stage
 from nba.governance.candidate_set import CandidateSet, Variants
 from nba.journey.policies import EngagementRule
-from tests.governing import IDS, OPEN
-from tests.house import JOURNEY
+from tests.fixtures.random_catalogues import IDS, OPEN
+from tests.fixtures.small_replica import JOURNEY
 
 VARIANTS = Variants(OPEN)  # help_popup has two treatments: five variants of four actions
 

@@ -12,7 +12,7 @@ from nba.decisions.candidate import Refused, Stage
 from nba.decisions.request import Request
 from nba.journey.file import JourneyFile
 from nba.journey.policies import Consent
-from tests.governing import (
+from tests.fixtures.random_catalogues import (
     DAY,
     OPEN_ACTIONS,
     SCORES,
@@ -21,16 +21,16 @@ from tests.governing import (
     histories,
     requests,
 )
-from tests.house import NOON, SmallHouse, StubScorer, event
+from tests.fixtures.small_replica import NOON, SmallReplica, StubScorer, event
 
 GIVEN, WITHDRAWN = "Consent Given", "Consent Withdrawn"
 WITHHELD = governed(consents={"marketing": Consent()})
 
 
 def refused(*events: Any, journey: Any = None, now: Any = NOON) -> dict[str, Refused]:
-    house = SmallHouse(journey or governed(), scorer=StubScorer(SCORES))
-    house.log.append_events(events)
-    [decision] = house.decide(Request(customer_id="ada"), now=now)
+    replica = SmallReplica(journey or governed(), scorer=StubScorer(SCORES))
+    replica.log.append_events(events)
+    [decision] = replica.decide(Request(customer_id="ada"), now=now)
     return {one.action_id: one for one in decision.refused}
 
 
@@ -106,13 +106,13 @@ def test_the_very_next_decision_after_a_withdrawal_honours_it(
     late: int,
 ) -> None:
     """Whatever was decided and said before, on another replica that has her in its cache."""
-    house = SmallHouse(journey, scorer=StubScorer(SCORES))
-    house.log.append_events(events)
-    house.decide(request)
+    replica = SmallReplica(journey, scorer=StubScorer(SCORES))
+    replica.log.append_events(events)
+    replica.decide(request)
     about = {k: v for k, v in (("purpose", purpose), ("channel", channel)) if v}
     at = NOON + timedelta(minutes=1)
-    house.log.append_events([event(WITHDRAWN, at, about)])
-    [decision] = house.decide(request, now=at + late * DAY)
+    replica.log.append_events([event(WITHDRAWN, at, about)])
+    [decision] = replica.decide(request, now=at + late * DAY)
     concerned = {
         action.id
         for action in OPEN_ACTIONS

@@ -15,7 +15,7 @@ from nba.decisions.request import Request
 from nba.durations import DAY_S
 from nba.events.event import Event
 from nba.journey.policies import Cap, Capacity, ContactRules, CoolDown, Pause, QuietHours
-from tests.governing import (
+from tests.fixtures.random_catalogues import (
     DAY,
     HOUR,
     IDS,
@@ -24,7 +24,7 @@ from tests.governing import (
     contexts_of,
     governed,
 )
-from tests.house import NOON, SmallHouse, StubScorer, event
+from tests.fixtures.small_replica import NOON, SmallReplica, StubScorer, event
 
 ADA = Request(customer_id="ada")
 ACTIONS = {action.id: action for action in OPEN_ACTIONS}
@@ -32,9 +32,11 @@ MINUTE = timedelta(minutes=1)
 
 
 def decided(*events: Event, now: Any = NOON, **rules: Any) -> Decision:
-    house = SmallHouse(governed(contact_policy=ContactRules(**rules)), scorer=StubScorer(SCORES))
-    house.log.append_events(events)
-    [decision] = house.decide(ADA, now=now)
+    replica = SmallReplica(
+        governed(contact_policy=ContactRules(**rules)), scorer=StubScorer(SCORES)
+    )
+    replica.log.append_events(events)
+    [decision] = replica.decide(ADA, now=now)
     return decision
 
 
@@ -132,42 +134,42 @@ def test_what_is_kept_for_the_morning_is_on_its_way_until_then() -> None:
     night = QuietHours(id="night", from_="12:00", until="20:00", blocked="next_allowed")
     cap = Cap(id="once", times=1, days=7, on="shown")
     rules = ContactRules(caps=[cap], quiet_hours=[night])
-    house = SmallHouse(governed(contact_policy=rules), scorer=StubScorer(SCORES))
-    [first] = house.decide(ADA)
+    replica = SmallReplica(governed(contact_policy=rules), scorer=StubScorer(SCORES))
+    [first] = replica.decide(ADA)
     assert first.not_before is not None
-    [second] = house.decide(ADA, later=HOUR)
+    [second] = replica.decide(ADA, later=HOUR)
     assert {one.code for one in second.refused} == {"contact_cap"}
 
 
 def test_a_capacity_is_shared_by_all_and_renewed_with_its_period() -> None:
     room = Capacity(id="calls", most=1, actions=["agent_callback"])
     journey = governed(contact_policy=ContactRules(capacities=[room]))
-    house = SmallHouse(journey, scorer=StubScorer([0, 0, 0.9, 0, 0]))
+    replica = SmallReplica(journey, scorer=StubScorer([0, 0, 0.9, 0, 0]))
     asked = [
         Request(customer_id=name, candidates=("agent_callback",)) for name in ("ada", "bob", "eve")
     ]
-    decisions = [house.decide(one)[0] for one in asked]
+    decisions = [replica.decide(one)[0] for one in asked]
     drawn = [one.action_id for one in decisions]
     assert drawn.count("agent_callback") == 1
     late = next(one for one in decisions if one.refused and one.refused[-1].code == "no_capacity")
     assert late.refused[-1].rule == "calls"
     assert late.refused[-1].detail == "1 of 1 contacts are taken this day"
     assert late.used == {"calls": 1.0}
-    [tomorrow] = house.decide(asked[0], later=DAY)
+    [tomorrow] = replica.decide(asked[0], later=DAY)
     assert "agent_callback" in [one.action_id for one in tomorrow.candidates]
 
 
 def test_a_capacity_may_be_money() -> None:
     room = Capacity(id="budget", most=8, unit="cost_eur", every="week")
     journey = governed(contact_policy=ContactRules(capacities=[room]))
-    house = SmallHouse(journey, scorer=StubScorer(SCORES))
-    [decision] = house.decide(Request(customer_id="ada", candidates=("agent_callback",)))
+    replica = SmallReplica(journey, scorer=StubScorer(SCORES))
+    [decision] = replica.decide(Request(customer_id="ada", candidates=("agent_callback",)))
     while decision.action_id == "no_action":
-        [decision] = house.decide(Request(customer_id="ada", candidates=("agent_callback",)))
+        [decision] = replica.decide(Request(customer_id="ada", candidates=("agent_callback",)))
     assert [(one.capacity, one.period, one.amount) for one in decision.uses] == [
         ("budget", "2026-W09", 8.0)
     ]
-    [next_one] = house.decide(Request(customer_id="bob"))
+    [next_one] = replica.decide(Request(customer_id="bob"))
     assert {one.action_id for one in next_one.refused} == set(IDS)
 
 
@@ -195,8 +197,8 @@ def test_a_lifted_limit_is_logged_with_what_it_would_have_removed() -> None:
 def test_what_all_take_together_never_passes_a_capacity(most: int) -> None:
     room = Capacity(id="room", most=most, every="month")
     journey = governed(contact_policy=ContactRules(capacities=[room]), no_action_value_eur=-99.0)
-    house = SmallHouse(journey, scorer=StubScorer(SCORES))
-    decisions = house.decide(*[Request(customer_id=f"c{n}") for n in range(20)])
+    replica = SmallReplica(journey, scorer=StubScorer(SCORES))
+    decisions = replica.decide(*[Request(customer_id=f"c{n}") for n in range(20)])
     taken = sum(use.amount for one in decisions for use in one.uses)
     assert taken == most == sum(one.action_id != "no_action" for one in decisions)
 

@@ -14,14 +14,28 @@ from nba.decisions.decision import Decision
 from nba.decisions.request import Request
 from nba.journey.policies import EngagementRule
 from nba.journey.sub_journeys import Step, SubJourney
-from tests.governing import DAY, IDS, OPEN_ACTIONS, SCORES, engagement_rules, governed
-from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, event, failed_search
+from tests.fixtures.random_catalogues import (
+    DAY,
+    IDS,
+    OPEN_ACTIONS,
+    SCORES,
+    engagement_rules,
+    governed,
+)
+from tests.fixtures.small_replica import (
+    JOURNEY,
+    NOON,
+    SmallReplica,
+    StubScorer,
+    event,
+    failed_search,
+)
 
 
 def decided(*events: Any, journey: Any = None, now: Any = NOON, **asked: Any) -> Decision:
-    house = SmallHouse(journey or governed(), scorer=StubScorer(SCORES))
-    house.log.append_events(events)
-    [decision] = house.decide(Request(customer_id="ada", **asked), now=now)
+    replica = SmallReplica(journey or governed(), scorer=StubScorer(SCORES))
+    replica.log.append_events(events)
+    [decision] = replica.decide(Request(customer_id="ada", **asked), now=now)
     return decision
 
 
@@ -140,12 +154,12 @@ def test_a_rule_may_look_at_everything_that_is_known_of_her(when: str) -> None:
 
 
 def test_a_treatment_has_rules_of_its_own() -> None:
-    house = SmallHouse(governed(), scorer=StubScorer([0.9, 0, 0, 0, 0]))
+    replica = SmallReplica(governed(), scorer=StubScorer([0.9, 0, 0, 0, 0]))
     asked = [Request(customer_id="ada", candidates=("help_popup",))] * 60
-    treatments = {(one.treatment, one.treatment_propensity) for one in house.draw(*asked)}
+    treatments = {(one.treatment, one.treatment_propensity) for one in replica.draw(*asked)}
     assert treatments == {("popup", 0.5), ("banner", 0.5), (None, 1.0)}
-    house.log.append_events([event("Complaint Filed"), event("Rage Click")])
-    treatments = {(one.treatment, one.treatment_propensity) for one in house.draw(*asked)}
+    replica.log.append_events([event("Complaint Filed"), event("Rage Click")])
+    treatments = {(one.treatment, one.treatment_propensity) for one in replica.draw(*asked)}
     assert treatments == {("popup", 1.0), (None, 1.0)}  # the banner is not for the angry
     one = decided(event("Complaint Filed"), event("Rage Click"), journey=governed(actions=[
         replace(OPEN_ACTIONS[0], treatments=OPEN_ACTIONS[0].treatments[1:]), *OPEN_ACTIONS[1:],
@@ -161,15 +175,15 @@ def test_a_rule_has_its_dates(days: int, holds: bool) -> None:
 
 def test_a_rule_may_be_lifted_for_some_to_be_priced() -> None:
     journey = rule("segment.upset", group="sales", lifted_share=0.5)
-    house = SmallHouse(journey, scorer=StubScorer(SCORES))
-    decisions = house.draw(*[Request(customer_id=f"c{n}") for n in range(200)])
+    replica = SmallReplica(journey, scorer=StubScorer(SCORES))
+    decisions = replica.draw(*[Request(customer_id=f"c{n}") for n in range(200)])
     free = [one for one in decisions if one.lifted]
     assert 70 < len(free) < 130
     for one in decisions:
         assert len(one.refused) == (0 if one.lifted else 2)
         assert [lifted.rule for lifted in one.lifted] == ["the_rule"] * bool(one.lifted)
     assert free[0].lifted[0].action_ids == ("card_offer", "loan_offer")
-    again = house.draw(*[Request(customer_id=f"c{n}") for n in range(200)])
+    again = replica.draw(*[Request(customer_id=f"c{n}") for n in range(200)])
     assert [bool(one.lifted) for one in again] == [bool(one.lifted) for one in decisions]
 
 

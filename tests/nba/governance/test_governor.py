@@ -18,8 +18,15 @@ from nba.engine.pipeline import Pipeline
 from nba.engine.scorer import Scorer
 from nba.governance.rule_inputs import FEW
 from nba.journey.file import JourneyFile
-from tests.governing import SCORES, RiskScorer, catalogues, contexts_of, histories, requests
-from tests.house import NOON
+from tests.fixtures.random_catalogues import (
+    SCORES,
+    RiskScorer,
+    catalogues,
+    contexts_of,
+    histories,
+    requests,
+)
+from tests.fixtures.small_replica import NOON
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 

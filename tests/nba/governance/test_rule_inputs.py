@@ -22,8 +22,8 @@ from nba.governance.rule_inputs import (
 )
 from nba.journey.sub_journeys import Step, SubJourney
 from nba.rules.rule import Boolean, Category, Number, parse_rule
-from tests.governing import RULES, contexts_of, governed, histories
-from tests.house import NOON
+from tests.fixtures.random_catalogues import RULES, contexts_of, governed, histories
+from tests.fixtures.small_replica import NOON
 
 RESCUE = SubJourney(id="rescue", enter="segment.upset", steps=[Step(id="wait", wait_hours=9.0)])
 JOURNEY = governed(sub_journeys=[RESCUE])

@@ -16,24 +16,24 @@ from nba.durations import DAY_S
 from nba.engine.pipeline import Pipeline
 from nba.journey.sub_journeys import Branch, Budget, Step, SubJourney
 from nba.randomization import in_share
-from tests.governing import DAY, HOUR, SCORES, governed
-from tests.house import NOON, SmallHouse, StubScorer, event, failed_search
+from tests.fixtures.random_catalogues import DAY, HOUR, SCORES, governed
+from tests.fixtures.small_replica import NOON, SmallReplica, StubScorer, event, failed_search
 
 CALL = Step(id="call", action="agent_callback", time_out_hours=24)
 MAIL = Step(id="mail", action="card_offer", time_out_hours=24)
 RESCUE = SubJourney(id="rescue", enter="segment.upset", steps=[CALL, MAIL], goal="purchase")
 
 
-def house_of(*given_: SubJourney, **fields: Any) -> SmallHouse:
+def house_of(*given_: SubJourney, **fields: Any) -> SmallReplica:
     journey = governed(sub_journeys=list(given_), **fields)
-    return SmallHouse(journey, scorer=StubScorer(SCORES), policy=EpsilonGreedy(0.0))
+    return SmallReplica(journey, scorer=StubScorer(SCORES), policy=EpsilonGreedy(0.0))
 
 
 class Path:
     """What happens to one customer, seen from outside: attended at every moment."""
 
-    def __init__(self, house: SmallHouse, customer_id: str = "ada") -> None:
-        self.replica, self.customer_id = house, customer_id
+    def __init__(self, replica: SmallReplica, customer_id: str = "ada") -> None:
+        self.replica, self.customer_id = replica, customer_id
 
     def at(self, later: timedelta, *events: Any) -> Path:
         now = NOON + later
@@ -84,14 +84,14 @@ def test_a_step_that_times_out_leads_to_the_next_and_the_last_to_the_exit() -> N
 
 def test_a_step_competes_with_its_weight_and_is_over_when_it_is_done() -> None:
     call = replace(CALL, weight=3.0)
-    house = house_of(replace(RESCUE, steps=[call, MAIL]))
-    house.log.append_events([event("Complaint Filed")])
-    [decision] = house.decide(Request(customer_id="ada", candidates=("agent_callback",)))
+    replica = house_of(replace(RESCUE, steps=[call, MAIL]))
+    replica.log.append_events([event("Complaint Filed")])
+    [decision] = replica.decide(Request(customer_id="ada", candidates=("agent_callback",)))
     assert [move.name for move in decision.moves] == ["Sub-journey Entered"]
     assert decision.step.endswith("/call") and decision.action_id == "agent_callback"
     assert decision.candidates[0].because == ("rescue.call",)
     assert decision.candidates[0].context_weight == 3.0
-    path = Path(house).at(HOUR)
+    path = Path(replica).at(HOUR)
     assert path.step == "mail"
 
 
@@ -198,17 +198,17 @@ def test_of_two_in_conflict_the_higher_priority_runs() -> None:
 def test_the_held_out_enter_and_are_left_in_peace() -> None:
     help_ = replace(RESCUE, id="help", enter="search_failed.total >= 1", priority=1)
     care = replace(RESCUE, priority=2, conflicts=["help"], holdout=0.5)
-    house = house_of(help_, care)
+    replica = house_of(help_, care)
     names = [f"c{n}" for n in range(40)]
     for name in names:
-        house.log.append_events([failed_search(customer_id=name)])
-        path = Path(house, name).at(HOUR).at(2 * HOUR, *["Complaint Filed"] * 2)
+        replica.log.append_events([failed_search(customer_id=name)])
+        path = Path(replica, name).at(HOUR).at(2 * HOUR, *["Complaint Filed"] * 2)
         held_out = in_share("holdout:rescue", 0.5, name)
         position = path.position()
         assert position is not None and position.held_out is held_out
         assert (path.position("help") is not None) is held_out  # as if rescue did not exist
-        [context] = house.contexts.of([name], NOON + 3 * HOUR)
-        assert house.decider.pipeline.governor.sub_journeys.calls(
+        [context] = replica.contexts.of([name], NOON + 3 * HOUR)
+        assert replica.decider.pipeline.governor.sub_journeys.calls(
             context.contact_history, context.as_of
         )["agent_callback"].sub_journey == ("help" if held_out else "rescue")
         assert path.at(4 * HOUR, "Order Completed").position() is None  # its success is measured
@@ -234,6 +234,6 @@ def test_a_customer_in_flight_finishes_on_the_definition_that_she_entered() -> N
 def test_a_replica_that_has_not_heard_of_her_definition_leaves_her_where_she_is() -> None:
     ahead = house_of(RESCUE)
     Path(ahead).at(timedelta(), "Complaint Filed")
-    behind = SmallHouse(governed(sub_journeys=[replace(RESCUE, name="old")]), log=ahead.log)
+    behind = SmallReplica(governed(sub_journeys=[replace(RESCUE, name="old")]), log=ahead.log)
     assert Path(behind).at(HOUR).step == "call"
     assert behind.decider.advance_sub_journeys(["ada"], NOON + HOUR, behind.chance) == []

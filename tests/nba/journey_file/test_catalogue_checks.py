@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from nba.errors import InvalidJourney
 from nba.journey_file.loader import parse_journey
+from tests.fixtures.files import SMALL_JOURNEY
 
-SMALL = (Path(__file__).parents[2] / "data/small_journey.yaml").read_text(encoding="utf-8")
+SMALL = SMALL_JOURNEY.read_text(encoding="utf-8")
 # What the small journey leaves out, each on one line.
 MORE = """
 segments: {upset: emotion.sum10 < -0.5, glad: not segment.upset}

@@ -22,10 +22,9 @@ from nba.journey_file.loader import load_journey, parse_journey, schema_text
 from nba.journey_file.located_yaml import read_yaml
 from nba.journey_file.shape_checks import shape_errors
 from nba.journey_file.summary import summarise, to_text
+from tests.fixtures.files import ROOT, SMALL_JOURNEY
 
-ROOT = Path(__file__).parents[3]
-SMALL = ROOT / "tests/data/small_journey.yaml"
-TEXT = SMALL.read_text(encoding="utf-8")
+TEXT = SMALL_JOURNEY.read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs/journey.md").read_text(encoding="utf-8")
 
 
@@ -36,7 +35,7 @@ def errors_of(text: str) -> list[str]:
 
 
 def test_the_small_journey_loads() -> None:
-    journey = load_journey(SMALL)
+    journey = load_journey(SMALL_JOURNEY)
     assert len(journey.stages()) == 5
     assert len(journey.touchpoints()) == 8
     assert {touchpoint.kind for touchpoint in journey.touchpoints()} == {
@@ -51,7 +50,7 @@ def test_aliases_work_and_their_bombs_do_not() -> None:
     plain = "{id: three_a_week, times: 3, days: 7, per: action}"
     more = "{<<: &more {times: 9, per: action}, id: three_a_week, times: 3, days: 7}"
     merged = TEXT.replace(plain, more)
-    assert parse_journey(merged) == load_journey(SMALL)
+    assert parse_journey(merged) == load_journey(SMALL_JOURNEY)
 
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
@@ -85,7 +84,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_journey(missing)
     assert str(caught.value) == f"{missing}:2: file: b'\\xff': save the file as UTF-8"
     missing.write_bytes(b"\xef\xbb\xbf" + TEXT.encode())
-    assert load_journey(missing) == load_journey(SMALL)
+    assert load_journey(missing) == load_journey(SMALL_JOURNEY)
 
 
 @settings(deadline=None, max_examples=60)
@@ -168,7 +167,7 @@ def test_the_reference_explains_no_field_that_is_gone() -> None:
 
 
 def test_the_summary_counts_the_map_and_warns_of_what_is_open() -> None:
-    sections = {section.title: section for section in summarise(load_journey(SMALL))}
+    sections = {section.title: section for section in summarise(load_journey(SMALL_JOURNEY))}
     assert list(sections) == [
         *("Overview", "Map", "Events", "Actions", "Rules", "Limits", "Weights and levers"),
         *("Measures", "Warnings"),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from nba.errors import InvalidJourney
 from nba.journey_file.loader import parse_journey
+from tests.fixtures.files import SMALL_JOURNEY
 
-TEXT = (Path(__file__).parents[2] / "data/small_journey.yaml").read_text(encoding="utf-8")
+TEXT = SMALL_JOURNEY.read_text(encoding="utf-8")
 RULE = "reward: {target: response, window_days: 7}"
 LINE = TEXT.splitlines().index(RULE) + 1
 POPUP = "treatment: popup\n"

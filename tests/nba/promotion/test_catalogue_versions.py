@@ -1,4 +1,4 @@
-"""The catalogue in the log: published, rolled back, taken up by a house that runs."""
+"""The catalogue in the log: published, rolled back, taken up by a replica that runs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
 from serving.replica.assembly import assemble
 from serving.settings import Settings
-from tests.house import JOURNEY, NOON
-from tests.serving.conftest import InProcess
-from tests.serving.journeys import GOVERNED, RESCUED, action_of, checked, doors_on
+from tests.fixtures.files import SMALL_JOURNEY
+from tests.fixtures.governed_routes import GOVERNED, RESCUED, action_of, checked, routes_on
+from tests.fixtures.routes_in_process import InProcess
+from tests.fixtures.small_replica import JOURNEY, NOON
 
-SMALL = Path(__file__).parents[2] / "data" / "small_journey.yaml"
 SPRING = checked(replace(JOURNEY, name="spring", fallback=["card_offer"]))
 SUMMER = checked(replace(JOURNEY, name="summer", fallback=[]))
 COMPLAINT = {"name": "Complaint Filed"}
@@ -59,7 +59,7 @@ def test_what_was_published_is_read_back_as_it_was_and_says_who_and_why() -> Non
 
 def test_the_traits_keep_the_order_of_the_file_since_the_columns_follow_it() -> None:
     log = MemoryLog()
-    journey = load_journey(SMALL)
+    journey = load_journey(SMALL_JOURNEY)
     assert list(journey.traits) != sorted(journey.traits)
     stored = catalogue.stored_journey(log, catalogue.keep(log, journey))
     assert list(stored.traits) == list(journey.traits)
@@ -101,17 +101,17 @@ def test_what_cannot_be_put_in_force_is_refused_and_nothing_changes() -> None:
 
 def test_the_file_counts_only_until_something_was_published() -> None:
     log = MemoryLog()
-    file = load_journey(SMALL)
-    settings = Settings(journey=SMALL)
-    assert catalogue.journey_in_force(SMALL, log) == file
+    file = load_journey(SMALL_JOURNEY)
+    settings = Settings(journey=SMALL_JOURNEY)
+    assert catalogue.journey_in_force(SMALL_JOURNEY, log) == file
     assert assemble(settings, log=log).journey == file
     publish(log, SPRING)
-    assert catalogue.journey_in_force(SMALL, log) == SPRING
+    assert catalogue.journey_in_force(SMALL_JOURNEY, log) == SPRING
     assert assemble(settings, log=log).journey == SPRING
     assert assemble(Settings(journey=Path("/nowhere.yaml")), log=log).journey == SPRING
 
 
-# A house that runs
+# A replica that runs
 
 
 def told(client: InProcess, name: str, customer_id: str = "ada", **properties: Any) -> None:
@@ -120,7 +120,7 @@ def told(client: InProcess, name: str, customer_id: str = "ada", **properties: A
 
 
 def test_a_running_house_takes_up_what_was_published_and_keeps_what_it_knows() -> None:
-    with doors_on(MemoryLog(), JOURNEY) as client:
+    with routes_on(MemoryLog(), JOURNEY) as client:
         told(client, "identify", segment="mass")
         told(client, "Products Searched", results_count=0)
         before = client.decide()
@@ -152,7 +152,7 @@ def test_a_running_house_takes_up_what_was_published_and_keeps_what_it_knows() -
 def test_a_catalogue_that_cannot_be_read_leaves_the_present_one_in_force(
     files: dict[str, bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with doors_on(MemoryLog(), GOVERNED) as client:
+    with routes_on(MemoryLog(), GOVERNED) as client:
         client.log.save_bundle("catalogue-bad", files)
         client.log.set_alias(catalogue.IN_FORCE, "catalogue-bad", NOON)
         with caplog.at_level(logging.WARNING, "nba.serving"):
@@ -169,7 +169,7 @@ def test_who_is_in_a_sub_journey_finishes_on_the_one_that_she_entered() -> None:
     call, rest, _ = rescue.steps
     quicker = replace(rescue, steps=[call, replace(rest, wait_hours=0.1)])  # and without an offer
     changed = checked(replace(RESCUED, name="quicker", sub_journeys=[quicker]))
-    with doors_on(MemoryLog(), RESCUED) as client:
+    with routes_on(MemoryLog(), RESCUED) as client:
 
         def stands(customer_id: str) -> str | None:
             client.replica.advance_sub_journeys([customer_id])

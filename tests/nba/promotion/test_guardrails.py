@@ -30,8 +30,8 @@ from nba.promotion.rollout import (
 from nba.rewards.attribution import Attribution
 from nba.stores.memory.log import MemoryLog
 from serving.replica.arms import Canary, arms_of
-from tests.house import NOON, SmallHouse, StubScorer, event
-from tests.open_house import OPEN
+from tests.fixtures.open_replica import OPEN
+from tests.fixtures.small_replica import NOON, SmallReplica, StubScorer, event
 
 ACCEPTED = {"card_offer": 0.5}  # whatever else is offered is hardly wanted
 ELSE = 0.05
@@ -60,7 +60,7 @@ class Drill:
         for one in (GOOD, BAD, TWIN):
             self.log.save_bundle(one.bundle_id, {})
         self.log.set_alias(CHAMPION, "good", NOON)
-        self.replica = SmallHouse(JOURNEY, log=self.log, scorer=GOOD)
+        self.replica = SmallReplica(JOURNEY, log=self.log, scorer=GOOD)
         self.rng = np.random.default_rng(5)
         self.now = NOON
         self.customers = 0

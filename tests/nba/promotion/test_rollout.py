@@ -21,7 +21,7 @@ from nba.promotion.rollout import (
     rollout_of,
 )
 from nba.stores.memory.log import MemoryLog
-from tests.house import NOON, event
+from tests.fixtures.small_replica import NOON, event
 
 WHO = {"by": "ada", "why": "spring"}
 

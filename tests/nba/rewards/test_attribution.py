@@ -16,7 +16,7 @@ from nba.journey.goals import Bounds, RewardRule
 from nba.rewards.attribution import Attribution, is_late
 from nba.rewards.credit import Credit, Reading, Readings
 from nba.rewards.terms import reward_version
-from tests.house import FOLD, JOURNEY, NOON, changed, event
+from tests.fixtures.small_replica import FOLD, JOURNEY, NOON, changed, event
 
 RESPONSE = RewardRule(target="response", window_days=7.0)
 VALUE = RewardRule(target="value", window_days=7.0, events=["purchase"])

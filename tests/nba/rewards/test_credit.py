@@ -17,7 +17,7 @@ from nba.journey.file import JourneyFile
 from nba.journey.goals import RewardRule
 from nba.rewards.attribution import Attribution
 from nba.rewards.credit import Credit, SettledCounts, carried, settled_counts
-from tests.house import FOLD, JOURNEY, NOON, changed, event
+from tests.fixtures.small_replica import FOLD, JOURNEY, NOON, changed, event
 
 END_S = NOON.timestamp() + 30 * DAY_S
 DECISIONS = [f"d{n}" for n in range(4)]

@@ -23,8 +23,8 @@ from serving.api.circuit_breaker import CircuitBreaker
 from serving.api.deadline import DeadlineGuard
 from serving.replica.assembly import assemble
 from serving.settings import Settings
-from tests.house import NOON
-from tests.serving.journeys import GOVERNED, HeldLog
+from tests.fixtures.governed_routes import GOVERNED, HeldLog
+from tests.fixtures.small_replica import NOON
 
 MISSES, REST_S = 3, 10.0
 

@@ -12,18 +12,18 @@ from msgspec.structs import replace
 from nba.decisions.decision import Decision
 from nba.events.names import ACTION_EXPIRED
 from nba.journey.file import Exploration
-from tests.house import StubScorer
-from tests.serving.conftest import InProcess
-from tests.serving.journeys import GOVERNED, HeldLog, action_of, checked, doors_on, until
+from tests.fixtures.governed_routes import GOVERNED, HeldLog, action_of, checked, routes_on, until
+from tests.fixtures.routes_in_process import InProcess
+from tests.fixtures.small_replica import StubScorer
 
 SCORES = [0.9, 0.05, 0.04, 0.03, 0.02, 0.0]
 CARELESS = checked(replace(GOVERNED, exploration=Exploration(epsilon=0.0)))
 
 
 @contextmanager
-def held_doors(**fields: Any) -> Iterator[tuple[InProcess, HeldLog]]:
+def held_routes(**fields: Any) -> Iterator[tuple[InProcess, HeldLog]]:
     log = HeldLog()
-    with doors_on(log, CARELESS, **fields) as client:
+    with routes_on(log, CARELESS, **fields) as client:
         client.replica.decider.pipeline.take(StubScorer(SCORES))
         yield client, log
 
@@ -37,7 +37,7 @@ def expired(log: HeldLog) -> int:
 
 
 def test_a_slow_log_costs_the_deadline_and_not_the_answer() -> None:
-    with held_doors(deadline_ms=50) as (client, log):
+    with held_routes(deadline_ms=50) as (client, log):
         log.hold("append_decisions")
         answer = client.decide(channel="web")
         assert (answer["mode"], answer["policy"]) == ("fallback", "blind")
@@ -48,7 +48,7 @@ def test_a_slow_log_costs_the_deadline_and_not_the_answer() -> None:
 
 
 def test_what_was_answered_is_logged_soon_afterwards_and_takes_feedback() -> None:
-    with held_doors(deadline_ms=50) as (client, log):
+    with held_routes(deadline_ms=50) as (client, log):
         log.hold("events_since")
         answer = client.decide()
         assert action_of(answer) == "statement"
@@ -63,7 +63,7 @@ def test_what_was_answered_is_logged_soon_afterwards_and_takes_feedback() -> Non
 
 
 def test_a_late_decision_that_was_not_logged_yet_is_not_logged_any_more() -> None:
-    with held_doors(deadline_ms=50) as (client, log):
+    with held_routes(deadline_ms=50) as (client, log):
         log.hold("events_since")
         answer = client.decide()
         log.hold()
@@ -72,7 +72,7 @@ def test_a_late_decision_that_was_not_logged_yet_is_not_logged_any_more() -> Non
 
 
 def test_a_late_decision_that_was_logged_is_taken_back_and_does_not_count() -> None:
-    with held_doors(deadline_ms=50, breaker_misses=9) as (client, log):
+    with held_routes(deadline_ms=50, breaker_misses=9) as (client, log):
         for number in (1, 2, 3):  # the cap allows two
             log.hold("committed")
             assert action_of(client.decide()) == "statement"
@@ -82,13 +82,13 @@ def test_a_late_decision_that_was_logged_is_taken_back_and_does_not_count() -> N
         assert [(one[0], one[4]) for one in contacts if one[0] == "help_popup"] == (
             [("help_popup", False)] * 3
         )
-    with doors_on(log, CARELESS) as client:
+    with routes_on(log, CARELESS) as client:
         client.replica.decider.pipeline.take(StubScorer(SCORES))
         assert action_of(client.decide()) == "help_popup"
 
 
 def test_a_retry_gets_what_was_taken_back_and_it_counts_again() -> None:
-    with held_doors(deadline_ms=50, breaker_misses=9) as (client, log):
+    with held_routes(deadline_ms=50, breaker_misses=9) as (client, log):
         log.hold("committed")
         assert action_of(client.decide(decision_request_id="r1")) == "statement"
         log.hold()
@@ -101,7 +101,7 @@ def test_a_retry_gets_what_was_taken_back_and_it_counts_again() -> None:
 def test_an_earlier_answer_that_is_repeated_too_late_stays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with held_doors(deadline_ms=200, breaker_misses=99) as (client, log):
+    with held_routes(deadline_ms=200, breaker_misses=99) as (client, log):
         first = client.decide(decision_request_id="r1")
         assert action_of(first) == "help_popup"
         held = log.answered
@@ -118,7 +118,7 @@ def test_an_earlier_answer_that_is_repeated_too_late_stays(
 
 
 def test_a_log_out_of_reach_is_no_error_and_the_fallback_is_logged_once_it_is_back() -> None:
-    with held_doors() as (client, log):
+    with held_routes() as (client, log):
         log.down = True
         answer = client.decide()
         assert (answer["mode"], answer["policy"]) == ("fallback", "blind")
@@ -139,7 +139,7 @@ class Busy(HeldLog):
 
 
 def test_a_customer_whose_log_keeps_moving_is_no_outage() -> None:
-    with doors_on(Busy(), CARELESS, breaker_misses=1) as client:
+    with routes_on(Busy(), CARELESS, breaker_misses=1) as client:
         for _ in range(2):
             answer = client.decide()
             assert (answer["policy"], answer["logged"]) == ("fallback", True)
@@ -148,7 +148,7 @@ def test_a_customer_whose_log_keeps_moving_is_no_outage() -> None:
 def test_a_customer_whose_log_never_rests_gets_the_fallback_at_the_deadline() -> None:
     log = Busy()
     log.moves = 10**9
-    with doors_on(log, CARELESS, deadline_ms=50) as client:
+    with routes_on(log, CARELESS, deadline_ms=50) as client:
         assert client.decide()["note"] == "no decision within the deadline of 50 ms"
         log.moves = 0
 
@@ -156,7 +156,7 @@ def test_a_customer_whose_log_never_rests_gets_the_fallback_at_the_deadline() ->
 def test_the_service_ends_with_what_it_answered_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with held_doors() as (client, log):
+    with held_routes() as (client, log):
         log.down = True
         answer = client.decide()
         until(lambda: "is not logged yet" in caplog.text)
@@ -165,7 +165,7 @@ def test_the_service_ends_with_what_it_answered_in_the_log(
 
 
 def test_only_what_nothing_concerns_is_offered_blindly() -> None:
-    with held_doors() as (client, log):
+    with held_routes() as (client, log):
         log.down = True
         answer = client.decide()
         assert action_of(answer) == "statement"
@@ -179,7 +179,7 @@ def test_only_what_nothing_concerns_is_offered_blindly() -> None:
 
 
 def test_a_blind_answer_to_a_shadow_question_counts_the_other_systems_contact_once() -> None:
-    with held_doors(deadline_ms=50) as (client, log):
+    with held_routes(deadline_ms=50) as (client, log):
         log.hold("committed")
         client.decide(shadow_of="card_offer")
         log.hold()
@@ -192,7 +192,7 @@ def test_a_blind_answer_to_a_shadow_question_counts_the_other_systems_contact_on
 
 
 def test_what_cannot_be_asked_is_an_error_and_nothing_is_promised() -> None:
-    with held_doors() as (client, log):
+    with held_routes() as (client, log):
         log.down = True
         response = client.post("/decide", json={"customer_id": "ada", "channel": "wep"})
         assert response.status_code == 422

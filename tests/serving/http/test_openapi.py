@@ -13,7 +13,7 @@ from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 if TYPE_CHECKING:
-    from tests.serving.conftest import InProcess
+    from tests.fixtures.routes_in_process import InProcess
 
 OPERATIONS = [
     ("POST", "/decide"),

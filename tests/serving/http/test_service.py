@@ -35,8 +35,8 @@ from nba.stores.postgres.log import PostgresLog
 from serving.jobs.server import free_port
 from serving.replica.assembly import assemble
 from serving.settings import Settings
+from tests.fixtures.files import ROOT
 
-ROOT = Path(__file__).parents[3]
 JOURNEY = ROOT / "examples/bank/journey.yaml"
 PATIENCE_S = 120.0  # before a test gives up; nothing is timed
 SEARCH = {"name": "Products Searched", "properties": {"results_count": 0}}

@@ -15,7 +15,7 @@ from nba.errors import InvalidFile
 from nba.stores.memory.log import MemoryLog
 from serving.jobs import event_import as importing
 from serving.jobs.event_import import Imported, import_files
-from tests.house import JOURNEY
+from tests.fixtures.small_replica import JOURNEY
 
 SCHEMA = ContextSchema(JOURNEY)
 

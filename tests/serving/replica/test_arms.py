@@ -27,18 +27,25 @@ from serving.replica.assembly import assemble
 from serving.replica.bundle_checks import check_arm_bundle
 from serving.replica.replica import Replica
 from serving.settings import Settings
-from tests.experimenting import an_experiment, arms_in, asked, in_force, judge_of, names
-from tests.house import JOURNEY, NOON, SmallHouse, changed, failed_search
+from tests.fixtures.open_replica import OPEN, capped, contacts, open_replica, propensities
+from tests.fixtures.running_experiment import (
+    an_experiment,
+    arms_in,
+    decide_each,
+    in_force,
+    names,
+    scorer_of,
+)
+from tests.fixtures.small_replica import JOURNEY, NOON, SmallReplica, changed, failed_search
 from tests.models.bundles.test_bundle import made
-from tests.open_house import OPEN, capped, contacts, open_house, propensities
 
 WHO = {"by": "ada", "why": "to know"}
 GREEDY = ExplorationChange(policy="greedy")
 CAP_OFF = an_experiment("cap", arms=[ArmSpec("a", 0.5), ArmSpec("b", 0.5, without=["cap"])])
 
 
-def with_shares(**shares: float) -> SmallHouse:
-    return open_house(journey=changed(OPEN, exploration=Exploration(epsilon=0.2, **shares)))
+def with_shares(**shares: float) -> SmallReplica:
+    return open_replica(journey=changed(OPEN, exploration=Exploration(epsilon=0.2, **shares)))
 
 
 def test_the_holdout_and_the_random_slice_are_in_no_experiment() -> None:
@@ -62,7 +69,7 @@ def test_the_holdout_and_the_random_slice_are_in_no_experiment() -> None:
 def test_every_draw_of_the_random_slice_is_uniform() -> None:
     replica = with_shares(random_share=0.3)
     arms_in(replica)
-    for decision in asked(replica, names(60)):
+    for decision in decide_each(replica, names(60)):
         drawn = propensities(decision)
         if decision.arms:
             assert decision.arms == ("random_slice",)
@@ -73,9 +80,9 @@ def test_every_draw_of_the_random_slice_is_uniform() -> None:
 
 def test_an_arm_changes_what_it_says_and_nothing_else() -> None:
     greedy = [ArmSpec("a", 0.5), ArmSpec("b", 0.5, GREEDY)]
-    replica = open_house()
+    replica = open_replica()
     arms_in(replica, in_force(an_experiment(arms=greedy), replica.log))
-    for decision in asked(replica, names(40)):
+    for decision in decide_each(replica, names(40)):
         sure = max(propensities(decision).values()) == 1.0
         assert sure == (decision.arms == ("colour.b",))
         assert decision.bundle_id == "bundle-stub"
@@ -83,9 +90,9 @@ def test_an_arm_changes_what_it_says_and_nothing_else() -> None:
 
 def test_a_bundle_decides_for_its_arm_alone() -> None:
     arms = [ArmSpec("a", 0.5), ArmSpec("b", 0.5, bundle="bundle-other")]
-    replica = open_house()
+    replica = open_replica()
     arms_in(replica, in_force(an_experiment(arms=arms), replica.log))
-    for decision in asked(replica, names(40)):
+    for decision in decide_each(replica, names(40)):
         other = decision.arms == ("colour.b",)
         assert decision.bundle_id == ("bundle-other" if other else "bundle-stub")
         best = max(propensities(decision).items(), key=lambda item: item[1])[0]
@@ -93,13 +100,13 @@ def test_a_bundle_decides_for_its_arm_alone() -> None:
 
 
 def test_what_an_arm_leaves_out_does_not_hold_for_its_customers() -> None:
-    replica = open_house(journey=capped(times=1, days=7.0, per="customer"))
+    replica = open_replica(journey=capped(times=1, days=7.0, per="customer"))
     arms_in(replica, in_force(CAP_OFF, replica.log))
     customers = names(30)
     replica.log.append_events(
         [replace(one, customer_id=c) for c in customers for one in contacts("loan_offer", 1)]
     )
-    for decision in asked(replica, customers):
+    for decision in decide_each(replica, customers):
         free = decision.arms == ("cap.b",)
         assert (len(decision.candidates) > 1) == free
         assert decision.without == (("cap",) if free else ())
@@ -110,7 +117,7 @@ def test_two_layers_are_decided_together_and_a_combination_is_one_strategy() -> 
     bundle = an_experiment(
         "model", arms=[ArmSpec("a", 0.5), ArmSpec("b", 0.5, bundle="bundle-x")], layer="models"
     )
-    replica = open_house(journey=capped(times=9, days=7.0))
+    replica = open_replica(journey=capped(times=9, days=7.0))
     arms = arms_in(replica, *(in_force(one, replica.log) for one in (colour, bundle, CAP_OFF)))
     found = {id(arm): arm for arm in map(arms.of, names(300))}.values()
     assert len(found) == 8  # one for each combination
@@ -129,7 +136,7 @@ def test_an_experiment_with_an_arm_that_cannot_decide_is_suspended_as_a_whole(
     def broken(bundle_id: str) -> CalibratedScorer:
         raise error
 
-    replica = open_house()
+    replica = open_replica()
     arms = [ArmSpec("a", 0.5), ArmSpec("b", 0.5, bundle="bundle-gone")]
     running = [in_force(an_experiment(arms=arms), replica.log)]
     found = arms_of(running, replica.decider.pipeline.strategy, replica.journey, broken)
@@ -138,17 +145,17 @@ def test_an_experiment_with_an_arm_that_cannot_decide_is_suspended_as_a_whole(
 
 
 def test_an_ended_experiment_decides_for_nobody() -> None:
-    replica = open_house()
+    replica = open_replica()
     arms = arms_in(replica, in_force(an_experiment(), replica.log, ended_at=NOON))
     assert arms.of("ada") == Arm()
 
 
 def test_a_canary_comes_before_experiments_and_after_the_random_slice() -> None:
     replica = with_shares(random_share=0.2)
-    canary = Canary("canary", 0.3, "canary:bundle-new", judge_of("bundle-new"))
+    canary = Canary("canary", 0.3, "canary:bundle-new", scorer_of("bundle-new"))
     base = replica.decider.pipeline.strategy
     running = [in_force(an_experiment(), replica.log)]
-    arms = arms_of(running, base, replica.journey, judge_of, canary=canary)
+    arms = arms_of(running, base, replica.journey, scorer_of, canary=canary)
     for customer in names(200):
         found = arms.of(customer)
         if in_share(RANDOM_SLICE, 0.2, customer):

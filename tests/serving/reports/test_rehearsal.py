@@ -25,7 +25,7 @@ from nba.stores.memory.log import MemoryLog
 from serving.reports.rehearsal import Rehearsal, coupled, rehearse, rehearse_on, span_of
 from serving.reports.rehearsal_side import RehearsalSide
 from serving.reports.rehearsal_tables import changes_json, rehearsal_json
-from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, changed, event
+from tests.fixtures.small_replica import JOURNEY, NOON, SmallReplica, StubScorer, changed, event
 from tests.models.bundles.test_bundle import made
 
 SCORES = (0.5, 0.2, 0.3, 0.1, 0.0)
@@ -128,15 +128,15 @@ def side(journey: JourneyFile, log: Any, scores: tuple[float, ...] = SCORES) -> 
 
 
 def rehearsed(
-    old: JourneyFile, new: JourneyFile, replica: SmallHouse, scores: tuple[float, ...] = SCORES
+    old: JourneyFile, new: JourneyFile, replica: SmallReplica, scores: tuple[float, ...] = SCORES
 ) -> Rehearsal:
     span = span_of(replica.log, 1.0)
     assert span is not None
     return rehearse(replica.log, side(old, replica.log), side(new, replica.log, scores), span)
 
 
-def logged(journey: JourneyFile = OPEN, n: int = 40, **request: Any) -> SmallHouse:
-    replica = SmallHouse(journey, scorer=StubScorer(SCORES))
+def logged(journey: JourneyFile = OPEN, n: int = 40, **request: Any) -> SmallReplica:
+    replica = SmallReplica(journey, scorer=StubScorer(SCORES))
     catalogue.keep(replica.log, journey)
     for k in range(n):
         replica.decide(Request(customer_id=f"c{k}", **request))
@@ -177,7 +177,7 @@ def test_a_capacity_is_taken_in_expectation_and_stands_beside_what_there_is() ->
 
 
 def test_only_the_last_days_are_played() -> None:
-    replica = SmallHouse(OPEN, scorer=StubScorer(SCORES))
+    replica = SmallReplica(OPEN, scorer=StubScorer(SCORES))
     for days in (5, 2, 0):
         replica.decide(Request(customer_id=f"c{days}"), now=NOON - timedelta(days=days))
     assert rehearsed(OPEN, OPEN, replica).decisions == 1
@@ -189,7 +189,7 @@ def test_only_the_last_days_are_played() -> None:
 
 
 def test_contexts_are_folded_again_where_the_new_version_reads_more() -> None:
-    replica = SmallHouse(OPEN, scorer=StubScorer(SCORES))
+    replica = SmallReplica(OPEN, scorer=StubScorer(SCORES))
     catalogue.keep(replica.log, OPEN)
     for k in range(10):
         past = event("Complaint Filed", NOON - timedelta(days=20), customer_id=f"c{k}")
@@ -226,7 +226,7 @@ def test_without_a_champion_that_fits_the_rehearsal_is_undecided() -> None:
 
 
 def test_the_champion_rehearses_what_it_fits_and_says_what_it_does_not() -> None:
-    replica = SmallHouse(scorer=StubScorer(SCORES))
+    replica = SmallReplica(scorer=StubScorer(SCORES))
     for k in range(5):
         replica.decide(Request(customer_id=f"c{k}"))
     bundle = made()

@@ -15,9 +15,9 @@ from nba.stores.memory.log import MemoryLog
 from serving.settings import Settings
 from serving.workers.background import BackgroundWorkers
 from serving.workers.webhook import signature
-from tests.house import JOURNEY, NOON
-from tests.serving.conftest import InProcess
-from tests.serving.journeys import RESCUED, action_of, doors_on, until
+from tests.fixtures.governed_routes import RESCUED, action_of, routes_on, until
+from tests.fixtures.routes_in_process import InProcess
+from tests.fixtures.small_replica import JOURNEY, NOON
 from tests.serving.workers.test_delivery import SECRET, Answer, Receiver
 
 COMPLAINT = {"customer_id": "ada", "name": "Complaint Filed"}
@@ -31,7 +31,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 class Kept:
-    """Doors with their upkeep, whose conductor a test moves by hand."""
+    """Routes with their upkeep, whose conductor a test moves by hand."""
 
     def __init__(self, client: InProcess, receiver: Receiver) -> None:
         self.client, self.receiver = client, receiver
@@ -70,7 +70,7 @@ class Kept:
 
 @pytest.fixture
 def kept(receiver: Receiver) -> Iterator[Kept]:
-    with doors_on(MemoryLog(), RESCUED) as client:
+    with routes_on(MemoryLog(), RESCUED) as client:
         yield Kept(client, receiver)
 
 
@@ -176,7 +176,7 @@ def test_a_consent_that_was_withdrawn_stops_what_is_on_its_way(kept: Kept) -> No
 
 
 def test_without_a_webhook_messages_wait(receiver: Receiver) -> None:
-    with doors_on(MemoryLog(), RESCUED) as client:
+    with routes_on(MemoryLog(), RESCUED) as client:
         conductor = BackgroundWorkers(client.replica, Settings(), lambda: None)._conductor
         conductor.step()
         client.post("/events", json=COMPLAINT)
@@ -189,9 +189,9 @@ def test_from_open_to_close_it_runs_by_itself(receiver: Receiver) -> None:
     settings: dict[str, Any] = {
         "webhook_url": receiver.url, "webhook_secret": SECRET, "reload_s": 0.02,
     }  # fmt: skip
-    with doors_on(MemoryLog(), RESCUED, **settings) as client:
+    with routes_on(MemoryLog(), RESCUED, **settings) as client:
         assert client.portal is not None
-        client.portal.call(client.doors.open)
+        client.portal.call(client.routes.open)
         client.post("/events", json=COMPLAINT)
         until(lambda: len(receiver.received) == 1)
         other = replace(JOURNEY, name="other")

@@ -27,7 +27,7 @@ from nba.stores.postgres.log import PostgresLog
 from serving.settings import Settings
 from serving.workers.delivery import FIRST_WAIT_S, LONGEST_WAIT_S, Deliverer, again
 from serving.workers.webhook import Webhook, signature, verdict_of, webhook_of
-from tests.contracts.making import NOON, decision
+from tests.fixtures.log_records import NOON, decision
 
 SECRET = "0123456789abcdef-s3cret"
 HOUR = timedelta(hours=1)

@@ -22,7 +22,7 @@ from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
 from serving.workers import orchestrator as conductor
 from serving.workers.orchestrator import Orchestrator, OrchestratorPass, begin, conduct
-from tests.contracts.making import NOON, decision, event, guarded, timer
+from tests.fixtures.log_records import NOON, decision, event, guarded, timer
 
 MINUTE = timedelta(minutes=1)
 

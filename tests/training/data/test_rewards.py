@@ -14,19 +14,27 @@ from nba.decisions.request import Request
 from nba.durations import DAY_S
 from nba.events.event import Event
 from nba.journey.goals import RewardRule
-from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, changed, event, failed_search
+from tests.fixtures.small_replica import (
+    JOURNEY,
+    NOON,
+    SmallReplica,
+    StubScorer,
+    changed,
+    event,
+    failed_search,
+)
 from training.data.history import History, history_of, read_history
 from training.data.rewards import Risk
 from training.data.training_sets import decided_set
 
 WORTH = replace(JOURNEY.arbitration, customer_value_eur=1_000.0, annoyance_eur=0.25)
-HOUSE = SmallHouse(changed(arbitration=WORTH))
+REPLICA = SmallReplica(changed(arbitration=WORTH))
 VALUE = RewardRule(target="value", window_days=2.0, events=["purchase"])
 STAYING = replace(VALUE, staying=True)
 FEELING = replace(VALUE, feeling_eur=3.0)
 
 
-def history(*events: Event, fold: Fold = HOUSE.fold) -> History:
+def history(*events: Event, fold: Fold = REPLICA.fold) -> History:
     ending = event("page", NOON + timedelta(days=60), customer_id="the end")
     received = sorted([*events, ending], key=lambda one: one.received_at)
     return history_of(fold, [replace(one, seq=n) for n, one in enumerate(received, start=1)])
@@ -43,7 +51,7 @@ def decided(name: str, day: float, **more: Any) -> Event:
 
 def complaints(rows: np.ndarray) -> np.ndarray:
     """A churn model: a tenth for each complaint so far."""
-    return rows[:, HOUSE.fold.schema.index["complaint.total"]] / 10.0
+    return rows[:, REPLICA.fold.schema.index["complaint.total"]] / 10.0
 
 
 def labels(rule: RewardRule, *events: Event, risk: Risk | None = complaints) -> list[float]:
@@ -72,7 +80,7 @@ def test_no_reward_with_the_value_of_staying_is_complete_without_a_churn_model()
 
 
 def test_a_change_in_emotion_is_worth_what_the_file_says() -> None:
-    schema = HOUSE.fold.schema
+    schema = REPLICA.fold.schema
     feels = schema.feeling("complaint", "complaint_desk").valence
     assert feels < 0
     found = labels(FEELING, decided("d0", 0), at("Complaint Filed", 1))
@@ -95,15 +103,15 @@ def test_a_step_learns_from_the_next_one_and_reports_its_own() -> None:
 def test_the_annoyance_of_a_contact_is_reported_where_the_file_says_so() -> None:
     reported = {}
     for said in (False, True):
-        house = SmallHouse(HOUSE.journey, scorer=StubScorer([0.9] * len(JOURNEY.actions)))
-        house.log.append_events([failed_search()])
+        replica = SmallReplica(REPLICA.journey, scorer=StubScorer([0.9] * len(JOURNEY.actions)))
+        replica.log.append_events([failed_search()])
         made = []
         for hours in (1, 2):
-            house.log.append_events([failed_search(NOON + timedelta(hours=hours))])
-            made += house.decide(Request(customer_id="ada"), later=timedelta(hours=hours))
-        house.log.append_events([event("page", NOON + timedelta(days=9))])
+            replica.log.append_events([failed_search(NOON + timedelta(hours=hours))])
+            made += replica.decide(Request(customer_id="ada"), later=timedelta(hours=hours))
+        replica.log.append_events([event("page", NOON + timedelta(days=9))])
         rule = replace(VALUE, annoyance=said)
-        reported[said] = decided_set(read_history(house.fold, house.log), rule).reward_eur
+        reported[said] = decided_set(read_history(replica.fold, replica.log), rule).reward_eur
         drawn = [
             next(c.annoyance_eur for c in one.candidates if c.action_id == one.action_id)
             for one in made

@@ -10,7 +10,7 @@ import pytest
 
 from nba.events.event import Event
 from nba.events.names import ACTION_ACTIVATED, ACTION_DECIDED, ACTION_EXPIRED
-from tests.house import FOLD, NOON, event
+from tests.fixtures.small_replica import FOLD, NOON, event
 from training.data.history import history_of
 from training.data.rule_rewards import mature_rewards
 

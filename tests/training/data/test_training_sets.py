@@ -17,7 +17,15 @@ from nba.durations import DAY_S
 from nba.events.event import Event
 from nba.journey.actions import NO_ACTION
 from nba.journey.goals import ChurnRule, RewardRule
-from tests.house import FOLD, JOURNEY, NOON, SmallHouse, changed, event, failed_search
+from tests.fixtures.small_replica import (
+    FOLD,
+    JOURNEY,
+    NOON,
+    SmallReplica,
+    changed,
+    event,
+    failed_search,
+)
 from training.data.history import History, history_of, read_history
 from training.data.training_sets import PastDecisions, TrainingSet, churn_set, decided_set
 
@@ -154,14 +162,14 @@ def test_a_value_is_what_was_paid_after_the_decision_and_within_its_window() -> 
 
 def test_amounts_of_the_kinds_under_minus_are_taken_away() -> None:
     mappings = [replace(m, amount="loss_eur") if m.id == "complaint" else m for m in JOURNEY.events]
-    house = SmallHouse(changed(events=mappings))
+    replica = SmallReplica(changed(events=mappings))
     events = [
         decided("d0", after(0)),
         event("Order Completed", after(1), {"revenue": 10}),
         event("Complaint Filed", after(2), {"loss_eur": 3}),
         event("page", after(50)),
     ]
-    made = history_of(house.fold, [replace(one, seq=n) for n, one in enumerate(events, start=1)])
+    made = history_of(replica.fold, [replace(one, seq=n) for n, one in enumerate(events, start=1)])
     rule = RewardRule(target="value", window_days=7, events=["purchase"], minus=["complaint"])
     assert labels(made, rule) == [7.0]
 
@@ -299,21 +307,21 @@ def test_an_expiry_that_names_no_decision_ends_none() -> None:
 # What was known
 
 
-def served(late: Sequence[Event]) -> tuple[SmallHouse, PastDecisions]:
+def served(late: Sequence[Event]) -> tuple[SmallReplica, PastDecisions]:
     """Three decisions with events in between; `late` is appended after them."""
-    house = SmallHouse()
+    replica = SmallReplica()
     for day in range(3):
-        house.log.append_events([failed_search(after(day))])
-        house.decide(Request(customer_id="ada"), now=after(day) + HOUR)
-    house.log.append_events([*late, event("page", after(60), customer_id="the end")])
-    return house, decided_set(read_history(FOLD, house.log), RESPONSE)
+        replica.log.append_events([failed_search(after(day))])
+        replica.decide(Request(customer_id="ada"), now=after(day) + HOUR)
+    replica.log.append_events([*late, event("page", after(60), customer_id="the end")])
+    return replica, decided_set(read_history(FOLD, replica.log), RESPONSE)
 
 
 def test_our_own_decision_is_learned_on_the_context_that_it_was_made_on() -> None:
     """Events that happened before it and came later are not in its row."""
     late = [event("Complaint Filed", after(day) - HOUR, received_at=after(50)) for day in range(3)]
-    house, data = served(late)
-    decisions = [decision for _, decision in house.log.page_decisions()]
+    replica, data = served(late)
+    decisions = [decision for _, decision in replica.log.page_decisions()]
     width = len(FOLD.schema.columns)
     assert [row[:width].astype("<f8").tobytes() for row in data.set.rows] == [
         decision.context for decision in decisions

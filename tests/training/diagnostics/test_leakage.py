@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from features.replay.point_in_time import EVERYTHING, ContextQuestions, replay
 from nba.durations import DAY_S
 from nba.events.event import micros
-from tests.house import FOLD, NOON, failed_search
+from tests.fixtures.small_replica import FOLD, NOON, failed_search
 from training.data.history import History, history_of
 from training.data.time_split import Split
 from training.data.training_sets import TrainingSet

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from models.predictors.platt_scaling import expected_calibration_error
 from nba.customer.context import STAGE, ContextSchema
 from nba.measurement.statistics.estimate import Estimate, Undecided
-from tests.house import JOURNEY
+from tests.fixtures.small_replica import JOURNEY
 from training.data.training_sets import TrainingSet
 from training.diagnostics.intervals import Resamples, auc, ece, mean
 from training.diagnostics.slices import EVERYBODY, Slice, slices

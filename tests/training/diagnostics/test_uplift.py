@@ -8,7 +8,7 @@ import pytest
 from nba.journey.actions import NO_ACTION
 from nba.measurement.off_policy.cross_fitting import customer_folds
 from nba.measurement.statistics.estimate import Undecided
-from tests.house import FOLD, JOURNEY
+from tests.fixtures.small_replica import FOLD, JOURNEY
 from training.data.history import history_of
 from training.data.training_sets import PastDecisions, TrainingSet
 from training.diagnostics.uplift import FOLDS, UpliftFigures, expectations, uplift, uplift_of

@@ -16,7 +16,8 @@ from nba.journey_file.loader import load_journey
 from nba.measurement.statistics.estimate import Undecided
 from nba.stores.memory.log import MemoryLog
 from serving.replica.replica import text_model
-from tests.house import JOURNEY, NOON, changed, event
+from tests.fixtures.files import BANK_JOURNEY
+from tests.fixtures.small_replica import JOURNEY, NOON, changed, event
 from training.data.history import History, events_from, history_of
 from training.emotion.friction import report_friction
 from training.emotion.learned import (
@@ -32,7 +33,7 @@ from training.emotion.text import FittedText
 from training.simulation.history import RandomPolicy
 from training.simulation.world import World, WorldConfig
 
-BANK = load_journey(Path(__file__).parents[3] / "examples" / "bank" / "journey.yaml")
+BANK = load_journey(BANK_JOURNEY)
 GOOD = ("quick and easy", "friendly staff", "solved at once", "谢谢 很快")
 BAD = ("nobody called back", "waited for ever", "form broke again", "太慢 了")
 TALK = changed(

@@ -11,8 +11,8 @@ import pytest
 from features.fold import Fold
 from nba.events.event import Event
 from nba.journey.goals import ChurnRule
-from tests.house import NOON, changed, event
-from tests.signal_house import JOURNEY_OF_SIGNALS
+from tests.fixtures.customer_with_signals import JOURNEY_OF_SIGNALS
+from tests.fixtures.small_replica import NOON, changed, event
 from training.data.history import History, history_of
 from training.emotion.evidence import evidence_of, survey_scales
 from training.emotion.visits import FollowedVisits, follow

@@ -30,9 +30,10 @@ from models.bundles.scorer import BundleScorer
 from models.predictors.lightgbm_trees import Trees
 from models.predictors.onnx_graph import OnnxModel, readable
 from nba.errors import InvalidInput
-from tests.house import FOLD, NOON, failed_search
+from tests.fixtures.files import ROOT
+from tests.fixtures.small_replica import FOLD, NOON, failed_search
+from tests.fixtures.training_sets import COLUMNS, made_set, parts_of
 from tests.models.bundles.test_bundle import made
-from tests.training.making import COLUMNS, made_set, parts_of
 from training.data.training_sets import TrainingSet
 from training.fitting.estimators import TOLERANCE, EstimatorSpec, load_estimator
 from training.fitting.fit import Fitted, fit_model
@@ -239,6 +240,5 @@ def test_scoring_imports_neither_scikit_learn_nor_a_converter(
         "loaded = {name.split('.')[0] for name in sys.modules}\n"
         "assert not loaded & {'skl2onnx', 'onnx', 'mlflow', 'training'}, loaded\n"
     )
-    root = Path(__file__).parents[3]
-    environ = {**os.environ, "PYTHONPATH": str(root)}
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, env=environ)

@@ -23,7 +23,8 @@ from nba.measurement.statistics.estimate import Estimate, Undecided
 from nba.stores.memory.log import MemoryLog
 from nba.stores.parquet import export
 from serving.jobs.event_import import import_files
-from tests.house import FOLD, NOON
+from tests.fixtures.files import BANK_JOURNEY
+from tests.fixtures.small_replica import FOLD, NOON
 from training.data.history import History, history_of, read_history
 from training.fitting.fit import Training, train
 from training.gates.evaluation import Evaluation, champion_beside, evaluate
@@ -37,7 +38,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader:sqlalchemy.exc.SADeprecationWarning"),
 ]
 
-BANK = Fold(load_journey(Path(__file__).parents[3] / "examples" / "bank" / "journey.yaml"))
+BANK = Fold(load_journey(BANK_JOURNEY))
 
 
 class Bank(NamedTuple):

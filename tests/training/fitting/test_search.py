@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.making import made_set, parts_of
+from tests.fixtures.training_sets import made_set, parts_of
 from training.fitting.recipe import Recipe
 from training.fitting.search import Search, search
 

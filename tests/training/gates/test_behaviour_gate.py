@@ -1,4 +1,4 @@
-"""The gates of data, reproduction and behaviour, on decisions of a small house."""
+"""The gates of data, reproduction and behaviour, on decisions of a small replica."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from nba.measurement.off_policy.propensity_audit import PropensityAudit
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.sample_ratio import Mismatch, anytime_mismatch
 from nba.stores.memory.log import MemoryLog
-from tests.house import NOON, SmallHouse, StubScorer, event
+from tests.fixtures.open_replica import OPEN, SCORES
+from tests.fixtures.small_replica import NOON, SmallReplica, StubScorer, event
 from tests.models.bundles.test_bundle import made
-from tests.open_house import OPEN, SCORES
 from training.data.history import History, history_of, read_history
 from training.fitting.options import FitOptions
 from training.gates.behaviour_gate import RepeatedDecisions, again, behaviour_gate
@@ -47,9 +47,9 @@ WEEK = OutcomeJoin(decisions=400, joined=40)
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[SmallHouse]:
+def replica() -> Iterator[SmallReplica]:
     """300 customers with something behind them, each decided once."""
-    small = SmallHouse(JOURNEY, scorer=StubScorer(SCORES))
+    small = SmallReplica(JOURNEY, scorer=StubScorer(SCORES))
     for n in range(300):
         small.log.append_events(
             [event("page", NOON - timedelta(hours=n % 30), customer_id=f"c{n}")]
@@ -59,24 +59,24 @@ def house() -> Iterator[SmallHouse]:
 
 
 @pytest.fixture(scope="module")
-def logged(house: SmallHouse) -> list[Decision]:
-    return [one for _, one in house.log.page_decisions()]
+def logged(replica: SmallReplica) -> list[Decision]:
+    return [one for _, one in replica.log.page_decisions()]
 
 
 @pytest.fixture(scope="module")
-def history(house: SmallHouse) -> History:
-    return read_history(house.fold, house.log)
+def history(replica: SmallReplica) -> History:
+    return read_history(replica.fold, replica.log)
 
 
 def by(
-    house: SmallHouse,
+    replica: SmallReplica,
     scores: list[float],
     logged: list[Decision],
     seconds: float = 1.0,
     exploration: Exploration = JOURNEY.exploration,
 ) -> RepeatedDecisions:
     drawing = exploration_policy_of(exploration, [action.id for action in JOURNEY.actions])
-    pipeline = Pipeline(house.fold.schema, drawing)
+    pipeline = Pipeline(replica.fold.schema, drawing)
     pipeline.take(StubScorer(scores))
     ticks = (seconds * n for n in count())
     return again(pipeline, JOURNEY, logged, lambda: next(ticks))
@@ -86,39 +86,39 @@ def by(
 
 
 def test_a_challenger_that_does_much_the_same_passes(
-    house: SmallHouse, logged: list[Decision]
+    replica: SmallReplica, logged: list[Decision]
 ) -> None:
-    champion = by(house, SCORES, logged)
-    gate = behaviour_gate(logged, by(house, [0.3, 0.5, 0.2, 0.05, 0.0], logged, 1.5), champion)
+    champion = by(replica, SCORES, logged)
+    gate = behaviour_gate(logged, by(replica, [0.3, 0.5, 0.2, 0.05, 0.0], logged, 1.5), champion)
     assert gate.status == "passed"
     assert gate.numbers["impossible"] == 0 and gate.numbers["latency_ratio"] == 1.5
     assert gate.numbers["coverage"] == 1.0
 
 
 def test_a_challenger_that_always_does_one_thing_is_refused(
-    house: SmallHouse, logged: list[Decision]
+    replica: SmallReplica, logged: list[Decision]
 ) -> None:
-    champion = by(house, SCORES, logged)
+    champion = by(replica, SCORES, logged)
     one_thing = [9.0, 0.0, 0.0, 0.0, 0.0]
-    gate = behaviour_gate(logged, by(house, one_thing, logged), champion)
+    gate = behaviour_gate(logged, by(replica, one_thing, logged), champion)
     assert gate.status == "failed"
     assert "help_popup is 94% of all that it does" in gate.reason and "collapsed" in gate.reason
     greedy = Exploration(policy="greedy")
-    gate = behaviour_gate(logged, by(house, one_thing, logged, exploration=greedy), champion)
+    gate = behaviour_gate(logged, by(replica, one_thing, logged, exploration=greedy), champion)
     assert "it hardly draws agent_callback, card_offer, loan_offer" in gate.reason
 
 
-def test_a_slow_challenger_is_refused(house: SmallHouse, logged: list[Decision]) -> None:
-    champion = by(house, SCORES, logged)
-    gate = behaviour_gate(logged, by(house, SCORES, logged, 3.0), champion)
+def test_a_slow_challenger_is_refused(replica: SmallReplica, logged: list[Decision]) -> None:
+    champion = by(replica, SCORES, logged)
+    gate = behaviour_gate(logged, by(replica, SCORES, logged, 3.0), champion)
     assert gate.status == "failed" and "3 times as long" in gate.reason
 
 
 def test_an_action_that_the_log_forbids_is_impossible(
-    house: SmallHouse, logged: list[Decision]
+    replica: SmallReplica, logged: list[Decision]
 ) -> None:
     """The same decisions, of which the log says that a limit had removed an action."""
-    own, first = by(house, SCORES, logged), logged[0]
+    own, first = by(replica, SCORES, logged), logged[0]
     drawn = next(c.action_id for c in first.candidates if c.action_id != "no_action")
     struck = Refused(drawn, Stage.CONTACT_POLICY, "cap_reached", "cap", "3 of 3")
     forbidden = [replace(first, refused=(*first.refused, struck)), *logged[1:]]
@@ -128,9 +128,9 @@ def test_an_action_that_the_log_forbids_is_impossible(
 
 
 def test_scores_that_are_no_numbers_are_impossible(
-    house: SmallHouse, logged: list[Decision]
+    replica: SmallReplica, logged: list[Decision]
 ) -> None:
-    own = by(house, SCORES, logged)
+    own = by(replica, SCORES, logged)
     broken = [replace(c, propensity=float("nan")) for c in own.decisions[0].candidates]
     first = replace(own.decisions[0], candidates=tuple(broken))
     gate = behaviour_gate(logged, RepeatedDecisions([first, *own.decisions[1:]], 1.0), None)
@@ -138,12 +138,12 @@ def test_scores_that_are_no_numbers_are_impossible(
 
 
 def test_a_bundle_that_cannot_decide_is_refused_and_few_decisions_say_nothing(
-    house: SmallHouse, logged: list[Decision]
+    replica: SmallReplica, logged: list[Decision]
 ) -> None:
     gate = behaviour_gate(logged, InvalidBundle("trained on other columns"), None)
     assert gate.status == "failed" and "trained on other columns" in gate.reason
     few = logged[:20]
-    assert behaviour_gate(few, by(house, SCORES, few), None).status == "undecided"
+    assert behaviour_gate(few, by(replica, SCORES, few), None).status == "undecided"
 
 
 # Data
@@ -221,8 +221,8 @@ def test_arms_that_do_not_have_their_shares_are_seen() -> None:
             for n in range(1_000)
         ]
     )
-    house = SmallHouse(JOURNEY, log=log)
-    found = mismatches_of(read_history(house.fold, log), [started])
+    replica = SmallReplica(JOURNEY, log=log)
+    found = mismatches_of(read_history(replica.fold, log), [started])
     assert found == {"experiment e": anytime_mismatch([700, 300], [0.5, 0.5], ["e.a", "e.b"])}
     assert data_gate(facts(mismatches=found)).status == "failed"
 

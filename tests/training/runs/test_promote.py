@@ -22,7 +22,7 @@ from nba.stores.memory.log import MemoryLog
 from serving.replica.assembly import assemble
 from serving.replica.replica import Replica
 from serving.settings import Settings
-from tests.house import JOURNEY, NOON, changed
+from tests.fixtures.small_replica import JOURNEY, NOON, changed
 from tests.models.bundles.test_bundle import made
 from training.runs.promote import fetched, move, next_stage, objections, promote
 from training.runs.verdict import align, keep_verdict
@@ -105,7 +105,7 @@ def test_mlflow_follows_a_champion_that_was_taken_back(url: str) -> None:
     assert MlflowClient(url).get_model_version_by_alias(MODEL, CHAMPION).version == 1
 
 
-def replica(log: MemoryLog) -> Replica:
+def opened_replica(log: MemoryLog) -> Replica:
     ids = count(1)
     return assemble(
         Settings(), log=log, journey=JOURNEY, now=lambda: NOON,
@@ -116,12 +116,12 @@ def replica(log: MemoryLog) -> Replica:
 def test_every_replica_follows_the_promotion_and_the_way_back(url: str) -> None:
     log = MemoryLog()
     moved(url, log, "1")
-    houses = [replica(log), replica(log)]
+    replicas = [opened_replica(log), opened_replica(log)]
 
     def serving() -> list[str | None]:
-        for house in houses:
-            house.reload()
-        scorers = [house.decider.pipeline.scorer for house in houses]
+        for replica in replicas:
+            replica.reload()
+        scorers = [replica.decider.pipeline.scorer for replica in replicas]
         return [None if one is None else one.bundle_id for one in scorers]
 
     assert serving() == [A.bundle_id] * 2

@@ -18,8 +18,8 @@ from nba.analytics.monitoring.daily_summaries import (
 )
 from nba.decisions.decision import Decision, Mode
 from nba.events.event import Event
-from tests.house import FOLD, JOURNEY, event
-from tests.open_house import ADA, all_eligible, open_house
+from tests.fixtures.open_replica import ADA, all_eligible, open_replica
+from tests.fixtures.small_replica import FOLD, JOURNEY, event
 
 
 def told(*events: Event, known: tuple[str, ...] = ()) -> EventCounts:
@@ -73,9 +73,9 @@ def test_the_size_of_numbers_is_their_mean_log() -> None:
 
 
 def decisions(n: int = 40) -> list[Decision]:
-    house = open_house()
-    house.log.append_events(all_eligible())
-    return house.draw(*[ADA] * n)
+    replica = open_replica()
+    replica.log.append_events(all_eligible())
+    return replica.draw(*[ADA] * n)
 
 
 def test_decisions_are_counted_with_their_probabilities_and_scores() -> None:

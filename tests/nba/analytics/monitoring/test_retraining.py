@@ -16,7 +16,7 @@ from nba.analytics.monitoring.retraining import (
     retrain_due,
 )
 from nba.errors import InvalidInput
-from tests.loop_days import CLEAN, World, days_of, end_of, facts
+from tests.fixtures.simulated_days import CLEAN, World, days_of, end_of, facts
 
 WARM_UP = 35
 MOVED = msgspec.structs.replace(CLEAN, moved=1.0)

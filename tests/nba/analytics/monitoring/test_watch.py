@@ -22,9 +22,9 @@ from nba.stores.postgres.log import PostgresLog
 from serving.metrics import Metrics
 from serving.replica.replica import Replica
 from serving.workers.health_watch import health_now, look_after, watch_of
-from tests.house import event
+from tests.fixtures.learning_bank import Bank, answered, learner_on, promote, teachable
+from tests.fixtures.small_replica import event
 from tests.models.bundles.test_bundle import made
-from tests.teaching import Bank, answered, learner_on, promote, teachable
 
 CUSTOMERS = [f"c{number}" for number in range(40)]
 
@@ -41,12 +41,12 @@ def begun(bundle: Bundle, log: Log | None = None) -> tuple[Bank, Replica]:
     return bank, bank.replica()
 
 
-def lived(bank: Bank, house: Replica, hours: int, seed: int) -> list[Decision]:
+def lived(bank: Bank, replica: Replica, hours: int, seed: int) -> list[Decision]:
     """Decisions hour by hour, each answered within the next one, or never."""
     rng = np.random.default_rng(seed)
     found: list[Decision] = []
     for _ in range(hours):
-        decisions = bank.decide(house, CUSTOMERS)
+        decisions = bank.decide(replica, CUSTOMERS)
         liked = answered(decisions, rng)
         bank.log.append_events([bank.outcome(one, "Action Accepted", hours=0.5) for one in liked])
         bank.log.append_events([event("page", bank.now, customer_id=one) for one in CUSTOMERS[:5]])
@@ -85,10 +85,10 @@ def test_every_decision_and_every_event_is_counted_on_its_day(
     bundle: Bundle, postgres_url: str
 ) -> None:
     log = PostgresLog.open(postgres_url)
-    bank, house = begun(bundle, log)
-    decisions = lived(bank, house, 30, 1)
+    bank, replica = begun(bundle, log)
+    decisions = lived(bank, replica, 30, 1)
     bank.now += timedelta(days=9)
-    watch = watch_of(house)
+    watch = watch_of(replica)
     seen = watch.step()
     assert seen is not None and seen.decisions == len(decisions) == 1_200 and not seen.more
     day = total(watch.shelf)
@@ -110,14 +110,14 @@ def test_every_decision_and_every_event_is_counted_on_its_day(
 
 
 def test_it_makes_no_difference_how_often_the_log_is_read(bundle: Bundle) -> None:
-    bank, house = begun(bundle)
-    watches = [watch_of(house) for _ in range(2)]  # two replicas, in turn
+    bank, replica = begun(bundle)
+    watches = [watch_of(replica) for _ in range(2)]  # two replicas, in turn
     for n in range(12):
-        lived(bank, house, 4, n)
+        lived(bank, replica, 4, n)
         watches[n % 2].step()
     bank.now += timedelta(days=9)
     watches[0].step()
-    once = watch_of(house)
+    once = watch_of(replica)
     once.shelf = SummaryStore(
         MemoryLog(), KEPT_DAYS
     )  # nothing is saved there: the whole log at once
@@ -126,14 +126,14 @@ def test_it_makes_no_difference_how_often_the_log_is_read(bundle: Bundle) -> Non
 
 
 def test_a_watch_that_is_killed_is_gone_on_with_by_the_next(bundle: Bundle) -> None:
-    bank, house = begun(bundle)
-    lived(bank, house, 20, 1)
-    first = watch_of(house)
+    bank, replica = begun(bundle)
+    lived(bank, replica, 20, 1)
+    first = watch_of(replica)
     first.step()
     saved = total(first.shelf)
-    lived(bank, house, 10, 2)
+    lived(bank, replica, 10, 2)
     first.shelf.add(bank.now.date(), DailyRecord())  # read, and not saved: it dies here
-    second = watch_of(house)
+    second = watch_of(replica)
     second.shelf.load()
     assert total(second.shelf) == saved
     second.step()
@@ -141,16 +141,16 @@ def test_a_watch_that_is_killed_is_gone_on_with_by_the_next(bundle: Bundle) -> N
 
 
 def test_only_one_replica_reads_at_a_time(bundle: Bundle) -> None:
-    bank, house = begun(bundle)
+    bank, replica = begun(bundle)
     with bank.log.turn(HEALTH) as mine:
-        assert mine and watch_of(house).step() is None
+        assert mine and watch_of(replica).step() is None
 
 
 def test_what_no_index_names_any_more_is_stripped(bundle: Bundle) -> None:
-    bank, house = begun(bundle)
-    watch = watch_of(house)
+    bank, replica = begun(bundle)
+    watch = watch_of(replica)
     for n in range(8):
-        lived(bank, house, 1, n)
+        lived(bank, replica, 1, n)
         watch.step()
     names = dict.fromkeys(one.after for one in bank.log.alias_changes(HEALTH, 1_000))
     held = [name for name in names if (kept := bank.log.bundle(name)) and kept.files]
@@ -158,16 +158,16 @@ def test_what_no_index_names_any_more_is_stripped(bundle: Bundle) -> None:
 
 
 def test_another_champion_cuts_the_contexts_anew_and_loses_no_decision(bundle: Bundle) -> None:
-    bank, house = begun(bundle)
-    watch = watch_of(house)
-    lived(bank, house, 20, 1)
+    bank, replica = begun(bundle)
+    watch = watch_of(replica)
+    lived(bank, replica, 20, 1)
     watch.step()
     assert watch.shelf.cut is not None and watch.shelf.cut.bundle_id == bundle.bundle_id
     manifest = msgspec.structs.replace(bundle.manifest, seed=2)
     other = Bundle(manifest, bundle.churn, bundle.touchpoint, bundle.table, bundle.warm)
     promote(bank.log, other, bank.now)
-    house.reload()
-    lived(bank, house, 20, 2)
+    replica.reload()
+    lived(bank, replica, 20, 2)
     watch.step()
     assert watch.shelf.cut.bundle_id == other.bundle_id
     day = total(watch.shelf)
@@ -177,25 +177,25 @@ def test_another_champion_cuts_the_contexts_anew_and_loses_no_decision(bundle: B
 
 
 def test_an_altered_summary_is_read_anew(bundle: Bundle) -> None:
-    bank, house = begun(bundle)
-    lived(bank, house, 20, 1)
-    watch_of(house).step()
+    bank, replica = begun(bundle)
+    lived(bank, replica, 20, 1)
+    watch_of(replica).step()
     bank.log.save_bundle("health-0", {"index.json": b"nonsense"})
     bank.log.set_alias(HEALTH, "health-0", bank.now)
-    watch = watch_of(house)
+    watch = watch_of(replica)
     watch.step()
     assert total(watch.shelf).drawn.modes.total == 800
 
 
 def test_a_dashboard_sees_every_check_and_how_far_the_learner_is(bundle: Bundle) -> None:
-    bank, house = begun(bundle)
-    lived(bank, house, 30, 1)
-    learner_on(house).step()
-    readers = [(watch_of(house), Metrics()) for _ in range(2)]
-    assert not look_after(house, *readers[0], lambda: False)
+    bank, replica = begun(bundle)
+    lived(bank, replica, 30, 1)
+    learner_on(replica).step()
+    readers = [(watch_of(replica), Metrics()) for _ in range(2)]
+    assert not look_after(replica, *readers[0], lambda: False)
     with bank.log.turn(HEALTH):  # the other one only reads what the first has saved
-        assert not look_after(house, *readers[1], lambda: False)
-    health = health_now(house, readers[1][0].shelf)
+        assert not look_after(replica, *readers[1], lambda: False)
+    health = health_now(replica, readers[1][0].shelf)
     assert health.check("propensity_audit").state == "ok"
     assert health.check("context_drift").state == "undecided"  # nothing to compare with yet
     assert not health.red
@@ -210,8 +210,8 @@ def test_a_dashboard_sees_every_check_and_how_far_the_learner_is(bundle: Bundle)
 
 
 def test_a_pass_that_is_stopped_says_that_there_is_more(bundle: Bundle) -> None:
-    bank, house = begun(bundle)
-    lived(bank, house, 2, 1)
-    watch = watch_of(house)
+    bank, replica = begun(bundle)
+    lived(bank, replica, 2, 1)
+    watch = watch_of(replica)
     seen = watch.step(lambda: True)
     assert seen is not None and seen.more and not watch.shelf.days

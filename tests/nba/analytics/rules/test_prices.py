@@ -25,7 +25,7 @@ from nba.journey.file import JourneyFile
 from nba.journey.policies import Cap, Capacity, Consent, ContactRules, EngagementRule
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from serving.reports.rule_tables import rules_json, shadow_json
-from tests.house import JOURNEY, NOON, SmallHouse, StubScorer, changed
+from tests.fixtures.small_replica import JOURNEY, NOON, SmallReplica, StubScorer, changed
 
 # help_popup, card_offer, agent_callback, loan_offer, no_action
 SCORES = (0.5, 0.2, 0.3, 0.1, 0.0)
@@ -42,15 +42,15 @@ def _without_rules(action: Any) -> Any:
 
 
 def report_on(
-    house: SmallHouse,
+    replica: SmallReplica,
     rewards: dict[str, float] | None = None,
     scorer: Any = None,
     since: datetime | None = None,
 ) -> RuleReport:
     return report_rules(
-        decisions_of(house.log, None),
-        house.fold.schema,
-        judged_by(scorer or house.scorer, house.journey.exploration.epsilon),
+        decisions_of(replica.log, None),
+        replica.fold.schema,
+        judged_by(scorer or replica.scorer, replica.journey.exploration.epsilon),
         rewards=rewards or {},
         since=since,
         seed=3,
@@ -76,17 +76,17 @@ def number(value: Estimate | Undecided) -> Estimate:
     return value
 
 
-def decided(journey: JourneyFile, n: int = 60) -> tuple[SmallHouse, list[Decision]]:
-    house = SmallHouse(journey, scorer=StubScorer(SCORES))
-    return house, [d for k in range(n) for d in house.decide(Request(customer_id=f"c{k}"))]
+def decided(journey: JourneyFile, n: int = 60) -> tuple[SmallReplica, list[Decision]]:
+    replica = SmallReplica(journey, scorer=StubScorer(SCORES))
+    return replica, [d for k in range(n) for d in replica.decide(Request(customer_id=f"c{k}"))]
 
 
 def test_a_rule_costs_what_would_have_been_drawn_without_it() -> None:
     rule = EngagementRule(
         id="no_calls", layer="suitability", when="complaint.total > 5", actions=["agent_callback"]
     )
-    house, _ = decided(plain(engagement=[rule]))
-    report = report_on(house)
+    replica, _ = decided(plain(engagement=[rule]))
+    report = report_on(replica)
     found = price(report, "no_calls")
     assert (found.actions, found.decisions, found.customers) == (60, 60, 60)
     # worth: help 0.5*5-.01, card 0.2*40-.05, call 0.3*60-8, loan 0.1*120-.05, none 0.1
@@ -113,8 +113,8 @@ def test_an_action_that_two_rules_refuse_does_not_come_back_without_one() -> Non
                        actions=["loan_offer"])
         for one in ("first", "second")
     ]  # fmt: skip
-    house, _ = decided(plain(engagement=rules))
-    report = report_on(house)
+    replica, _ = decided(plain(engagement=rules))
+    report = report_on(replica)
     assert number(price(report, "first").model_eur).value == 0.0
     assert price(report, "second").actions == 0  # the first has struck it before
 
@@ -142,11 +142,11 @@ def test_every_kind_of_rule_has_its_price(kind: str, fields: dict[str, Any], rul
             for a in journey.actions
         ]
         journey = changed(journey, actions=actions)
-    house = SmallHouse(journey, scorer=StubScorer(SCORES))
+    replica = SmallReplica(journey, scorer=StubScorer(SCORES))
     for k in range(40):
-        house.decide(Request(customer_id=f"c{k}"), now=NOON - timedelta(days=1))
-        house.decide(Request(customer_id=f"c{k}"))
-    found = price(report_on(house), rule)
+        replica.decide(Request(customer_id=f"c{k}"), now=NOON - timedelta(days=1))
+        replica.decide(Request(customer_id=f"c{k}"))
+    found = price(report_on(replica), rule)
     assert found.kind == kind and found.actions > 0
     assert number(found.model_eur).value > 0.0
 
@@ -154,8 +154,8 @@ def test_every_kind_of_rule_has_its_price(kind: str, fields: dict[str, Any], rul
 def test_levers_and_weights_cost_what_they_turn_away_from() -> None:
     lever = Lever(id="push", factor=5.0, actions=["help_popup"], ends="2030-01-01")
     weight = Weight(id="idle", when="complaint.total > 9", factor=9.0)
-    house, _ = decided(plain(levers=[lever], weights=[weight]))
-    report = report_on(house)
+    replica, _ = decided(plain(levers=[lever], weights=[weight]))
+    report = report_on(replica)
     pushed = price(report, "push")
     assert pushed.decisions == 60 and pushed.moved == pytest.approx(60 * 0.9)
     # with the lever the popup's 12.49 is drawn, worth 2.49; without, the loan's 11.95
@@ -167,13 +167,15 @@ def test_levers_and_weights_cost_what_they_turn_away_from() -> None:
 
 def test_a_lever_is_measured_from_rewards_where_the_draw_explored() -> None:
     lever = Lever(id="push", factor=5.0, actions=["help_popup"], ends="2030-01-01")
-    house = SmallHouse(plain(levers=[lever]), scorer=StubScorer(SCORES), policy=EpsilonGreedy(0.5))
+    replica = SmallReplica(
+        plain(levers=[lever]), scorer=StubScorer(SCORES), policy=EpsilonGreedy(0.5)
+    )
     rewards = {}
     for k in range(800):
-        (one,) = house.decide(Request(customer_id=f"c{k}"))
+        (one,) = replica.decide(Request(customer_id=f"c{k}"))
         rewards[one.decision_id] = 10.0 if one.action_id == "loan_offer" else 1.0
     report = report_rules(
-        decisions_of(house.log, None), house.fold.schema, judged_by(house.scorer, 0.5),
+        decisions_of(replica.log, None), replica.fold.schema, judged_by(replica.scorer, 0.5),
         rewards=rewards,
     )  # fmt: skip
     value = number(price(report, "push").measured_eur)
@@ -185,18 +187,18 @@ def test_a_lifted_share_measures_a_rule_from_rewards() -> None:
         id="no_loans", layer="suitability", when="complaint.total > 5", actions=["loan_offer"],
         lifted_share=0.5,
     )  # fmt: skip
-    house, decisions = decided(plain(engagement=[rule]), 300)
+    replica, decisions = decided(plain(engagement=[rule]), 300)
     rng = np.random.default_rng(1)
     rewards = {
         one.decision_id: (8.0 if one.action_id == "loan_offer" else 0.0) + rng.normal()
         for one in decisions
     }
-    found = number(price(report_on(house, rewards), "no_loans").measured_eur)
+    found = number(price(report_on(replica, rewards), "no_loans").measured_eur)
     assert 5.0 < found.low < found.value < found.high < 9.0
-    none = price(report_on(house), "no_loans").measured_eur
+    none = price(report_on(replica), "no_loans").measured_eur
     assert isinstance(none, Undecided) and "reward" in none.reason
     few = dict(list(rewards.items())[:20])
-    little = price(report_on(house, few), "no_loans").measured_eur
+    little = price(report_on(replica, few), "no_loans").measured_eur
     assert isinstance(little, Undecided) and "under 30" in little.reason
 
 
@@ -206,32 +208,32 @@ def test_a_catalogue_without_the_share_is_not_the_side_that_holds() -> None:
         id="no_loans", layer="suitability", when="complaint.total > 5", actions=["loan_offer"]
     )
     before, older = decided(plain(engagement=[rule]), 200)
-    house = SmallHouse(
+    replica = SmallReplica(
         plain(engagement=[replace(rule, lifted_share=0.5)]),
         log=before.log,
         scorer=StubScorer(SCORES),
         name="new",
     )
-    newer = [d for k in range(200) for d in house.decide(Request(customer_id=f"n{k}"))]
+    newer = [d for k in range(200) for d in replica.decide(Request(customer_id=f"n{k}"))]
     rng = np.random.default_rng(7)
     rewards = {one.decision_id: rng.normal() for one in older}
     rewards |= {one.decision_id: 1.0 + rng.normal() for one in newer}
-    found = number(price(report_on(house, rewards), "no_loans").measured_eur)
+    found = number(price(report_on(replica, rewards), "no_loans").measured_eur)
     assert found.low < 0.0 < found.high
     assert found.n == 200
     only_older = {one.decision_id: rewards[one.decision_id] for one in older}
-    none = price(report_on(house, only_older), "no_loans").measured_eur
+    none = price(report_on(replica, only_older), "no_loans").measured_eur
     assert isinstance(none, Undecided) and "catalogue in force" in none.reason
 
 
-def capped(customers: int = 200, days: int = 4) -> tuple[SmallHouse, list[list[Decision]]]:
+def capped(customers: int = 200, days: int = 4) -> tuple[SmallReplica, list[list[Decision]]]:
     """A cap of one offer in 30 days, lifted for half; the decisions of each day."""
     cap = Cap(id="one", times=1, days=30, lifted_share=0.5)
     journey = plain(contact_policy=ContactRules(caps=[cap]))
-    house = SmallHouse(journey, scorer=StubScorer(SCORES))
-    return house, [
+    replica = SmallReplica(journey, scorer=StubScorer(SCORES))
+    return replica, [
         [
-            house.decide(Request(customer_id=f"c{k}"), later=timedelta(days=day))[0]
+            replica.decide(Request(customer_id=f"c{k}"), later=timedelta(days=day))[0]
             for k in range(customers)
         ]
         for day in range(days)
@@ -239,7 +241,7 @@ def capped(customers: int = 200, days: int = 4) -> tuple[SmallHouse, list[list[D
 
 
 def test_only_the_first_decision_in_which_a_rule_binds_is_compared() -> None:
-    house, by_day = capped()
+    replica, by_day = capped()
     rng = np.random.default_rng(8)
     rewards, met = {}, set()
     for decisions in by_day:
@@ -249,34 +251,34 @@ def test_only_the_first_decision_in_which_a_rule_binds_is_compared() -> None:
             rewards[one.decision_id] = rng.normal() + (5.0 if again and one.lifted else 0.0)
             if one.lifted or one.refused:
                 met.add(one.request.customer_id)
-    found = number(price(report_on(house, rewards), "one").measured_eur)
+    found = number(price(report_on(replica, rewards), "one").measured_eur)
     assert found.low < 0.0 < found.high
     assert found.n == 200  # of 800 decisions
     # where what came of the first is not known yet, no later one stands in for it
     later = {one.decision_id: rng.normal() for one in by_day[3]}
-    assert isinstance(price(report_on(house, later), "one").measured_eur, Undecided)
+    assert isinstance(price(report_on(replica, later), "one").measured_eur, Undecided)
 
 
 def test_who_met_the_rule_before_the_report_begins_is_not_met_for_the_first_time_in_it() -> None:
-    house, by_day = capped()
+    replica, by_day = capped()
     rng = np.random.default_rng(9)
     rewards = {one.decision_id: rng.normal() for decisions in by_day for one in decisions}
-    report = report_on(house, rewards, since=NOON + timedelta(days=1))
+    report = report_on(replica, rewards, since=NOON + timedelta(days=1))
     assert report.decisions == 600 and number(price(report, "one").measured_eur).n == 200
-    report = report_on(house, rewards, since=NOON + timedelta(days=2))
+    report = report_on(replica, rewards, since=NOON + timedelta(days=2))
     assert report.decisions == 400
     few = price(report, "one").measured_eur  # those who were offered nothing on the first day
     assert isinstance(few, Undecided) and "under 30" in few.reason
 
 
 def test_without_a_champion_or_on_another_catalogue_the_model_is_undecided() -> None:
-    house, _ = decided(plain())
+    replica, _ = decided(plain())
     report = report_rules(
-        decisions_of(house.log, None), house.fold.schema, judged_by(None, 0.1), rewards={},
+        decisions_of(replica.log, None), replica.fold.schema, judged_by(None, 0.1), rewards={},
     )  # fmt: skip
     other, _ = decided(plain(no_action_value_eur=5.0, levers=[
         Lever(id="push", factor=2.0, ends="2030-01-01")]))  # fmt: skip
-    other.log = house.log
+    other.log = replica.log
     moved = report_on(other)
     assert (moved.decisions, moved.rescored) == (60, 0)
     assert isinstance(price(moved, "push").model_eur, Undecided)
@@ -285,12 +287,12 @@ def test_without_a_champion_or_on_another_catalogue_the_model_is_undecided() -> 
 
 
 def test_shadow_agreement_has_an_interval_and_a_minimum() -> None:
-    house = SmallHouse(plain(), scorer=StubScorer(SCORES))
+    replica = SmallReplica(plain(), scorer=StubScorer(SCORES))
     for k in range(120):
         baseline = "loan_offer" if k % 4 else "card_offer"
         channel = "web" if k < 100 else "app"
-        house.decide(Request(customer_id=f"c{k}", channel=channel, baseline=baseline))
-    every, app, web = report_shadow(decisions_of(house.log, None))
+        replica.decide(Request(customer_id=f"c{k}", channel=channel, baseline=baseline))
+    every, app, web = report_shadow(decisions_of(replica.log, None))
     assert (every.channel, app.channel, web.channel) == (None, "app", "web")
     assert every.decisions == 120 and isinstance(app.agreement, Undecided)
     agreed = number(web.agreement)

@@ -1,0 +1,347 @@
+"""The batch: what a base gets is what each customer would have got alone, kills included."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from models.bundles.scorer import BundleScorer
+from models.policies.epsilon_greedy import EpsilonGreedy
+from nba.decisions.decision import Decision
+from nba.decisions.request import Request
+from nba.engine import batch as batch_module
+from nba.engine.batch import Batch, BatchPlan
+from nba.engine.decider import IdsAndSeeds
+from nba.errors import InvalidFile, InvalidInput, StoreUnavailable
+from nba.events.event import Event
+from nba.journey.arbitration import Weight
+from nba.journey.policies import Cap, Capacity, ContactRules, EngagementRule
+from nba.stores.memory.log import MemoryLog
+from nba.stores.postgres.log import PostgresLog
+from serving.jobs import decision_files
+from serving.jobs.batch_decisions import BatchAsk, customers_in, customers_of, run_batch
+from tests.fixtures.files import ROOT
+from tests.fixtures.small_replica import (
+    FOLD,
+    NOON,
+    SmallReplica,
+    StubScorer,
+    changed,
+    event,
+    failed_search,
+)
+from tests.models.bundles.test_bundle import made
+
+SCORES = (0.5, 0.2, 0.3, 0.1, 0.0)
+
+
+def governed(most: float, unit: str) -> Any:
+    """The small journey under a capacity that some actions take of, a cap, a rule and a weight."""
+    rule = EngagementRule(
+        id="calm", layer="suitability", when="search_failed.total < 3", lifted_share=0.5
+    )
+    return changed(
+        contact_policy=ContactRules(
+            caps=[Cap(id="two_a_week", times=2, days=7, lifted_share=0.3)],
+            capacities=[
+                Capacity(id="few", most=most, unit=unit, actions=["agent_callback", "help_popup"])
+            ],
+        ),
+        engagement=[rule],
+        weights=[Weight(id="seeking", when="search_failed.count_1h > 1", factor=3.0)],
+    )
+
+
+def filled(replica: SmallReplica, n: int) -> list[str]:
+    """Customers with different histories."""
+    customers = [f"c{number}" for number in range(n)]
+    for number, one in enumerate(customers):
+        past = [failed_search(NOON, one) for _ in range(number % 4)]
+        if number % 3 == 0:
+            past.append(event("Complaint Filed", NOON - timedelta(hours=1), customer_id=one))
+        if past:
+            replica.log.append_events(past)
+        if number % 5 == 0:
+            replica.decide(Request(customer_id=one), now=NOON - timedelta(hours=2))
+    return customers
+
+
+def batch_on(replica: SmallReplica, plan: BatchPlan) -> Batch:
+    return Batch(
+        plan,
+        replica.journey,
+        pipeline=replica.decider.pipeline,
+        contexts=replica.contexts,
+        log=replica.log,
+    )
+
+
+def alone(replica: SmallReplica, plan: BatchPlan, customer_id: str) -> Decision:
+    """The same request as a single one."""
+    chance = IdsAndSeeds(lambda: plan.decision_id(customer_id), lambda: plan.draw_seed(customer_id))
+    (decision,) = replica.decider.decide([plan.request(customer_id)], plan.now, chance)
+    return decision
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    n=st.integers(1, 30),
+    most=st.sampled_from([0.0, 1.0, 5.0, 8.5, 40.0]),
+    unit=st.sampled_from(["contacts", "cost_eur"]),
+    seed=st.integers(0, 2**48),
+    channel=st.sampled_from([None, "web", "phone"]),
+    deferred=st.booleans(),
+    chunk=st.sampled_from([1, 4, 13, 250]),
+)
+def test_a_batch_equals_the_same_decisions_taken_one_by_one(
+    n: int, most: float, unit: str, seed: int, channel: str | None, deferred: bool, chunk: int
+) -> None:
+    journey = governed(most, unit)
+    one, other = (SmallReplica(journey, scorer=StubScorer(SCORES)) for _ in range(2))
+    customers = filled(one, n)
+    filled_other = filled(other, n)
+    assert customers == filled_other
+    plan = BatchPlan(name="b", seed=seed, now=NOON, channel=channel, deferred=deferred)
+    batch = batch_on(one, plan)
+    decided: list[Decision] = []
+    for begin in range(0, n, chunk):
+        decided += batch.decide(customers[begin : begin + chunk])
+    singly = [alone(other, plan, customer) for customer in customers]
+    for mine, theirs in zip(decided, singly, strict=True):
+        assert mine.to_json() == theirs.to_json()
+
+
+def test_with_real_trees_too_every_byte_is_the_same() -> None:
+    bundle = made()
+    one, other = (
+        SmallReplica(scorer=BundleScorer(bundle, FOLD.schema), policy=EpsilonGreedy(0.3))
+        for _ in range(2)
+    )
+    customers = filled(one, 90)
+    filled(other, 90)
+    plan = BatchPlan(name="b", seed=8, now=NOON)
+    decided = batch_on(one, plan).decide(customers)
+    for mine, customer in zip(decided, customers, strict=True):
+        assert mine.to_json() == alone(other, plan, customer).to_json()
+
+
+def test_a_base_larger_than_a_capacity_takes_exactly_what_is_there() -> None:
+    replica = SmallReplica(governed(7.0, "contacts"), scorer=StubScorer((0.9, 0.0, 0.9, 0.0, 0.0)))
+    customers = [f"c{n}" for n in range(60)]
+    replica.log.append_events(
+        [event("Complaint Filed", NOON - timedelta(hours=1), customer_id=one) for one in customers]
+    )
+    decided = batch_on(replica, BatchPlan(name="b", seed=1, now=NOON)).decide(customers)
+    assert sum(one.action_id in ("agent_callback", "help_popup") for one in decided) == 7
+
+
+def test_the_order_of_the_customers_changes_no_draw() -> None:
+    plan = BatchPlan(name="b", seed=3, now=NOON, logged=False)
+    replica = SmallReplica(scorer=StubScorer(SCORES))
+    customers = filled(replica, 40)
+    forth = batch_on(replica, plan).decide(customers)
+    back = batch_on(replica, plan).decide(customers[::-1])[::-1]
+    assert [one.to_json() for one in forth] == [one.to_json() for one in back]
+    assert len({one.seed for one in forth}) == 40
+
+
+def test_a_dry_run_logs_nothing_and_rations_all_the_same() -> None:
+    replica = SmallReplica(governed(3.0, "contacts"), scorer=StubScorer((0.9, 0.0, 0.9, 0.0, 0.0)))
+    customers = filled(replica, 40)
+    before = replica.log.position()
+    batch = batch_on(replica, BatchPlan(name="b", seed=1, now=NOON, logged=False))
+    decided = batch.decide(customers[:20]) + batch.decide(customers[20:])
+    assert replica.log.position() == before
+    taken = sum(one.action_id in ("agent_callback", "help_popup") for one in decided)
+    assert taken + sum(replica.log.used([("few", "2026-03-01")]).values()) == 3
+
+
+# The folder
+
+
+def house_on(log: Any = None, scorer: Any = None) -> Any:
+    """What `run_batch` needs of a replica."""
+    small = SmallReplica(log=log or MemoryLog(), scorer=scorer or StubScorer(SCORES))
+    return SimpleNamespace(
+        log=small.log,
+        journey=small.journey,
+        decider=small.decider,
+        customers=small.contexts,
+        now=lambda: NOON,
+        chance=small.chance,
+        small=small,
+    )
+
+
+class Dying(MemoryLog):
+    """A log whose caller is killed after so many appends of decisions."""
+
+    left = 10**9
+
+    def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision | None]:
+        self.left -= 1
+        held = super().append_decisions(decisions)
+        if self.left == 0:
+            raise KeyboardInterrupt
+        return held
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decision_files, "PART", 10)
+    monkeypatch.setattr("serving.jobs.batch_decisions.CHUNK", 4)
+    monkeypatch.setattr(batch_module, "CHUNK", 4)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_batch_goes_on_from_its_last_complete_part(tmp_path: Path) -> None:
+    log = Dying()
+    replica = house_on(log)
+    customers = filled(replica.small, 35)
+    log.left = 5  # in the midst of the second part, after its decisions were committed
+    ask = BatchAsk(whole=True)
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(replica, tmp_path / "out", ask, lambda: customers)
+    assert len(list((tmp_path / "out").glob("part-*.parquet"))) == 1
+    held = len(log.page_decisions(0, 10_000))
+
+    def never() -> list[str]:
+        raise AssertionError("the customers stand in the folder")
+
+    seen: list[int] = []
+    done = run_batch(replica, tmp_path / "out", ask, never, seen.append)
+    assert (done.went_on, done.customers, sum(seen)) == (True, 35, 35)
+    rows = pq.read_table(tmp_path / "out", partitioning=None).to_pylist()
+    assert [row["customer_id"] for row in rows] == customers
+    logged = {one.decision_id: one for _, one in log.page_decisions(0, 10_000)}
+    assert len(logged) == held + 35 - 18 and sum(done.actions.values()) == 35
+    for row in rows:
+        assert logged[row["decision_id"]].to_json() == row["decision"]
+    again = run_batch(replica, tmp_path / "out", ask, never)
+    assert again == done and len(log.page_decisions(0, 10_000)) == len(logged)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_dry_run_that_goes_on_remembers_what_it_has_taken(tmp_path: Path) -> None:
+    results = []
+    for name, dies in (("whole", False), ("cut", True)):
+        replica = house_on()
+        small = SmallReplica(governed(4.0, "contacts"), scorer=StubScorer((0.9, 0, 0.9, 0, 0)))
+        replica.decider, replica.journey, replica.customers = (
+            small.decider,
+            small.journey,
+            small.contexts,
+        )
+        replica.log = small.log
+        customers = filled(small, 30)
+        ask = BatchAsk(dry_run=True, seed=4, whole=True)
+        if dies:
+            run_batch(replica, tmp_path / name, ask, lambda c=customers: c)
+            (tmp_path / name / "part-000001.parquet").unlink()
+            (tmp_path / name / "part-000002.parquet").unlink()
+        run_batch(replica, tmp_path / name, ask, lambda c=customers: c)
+        rows = pq.read_table(tmp_path / name, partitioning=None).to_pylist()
+        results.append([row["action_id"] for row in rows])
+    assert results[0] == results[1]
+
+
+def test_another_question_does_not_go_on_in_the_same_folder(tmp_path: Path) -> None:
+    replica = house_on()
+    filled(replica.small, 3)
+    run_batch(replica, tmp_path / "out", BatchAsk(seed=1), lambda: customers_in(replica.log))
+    for ask in (BatchAsk(channel="web"), BatchAsk(dry_run=True), BatchAsk(seed=2)):
+        with pytest.raises(InvalidInput, match="name another folder"):
+            run_batch(replica, tmp_path / "out", ask, list)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").write_text("mine")
+    with pytest.raises(InvalidInput, match="no folder of a batch"):
+        run_batch(replica, tmp_path / "other", BatchAsk(), list)
+    with pytest.raises(InvalidInput, match="channel"):
+        run_batch(replica, tmp_path / "third", BatchAsk(channel="wbe"), list)
+    assert not (tmp_path / "third").exists()
+
+
+def test_customers_come_from_the_log_or_from_a_file(tmp_path: Path) -> None:
+    replica = house_on()
+    replica.log.append_events([failed_search(customer_id=one) for one in ("b", "a", "b", "c d")])
+    assert list(customers_in(replica.log)) == ["b", "a", "c d"]
+    file = tmp_path / "who.txt"
+    file.write_text("x\n\ny z\nx\n", encoding="utf-8")
+    assert list(customers_of(file)) == ["x", "y z"]
+    file.write_text("x" * 300, encoding="utf-8")
+    for bad in (file, tmp_path / "none.txt"):
+        with pytest.raises(InvalidFile):
+            list(customers_of(bad))
+
+
+def test_a_log_that_keeps_moving_stops_the_batch_and_loses_nothing() -> None:
+    class Moving(MemoryLog):
+        def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision | None]:
+            self.append_events([_later(one.request.customer_id) for one in decisions])
+            return super().append_decisions(decisions)
+
+    replica = SmallReplica(log=Moving(), scorer=StubScorer(SCORES))
+    with pytest.raises(StoreUnavailable, match="it goes on"):
+        batch_on(replica, BatchPlan(name="b", seed=1, now=NOON)).decide(["ada"])
+
+
+def _later(customer_id: str) -> Event:
+    return failed_search(NOON + timedelta(minutes=1), customer_id)
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from serving.jobs import decision_files
+decision_files.PART = 40
+sys.argv = ["nba", "decide", "--batch", sys.argv[1], "--json"]
+from serving.cli import main
+main()
+"""
+
+
+def test_a_batch_that_is_killed_goes_on_and_decides_for_nobody_twice(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    log = PostgresLog.open(postgres_url)
+    customers = [f"c{n}" for n in range(600)]
+    log.append_events([failed_search(customer_id=one) for one in customers])
+    out = tmp_path / "out"
+    environ = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("NBA_")},
+        "NBA_DATABASE_URL": postgres_url,
+        "NBA_HOME": str(tmp_path / "home"),
+        "NBA_JOURNEY": str(ROOT / "tests" / "data" / "small_journey.yaml"),
+    }
+    command = [sys.executable, "-c", CHILD, str(out)]
+    child = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.DEVNULL)
+    for _ in range(1200):
+        if len(list(out.glob("part-*.parquet"))) >= 2 or child.poll() is not None:
+            break
+        time.sleep(0.05)
+    child.send_signal(signal.SIGKILL)
+    child.wait(30)
+    complete = len(list(out.glob("part-*.parquet")))
+    assert complete >= 2, "the child came to nothing"
+    finished = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, timeout=120)
+    done = json.loads(finished.stdout)
+    assert (done["customers"], done["went_on"]) == (600, True)
+    decisions = [one for _, one in log.page_decisions(0, 10_000)]
+    log.close()
+    assert len(decisions) == 600
+    assert {one.request.customer_id for one in decisions} == set(customers)
+    rows = pq.read_table(out, partitioning=None).to_pylist()
+    assert {row["decision_id"] for row in rows} == {one.decision_id for one in decisions}
