@@ -244,8 +244,8 @@ def test_a_pause_a_reset_and_a_way_back(bundle: Bundle) -> None:
     back_to(bank.log, early, bank.now, by="ada", why="before the feed", kept=50)
     replica.reload()
     assert bank.log.alias(POLICY) == early
-    judge = replica.decider.pipeline.strategy.judge
-    assert judge is not None and judge.residual is not None and judge.residual.version == early
+    scorer = replica.decider.pipeline.strategy.scorer
+    assert scorer is not None and scorer.residual is not None and scorer.residual.version == early
 
     subject = learner.subject()
     assert subject is not None
