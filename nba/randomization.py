@@ -1,4 +1,4 @@
-"""Assignment: which share of the customers somebody belongs to, by a salted hash."""
+"""Randomization: whether a customer belongs to a share of all customers, by a salted hash."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ RANDOM_SLICE = "random_slice"  # the salt of those for whom every draw is unifor
 
 
 def position(salt: str, customer_id: str) -> float:
-    """A number in [0, 1) that depends on the two alone, uniform and independent between salts.
-
-    A customer is among the first `share` of a salt where it is below `share`.
+    """A number in [0, 1) made of the two alone, uniform, and independent between salts.
 
     >>> 0.0 <= position("holdout:onboarding", "ada") < 1.0
     True
@@ -21,5 +19,5 @@ def position(salt: str, customer_id: str) -> float:
 
 
 def in_share(salt: str, share: float, customer_id: str) -> bool:
-    """Whether the customer is among this share."""
+    """Whether the customer belongs to the first `share` (0 to 1) of all customers under `salt`."""
     return share > 0.0 and position(salt, customer_id) < share

@@ -1,4 +1,4 @@
-"""Assignment: shares of the customers, uniform, and independent between salts."""
+"""Randomization: shares of the customers, uniform, and independent between salts."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ NAMES = [f"customer-{n}" for n in range(20_000)]
 
 def test_positions_are_uniform() -> None:
     for salt in ("holdout:rescue", "lifted:cap"):
-        found = np.array([position(salt, name) for name in NAMES])
-        assert ((found >= 0.0) & (found < 1.0)).all()
-        assert chisquare(np.histogram(found, bins=20, range=(0, 1))[0]).pvalue > 0.001
+        positions = np.array([position(salt, name) for name in NAMES])
+        assert ((positions >= 0.0) & (positions < 1.0)).all()
+        assert chisquare(np.histogram(positions, bins=20, range=(0, 1))[0]).pvalue > 0.001
 
 
 def test_positions_of_two_salts_are_independent() -> None:
-    one, other = (
+    first, second = (
         [int(position(salt, name) * 5) for name in NAMES] for salt in ("holdout:a", "holdout:b")
     )
-    table = np.histogram2d(one, other, bins=5)[0]
+    table = np.histogram2d(first, second, bins=5)[0]
     assert chi2_contingency(table).pvalue > 0.001
 
 
