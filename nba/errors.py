@@ -27,10 +27,13 @@ class InvalidInput(NbaError):
     """`field` holds `value`, which is not allowed; `remedy` says what is."""
 
     def __init__(self, field: str, value: object, remedy: str) -> None:
-        self.field = _named(field)
+        self.field = _printable(field)
         self.value = shown(value)
         self.remedy = remedy
-        super().__init__(f"{self.field}: {self.value}: {remedy}")
+        super().__init__(self.field, self.value, self.remedy)
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.value}: {self.remedy}"
 
 
 class InvalidFile(InvalidInput):
@@ -40,14 +43,15 @@ class InvalidFile(InvalidInput):
         super().__init__(field, value, remedy)
         self.file = file
         self.line = line
-        self.args = (f"{file}:{line}: {self.field}: {self.value}: {remedy}",)
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {super().__str__()}"
 
     @classmethod
     def at(cls, file: str, line: int, error: InvalidInput) -> InvalidFile:
-        """`error`, which a part of `file` raised, with its place; the value is shown once."""
+        """The place in `file` of an `error` that knows its field alone."""
         placed = InvalidFile(file, line, error.field, None, error.remedy)
-        placed.value = error.value
-        placed.args = (f"{file}:{line}: {error}",)
+        placed.value = error.value  # shown already
         return placed
 
 
@@ -59,7 +63,9 @@ class InvalidJourney(InvalidFile):
         first = self.errors[0]
         super().__init__(first.file, first.line, first.field, None, first.remedy)
         self.value = first.value
-        self.args = ("\n".join(dict.fromkeys(str(error) for error in self.errors)),)
+
+    def __str__(self) -> str:
+        return "\n".join(dict.fromkeys(str(error) for error in self.errors))
 
 
 class NotFound(NbaError):
@@ -78,8 +84,8 @@ class InvalidBundle(NbaError):
     """A bundle's files do not match its manifest, or its columns do not match this journey."""
 
 
-def _named(field: str, limit: int = 200) -> str:
-    """A field's path as an error may show it: its keys come from the caller."""
+def _printable(field: str, limit: int = 200) -> str:
+    """A field's path as an error may show it: its keys come from whoever sent it."""
     text = field if field.isprintable() else ascii(field)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
@@ -101,8 +107,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     "did you mean 'channel'?"
     """
     names = sorted(known)
-    close = get_close_matches(name, names, n=1)
-    if close:
-        return f"did you mean {close[0]!r}?"
+    matches = get_close_matches(name, names, n=1)
+    if matches:
+        return f"did you mean {matches[0]!r}?"
     listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     return f"known names: {listed or 'none'}"

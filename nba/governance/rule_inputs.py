@@ -51,7 +51,6 @@ def segment_rules(journey: JourneyFile, names: Names) -> dict[str, Rule]:
             rules[f"segment.{name}"] = parse_rule(text, known)
         except InvalidInput as error:
             error.field = f"segments.{name}"
-            error.args = (f"{error.field}: {error.value}: {error.remedy}",)
             raise
         known[f"segment.{name}"] = Boolean()
     return rules

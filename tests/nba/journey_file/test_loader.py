@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import jsonschema
@@ -13,8 +15,7 @@ import pytest
 import yaml
 from hypothesis import given, settings, strategies as st
 
-import nba.journey.actions
-import nba.journey.file
+import nba.journey
 from nba.errors import InvalidFile, InvalidJourney
 from nba.journey.fields import JourneyPart
 from nba.journey.file import JourneyFile
@@ -146,11 +147,16 @@ def test_the_example_of_the_reference_loads() -> None:
 
 
 def _structs() -> list[type[msgspec.Struct]]:
-    found = {**vars(nba.journey.file), **vars(nba.journey.actions)}.values()
+    names = sorted(module.name for module in iter_modules(nba.journey.__path__))
+    modules = [import_module(f"nba.journey.{name}") for name in names]
     return [
-        s
-        for s in found
-        if isinstance(s, type) and issubclass(s, JourneyPart) and s is not JourneyPart
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, JourneyPart)
+        and value.__module__ == module.__name__
+        and value is not JourneyPart
     ]
 
 
