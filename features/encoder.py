@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +23,7 @@ from nba.events.names import (
 )
 from nba.events.signals import ROLES, SURVEYS
 from nba.journey.actions import NO_ACTION
+from nba.journey.file import JourneyFile
 from nba.journey.mapping import EventMapping, Trait
 from nba.rules.rule import PROPERTIES, PropertyFacts, Rule, parse_rule
 from nba.rules.types import as_number
@@ -179,6 +180,11 @@ class Encoder:
         kind = self._kinds.get(f"contact.{channel}", -1)
         code = self._actions.get(action, -1)
         return [_row(time, seq, CONTACT, code, kind, self._channels.get(channel, -1))]
+
+
+def kinds_of(journey: JourneyFile) -> Callable[[Event], str | None]:
+    """What gives the mapped kind of an event in this journey file, None for an unmapped one."""
+    return Encoder(ContextSchema(journey)).kind
 
 
 def _row(

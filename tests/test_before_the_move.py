@@ -21,10 +21,13 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
+from features.encoder import kinds_of
 from models.bundles.bundle import load_bundle
 from models.bundles.scorer import BundleScorer
+from models.learning.status import policy_status
 from models.residual.posterior import Posterior
 from models.residual.version import load_policy_state
+from nba.analytics.experiments import report_from_log
 from nba.customer.context import ContextSchema
 from nba.decisions.decision import Request, decision_from_json
 from nba.engine.redecision import context_of
@@ -41,8 +44,6 @@ from serving.jobs import decision_files
 from serving.jobs.batch_decisions import BatchAsk, run_batch
 from serving.replica.assembly import assemble
 from serving.replica.replica import Replica, text_model
-from serving.reports.experiment_reading import reported
-from serving.reports.policy_status import policy_status
 from serving.settings import Settings
 from serving.workers.background import learner_of
 from serving.workers.delivery import Deliverer
@@ -196,7 +197,7 @@ def test_earlier_catalogues_verdicts_and_text_models_are_what_their_ids_say(
 
 
 def test_what_was_learned_online_is_read_version_by_version(replica: Replica) -> None:
-    assert same(plain(policy_status(replica)), EXPECTED["policy_status"])
+    assert same(plain(policy_status(replica.log)), EXPECTED["policy_status"])
     for version, was in EXPECTED["policies"].items():
         stored = replica.log.bundle(version)
         assert stored is not None
@@ -215,7 +216,9 @@ def test_the_rollout_the_experiments_and_the_health_stand_where_they_stood(
     experiments = {
         started.experiment.id: {
             "started": plain(started),
-            "report": plain(reported(log, started, lambda events: None)),
+            "report": plain(
+                report_from_log(log, started, kinds_of=kinds_of, progress=lambda events: None)
+            ),
         }
         for started in stored_experiments(log).started
     }

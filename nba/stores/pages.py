@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from nba.decisions.decision import Decision
 from nba.events.event import Event
@@ -32,12 +33,16 @@ def event_pages(
 def decision_pages(
     log: Log,
     *,
+    since: datetime | None = None,
     size: int = DECISIONS,
     progress: Callable[[int], None] = lambda decisions: None,
 ) -> Iterator[list[Decision]]:
-    """Every decision in the order of commit, at most `size` at a time, as `event_pages`."""
+    """The decisions from `since` on in the order of commit, at most `size` at a time.
+
+    `progress` as of `event_pages`, of those before `since` too. Raises StoreUnavailable.
+    """
     position = 0
     while page := log.page_decisions(position, size):
         position = page[-1][0]
-        yield [decision for _, decision in page]
+        yield [decision for _, decision in page if since is None or decision.decided_at >= since]
         progress(len(page))

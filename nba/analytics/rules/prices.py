@@ -7,7 +7,7 @@ logged decisions with and without the rule, and `measured_eur`, from what really
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -24,8 +24,6 @@ from nba.governance.rule_ablation import RulePart, rule_parts
 from nba.journey.actions import NO_ACTION
 from nba.journey.sub_journeys import SubJourney
 from nba.measurement.statistics.estimate import Estimate, Undecided
-from nba.stores.log import Log
-from nba.stores.pages import decision_pages
 
 PAGE = 250  # decisions in memory at a time
 
@@ -69,14 +67,6 @@ class _Tally:
         self.held: dict[str, float | None] = {}
         self.lifted: dict[str, float | None] = {}
         self.weighed: list[tuple[float, float, float, str]] = []
-
-
-def decisions_of(
-    log: Log, since: datetime | None, progress: Callable[[int], None] = lambda decisions: None
-) -> Iterator[list[Decision]]:
-    """The log's decisions from `since` on, in pages."""
-    for page in decision_pages(log, size=PAGE, progress=progress):
-        yield [decision for decision in page if since is None or decision.decided_at >= since]
 
 
 def report_rules(

@@ -110,9 +110,10 @@ def status(
     `nba experiment status selling_pause`, or
     `nba experiment status --actions loan_offer,card_offer`
     """
+    from features.encoder import kinds_of
+    from nba.analytics.experiments import compare_actions, report_drawn_arms
     from nba.experiments.registry import named, stored_experiments
     from serving.replica.assembly import journey_in_force, opened_log, utc_now
-    from serving.reports.experiment_reading import compared, drawn_arms
     from serving.reports.experiment_tables import as_plain, print_found
 
     if which is not None and actions is not None:
@@ -124,14 +125,21 @@ def status(
         if actions is not None:
             journey, since = journey_in_force(settings, log), utc_now() - timedelta(days=days)
             with progress_bar("reading the log") as advance:
-                found = compared(log, journey, actions.split(","), since, advance)
+                found = compare_actions(
+                    log,
+                    journey,
+                    actions.split(","),
+                    since=since,
+                    kinds_of=kinds_of,
+                    progress=advance,
+                )
         elif which is not None:
             started = named(found, which)
             if started.experiment.allocation == "share":
                 found = _reported(log, started)
             else:
                 with progress_bar("reading the log") as advance:
-                    found = drawn_arms(log, started, advance)
+                    found = report_drawn_arms(log, started, kinds_of=kinds_of, progress=advance)
     if json:
         print_json(as_plain(found))
     else:
@@ -238,14 +246,18 @@ def _read(settings: Settings, log: Log, file: Path) -> tuple[JourneyFile, Experi
 
 
 def _planned(log: Log, journey: JourneyFile, experiment: Experiment, days: float) -> ExperimentPlan:
-    from serving.reports.experiment_reading import planned
+    from features.encoder import kinds_of
+    from nba.analytics.experiments import plan_from_log
 
     with progress_bar("reading the log", log.position()) as advance:
-        return planned(log, journey, experiment, days, advance)
+        return plan_from_log(
+            log, journey, experiment, days=days, kinds_of=kinds_of, progress=advance
+        )
 
 
 def _reported(log: Log, started: Started) -> ExperimentReport:
-    from serving.reports.experiment_reading import reported
+    from features.encoder import kinds_of
+    from nba.analytics.experiments import report_from_log
 
     with progress_bar("reading the log") as advance:
-        return reported(log, started, advance)
+        return report_from_log(log, started, kinds_of=kinds_of, progress=advance)

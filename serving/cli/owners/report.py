@@ -56,8 +56,9 @@ def rules(days: Days = 30.0, seed: Seed = 1, json: Json = False) -> None:
 
     Example: `nba report rules --days 7`
     """
-    from nba.analytics.rules.prices import decisions_of, report_rules
+    from nba.analytics.rules.prices import PAGE, report_rules
     from nba.promotion.catalogue_versions import earlier_sub_journeys
+    from nba.stores.pages import decision_pages
     from serving.replica.assembly import assemble
     from serving.reports.rule_tables import print_rules, rules_json
     from training.data.history import read_history
@@ -69,7 +70,7 @@ def rules(days: Days = 30.0, seed: Seed = 1, json: Json = False) -> None:
             rewards = mature_rewards(read_history(replica.fold, replica.log, advance))
         with progress_bar("deciding again") as advance:
             report = report_rules(
-                decisions_of(replica.log, None, advance),
+                decision_pages(replica.log, size=PAGE, progress=advance),
                 replica.fold.schema,
                 replica.decider.pipeline.strategy,
                 rewards=rewards,
@@ -91,14 +92,16 @@ def shadow(days: Days = 30.0, json: Json = False) -> None:
 
     Example: `nba report shadow --days 14`
     """
-    from nba.analytics.rules.prices import decisions_of
     from nba.analytics.rules.shadow_agreement import report_shadow
+    from nba.stores.pages import decision_pages
     from serving.replica.assembly import opened_log, utc_now
     from serving.reports.rule_tables import print_shadow, shadow_json
 
     with opened_log(command_settings()) as log, progress_bar("reading decisions") as advance:
-        found = report_shadow(decisions_of(log, utc_now() - timedelta(days=days), advance))
+        report = report_shadow(
+            decision_pages(log, since=utc_now() - timedelta(days=days), progress=advance)
+        )
     if json:
-        print_json(shadow_json(found))
+        print_json(shadow_json(report))
     else:
-        print_shadow(found)
+        print_shadow(report)

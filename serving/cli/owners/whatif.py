@@ -81,11 +81,12 @@ def _lifted(log: Log, old: JourneyFile, new: JourneyFile) -> Prices:
     """What came of lifting the rules that the change concerns, where a share of them was."""
     from features.fold import Fold
     from models.policies.from_journey import exploration_policy_of
-    from nba.analytics.rules.prices import decisions_of, report_rules
+    from nba.analytics.rules.prices import PAGE, report_rules
     from nba.engine.strategy import Strategy
     from nba.governance.rule_ablation import rule_parts
     from nba.journey_file.diff import diff
     from nba.promotion.catalogue_versions import earlier_sub_journeys
+    from nba.stores.pages import decision_pages
     from training.data.history import read_history
     from training.data.rule_rewards import mature_rewards
     from training.emotion.learned import learned_table
@@ -97,7 +98,7 @@ def _lifted(log: Log, old: JourneyFile, new: JourneyFile) -> Prices:
     fold = Fold(old, learned_table(log))
     drawing = exploration_policy_of(old.exploration, [action.id for action in old.actions])
     report = report_rules(
-        decisions_of(log, None),
+        decision_pages(log, size=PAGE),
         fold.schema,
         Strategy(old.exploration, drawing),
         rewards=mature_rewards(read_history(fold, log)),

@@ -11,8 +11,8 @@ from serving.cli.terminal.session import command_settings, current_user
 from serving.console import console, print_json, print_table
 
 if TYPE_CHECKING:
+    from models.learning.status import PolicyStatus
     from models.learning.versions import Mode
-    from serving.reports.policy_status import PolicyStatus
 
 policy_app = typer.Typer(
     rich_markup_mode="markdown",
@@ -29,18 +29,15 @@ def status(json: Json = False) -> None:
 
     Example: `nba policy status`
     """
-    from serving.replica.assembly import assemble
-    from serving.reports.policy_status import policy_status
+    from models.learning.status import policy_status
+    from serving.replica.assembly import opened_log
 
-    replica = assemble(command_settings())
-    try:
-        found = policy_status(replica)
-    finally:
-        replica.close()
+    with opened_log(command_settings()) as log:
+        status = policy_status(log)
     if json:
-        print_json(found)
+        print_json(status)
     else:
-        _print(found)
+        _print(status)
 
 
 @policy_app.command()

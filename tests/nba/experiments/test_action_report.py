@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
-from nba.experiments.action_report import report_actions
+from nba.experiments.action_report import ActionReport, report_actions
 from nba.experiments.experiment import ArmSpec
 from nba.experiments.report import audit_of
 from nba.journey.exploration import Exploration
@@ -19,7 +19,8 @@ from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.verdict import MetricVerdict
 from nba.stores.memory.log import MemoryLog
-from serving.reports.experiment_reading import compared, drawn_arms
+from nba.analytics.experiments import compare_actions, report_drawn_arms
+from features.encoder import kinds_of
 from tests.fixtures.open_replica import OPEN, open_replica
 from tests.fixtures.running_experiment import an_experiment, in_force, names
 from tests.fixtures.small_replica import FOLD, JOURNEY, NOON, SmallReplica, changed, event
@@ -63,8 +64,14 @@ def log() -> MemoryLog:
     return drifting(rounds=20, per_round=150, seed=4)
 
 
+def compare_drawn(log: MemoryLog, *actions: str) -> ActionReport:
+    return compare_actions(
+        log, OPEN, actions, since=NOON, kinds_of=kinds_of, progress=lambda n: None
+    )
+
+
 def test_the_better_action_is_told_from_the_control(log: MemoryLog) -> None:
-    found = compared(log, OPEN, ["help_popup", "card_offer"], NOON, lambda n: None)
+    found = compare_drawn(log, "help_popup", "card_offer")
     (one,) = found.comparisons
     assert isinstance(one.effect, Effect)
     assert one.effect.low < 0.3 < one.effect.high
@@ -76,7 +83,7 @@ def test_the_better_action_is_told_from_the_control(log: MemoryLog) -> None:
 def test_equal_actions_are_equal_however_the_policy_came_to_like_one(log: MemoryLog) -> None:
     arms = [ArmSpec("a", action="agent_callback"), ArmSpec("b", action="help_popup")]
     started = in_force(an_experiment(arms=arms, allocation="bandit"), log, slots=())
-    found = drawn_arms(log, started, lambda n: None)
+    found = report_drawn_arms(log, started, kinds_of=kinds_of, progress=lambda n: None)
     (one,) = found.comparisons
     assert one.verdict is MetricVerdict.NO_EVIDENCE
     pages = [decision for _, decision in log.page_decisions(limit=10_000)]
@@ -90,7 +97,7 @@ def test_equal_actions_are_equal_however_the_policy_came_to_like_one(log: Memory
 
 
 def test_what_has_too_few_events_is_undecided_and_says_what_is_missing(log: MemoryLog) -> None:
-    found = compared(log, OPEN, ["help_popup", "no_action"], NOON, lambda n: None)
+    found = compare_drawn(log, "help_popup", "no_action")
     assert isinstance(found.comparisons[0].effect, Undecided)
     assert "no_action has" in found.answer
     assert "of 50 successes" in found.answer

@@ -13,7 +13,8 @@ from nba.journey.exploration import Exploration
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.power import sample_size, sd_of_share
 from nba.stores.memory.log import MemoryLog
-from serving.reports.experiment_reading import planned
+from nba.analytics.experiments import plan_from_log
+from features.encoder import kinds_of
 from tests.fixtures.running_experiment import PRIMARY, an_experiment, names
 from tests.fixtures.small_replica import JOURNEY, NOON, changed, event
 
@@ -39,7 +40,14 @@ def traffic(days: int, per_day: int, p: float, seed: int, *, loyal: bool = False
 
 
 def plan(log: MemoryLog, journey=JOURNEY, days: float = 21.0, **fields: object) -> ExperimentPlan:
-    return planned(log, journey, an_experiment(**fields), days, lambda n: None)
+    return plan_from_log(
+        log,
+        journey,
+        an_experiment(**fields),
+        days=days,
+        kinds_of=kinds_of,
+        progress=lambda n: None,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.analytics.rules.price_estimates import bootstrap_total, lifted_difference, snips_difference
-from nba.analytics.rules.prices import RulePrice, RuleReport, decisions_of, report_rules
+from nba.analytics.rules.prices import PAGE, RulePrice, RuleReport, report_rules
 from nba.analytics.rules.shadow_agreement import report_shadow
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
@@ -24,6 +24,7 @@ from nba.journey.exploration import Exploration
 from nba.journey.file import JourneyFile
 from nba.journey.policies import Cap, Capacity, Consent, ContactRules, EngagementRule
 from nba.measurement.statistics.estimate import Estimate, Undecided
+from nba.stores.pages import decision_pages
 from serving.reports.rule_tables import rules_json, shadow_json
 from tests.fixtures.small_replica import JOURNEY, NOON, SmallReplica, StubScorer, changed
 
@@ -48,7 +49,7 @@ def report_on(
     since: datetime | None = None,
 ) -> RuleReport:
     return report_rules(
-        decisions_of(replica.log, None),
+        decision_pages(replica.log, size=PAGE),
         replica.fold.schema,
         judged_by(scorer or replica.scorer, replica.journey.exploration.epsilon),
         rewards=rewards or {},
@@ -175,7 +176,9 @@ def test_a_lever_is_measured_from_rewards_where_the_draw_explored() -> None:
         (one,) = replica.decide(Request(customer_id=f"c{k}"))
         rewards[one.decision_id] = 10.0 if one.action_id == "loan_offer" else 1.0
     report = report_rules(
-        decisions_of(replica.log, None), replica.fold.schema, judged_by(replica.scorer, 0.5),
+        decision_pages(replica.log, size=PAGE),
+        replica.fold.schema,
+        judged_by(replica.scorer, 0.5),
         rewards=rewards,
     )  # fmt: skip
     value = number(price(report, "push").measured_eur)
@@ -274,7 +277,7 @@ def test_who_met_the_rule_before_the_report_begins_is_not_met_for_the_first_time
 def test_without_a_champion_or_on_another_catalogue_the_model_is_undecided() -> None:
     replica, _ = decided(plain())
     report = report_rules(
-        decisions_of(replica.log, None), replica.fold.schema, judged_by(None, 0.1), rewards={},
+        decision_pages(replica.log, size=PAGE), replica.fold.schema, judged_by(None, 0.1), rewards={},
     )  # fmt: skip
     other, _ = decided(plain(no_action_value_eur=5.0, levers=[
         Lever(id="push", factor=2.0, ends="2030-01-01")]))  # fmt: skip
@@ -292,7 +295,7 @@ def test_shadow_agreement_has_an_interval_and_a_minimum() -> None:
         baseline = "loan_offer" if k % 4 else "card_offer"
         channel = "web" if k < 100 else "app"
         replica.decide(Request(customer_id=f"c{k}", channel=channel, baseline=baseline))
-    every, app, web = report_shadow(decisions_of(replica.log, None))
+    every, app, web = report_shadow(decision_pages(replica.log, size=PAGE))
     assert (every.channel, app.channel, web.channel) == (None, "app", "web")
     assert every.decisions == 120 and isinstance(app.agreement, Undecided)
     agreed = number(web.agreement)

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from features.encoder import Encoder
-from nba.analytics.rules.prices import decisions_of
-from nba.customer.context import ContextSchema
 from nba.errors import InvalidInput, did_you_mean
 from nba.events.event import Event
 from nba.experiments.action_report import ActionReport, report_actions
@@ -19,15 +16,23 @@ from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.promotion.catalogue_versions import stored_journey
 from nba.stores.log import Log
-from nba.stores.pages import event_pages
+from nba.stores.pages import decision_pages, event_pages
 
 Progress = Callable[[int], None]
+# of a journey file: the mapped kind of an event, None for one that it does not map
+KindsOf = Callable[[JourneyFile], Callable[[Event], str | None]]
 
 
-def planned(
-    log: Log, journey: JourneyFile, experiment: Experiment, days: float, progress: Progress
+def plan_from_log(
+    log: Log,
+    journey: JourneyFile,
+    experiment: Experiment,
+    *,
+    days: float,
+    kinds_of: KindsOf,
+    progress: Progress,
 ) -> ExperimentPlan:
-    """What an experiment could show, by the last `days` of the log.
+    """Say what an experiment could show, by the last `days` of the log.
 
     Raises InvalidInput for one whose arms are actions, or an empty log; StoreUnavailable.
     """
@@ -37,15 +42,17 @@ def planned(
     return plan_experiment(
         experiment,
         journey,
-        _kind_of(journey),
+        kinds_of(journey),
         event_pages(log, progress=progress),
         end_s=end_of(log),
         days=days,
     )
 
 
-def reported(log: Log, started: Started, progress: Progress) -> ExperimentReport:
-    """What it shows so far, measured on the catalogue that it started on.
+def report_from_log(
+    log: Log, started: Started, *, kinds_of: KindsOf, progress: Progress
+) -> ExperimentReport:
+    """Report what an experiment shows so far, measured on the catalogue that it started on.
 
     Raises NotFound, InvalidInput where that cannot be read any more, StoreUnavailable.
     """
@@ -53,22 +60,24 @@ def reported(log: Log, started: Started, progress: Progress) -> ExperimentReport
     return report_experiment(
         started,
         journey,
-        _kind_of(journey),
+        kinds_of(journey),
         event_pages(log, progress=progress),
-        decisions_of(log, started.started_at, progress),
+        decision_pages(log, since=started.started_at, progress=progress),
     )
 
 
-def drawn_arms(log: Log, started: Started, progress: Progress) -> ActionReport:
-    """The same of an experiment whose arms are actions. Raises as `reported`."""
+def report_drawn_arms(
+    log: Log, started: Started, *, kinds_of: KindsOf, progress: Progress
+) -> ActionReport:
+    """The same of an experiment whose arms are actions. Raises as `report_from_log`."""
     experiment = started.experiment
     journey = stored_journey(log, started.catalogue_version)
     return report_actions(
         [arm.action or NO_ACTION for arm in experiment.arms],
         journey,
-        _kind_of(journey),
+        kinds_of(journey),
         event_pages(log, progress=progress),
-        decisions_of(log, started.started_at, progress),
+        decision_pages(log, since=started.started_at, progress=progress),
         since=started.started_at,
         until=started.ended_at,
         alpha=experiment.alpha,
@@ -76,10 +85,16 @@ def drawn_arms(log: Log, started: Started, progress: Progress) -> ActionReport:
     )
 
 
-def compared(
-    log: Log, journey: JourneyFile, actions: Sequence[str], since: datetime, progress: Progress
+def compare_actions(
+    log: Log,
+    journey: JourneyFile,
+    actions: Sequence[str],
+    *,
+    since: datetime,
+    kinds_of: KindsOf,
+    progress: Progress,
 ) -> ActionReport:
-    """Actions as the policy drew them since then, against the first of them.
+    """Compare actions as the policy drew them since then with the first of them.
 
     Raises InvalidInput for actions that the journey does not have, StoreUnavailable.
     """
@@ -92,12 +107,8 @@ def compared(
     return report_actions(
         actions,
         journey,
-        _kind_of(journey),
+        kinds_of(journey),
         event_pages(log, progress=progress),
-        decisions_of(log, since, progress),
+        decision_pages(log, since=since, progress=progress),
         since=since,
     )
-
-
-def _kind_of(journey: JourneyFile) -> Callable[[Event], str | None]:
-    return Encoder(ContextSchema(journey)).kind

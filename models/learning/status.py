@@ -1,4 +1,4 @@
-"""Policy status: what was learned online, in numbers that an owner can read."""
+"""The status of the policy: what was learned online, in numbers that an owner can read."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from models.learning.versions import Mode, mode, policy_state, versions
 from models.residual.posterior import Posterior
 from nba.errors import NotFound
 from nba.journey.actions import NO_ACTION
-from nba.stores.log import AliasChange
-from serving.replica.replica import Replica
+from nba.stores.log import AliasChange, Log
 
 NEWEST = 10  # versions that are listed
 
@@ -40,9 +39,12 @@ class PolicyStatus(msgspec.Struct, frozen=True, kw_only=True):
     versions: list[AliasChange]
 
 
-def policy_status(replica: Replica) -> PolicyStatus:
-    """What serves now. Raises NotFound where nothing was learned yet, StoreUnavailable."""
-    state = policy_state(replica.log)
+def policy_status(log: Log) -> PolicyStatus:
+    """Read what decides now.
+
+    Raises NotFound where nothing was learned yet, StoreUnavailable.
+    """
+    state = policy_state(log)
     if state is None:
         raise NotFound("policy: nothing was learned online yet; a running service does it")
     head, sums = state.head, state.sums
@@ -63,13 +65,13 @@ def policy_status(replica: Replica) -> PolicyStatus:
     return PolicyStatus(
         version=state.version,
         bundle_id=head.bundle_id,
-        mode=mode(replica.log),
+        mode=mode(log),
         lessons=head.lessons,
         position=head.place.position,
-        behind=max(replica.log.position() - head.place.position, 0),
+        behind=max(log.position() - head.place.position, 0),
         intercept=head.prior.intercept,
         slope=head.prior.slope,
         nats=head.prior.nats,
-        actions=sorted(actions, key=lambda one: -one.exposures),
-        versions=versions(replica.log, NEWEST),
+        actions=sorted(actions, key=lambda learned: -learned.exposures),
+        versions=versions(log, NEWEST),
     )
