@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from features.encoder import kinds_of
+from nba.analytics.experiments import compare_actions, report_drawn_arms
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
 from nba.experiments.action_report import ActionReport, report_actions
@@ -19,8 +21,6 @@ from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.verdict import MetricVerdict
 from nba.stores.memory.log import MemoryLog
-from nba.analytics.experiments import compare_actions, report_drawn_arms
-from features.encoder import kinds_of
 from tests.fixtures.open_replica import OPEN, open_replica
 from tests.fixtures.running_experiment import an_experiment, in_force, names
 from tests.fixtures.small_replica import FOLD, JOURNEY, NOON, SmallReplica, changed, event

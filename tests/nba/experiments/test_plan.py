@@ -7,14 +7,14 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from features.encoder import kinds_of
+from nba.analytics.experiments import plan_from_log
 from nba.errors import InvalidInput
 from nba.experiments.plan import ExperimentPlan
 from nba.journey.exploration import Exploration
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.power import sample_size, sd_of_share
 from nba.stores.memory.log import MemoryLog
-from nba.analytics.experiments import plan_from_log
-from features.encoder import kinds_of
 from tests.fixtures.running_experiment import PRIMARY, an_experiment, names
 from tests.fixtures.small_replica import JOURNEY, NOON, changed, event
 
