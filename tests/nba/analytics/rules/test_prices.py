@@ -277,8 +277,11 @@ def test_who_met_the_rule_before_the_report_begins_is_not_met_for_the_first_time
 def test_without_a_champion_or_on_another_catalogue_the_model_is_undecided() -> None:
     replica, _ = decided(plain())
     report = report_rules(
-        decision_pages(replica.log, size=PAGE), replica.fold.schema, judged_by(None, 0.1), rewards={},
-    )  # fmt: skip
+        decision_pages(replica.log, size=PAGE),
+        replica.fold.schema,
+        judged_by(None, 0.1),
+        rewards={},
+    )
     other, _ = decided(plain(no_action_value_eur=5.0, levers=[
         Lever(id="push", factor=2.0, ends="2030-01-01")]))  # fmt: skip
     other.log = replica.log
