@@ -41,7 +41,7 @@ def main() -> None:
         look(fold, seed, given.customers, signals, wrong, outside, visits)
     figures = {}
     for name in sorted(fold.schema.signals + as_sent(fold)):
-        sign = int(np.sign(fold.schema.feeling(name, None).valence))
+        sign = int(np.sign(fold.schema.appraisal(name, None).valence))
         figures[name] = {
             "signals": signals[name],
             "false_share": round(wrong[name] / signals[name], 4) if signals[name] else None,

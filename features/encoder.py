@@ -39,7 +39,7 @@ class _Target(NamedTuple):
     kind: int
     touchpoint: int
     mapping: EventMapping
-    feeling: Appraisal
+    appraisal: Appraisal
     role: int
     reads: dict[str, str]
     survey: SurveyAppraisal | None
@@ -71,7 +71,7 @@ class Encoder:
             kind=self._kinds[mapping.id],
             touchpoint=self._touchpoints[mapping.touchpoint] if mapping.touchpoint else -1,
             mapping=mapping,
-            feeling=self._schema.feeling(mapping.id, mapping.touchpoint),
+            appraisal=self._schema.appraisal(mapping.id, mapping.touchpoint),
             role=ROLE[role] if role else 0,
             reads=(ROLES[role] | mapping.reads) if role else {},
             survey=SurveyAppraisal(role, scales.get(mapping.id)) if role in SURVEYS else None,
@@ -157,7 +157,7 @@ class Encoder:
         if not (-1.0 <= words <= 1.0 and 0.0 < trust <= 1.0):
             return valence, confidence
         if math.isnan(valence):
-            valence, confidence = target.feeling.valence, target.feeling.confidence
+            valence, confidence = target.appraisal.valence, target.appraisal.confidence
         both = (valence * confidence + words * trust) / (confidence + trust)
         return both, 1.0 - (1.0 - confidence) * (1.0 - trust)
 

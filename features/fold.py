@@ -38,7 +38,7 @@ from features.kernel.layout import (
 )
 from nba.customer.appraisal import AppraisedNode
 from nba.customer.contact_history import ContactHistory
-from nba.customer.contact_history_fold import LEDGER_VERSION, advance
+from nba.customer.contact_history_fold import CONTACT_HISTORY_VERSION, advance
 from nba.customer.contact_history_limits import contact_history_rules
 from nba.customer.context import CONTACTS_KEPT, Context, ContextSchema, RingContact
 from nba.events.event import Event, from_micros, micros
@@ -89,7 +89,7 @@ class Fold:
         """What a stored snapshot must have been made with."""
         rules = msgspec.json.encode(
             [
-                LEDGER_VERSION,
+                CONTACT_HISTORY_VERSION,
                 self.contact_history_rules.horizon_s,
                 sorted(self.contact_history_rules.kinds.items()),
             ]
@@ -184,7 +184,7 @@ class Fold:
     ) -> Literal["prior", "learned", "said"]:
         if kind is None:
             return "prior"
-        feeling = self.schema.feeling(kind, touchpoint)
+        feeling = self.schema.appraisal(kind, touchpoint)
         if kind in self._saying and valence != feeling.valence:
             return "said"
         return "learned" if feeling.learned else "prior"

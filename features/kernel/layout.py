@@ -102,9 +102,9 @@ def plan_of(schema: ContextSchema) -> np.ndarray:
     for one in schema.detectors:
         row = (kinds.index(one.signal), one.times, one.within_s, one.beyond, one.again)
         signals[SIGNAL[one.signal]] = row
-    bare = [schema.feeling(kind, None) for kind in kinds]
+    bare = [schema.appraisal(kind, None) for kind in kinds]
     places = [None, *(touchpoint.id for touchpoint in touchpoints)]
-    felt = [[schema.feeling(kind, place) for place in places] for kind in kinds]
+    felt = [[schema.appraisal(kind, place) for place in places] for kind in kinds]
     head = [nodes, contacts, traits, journey.emotion.nodes, len(schema.traits)]
     head += [traits + len(schema.traits), len(kinds), len(touchpoints), touchpoints_at, feelings_at]
     return np.concatenate(

@@ -155,7 +155,7 @@ def _node(
     agency: Agency = "none"
     for part in inside:
         kind = schema.kinds[part["kind"]]
-        feeling = schema.feeling(kind, touchpoint)
+        feeling = schema.appraisal(kind, touchpoint)
         seqs = [int(seq) for seq in part["seqs"] if seq > 0]
         arousal = max(arousal, feeling.arousal)
         if abs(part["valence"]) > strongest:

@@ -40,7 +40,7 @@ class AppraisedNode(msgspec.Struct, frozen=True, kw_only=True):
     source: Literal["prior", "learned", "said"]  # said: a survey answer or words
 
 
-def feelings_of(
+def appraisals_of(
     journey: JourneyFile, kinds: Iterable[str], table: ValenceTable
 ) -> dict[tuple[str, str | None], Appraisal]:
     """By (kind, touchpoint): what was learned; by (kind, None): the prior."""

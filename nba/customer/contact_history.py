@@ -1,4 +1,4 @@
-"""Ledger: what was done to one customer and what she said, as far as the policies read it.
+"""Contact history: what was done to one customer and what they said, as far as policies read it.
 
 It is folded from the log beside the kernel's state, event by event in order of time, and logged
 with every decision. Contacts are kept for as long as any rule looks back, and at most
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-ANY = "*"  # every purpose, or every channel
-ASKED = "asked:"  # of the marks that decisions for outbound steps leave
+EVERY = "*"  # every purpose, or every channel
+OUTBOUND_REQUEST = "asked:"  # prefix of the kinds that decisions for outbound steps are counted as
 
 
 class Contact(msgspec.Struct, frozen=True, array_like=True):
@@ -28,12 +28,12 @@ class Contact(msgspec.Struct, frozen=True, array_like=True):
     dismissed: float | None = None
     not_before: float | None = None  # quiet hours: it is shown from then on
 
-    def sign_s(self, sign: str) -> float | None:
-        """When `sign` happened, None where it did not, or does not count."""
-        if sign == "decided":
+    def status_s(self, status: str) -> float | None:
+        """When it came to this `ContactStatus`, None where it did not, or does not count."""
+        if status == "decided":
             return self.at_s if self.counted else None
-        found: float | None = getattr(self, sign)
-        return found
+        at_s: float | None = getattr(self, status)
+        return at_s
 
 
 class CountedEvent(msgspec.Struct, frozen=True, array_like=True):
@@ -54,7 +54,7 @@ class ConsentChange(msgspec.Struct, frozen=True, array_like=True):
 
     def covers(self, purpose: str, channel: str) -> bool:
         """Whether it speaks of this purpose and channel."""
-        return self.purpose in (ANY, purpose) and self.channel in (ANY, channel)
+        return self.purpose in (EVERY, purpose) and self.channel in (EVERY, channel)
 
 
 class Suppression(msgspec.Struct, frozen=True, array_like=True):
@@ -68,13 +68,13 @@ class SubJourneyPosition(msgspec.Struct, frozen=True, array_like=True):
     """Where a customer stands in a sub-journey."""
 
     sub_journey: str
-    definition: str  # hash of the version that she entered
+    definition: str  # hash of the version that they entered
     episode: str  # id of this passage
     entered_s: float
     step: str
-    since_s: float  # when she came to this step
-    moves: int  # so far, her entering among them
-    held_out: bool = False  # she is left in peace: what the sub-journey is worth
+    since_s: float  # when they came to this step
+    moves: int  # so far, the entry among them
+    held_out: bool = False  # they are left in peace: what the sub-journey is worth
 
 
 class SubJourneyExit(msgspec.Struct, frozen=True, array_like=True):
@@ -86,7 +86,7 @@ class SubJourneyExit(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ContactHistoryRules(msgspec.Struct, frozen=True):
-    """What a journey needs of the ledger."""
+    """What a journey needs of the contact history."""
 
     horizon_s: float  # how far any rule looks back
     kinds: dict[str, int]  # by kind of event that a cap or sub-journey names: how many to keep
@@ -95,58 +95,62 @@ class ContactHistoryRules(msgspec.Struct, frozen=True):
 class ContactHistory(msgspec.Struct, frozen=True, array_like=True):
     """All of it; `ContactHistory()` is that of a customer of whom nothing is known."""
 
-    touches: tuple[Contact, ...] = ()  # in order of time
-    marks: tuple[CountedEvent, ...] = ()
-    said: tuple[ConsentChange, ...] = ()
-    suppressed: tuple[Suppression, ...] = ()
+    contacts: tuple[Contact, ...] = ()  # in order of time
+    counted_events: tuple[CountedEvent, ...] = ()
+    consent_changes: tuple[ConsentChange, ...] = ()
+    suppressions: tuple[Suppression, ...] = ()
     positions: tuple[SubJourneyPosition, ...] = ()
-    left: tuple[SubJourneyExit, ...] = ()
+    exits: tuple[SubJourneyExit, ...] = ()
     cut_s: float | None = None  # contacts up to here may be missing
     at_micros: int = -1  # of the last event that was folded, since 1970 UTC
 
     def granted(self, purpose: str, channel: str) -> bool | None:
-        """Whether she consents; None: she has said nothing about it.
+        """Whether the customer consents; None: they have said nothing about it.
 
         A consent counts where it is later than every withdrawal both by the clock and in the log:
         with clocks that differ, what was withdrawn stays withdrawn.
         """
-        told = [one for one in self.said if one.covers(purpose, channel)]
-        if not told:
+        changes = [change for change in self.consent_changes if change.covers(purpose, channel)]
+        if not changes:
             return None
-        withdrawn = [one for one in told if not one.granted]
+        withdrawn = [change for change in changes if not change.granted]
         if not withdrawn:
             return True
-        at_s, seq = max(one.at_s for one in withdrawn), max(one.seq for one in withdrawn)
+        at_s = max(change.at_s for change in withdrawn)
+        seq = max(change.seq for change in withdrawn)
         return any(
-            one.at_s >= at_s and one.seq >= seq and (one.at_s, one.seq) != (at_s, seq)
-            for one in told
-            if one.granted
+            change.at_s >= at_s and change.seq >= seq and (change.at_s, change.seq) != (at_s, seq)
+            for change in changes
+            if change.granted
         )
 
-    def stopped(self, channel: str, now_s: float) -> bool:
-        """Whether contacts on this channel are suppressed now."""
+    def is_suppressed(self, channel: str, now_s: float) -> bool:
+        """Whether contacts on this channel are stopped now."""
         return any(
-            one.channel in (ANY, channel) and (one.until_s is None or now_s < one.until_s)
-            for one in self.suppressed
+            suppression.channel in (EVERY, channel)
+            and (suppression.until_s is None or now_s < suppression.until_s)
+            for suppression in self.suppressions
         )
 
     def position(self, sub_journey: str) -> SubJourneyPosition | None:
-        """Where she stands in this sub-journey."""
-        return next((one for one in self.positions if one.sub_journey == sub_journey), None)
+        """Where the customer stands in this sub-journey."""
+        return next((at for at in self.positions if at.sub_journey == sub_journey), None)
 
-    def ended(self, step_key: str) -> str | None:
+    def exit_of(self, step_key: str) -> str | None:
         """How the passage of this step ended, None where it goes on, or ended with its contacts."""
         sub_journey = step_key.split(":", 1)[0]
-        present, left = self.position(sub_journey), self.last_left(sub_journey)
-        if not step_key or (present and step_key.startswith(f"{present.episode}/")):
+        position, last_exit = self.position(sub_journey), self.last_exit(sub_journey)
+        if not step_key or (position and step_key.startswith(f"{position.episode}/")):
             return None
-        return None if left is None or left.exit in ("done", "budget") else left.exit
+        if last_exit is None or last_exit.exit in ("done", "budget"):
+            return None
+        return last_exit.exit
 
-    def last_left(self, sub_journey: str) -> SubJourneyExit | None:
-        """When she was last in it."""
-        return next((one for one in self.left if one.sub_journey == sub_journey), None)
+    def last_exit(self, sub_journey: str) -> SubJourneyExit | None:
+        """When the customer was last in it."""
+        return next((exit_ for exit_ in self.exits if exit_.sub_journey == sub_journey), None)
 
 
-def asked_mark(step_key: str) -> str:
-    """The kind of mark that a decision for an outbound step leaves."""
-    return f"{ASKED}{step_key}"
+def outbound_request_kind(step_key: str) -> str:
+    """The kind as which a decision for this outbound step is counted."""
+    return f"{OUTBOUND_REQUEST}{step_key}"

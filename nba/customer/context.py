@@ -12,7 +12,7 @@ from functools import cached_property
 import msgspec
 import numpy as np
 
-from nba.customer.appraisal import Appraisal, AppraisedNode, feelings_of
+from nba.customer.appraisal import Appraisal, AppraisedNode, appraisals_of
 from nba.customer.contact_history import ContactHistory
 from nba.durations import DAY_S
 from nba.events.event import micros
@@ -82,9 +82,9 @@ class ContextSchema:
 
     @cached_property
     def _feelings(self) -> dict[tuple[str, str | None], Appraisal]:
-        return feelings_of(self.journey, self.kinds, self.table)
+        return appraisals_of(self.journey, self.kinds, self.table)
 
-    def feeling(self, kind: str, touchpoint: str | None) -> Appraisal:
+    def appraisal(self, kind: str, touchpoint: str | None) -> Appraisal:
         """How an event or signal of this kind feels at this touchpoint."""
         return self._feelings.get((kind, touchpoint)) or self._feelings[kind, None]
 

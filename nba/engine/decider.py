@@ -167,7 +167,7 @@ class Decider:
             touch = next(
                 (
                     t
-                    for t in context.contact_history.touches
+                    for t in context.contact_history.contacts
                     if t.decision_id == decision.decision_id
                 ),
                 None,

@@ -155,7 +155,7 @@ def previous_of(contact_history: ContactHistory, step: str) -> str | None:
     episode = step.rsplit("/", 1)[0] + "/"
     earlier = [
         contact
-        for contact in contact_history.touches
+        for contact in contact_history.contacts
         if contact.step.startswith(episode) and contact.counted
     ]
     return (earlier[-1].decision_id or None) if earlier else None

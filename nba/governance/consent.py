@@ -51,9 +51,9 @@ class ConsentPolicy:
         self, candidate_set: CandidateSet, contact_history: ContactHistory, now_s: float
     ) -> None:
         """Strike what she has not consented to, and channels on which contacts are stopped."""
-        if contact_history.suppressed:
+        if contact_history.suppressions:
             for channel, mask in self._stoppable:
-                if contact_history.stopped(channel, now_s):
+                if contact_history.is_suppressed(channel, now_s):
                     detail = f"contacts on {channel} are stopped for this customer"
                     candidate_set.strike(mask, Stage.CONSENT, "suppressed", channel, detail)
         for purpose, channel, mask in self._asked:

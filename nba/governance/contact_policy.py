@@ -21,9 +21,8 @@ from nba.decisions.decision import CapacityTaken
 from nba.durations import DAY_S, HOUR_S
 from nba.governance.candidate_set import CandidateSet, Mask, Scope, Variants
 from nba.governance.quiet_hours import Quiet, QuietPolicy, period
-from nba.governance.sub_journey_steps import SIGNS
 from nba.journey.file import JourneyFile
-from nba.journey.policies import Capacity, Pause, Per
+from nba.journey.policies import CONTACT_STATUSES, Capacity, Pause, Per
 from nba.randomization import HOLDOUT, in_share
 
 GONE = "-"  # what an action that has left the journey file is counted under
@@ -184,14 +183,15 @@ class ContactPolicy:
     def _made(
         self, limit: Limit, contact_history: ContactHistory, since_s: float, now_s: float
     ) -> Counter[str]:
-        if limit.on not in SIGNS:
+        if limit.on not in CONTACT_STATUSES:
             times = sum(
-                mark.kind == limit.on and mark.at_s > since_s for mark in contact_history.marks
+                mark.kind == limit.on and mark.at_s > since_s
+                for mark in contact_history.counted_events
             )
             return Counter(dict.fromkeys(self._places[limit.per], times))
         made: Counter[str] = Counter()
-        for touch in contact_history.touches:
-            at_s = touch.sign_s(limit.on)
+        for touch in contact_history.contacts:
+            at_s = touch.status_s(limit.on)
             if limit.on == "shown" and at_s is None and touch.counted:
                 due_s = max(touch.at_s, touch.not_before or 0.0)
                 at_s = touch.at_s if now_s < due_s + ON_ITS_WAY_S else None
@@ -211,7 +211,7 @@ class ContactPolicy:
         # what was left out for lack of room may have been in the window: then nothing more is
         # allowed, rather than a count that is too low
         cut = (
-            limit.on in SIGNS
+            limit.on in CONTACT_STATUSES
             and contact_history.cut_s is not None
             and contact_history.cut_s > since_s
         )
@@ -247,8 +247,8 @@ class ContactPolicy:
         customer_id: str,
     ) -> None:
         times: defaultdict[str, list[float]] = defaultdict(list)
-        for touch in contact_history.touches:
-            at_s = touch.sign_s(pause.after)
+        for touch in contact_history.contacts:
+            at_s = touch.status_s(pause.after)
             if at_s is not None and counts(touch):
                 times[self._touch_key(pause.per, touch)].append(at_s)
         until_s = {key: end_s for key, at in times.items() if (end_s := _paused(pause, at)) > now_s}

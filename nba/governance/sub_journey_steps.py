@@ -9,11 +9,9 @@ from typing import Any
 from nba.customer.contact_history import ContactHistory, SubJourneyPosition
 from nba.durations import HOUR_S
 from nba.events.event import from_micros, micros
-from nba.journey.sub_journeys import Step, SubJourney
+from nba.journey.policies import CONTACT_STATUSES
+from nba.journey.sub_journeys import EXIT, Step, SubJourney
 from nba.rules.rule import Names, Rule, parse_rule
-
-EXIT = "exit"
-SIGNS = ("decided", "shown", "clicked", "accepted", "dismissed")
 
 
 class SubJourneyFlow:
@@ -62,19 +60,22 @@ class SubJourneyFlow:
         if now_s < begins_s:
             return None
         key = step_key(position, step)
-        if step.done in SIGNS:
-            for touch in contact_history.touches:
-                at_s = touch.sign_s(step.done) if touch.step == key else None
+        if step.done in CONTACT_STATUSES:
+            for touch in contact_history.contacts:
+                at_s = touch.status_s(step.done) if touch.step == key else None
                 if at_s is not None and at_s >= since_s:
                     return f"{touch.action} was {step.done}"
-        if any(mark.kind == step.done and mark.at_s > since_s for mark in contact_history.marks):
+        if any(
+            mark.kind == step.done and mark.at_s > since_s
+            for mark in contact_history.counted_events
+        ):
             return f"{step.done} happened"
         if step.time_out_hours is not None and now_s >= begins_s + step.time_out_hours * HOUR_S:
             return f"{step.time_out_hours:g} hours are over"
         when = self.rule(step.when)
         if when is not None and not when.holds(facts):
             return f"skipped: {when.failing(facts)}"
-        if step.action is None and step.time_out_hours is None and step.done in SIGNS:
+        if step.action is None and step.time_out_hours is None and step.done in CONTACT_STATUSES:
             return f"{step.wait_hours:g} hours of waiting are over"
         return None
 

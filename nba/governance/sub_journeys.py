@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from nba.customer.contact_history import ContactHistory, SubJourneyPosition, asked_mark
-from nba.customer.contact_history_fold import moved
+from nba.customer.contact_history import ContactHistory, SubJourneyPosition, outbound_request_kind
+from nba.customer.contact_history_fold import apply_sub_journey_move
 from nba.decisions.decision import ASK_AGAIN_S
 from nba.decisions.sub_journey_moves import SubJourneyMove
 from nba.durations import DAY_S, HOUR_S
@@ -123,11 +123,11 @@ class SubJourneys:
         for action_id, call in self.calls(contact_history, now).items():
             asked = [
                 mark.at_s
-                for mark in contact_history.marks
-                if mark.kind == asked_mark(call.step_key)
+                for mark in contact_history.counted_events
+                if mark.kind == outbound_request_kind(call.step_key)
             ]
             waits = bool(asked) and now_s - max(asked) < ASK_AGAIN_S
-            done = any(touch.step == call.step_key for touch in contact_history.touches)
+            done = any(touch.step == call.step_key for touch in contact_history.contacts)
             if call.step.outbound and not (waits or done) and action_id in self._actions:
                 found.append((call, self._actions[action_id]))
         return sorted(found, key=lambda one: -one[0].definition.priority)
@@ -194,7 +194,10 @@ class SubJourneys:
     ) -> tuple[str, str] | None:
         """(exit, why) where the whole sub-journey is over."""
         given = known.given
-        if any(m.kind == given.goal and m.at_s > position.entered_s for m in contact_history.marks):
+        if any(
+            m.kind == given.goal and m.at_s > position.entered_s
+            for m in contact_history.counted_events
+        ):
             return "success", f"{given.goal} happened"
         if now_s >= position.entered_s + given.time_out_days * DAY_S:
             return "time_out", f"{given.time_out_days:g} days are over"
@@ -208,7 +211,7 @@ class SubJourneys:
             return "left", " ".join((given.leave or "").split())
         spent = [
             t
-            for t in contact_history.touches
+            for t in contact_history.contacts
             if t.step.startswith(f"{position.episode}/") and t.counted
         ]
         budget = given.budget
@@ -243,7 +246,7 @@ class SubJourneys:
         given, now_s = known.given, micros(now) / 1e6
         if contact_history.position(given.id) is not None:
             return
-        last = contact_history.last_left(given.id)
+        last = contact_history.last_exit(given.id)
         again = given.again_after_days
         if last is not None and (
             again is None or now_s <= last.at_s or now_s < last.at_s + again * DAY_S
@@ -296,4 +299,4 @@ def _applied(
     contact_history: ContactHistory, move: SubJourneyMove, customer_id: str, now: datetime
 ) -> ContactHistory:
     event = move.as_event(customer_id, now)
-    return moved(contact_history, event.name, event.properties, micros(now) / 1e6)
+    return apply_sub_journey_move(contact_history, event.name, event.properties, micros(now) / 1e6)

@@ -6,7 +6,7 @@ concerns only those, and without any of them all.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from nba.journey.fields import (
     Count,
@@ -22,7 +22,8 @@ from nba.journey.fields import (
 
 Layer = Literal["eligibility", "applicability", "suitability"]
 Per = Literal["customer", "channel", "group", "action"]
-Sign = Literal["decided", "shown", "clicked", "accepted", "dismissed"]
+ContactStatus = Literal["decided", "shown", "clicked", "accepted", "dismissed"]
+CONTACT_STATUSES: tuple[ContactStatus, ...] = get_args(ContactStatus)
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
@@ -75,7 +76,7 @@ class Pause(JourneyPart, frozen=True):
     times: Count
     days: Positive
     pause_days: Positive
-    after: Sign = "dismissed"
+    after: ContactStatus = "dismissed"
     per: Per = "action"
     group: Identifier | None = None
     channel: Identifier | None = None

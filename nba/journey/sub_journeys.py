@@ -10,6 +10,8 @@ from msgspec import Meta
 
 from nba.journey.fields import Count, Identifier, JourneyPart, NonNegative, Positive, Share, Text
 
+EXIT = "exit"  # the branch that ends a sub-journey
+
 
 class Branch(JourneyPart, frozen=True):
     """Where a sub-journey goes on."""
@@ -26,7 +28,7 @@ class Step(JourneyPart, frozen=True):
     when: str | None = None  # skipped where it does not hold
     wait_hours: NonNegative = 0.0  # before it begins
     time_out_hours: Positive | None = None  # after which it is over
-    done: str = "decided"  # what ends it: a sign of its action, or a kind of event
+    done: str = "decided"  # what ends it: a status of its contact, or a kind of event
     weight: Annotated[float, Meta(ge=0, le=10)] = 1.0  # on the context weight of its action
     outbound: bool = False  # we address her, without waiting for a channel to ask
     next: list[Branch] = []  # the first whose condition holds; none: the following step

@@ -11,10 +11,10 @@ from nba.errors import InvalidInput, did_you_mean
 from nba.governance.candidate_set import concerns
 from nba.governance.quiet_hours import zone
 from nba.governance.rule_inputs import rule_names, segment_rules
-from nba.governance.sub_journey_steps import EXIT, SIGNS
 from nba.journey.actions import Action
 from nba.journey.file import JourneyFile
-from nba.journey.sub_journeys import SubJourney
+from nba.journey.policies import CONTACT_STATUSES
+from nba.journey.sub_journeys import EXIT, SubJourney
 from nba.rules.conditions import BooleanOperation, Condition
 from nba.rules.rule import Names, parse_rule
 from nba.rules.satisfiability import is_contradiction
@@ -92,7 +92,7 @@ def _date_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
 
 
 def _sign_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
-    known = [*SIGNS, *(mapping.id for mapping in journey.events)]
+    known = [*CONTACT_STATUSES, *(mapping.id for mapping in journey.events)]
     policy = journey.contact_policy
     for n, cap in enumerate(policy.caps):
         if cap.on not in known:
@@ -169,8 +169,8 @@ def _sub_journey_errors(journey: JourneyFile, one: SubJourney, path: str) -> Ite
             yield InvalidInput(f"{at}.id", step.id, "taken or reserved; choose another")
         if step.action is not None and step.action not in actions:
             yield _unknown(f"{at}.action", step.action, actions)
-        if step.done not in (*SIGNS, *kinds):
-            yield _unknown(f"{at}.done", step.done, [*SIGNS, *kinds])
+        if step.done not in (*CONTACT_STATUSES, *kinds):
+            yield _unknown(f"{at}.done", step.done, [*CONTACT_STATUSES, *kinds])
         if step.outbound and step.action is None:
             yield InvalidInput(f"{at}.outbound", True, "name the action with which we address her")
         for k, branch in enumerate(step.next):

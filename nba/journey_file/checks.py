@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from keyword import iskeyword
 
 from nba.errors import InvalidInput
-from nba.governance.sub_journey_steps import SIGNS
 from nba.journey.actions import NO_ACTION, Action
 from nba.journey.file import JourneyFile
 from nba.journey.map import Touchpoint
+from nba.journey.policies import CONTACT_STATUSES
 from nba.journey_file.catalogue_checks import check_catalogue, rule_error
 from nba.journey_file.emotion_checks import check_emotion
 from nba.journey_file.exploration_checks import exploration_errors
@@ -19,7 +19,16 @@ from nba.rules.rule import PROPERTIES
 
 NAMESPACES = (
     *("action", "churn", "contact", "customer", "emotion", "journey", "offered", "properties"),
-    *("request", "segment", "stage", "sub_journey", "traits", "unmapped", "asked", *SIGNS),
+    *(
+        "request",
+        "segment",
+        "stage",
+        "sub_journey",
+        "traits",
+        "unmapped",
+        "asked",
+        *CONTACT_STATUSES,
+    ),
 )
 
 

@@ -35,7 +35,7 @@ def summarise(journey: JourneyFile) -> list[Section]:
             tuple(
                 (
                     *(m.id, m.event, m.when or "always", m.touchpoint or "-"),
-                    f"{schema.feeling(m.id, None).valence:+g}",
+                    f"{schema.appraisal(m.id, None).valence:+g}",
                     *(m.role or m.signal or "-", m.outcome or "-", m.amount or "-"),
                 )
                 for m in journey.events
@@ -47,7 +47,7 @@ def summarise(journey: JourneyFile) -> list[Section]:
             tuple(
                 (
                     *(d.signal, str(d.times), f"{d.within_s:g}", f"{d.beyond:g}"),
-                    *(f"{schema.feeling(d.signal, None).valence:+g}", d.rule),
+                    *(f"{schema.appraisal(d.signal, None).valence:+g}", d.rule),
                 )
                 for d in schema.detectors
             ),

@@ -30,7 +30,7 @@ from nba.events.names import ACTION_DECIDED, REWARD_GIVEN
 from nba.journey.file import JourneyFile
 from nba.rewards.credit import Credit, Readings, carried
 from nba.rewards.terms import ActionTerms, action_terms, bounds_of, reward_version
-from nba.rewards.validity import SIGNS, Standing, at_s, in_order, standing_of, when
+from nba.rewards.validity import ACTION_FEEDBACK, Standing, at_s, in_order, standing_of, when
 
 KindOf: TypeAlias = Callable[[Event], str | None]  # the mapped kind of an event, None for none
 
@@ -92,7 +92,7 @@ class Attribution:
         claims = {kind for kind, outcome in self._outcome_of.items() if outcome is not None}
         claims |= self._declared
         self._mapped = {mapping.event for mapping in journey.events if mapping.id in claims}
-        self._telling = {ACTION_DECIDED, REWARD_GIVEN, *SIGNS, *self._mapped}
+        self._telling = {ACTION_DECIDED, REWARD_GIVEN, *ACTION_FEEDBACK, *self._mapped}
         self.horizon_s = max(one.window_s for one in every)  # of the longest window
         self.has_terms = self._stay_eur != 0.0 or rule.feeling_eur != 0.0
         self.low, self.high = bounds_of(rule)

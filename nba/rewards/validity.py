@@ -20,7 +20,7 @@ from nba.journey.actions import NO_ACTION
 
 # waiting: deferred, not activated yet; malformed: without an action
 Standing: TypeAlias = Literal["counted", "waiting", "expired", "malformed"]
-SIGNS = frozenset((*ACTION_OUTCOMES, ACTION_ACTIVATED, ACTION_DELIVERED, ACTION_EXPIRED))
+ACTION_FEEDBACK = frozenset((*ACTION_OUTCOMES, ACTION_ACTIVATED, ACTION_DELIVERED, ACTION_EXPIRED))
 
 
 def standing_of(decision: Event, named: Iterable[Event]) -> tuple[Standing, float]:
@@ -39,7 +39,7 @@ def standing_of(decision: Event, named: Iterable[Event]) -> tuple[Standing, floa
     for event in named:
         if event.name == ACTION_EXPIRED:
             expired = not reached
-        elif event.name in SIGNS:
+        elif event.name in ACTION_FEEDBACK:
             expired = False
             first_s = at_s(event) if first_s is None else first_s
             reached = reached or event.name in ACTION_OUTCOMES

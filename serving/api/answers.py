@@ -174,8 +174,8 @@ def customer_answer(
             )
             for one in context.contact_history.positions
         ],
-        consents=list(context.contact_history.said),
-        contacts=list(context.contact_history.touches),
+        consents=list(context.contact_history.consent_changes),
+        contacts=list(context.contact_history.contacts),
     )
 
 

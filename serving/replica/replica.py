@@ -110,7 +110,7 @@ class Replica:
         if all(action.id != decision.action_id for action in self.journey.actions):
             return "the action has left the catalogue"
         (context,) = self.contexts.of([decision.request.customer_id], now)
-        ended = context.contact_history.ended(decision.step)
+        ended = context.contact_history.exit_of(decision.step)
         if ended is not None:
             return f"its sub-journey is over: {ended}"
         return self.decider.pipeline.governor.delivery_block(decision.action_id, context)

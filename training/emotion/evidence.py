@@ -77,7 +77,7 @@ def units_of(
                 kind=kind,
                 touchpoint=touchpoints[place],
                 type=(mapping.signal if mapping is not None else None) or kind,
-                prior=schema.feeling(kind, None).valence,
+                prior=schema.appraisal(kind, None).valence,
             )
         )
     return tuple(units), codes[unit_of.ravel()]

@@ -46,7 +46,7 @@ def _cross_fitted(history: History, followed: FollowedVisits, seed: int) -> Foll
     sides = np.random.default_rng(seed).integers(0, 2, len(history.rows.customers))
     part_valences = followed.table.parts["valence"].astype(float).copy()
     schema = history.fold.schema
-    in_force = np.array([schema.feeling(u.kind, u.touchpoint).valence for u in units])
+    in_force = np.array([schema.appraisal(u.kind, u.touchpoint).valence for u in units])
     worded = {mapping.id for mapping in schema.journey.events if mapping.text}
     says = np.array([u.kind in worded for u in units])
     for side in (0, 1):

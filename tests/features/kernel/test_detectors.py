@@ -401,7 +401,7 @@ def test_thresholds_can_be_set(signal: str) -> None:
     at = SIGNALS + 5 * [d.signal for d in DETECTORS].index(signal)
     for field, value in zip(wanted, fold.plan[at + 1 : at + 5].tolist(), strict=True):
         assert value == changes.get(field, getattr(detector, field))
-    assert fold.schema.feeling(signal, None).valence == -0.33
+    assert fold.schema.appraisal(signal, None).valence == -0.33
 
 
 def test_a_visit_that_the_next_event_concludes_stays_one_node() -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from features.context_store import ContextStore
 from features.fold import Fold
 from nba.customer.contact_history import Contact, ContactHistory, ContactHistoryRules
-from nba.customer.contact_history_fold import TOUCHES_KEPT, fold
+from nba.customer.contact_history_fold import MAX_CONTACTS, fold
 from nba.durations import DAY_S, HOUR_S
 from nba.events.event import Event
 from nba.stores.memory.log import MemoryLog
@@ -42,20 +42,20 @@ def test_a_contact_keeps_what_came_of_it() -> None:
     contact_history = ledger_of(
         decided(step="rescue:1/call"), sign("Shown", NOON + HOUR), sign("Clicked", NOON + 2 * HOUR)
     )
-    assert contact_history.touches == (
+    assert contact_history.contacts == (
         Contact("help_popup", "web", NOON_S, "d-1", True, "rescue:1/call", NOON_S + HOUR_S,
               NOON_S + 7_200),
     )  # fmt: skip
-    [touch] = ledger_of(decided(), sign("Shown"), sign("Shown", NOON + HOUR)).touches
+    [touch] = ledger_of(decided(), sign("Shown"), sign("Shown", NOON + HOUR)).contacts
     assert touch.shown == NOON_S  # the first time
 
 
 def test_no_action_is_no_contact() -> None:
-    assert ledger_of(decided(action_id="no_action"), decided(action_id=None)).touches == ()
+    assert ledger_of(decided(action_id="no_action"), decided(action_id=None)).contacts == ()
 
 
 def test_an_outcome_without_its_decision_counts_as_itself_alone() -> None:
-    [touch] = ledger_of(sign("Dismissed", channel="web"), sign("Clicked", NOON + HOUR)).touches
+    [touch] = ledger_of(sign("Dismissed", channel="web"), sign("Clicked", NOON + HOUR)).contacts
     assert (touch.counted, touch.sign_s("decided")) == (False, None)
     assert (touch.dismissed, touch.clicked) == (NOON_S, NOON_S + HOUR_S)
 
@@ -63,8 +63,8 @@ def test_an_outcome_without_its_decision_counts_as_itself_alone() -> None:
 @pytest.mark.parametrize("how", ["Activated", "Shown", "Accepted"])
 def test_a_deferred_decision_counts_from_its_activation_on(how: str) -> None:
     waiting = decided(deferred=True)
-    assert ledger_of(waiting).touches[0].sign_s("decided") is None
-    [touch] = ledger_of(waiting, sign(how, NOON + HOUR), sign("Activated", NOON + DAY)).touches
+    assert ledger_of(waiting).contacts[0].sign_s("decided") is None
+    [touch] = ledger_of(waiting, sign(how, NOON + HOUR), sign("Activated", NOON + DAY)).contacts
     assert touch.sign_s("decided") == NOON_S + HOUR_S
 
 
@@ -74,40 +74,40 @@ def test_an_activation_counts_though_its_decision_is_beyond_the_horizon() -> Non
         decided(deferred=True),
         decided(later - HOUR, "d-2", action_id="card_offer"),
         sign("Activated", later, channel="web", step="rescue:1/call"),
-    ).touches[1:]
-    assert (touch.action, touch.sign_s("decided")) == ("help_popup", later.timestamp())
+    ).contacts[1:]
+    assert (touch.action, touch.status_s("decided")) == ("help_popup", later.timestamp())
     assert (touch.channel, touch.step) == ("web", "rescue:1/call")
 
 
 def test_a_decision_that_never_reached_her_does_not_count() -> None:
-    assert ledger_of(decided(), sign("Expired", NOON + HOUR)).touches[0].counted is False
-    assert ledger_of(decided(), sign("Shown"), sign("Expired", NOON + HOUR)).touches[0].counted
-    assert ledger_of(sign("Expired")).touches == ()
+    assert ledger_of(decided(), sign("Expired", NOON + HOUR)).contacts[0].counted is False
+    assert ledger_of(decided(), sign("Shown"), sign("Expired", NOON + HOUR)).contacts[0].counted
+    assert ledger_of(sign("Expired")).contacts == ()
 
 
 def test_contacts_are_kept_for_as_long_as_a_rule_looks_back() -> None:
     early = decided(NOON - 31 * DAY, "old")
-    assert [one.decision_id for one in ledger_of(early, decided()).touches] == ["d-1"]
+    assert [one.decision_id for one in ledger_of(early, decided()).contacts] == ["d-1"]
     dismissed = sign("Dismissed", NOON - 2 * DAY, decision_id="old")
-    kept = ledger_of(early, dismissed, decided()).touches
+    kept = ledger_of(early, dismissed, decided()).contacts
     assert [one.decision_id for one in kept] == ["old", "d-1"]
 
 
 def test_contacts_and_marks_beyond_the_room_are_known_to_be_missing() -> None:
-    many = [decided(NOON + n * MINUTE, f"d-{n}") for n in range(TOUCHES_KEPT + 3)]
+    many = [decided(NOON + n * MINUTE, f"d-{n}") for n in range(MAX_CONTACTS + 3)]
     late = sign("Dismissed", NOON + 250 * MINUTE)  # of the second contact, which is cut at last
     contact_history = ledger_of(*many[:251], late, *many[251:])
-    assert len(contact_history.touches) == TOUCHES_KEPT
+    assert len(contact_history.contacts) == MAX_CONTACTS
     assert contact_history.cut_s == late.occurred_at.timestamp()
-    assert ledger_of(*many[:TOUCHES_KEPT]).cut_s is None
+    assert ledger_of(*many[:MAX_CONTACTS]).cut_s is None
 
 
 def test_of_a_named_event_as_many_are_kept_as_a_rule_asks_about() -> None:
     marks = [event("Order Completed", NOON + n * MINUTE) for n in range(300)]
     marked = ledger_of(*marks, kind="purchase")
-    assert [mark.at_s - NOON_S for mark in marked.marks] == [297 * 60, 298 * 60, 299 * 60]
+    assert [mark.at_s - NOON_S for mark in marked.counted_events] == [297 * 60, 298 * 60, 299 * 60]
     assert marked.cut_s is None
-    assert ledger_of(*marks, kind="page").marks == ()
+    assert ledger_of(*marks, kind="page").counted_events == ()
 
 
 def test_with_clocks_that_differ_what_was_withdrawn_stays_withdrawn() -> None:
@@ -170,7 +170,7 @@ def test_positions_follow_from_the_log() -> None:
     assert (position.step, position.moves) == ("mail", 2)
     assert (position.entered_s, position.since_s) == (NOON_S, NOON_S + HOUR_S)
     contact_history = ledger_of(moved("Entered"), moved("Left", NOON + HOUR, exit="success"))
-    last = contact_history.last_left("rescue")
+    last = contact_history.last_exit("rescue")
     assert contact_history.position("rescue") is None and last is not None
     assert (last.at_s, last.exit) == (NOON_S + HOUR_S, "success")
     stray = ledger_of(moved("Entered"), moved("Left", episode="e0", exit="success"))
@@ -215,5 +215,6 @@ def test_the_order_of_arrival_does_not_show(journey: Any, events: list[Event], r
             log.append_events([one])
             store.of(["ada"], NOON)
         contact_history = store.of(["ada"], NOON)[0].contact_history
-        ledgers.append(replace(contact_history, said=()))  # of consents, the log's order counts too
+        # of consents, the log's order counts too
+        ledgers.append(replace(contact_history, consent_changes=()))
     assert ledgers[0] == ledgers[1]

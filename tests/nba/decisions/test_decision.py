@@ -35,7 +35,7 @@ moves = st.builds(
 uses = st.builds(CapacityTaken, capacity=texts, period=texts, amount=numbers, most=numbers)
 ledgers = st.builds(
     ContactHistory,
-    touches=st.lists(st.builds(Contact, action=texts, channel=texts, at_s=numbers)).map(tuple),
+    contacts=st.lists(st.builds(Contact, action=texts, channel=texts, at_s=numbers)).map(tuple),
     cut_s=optional,
 )
 decisions = st.builds(

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from nba.decisions.request import Request
 from nba.events.event import Event
 from nba.governance.contact_policy import ON_ITS_WAY_S
-from nba.journey.policies import Cap, ContactRules, CoolDown, Pause
+from nba.journey.policies import CONTACT_STATUSES, Cap, ContactRules, CoolDown, Pause
 from tests.fixtures.random_catalogues import (
     CHANNELS,
     DAY,
@@ -19,7 +19,6 @@ from tests.fixtures.random_catalogues import (
     IDS,
     OPEN_ACTIONS,
     SCORES,
-    SIGNS,
     governed,
     pers,
     scopes,
@@ -63,7 +62,8 @@ class Contact(NamedTuple):
 def contacts(draw: st.DrawFn) -> Contact:
     ago = draw(st.one_of(st.integers(0, 130).map(lambda n: n * 6 * HOUR),
                          st.sampled_from([4 * MINUTE, 15 * MINUTE, 16 * MINUTE])))  # fmt: skip
-    signs = draw(st.lists(st.sampled_from([*SIGNS[1:], "activated"]), unique=True, max_size=3))
+    statuses = [*CONTACT_STATUSES[1:], "activated"]
+    signs = draw(st.lists(st.sampled_from(statuses), unique=True, max_size=3))
     within = st.integers(1, 12).map(lambda n: n * ago / 12)
     action = draw(st.sampled_from([*IDS, "gone"]))
     after = {sign: draw(within) for sign in signs} if ago >= HOUR else {}
@@ -151,7 +151,7 @@ def by_rule(limits: ContactRules, made: list[Contact], complaints: list[Any]) ->
 
 windows = st.sampled_from([0.25, 1.0, 7.0, 30.0])
 some = st.integers(1, 3)
-ons = st.sampled_from([*SIGNS, "complaint"])
+ons = st.sampled_from([*CONTACT_STATUSES, "complaint"])
 limits = st.one_of(
     st.builds(
         lambda scope, **f: ContactRules(caps=[Cap(id="limit", **scope, **f)]),
@@ -164,7 +164,7 @@ limits = st.one_of(
     st.builds(
         lambda scope, **f: ContactRules(pauses=[Pause(id="limit", **scope, **f)]),
         scopes, times=some, days=windows, pause_days=windows, per=pers,
-        after=st.sampled_from(SIGNS),
+        after=st.sampled_from(CONTACT_STATUSES),
     ),
 )  # fmt: skip
 

@@ -208,4 +208,4 @@ def test_the_ledger_looks_back_as_far_as_any_rule() -> None:
     fold = Fold(governed(contact_policy=rules))
     assert fold.contact_history_rules.horizon_s == 110 * DAY_S
     [context] = contexts_of(fold, [shown("card_offer", 109 * DAY), shown("card_offer")], ["ada"])
-    assert len(context.contact_history.touches) == 2
+    assert len(context.contact_history.contacts) == 2

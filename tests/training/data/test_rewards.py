@@ -81,7 +81,7 @@ def test_no_reward_with_the_value_of_staying_is_complete_without_a_churn_model()
 
 def test_a_change_in_emotion_is_worth_what_the_file_says() -> None:
     schema = REPLICA.fold.schema
-    feels = schema.feeling("complaint", "complaint_desk").valence
+    feels = schema.appraisal("complaint", "complaint_desk").valence
     assert feels < 0
     found = labels(FEELING, decided("d0", 0), at("Complaint Filed", 1))
     assert found == pytest.approx([3.0 * feels])

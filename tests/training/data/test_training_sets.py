@@ -294,7 +294,7 @@ def test_what_expired_counts_where_the_ledger_counts_it(
     events += [outcome(name, "d0", after(n)) for n, name in enumerate(signs, start=1)]
     made = history(*events)
     assert len(decided_set(made, RESPONSE).set.labels) == counts
-    (touch,) = fold(((one, None) for one in events), FOLD.contact_history_rules).touches
+    (touch,) = fold(((one, None) for one in events), FOLD.contact_history_rules).contacts
     assert (touch.counted or touch.shown is not None) == counts
 
 

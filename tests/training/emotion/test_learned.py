@@ -146,7 +146,7 @@ def test_the_next_training_folds_with_the_learned_table(
     assert table == learned.table and log.alias(EMOTION) == table.version
     fold = Fold(BANK, table)
     assert fold.schema.schema_hash != Fold(BANK).schema.schema_hash
-    assert fold.schema.feeling("search", "web_search").learned
+    assert fold.schema.appraisal("search", "web_search").learned
 
 
 def test_too_few_losses_leave_the_priors(bank: History) -> None:
