@@ -121,11 +121,8 @@ class SubJourneys:
         now_s = micros(now) / 1e6
         found = []
         for action_id, call in self.calls(contact_history, now).items():
-            asked = [
-                mark.at_s
-                for mark in contact_history.counted_events
-                if mark.kind == outbound_request_kind(call.step_key)
-            ]
+            kind = outbound_request_kind(call.step_key)
+            asked = [event.at_s for event in contact_history.counted_events if event.kind == kind]
             waits = bool(asked) and now_s - max(asked) < ASK_AGAIN_S
             done = any(touch.step == call.step_key for touch in contact_history.contacts)
             if call.step.outbound and not (waits or done) and action_id in self._actions:
@@ -209,11 +206,8 @@ class SubJourneys:
         leave = known.rule(given.leave)
         if leave is not None and leave.holds(facts):
             return "left", " ".join((given.leave or "").split())
-        spent = [
-            t
-            for t in contact_history.contacts
-            if t.step.startswith(f"{position.episode}/") and t.counted
-        ]
+        passage = f"{position.episode}/"
+        spent = [c for c in contact_history.contacts if c.counted and c.step.startswith(passage)]
         budget = given.budget
         if budget.contacts is not None and len(spent) >= budget.contacts:
             return "budget", f"{len(spent)} contacts, at most {budget.contacts}"
