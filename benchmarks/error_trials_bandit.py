@@ -76,7 +76,7 @@ def bandit_end(played: Bandit, arms: int) -> tuple[float, float, float, float]:
         means += [end.mean for end in ends if end.n]
         for aipw, found in ((False, weighted), (True, augmented)):
             record = arm_contrast(played.draws(run, arms, aipw=aipw), 0, arms - 1)
-            found.append(excludes_0(arm_difference(record, tuning_n=None, gate=NO_GATE)))
+            found.append(excludes_0(arm_difference(record, tuning_n=None, minimum=NO_GATE)))
     return hit(naive), hit(weighted), hit(augmented), float(np.mean(means))
 
 
@@ -101,7 +101,7 @@ def _claims(
         record = record + arm_contrast(part, 0, arms - 1)
         if start + every < first:
             continue
-        found = arm_difference(record, tuning_n=tuning_n, gate=MIN_COUNTS if gated else NO_GATE)
+        found = arm_difference(record, tuning_n=tuning_n, minimum=MIN_COUNTS if gated else NO_GATE)
         if excludes_0(found):
             return True
     return False

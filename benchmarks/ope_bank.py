@@ -12,7 +12,7 @@ from nba.engine.policy import Worth
 from nba.measurement.off_policy import estimators
 from nba.measurement.off_policy.cross_fitting import CandidateRows, cross_fit
 from nba.measurement.off_policy.estimators import RatioEstimate
-from nba.measurement.off_policy.intervals import normal_interval, standard_error
+from nba.measurement.off_policy.intervals import standard_error
 from nba.measurement.off_policy.logged_decisions import (
     GATE_REQUIREMENTS,
     LoggedDecisions,
@@ -21,6 +21,7 @@ from nba.measurement.off_policy.logged_decisions import (
     refusal,
 )
 from nba.measurement.statistics.estimate import Undecided
+from nba.measurement.statistics.intervals import normal_interval
 from training.simulation.action_kinds import ShownMoment
 from training.simulation.history import RandomPolicy
 from training.simulation.responses import accept_probability

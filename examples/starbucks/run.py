@@ -108,7 +108,7 @@ def difference(
     one, other = dr(first), dr(second)
     if isinstance(one, Undecided) or isinstance(other, Undecided):
         return NO_MODEL
-    return policy_value("dr", one.minus(other), first, overlap(first), seed)
+    return policy_value(one.minus(other), first, method="dr", seed=seed)
 
 
 def _json(found: PolicyValue | Undecided) -> dict[str, object]:

@@ -27,7 +27,7 @@ class GateLimits(msgspec.Struct, frozen=True, kw_only=True):
     contexts: int = 200  # of them, whose contexts are folded again
 
     @property
-    def demands(self) -> OverlapRequirements:
+    def requirements(self) -> OverlapRequirements:
         """What off-policy evaluation refuses without."""
         return OverlapRequirements(ess=self.ess, largest_share=self.largest_share)
 

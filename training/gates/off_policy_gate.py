@@ -8,13 +8,10 @@ from __future__ import annotations
 import math
 
 from nba.measurement.off_policy.evaluation import AGREE, paired_scores
-from nba.measurement.off_policy.intervals import (
-    always_valid_lower_bound,
-    normal_interval,
-    standard_error,
-)
+from nba.measurement.off_policy.intervals import always_valid_lower_bound, standard_error
 from nba.measurement.off_policy.logged_decisions import LoggedDecisions, overlap
 from nba.measurement.statistics.estimate import Undecided
+from nba.measurement.statistics.intervals import normal_interval
 from nba.promotion.verdict import Gate, failed, passed, undecided
 from training.gates.limits import LIMITS, GateLimits
 
@@ -40,7 +37,7 @@ def off_policy_gate(
     }
     if champion is not None:
         numbers["ess_champion"] = overlap(champion).ess
-    scores = paired_scores(evidence, champion, demands=limits.demands)
+    scores = paired_scores(evidence, champion, requirements=limits.requirements)
     if isinstance(scores, Undecided):
         return undecided(NAME, scores, numbers)
     dr, snips = scores

@@ -63,7 +63,7 @@ def slices_gate(
     if not large:
         reason = f"none of {len(slices)} slices has {limits.slice_rows} decisions"
         return undecided(NAME, reason, numbers)
-    scores = paired_scores(evidence, champion, demands=limits.demands)
+    scores = paired_scores(evidence, champion, requirements=limits.requirements)
     if isinstance(scores, Undecided):
         return undecided(NAME, scores, numbers)
     worst, p = {}, {}
@@ -93,12 +93,7 @@ def _gain(
     scores: RatioEstimate, mask: NDArray[np.bool_], customers: np.ndarray
 ) -> tuple[float, float]:
     """The gain within a slice and its standard error between customers."""
-    assert scores.less is not None
-    inside = RatioEstimate(
-        scores.top[mask],
-        scores.bottom[mask],
-        RatioEstimate(scores.less.top[mask], scores.less.bottom[mask]),
-    )
+    inside = scores.of_rows(mask)
     codes = np.unique(customers[mask], return_inverse=True)[1]
     return inside.value, standard_error(inside, codes)
 

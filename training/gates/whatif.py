@@ -22,7 +22,6 @@ from nba.measurement.off_policy.logged_decisions import (
     LoggedDecisions,
     OverlapRequirements,
     logged_decisions,
-    overlap,
 )
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from training.data.target_policies import FOLDS, MIN_CUSTOMERS, boosted
@@ -54,7 +53,7 @@ def what_if(
     decisions: Sequence[Redecided],
     rewards: Mapping[str, float],
     *,
-    demands: OverlapRequirements = GATE_REQUIREMENTS,
+    requirements: OverlapRequirements = GATE_REQUIREMENTS,
     seed: int = 1,
 ) -> WhatIf:
     """What the change would have been worth.
@@ -80,7 +79,7 @@ def what_if(
     else:
         new, old = _evidence(seen, rewards, seed)
         by_model = _by_model(new, old, seed)
-        found = policy_gain(new, old, demands=demands, seed=seed)
+        found = policy_gain(new, old, requirements=requirements, seed=seed)
         if share > UNSUPPORTED:
             found = Undecided(
                 reason=f"{share:.1%} of what the change moves is on actions that the log could not "
@@ -189,5 +188,5 @@ def _by_model(new: LoggedDecisions, old: LoggedDecisions, seed: int) -> Estimate
     one, other = estimators.dm(new), estimators.dm(old)
     if isinstance(one, Undecided) or isinstance(other, Undecided):
         return estimators.NO_MODEL
-    found = policy_value("dm", one.minus(other), new, overlap(new), seed)
+    found = policy_value(one.minus(other), new, method="dm", seed=seed)
     return found if isinstance(found, Undecided) else found.estimate

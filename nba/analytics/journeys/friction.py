@@ -17,6 +17,7 @@ import numpy as np
 
 from nba.analytics.journeys.lagged_visits import VisitHistory
 from nba.measurement.statistics.estimate import Estimate, Undecided
+from nba.measurement.statistics.intervals import normal_interval
 from nba.measurement.statistics.logistic_regression import LogisticFit, fit_logistic
 
 MIN_LOSSES = 100
@@ -26,7 +27,6 @@ MIN_CLOSENESS = 1.28  # standard errors by which one story must fit better than 
 MEMORIES = (0.7, 0.8, 0.88, 0.95)  # share of a visit's effect that lasts to the next
 WINDOW, LONG = 10, 20  # lags
 _MIN_STAGE_LOSSES = 10  # a stage with fewer shares the others' base rate
-_Z95 = 1.959963984540054
 
 _SENTENCES = {
     "accumulation": "Friction adds up: customers leave after bad visits in a row, beyond what the "
@@ -228,9 +228,8 @@ def _estimate(fit: LogisticFit, contrast: dict[int, float]) -> Estimate | Undeci
     if error <= 0.0:
         return Undecided(reason="no visit has such a past")
     n = len(fit.log_likelihoods)
-    half = _Z95 * error
-    ess = float(fit.clusters)
-    return Estimate(value=value, low=value - half, high=value + half, n=n, ess=ess)
+    low, high = normal_interval(value, error)
+    return Estimate(value=value, low=low, high=high, n=n, ess=float(fit.clusters))
 
 
 def _p_below(fit: LogisticFit, contrast: dict[int, float]) -> float:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 import numpy as np
 
 from nba.analytics.journeys.friction import WINDOW, Visits
 from nba.analytics.journeys.lagged_visits import VisitHistory
+from nba.measurement.statistics.intervals import wilson
 
 SMALL = 30  # visits; a rate of fewer is shown greyed
 _SIGNS = (("negative", -1), ("zero", 0), ("positive", 1))
 _ROUND = 9  # decimals: sums of equal and opposite valences are 0
-_Z95 = 1.959963984540054
 
 
 class LossRate(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,15 +64,3 @@ def _rate(stage: int | None, by: str, sign: str, lost: np.ndarray) -> LossRate:
         high=high,
         small=n < SMALL,
     )
-
-
-def wilson(successes: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (JASA 1927); [0, 1] where n is 0."""
-    if n == 0:
-        return 0.0, 1.0
-    share, z2 = successes / n, _Z95**2
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    low = 0.0 if successes == 0 else max(0.0, middle - half)
-    high = 1.0 if successes == n else min(1.0, middle + half)
-    return low, high

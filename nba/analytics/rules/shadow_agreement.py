@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from nba.analytics.journeys.loss_by_emotion import wilson
 from nba.decisions.decision import Decision, Mode
 from nba.measurement.statistics.estimate import Estimate, Undecided
+from nba.measurement.statistics.intervals import wilson
 
 MIN_SHADOW = 100
 GO_LIVE = (0.6, 0.8)  # share of equal actions with which owners go live, a rule of thumb

@@ -30,11 +30,11 @@ class ArmCounts(NamedTuple):
         return ArmCounts(self.pulls + other.pulls, self.successes + other.successes)
 
 
-MIN_COUNTS = ArmCounts(200, 50)  # what either arm must have before it is compared
+MIN_COUNTS = ArmCounts(pulls=200, successes=50)  # of either arm, before they are compared
 
 
 class ArmScores(msgspec.Struct, frozen=True, kw_only=True):
-    """One arm: its pulls, and per customer the sum of its scores (y) over her decisions (x).
+    """One arm: its pulls, and per customer the sum of its scores (y) over their decisions (x).
 
     Shards add up where each holds customers of its own.
     """
@@ -49,7 +49,7 @@ class ArmScores(msgspec.Struct, frozen=True, kw_only=True):
 class ArmContrast(msgspec.Struct, frozen=True, kw_only=True):
     """Two arms on the same decisions: their pulls, and the differences of their scores, b - a.
 
-    Per customer the sum of these (y) over her decisions (x), as in `ArmScores`.
+    Per customer the sum of these (y) over their decisions (x), as in `ArmScores`.
     """
 
     a: ArmCounts = ArmCounts(0, 0)
@@ -101,22 +101,23 @@ def past_means(
 
     Only where every reward was known by the next decision; with delays, predict otherwise.
     """
-    hit = drawn[:, None] == np.arange(arms)
-    count = np.cumsum(hit, axis=0) - hit
-    total = np.cumsum(np.where(hit, rewards[:, None], 0.0), axis=0) - hit * rewards[:, None]
+    is_drawn = drawn[:, None] == np.arange(arms)
+    count = np.cumsum(is_drawn, axis=0) - is_drawn
+    own = np.where(is_drawn, rewards[:, None], 0.0)
+    total = np.cumsum(own, axis=0) - is_drawn * rewards[:, None]
     return np.asarray((total + weight * prior) / (count + weight))
 
 
 def arm_scores(draws: ScoredDecisions, arm: int) -> ArmScores:
     """The additive record of one arm."""
-    return ArmScores(pulls=_pulls(draws, arm), scores=_sums(draws, draws.scores[:, arm]))
+    return ArmScores(pulls=_counts(draws, arm), scores=_sums(draws, draws.scores[:, arm]))
 
 
 def arm_contrast(draws: ScoredDecisions, a: int, b: int) -> ArmContrast:
     """The additive record of the difference between two arms."""
     return ArmContrast(
-        a=_pulls(draws, a),
-        b=_pulls(draws, b),
+        a=_counts(draws, a),
+        b=_counts(draws, b),
         scores=_sums(draws, draws.scores[:, b] - draws.scores[:, a]),
     )
 
@@ -126,32 +127,37 @@ def arm_difference(
     *,
     names: tuple[str, str] = ("A", "B"),
     tuning_n: int | None = TUNING_N,
-    gate: ArmCounts = MIN_COUNTS,
+    minimum: ArmCounts = MIN_COUNTS,
     confidence: float = 0.95,
 ) -> Effect | Undecided:
     """b - a per decision, once both arms have events enough.
 
     At every look, or where `tuning_n` is None at one whose time was chosen before. The asymptotic
     confidence sequence of AIPW scores: Waudby-Smith, Wu, Ramdas, Karampatziakis and Mineiro,
-    Anytime-valid off-policy inference for contextual bandits, 2022. Without the gate it is wrong up
-    to a fifth of the time while one arm holds a handful of successes. The interval of one look is
-    Student's with twice the rarer arm's successes as degrees of freedom: a variance that rests on
-    k rare events is as uncertain as one of 2 k degrees.
+    Anytime-valid off-policy inference for contextual bandits, 2022. Without the minimum it is wrong
+    up to a fifth of the time while one arm holds a handful of successes. The interval of one look
+    is Student's with twice the rarer arm's successes as degrees of freedom: a variance that rests
+    on k rare events is as uncertain as one of 2 k degrees.
     """
-    return _interval(names, (record.a, record.b), record.scores, tuning_n, gate, confidence)
-
-
-def missing_events(
-    names: tuple[str, ...], pulls: tuple[ArmCounts, ...], gate: ArmCounts = MIN_COUNTS
-) -> str:
-    """What the gate still waits for, or nothing."""
-    short = [
-        f"{name} has {arm.pulls} of {gate.pulls} decisions and {arm.successes} of "
-        f"{gate.successes} successes"
-        for name, arm in zip(names, pulls, strict=True)
-        if arm.pulls < gate.pulls or arm.successes < gate.successes
+    counts = record.a, record.b
+    missing = [
+        f"{name} has {arm.pulls} of {minimum.pulls} decisions and {arm.successes} of "
+        f"{minimum.successes} successes"
+        for name, arm in zip(names, counts, strict=True)
+        if arm.pulls < minimum.pulls or arm.successes < minimum.successes
     ]
-    return "; ".join(short)
+    if missing:
+        return Undecided(reason="; ".join(missing))
+    difference = ratio_mean(record.scores)
+    value, variance, n = difference
+    if variance <= 0.0 or not math.isfinite(variance):
+        return Undecided(reason="the scores do not vary between customers")
+    if tuning_n is None:
+        degrees = 2.0 * max(min(arm.successes for arm in counts), 1)
+        return fixed_horizon_effect(
+            value, difference.error2, n, degrees=degrees, confidence=confidence
+        )
+    return always_valid_effect(value, variance, n, tuning_n=tuning_n, confidence=confidence)
 
 
 def exact_confidence_sequence(
@@ -165,13 +171,13 @@ def exact_confidence_sequence(
     tuning_n: int = TUNING_N,
     confidence: float = 0.95,
 ) -> ConfidenceSequence:
-    """The ends of b - a after each number of decisions in `looks`.
+    """b - a after each number of decisions in `looks`: exact at every look, and wide.
 
     Rewards and predictions in [0, 1], decisions in the order in which they were made; fixed before
     the start are `floor`, the least propensity that either arm may have, and `base`, the expected
-    reward, at which the band is narrowest after `tuning_n` decisions. A score difference is within
-    1 / floor of 0 and its mean within 1. Decisions of one customer count each for themselves: each
-    draw is random given all before it. Raises InvalidInput for what is outside.
+    reward, at which the interval is narrowest after `tuning_n` decisions. A score difference is
+    within 1 / floor of 0 and its mean within 1. Decisions of one customer count each for
+    themselves: each draw is random given all before it. Raises InvalidInput for what is outside.
     """
     if not 0.0 < base < 1.0:
         raise InvalidInput("base", base, "the expected reward lies between 0 and 1")
@@ -192,33 +198,9 @@ def exact_confidence_sequence(
     )
 
 
-def _interval(
-    names: tuple[str, ...],
-    pulls: tuple[ArmCounts, ...],
-    scores: Moments,
-    tuning_n: int | None,
-    gate: ArmCounts,
-    confidence: float,
-) -> Effect | Undecided:
-    missing = missing_events(names, pulls, gate)
-    if missing:
-        return Undecided(reason=missing)
-    found = ratio_mean(scores)
-    if found.variance <= 0.0 or not math.isfinite(found.variance):
-        return Undecided(reason="the scores do not vary between customers")
-    if tuning_n is None:
-        degrees = 2.0 * max(min(arm.successes for arm in pulls), 1)
-        return fixed_horizon_effect(
-            found.mean, found.error2, found.n, degrees=degrees, confidence=confidence
-        )
-    return always_valid_effect(
-        found.mean, found.variance, found.n, tuning_n=tuning_n, confidence=confidence
-    )
-
-
-def _pulls(draws: ScoredDecisions, arm: int) -> ArmCounts:
-    hit = draws.drawn == arm
-    return ArmCounts(int(hit.sum()), int((draws.rewards[hit] > 0.0).sum()))
+def _counts(draws: ScoredDecisions, arm: int) -> ArmCounts:
+    is_drawn = draws.drawn == arm
+    return ArmCounts(int(is_drawn.sum()), int((draws.rewards[is_drawn] > 0.0).sum()))
 
 
 def _sums(draws: ScoredDecisions, values: np.ndarray) -> Moments:

@@ -62,24 +62,28 @@ def cross_fit(
     InvalidInput where a fold would leave nobody to learn from.
     """
     fold = customer_folds(customers, folds, seed)
-    found = CrossFitted(np.zeros(len(rewards)), np.zeros(len(offered.of)))
-    for held in np.unique(fold).tolist():
-        mine = fold == held
-        if mine.all():
+    fitted = CrossFitted(np.zeros(len(rewards)), np.zeros(len(offered.of)))
+    for held_out in np.unique(fold).tolist():
+        test = fold == held_out
+        if test.all():
             raise InvalidInput("customers", len(np.unique(customers)), f"more than {folds}")
-        model = make(held).fit(rows[~mine], rewards[~mine])
-        found.logged[mine] = model.predict(rows[mine])
-        asked = np.flatnonzero(mine[offered.of])
-        if len(asked):
-            found.offered[asked] = model.predict(offered.rows(asked))
-    return found
+        model = make(held_out).fit(rows[~test], rewards[~test])
+        fitted.logged[test] = model.predict(rows[test])
+        candidates = np.flatnonzero(test[offered.of])
+        if len(candidates):
+            fitted.offered[candidates] = model.predict(offered.rows(candidates))
+    return fitted
 
 
 def customer_folds(customers: np.ndarray, folds: int, seed: int) -> NDArray[np.int64]:
     """(n,) a fold of each customer, the same whatever other customers there are."""
-    known = {one: _drawn(f"{seed}:{one}") % folds for one in np.unique(customers).tolist()}
-    return np.array([known[one] for one in np.asarray(customers).tolist()], dtype=np.int64)
+    fold_of = {
+        customer: _hash(f"{seed}:{customer}") % folds for customer in np.unique(customers).tolist()
+    }
+    return np.array(
+        [fold_of[customer] for customer in np.asarray(customers).tolist()], dtype=np.int64
+    )
 
 
-def _drawn(text: str) -> int:
+def _hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())

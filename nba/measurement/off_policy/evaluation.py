@@ -5,33 +5,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
 import numpy as np
 
 from nba.measurement.off_policy import estimators
-from nba.measurement.off_policy.bounded_intervals import gain_lower_bound
 from nba.measurement.off_policy.estimators import RatioEstimate, TruncatedEstimate
 from nba.measurement.off_policy.intervals import (
-    Interval,
     always_valid_interval,
     always_valid_lower_bound,
     bootstrap,
-    normal_interval,
     standard_error,
 )
 from nba.measurement.off_policy.logged_decisions import (
     GATE_REQUIREMENTS,
     REQUIREMENTS,
     LoggedDecisions,
-    Overlap,
     OverlapRequirements,
-    effective_sample_size,
     overlap,
     refusal,
 )
-from nba.measurement.statistics.estimate import Estimate, Undecided
+from nba.measurement.off_policy.lower_bounds import gain_lower_bound
+from nba.measurement.statistics.estimate import Estimate, Undecided, effective_sample_size
+from nba.measurement.statistics.intervals import Interval, normal_interval
 
 METHODS = ("ips", "snips", "dm", "dr", "switch_dr", "dros")
 BY_MODEL = "by the reward model alone: no interval shows its error"
@@ -77,55 +75,50 @@ class PolicyGain(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def policy_values(
-    evidence: LoggedDecisions, *, demands: OverlapRequirements = REQUIREMENTS, seed: int = 1
+    decisions: LoggedDecisions, *, requirements: OverlapRequirements = REQUIREMENTS, seed: int = 1
 ) -> dict[str, PolicyValue | Undecided]:
     """The target's value per decision by each of METHODS, or why there is none.
 
     The reward model's own (`dm`) is there without overlap too, and says what it is.
     """
-    found = overlap(evidence)
-    refused = refusal(found, demands)
+    refused = refusal(overlap(decisions), requirements)
     scores = {
-        "ips": estimators.ips(evidence),
-        "snips": estimators.snips(evidence),
-        "dm": estimators.dm(evidence),
-        "dr": estimators.dr(evidence),
-        "switch_dr": _untruncated(estimators.switch_dr(evidence)),
-        "dros": _untruncated(estimators.dros(evidence)),
+        "ips": estimators.ips(decisions),
+        "snips": estimators.snips(decisions),
+        "dm": estimators.dm(decisions),
+        "dr": estimators.dr(decisions),
+        "switch_dr": _scores_of(estimators.switch_dr(decisions)),
+        "dros": _scores_of(estimators.dros(decisions)),
     }
     return {
         method: refused
         if refused is not None and method != "dm"
-        else policy_value(method, one, evidence, found, seed)
-        for method, one in scores.items()
+        else policy_value(estimate, decisions, method=method, seed=seed)
+        for method, estimate in scores.items()
     }
 
 
 def logged_policy_value(
-    evidence: LoggedDecisions, *, demands: OverlapRequirements = REQUIREMENTS, seed: int = 1
+    decisions: LoggedDecisions, *, requirements: OverlapRequirements = REQUIREMENTS, seed: int = 1
 ) -> PolicyValue | Undecided:
     """What the logged decisions themselves were worth."""
-    own = replace(evidence, target=evidence.propensity, supported=None)
-    found = overlap(own)
-    refused = refusal(found, demands)
+    own = decisions.with_target(decisions.propensity)
+    refused = refusal(overlap(own), requirements)
     if refused is not None:
         return refused
-    return policy_value("mean", estimators.logged_mean(own), own, found, seed)
+    return policy_value(estimators.logged_mean(own), own, method="mean", seed=seed)
 
 
 def policy_value(
-    method: str,
-    scores: RatioEstimate | Undecided,
-    evidence: LoggedDecisions,
-    found: Overlap,
-    seed: int,
+    scores: RatioEstimate | Undecided, decisions: LoggedDecisions, *, method: str, seed: int
 ) -> PolicyValue | Undecided:
     """A value from its scores; Undecided where they do not vary or are of one customer."""
     if isinstance(scores, Undecided):
         return scores
-    if found.customers < 2:
-        return Undecided(reason=f"decisions of {found.customers} customers")
-    value, stderr = scores.value, standard_error(scores, evidence.customers)
+    support = overlap(decisions)
+    if support.customers < 2:
+        return Undecided(reason=f"decisions of {support.customers} customers")
+    value, stderr = scores.value, standard_error(scores, decisions.customers)
     if stderr <= 1e-12 * (1.0 + abs(value)):
         return Undecided(reason="the scores do not vary, so that nothing says how sure they are")
     low, high = normal_interval(value, stderr)
@@ -135,21 +128,21 @@ def policy_value(
         stderr=stderr,
         low=low,
         high=high,
-        bootstrap=bootstrap(scores, evidence.customers, seed=seed),
-        always=always_valid_interval(value, stderr, found.customers),
-        n=found.n,
-        customers=found.customers,
-        ess=found.ess,
-        largest_share=found.largest_share,
+        bootstrap=bootstrap(scores, decisions.customers, seed=seed),
+        always=always_valid_interval(value, stderr, support.customers),
+        n=support.n,
+        customers=support.customers,
+        ess=support.ess,
+        largest_share=support.largest_share,
         note=BY_MODEL if method == "dm" else "",
     )
 
 
 def policy_gain(
-    evidence: LoggedDecisions,
+    decisions: LoggedDecisions,
     champion: LoggedDecisions | None = None,
     *,
-    demands: OverlapRequirements = GATE_REQUIREMENTS,
+    requirements: OverlapRequirements = GATE_REQUIREMENTS,
     reward_range: tuple[float, float] | None = None,
     seed: int = 1,
 ) -> PolicyGain | Undecided:
@@ -159,70 +152,76 @@ def policy_gain(
     draw alike cancels, so that the evidence is where they differ: the positives are counted there.
     `reward_range`: (least, most) that a reward can be, fixed before looking.
     """
-    found = overlap(evidence)
-    pairs = []
-    apart = paired_scores(evidence, champion, demands=demands)
-    if isinstance(apart, Undecided):
-        return apart
-    for method, scores in zip(("dr", "snips"), apart, strict=True):
-        valued = policy_value(method, scores, evidence, found, seed)
-        if isinstance(valued, Undecided):
-            return valued
-        pairs.append(valued)
-    dr, snips_ = pairs
+    scores = paired_scores(decisions, champion, requirements=requirements)
+    if isinstance(scores, Undecided):
+        return scores
+    dr = policy_value(scores[0], decisions, method="dr", seed=seed)
+    snips = policy_value(scores[1], decisions, method="snips", seed=seed)
+    if isinstance(dr, Undecided):
+        return dr
+    if isinstance(snips, Undecided):
+        return snips
     return PolicyGain(
         dr=dr,
-        snips=snips_,
+        snips=snips,
         low=normal_interval(dr.value, dr.stderr, 0.90).low,
         low_always=always_valid_lower_bound(dr.value, dr.stderr, dr.customers),
-        low_bounded=None if reward_range is None else _bounded(evidence, champion, reward_range),
-        apart=abs(dr.value - snips_.value) / max(dr.stderr, snips_.stderr),
+        low_bounded=None if reward_range is None else _bounded(decisions, champion, reward_range),
+        apart=abs(dr.value - snips.value) / max(dr.stderr, snips.stderr),
     )
 
 
 def paired_scores(
-    evidence: LoggedDecisions,
+    decisions: LoggedDecisions,
     champion: LoggedDecisions | None = None,
     *,
-    demands: OverlapRequirements = REQUIREMENTS,
+    requirements: OverlapRequirements = REQUIREMENTS,
 ) -> tuple[RatioEstimate, RatioEstimate] | Undecided:
     """Target minus champion on the same decisions, by DR and by SNIPS: what `policy_gain` rests on.
 
     Undecided where the log is too thin for either of both, or for what tells them apart.
     """
-    for name, policy in (("target", evidence), ("champion", champion)):
-        refused = None if policy is None else refusal(overlap(policy), demands)
+    for name, policy in (("target", decisions), ("champion", champion)):
+        refused = None if policy is None else refusal(overlap(policy), requirements)
         if refused is not None:
             return Undecided(reason=f"{name}: {refused.reason}")
-    moved = np.abs(evidence.weights - (1.0 if champion is None else champion.weights))
-    if float(moved.max()) < 1e-9:
+    differences = np.abs(decisions.weights - (1.0 if champion is None else champion.weights))
+    if float(differences.max()) < 1e-9:
         return Undecided(reason="target and champion draw alike: there is nothing to tell apart")
-    telling = effective_sample_size(moved[evidence.positive])
-    if telling < demands.positives:
+    positives = effective_sample_size(differences[decisions.positive])
+    if positives < requirements.positives:
         return Undecided(
-            reason=f"{telling:.1f} effective positives where target and champion differ, "
-            f"under {demands.positives:.0f}"
+            reason=f"{positives:.1f} effective positives where target and champion differ, "
+            f"under {requirements.positives:.0f}"
         )
-    found: list[RatioEstimate] = []
-    for score in (estimators.dr, estimators.snips):
-        one = score(evidence)
-        other = estimators.logged_mean(evidence) if champion is None else score(champion)
-        if isinstance(one, Undecided) or isinstance(other, Undecided):
-            return estimators.NO_MODEL
-        found.append(one.minus(other))
-    return found[0], found[1]
+    dr = _difference(estimators.dr, decisions, champion)
+    snips = _difference(estimators.snips, decisions, champion)
+    return estimators.NO_MODEL if dr is None or snips is None else (dr, snips)
+
+
+def _difference(
+    estimator: Callable[[LoggedDecisions], RatioEstimate | Undecided],
+    decisions: LoggedDecisions,
+    champion: LoggedDecisions | None,
+) -> RatioEstimate | None:
+    """Target minus champion, or minus what was logged; None where there is no estimate."""
+    target = estimator(decisions)
+    other = estimators.logged_mean(decisions) if champion is None else estimator(champion)
+    if isinstance(target, Undecided) or isinstance(other, Undecided):
+        return None
+    return target.minus(other)
 
 
 def _bounded(
-    evidence: LoggedDecisions, champion: LoggedDecisions | None, reward_range: tuple[float, float]
+    decisions: LoggedDecisions, champion: LoggedDecisions | None, reward_range: tuple[float, float]
 ) -> float | None:
     """Against what logged them only: weights of two policies have no common lower bound."""
     if champion is not None:
         return None
     least, most = reward_range
-    scaled = replace(evidence, rewards=(evidence.rewards - least) / (most - least))
+    scaled = replace(decisions, rewards=(decisions.rewards - least) / (most - least))
     return (most - least) * gain_lower_bound(scaled)
 
 
-def _untruncated(found: TruncatedEstimate | Undecided) -> RatioEstimate | Undecided:
-    return found if isinstance(found, Undecided) else found.scores
+def _scores_of(estimate: TruncatedEstimate | Undecided) -> RatioEstimate | Undecided:
+    return estimate if isinstance(estimate, Undecided) else estimate.scores

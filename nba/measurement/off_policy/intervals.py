@@ -6,34 +6,20 @@ The last kind may be looked at as often as one likes, and stopped whenever one l
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
 
-from nba.measurement.off_policy.estimators import RatioEstimate, clustered_variance
+from nba.measurement.off_policy.estimators import RatioEstimate
 from nba.measurement.off_policy.logged_decisions import Floats
 from nba.measurement.statistics.confidence_sequences import TUNING_N, half_width, rho
+from nba.measurement.statistics.intervals import Interval, clustered_variance
 
 RESAMPLES = 1_000
-
-
-class Interval(NamedTuple):
-    """From low to high."""
-
-    low: float
-    high: float
 
 
 def standard_error(scores: RatioEstimate, customers: np.ndarray) -> float:
     """Of the value, between customers."""
     return math.sqrt(clustered_variance(scores.influence, customers))
-
-
-def normal_interval(value: float, stderr: float, confidence: float = 0.95) -> Interval:
-    """value -+ z stderr."""
-    half = float(ndtri(0.5 + confidence / 2)) * stderr
-    return Interval(value - half, value + half)
 
 
 def bootstrap(
@@ -45,23 +31,23 @@ def bootstrap(
     carry all of the value it is far too narrow: look at the overlap first.
     """
     sums = _sums(scores, customers)
-    many = sums.shape[1]
+    n = sums.shape[1]
     rng = np.random.default_rng(seed)
     values = np.empty(RESAMPLES)
-    for one in range(RESAMPLES):
-        drawn = sums @ np.bincount(rng.integers(0, many, many), minlength=many)
-        ratios = drawn[0::2] / np.where(drawn[1::2] == 0.0, np.nan, drawn[1::2])
-        values[one] = ratios[0] - ratios[1:].sum()
+    for resample in range(RESAMPLES):
+        totals = sums @ np.bincount(rng.integers(0, n, n), minlength=n)
+        ratios = totals[0::2] / np.where(totals[1::2] == 0.0, np.nan, totals[1::2])
+        values[resample] = ratios[0] - ratios[1:].sum()
     tail = (1 - confidence) / 2
     low, high = np.nanquantile(values, [tail, 1 - tail]).tolist()
     return Interval(low, high)
 
 
 def _sums(scores: RatioEstimate, customers: np.ndarray) -> Floats:
-    """(2, n_customers) or, of a difference, (4, n_customers): tops and bottoms by customer."""
-    rows = [scores.top, scores.bottom]
-    if scores.less is not None:
-        rows += [scores.less.top, scores.less.bottom]
+    """Numerators and denominators by customer: (2, n_customers), of a difference (4, ...)."""
+    rows = [scores.numerator, scores.denominator]
+    if scores.subtracted is not None:
+        rows += [scores.subtracted.numerator, scores.subtracted.denominator]
     return np.array([np.bincount(customers, weights=row) for row in rows])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nba.errors import InvalidInput
-from nba.measurement.statistics.estimate import Undecided
+from nba.measurement.statistics.estimate import Undecided, effective_sample_size
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ def logged_decisions(
     of other lengths, values that are not finite, and probabilities that are none.
     """
     codes = np.arange(len(rewards)) if customers is None else _codes(customers)
-    found = LoggedDecisions(
+    decisions = LoggedDecisions(
         target=np.asarray(target, dtype=float),
         propensity=np.asarray(propensity, dtype=float),
         rewards=np.asarray(rewards, dtype=float),
@@ -79,8 +79,8 @@ def logged_decisions(
         q_target=None if q_target is None else np.asarray(q_target, dtype=float),
         immature=immature,
     )
-    _check(found)
-    return found
+    _check(decisions)
+    return decisions
 
 
 def _codes(customers: np.ndarray) -> NDArray[np.int64]:
@@ -91,23 +91,23 @@ def _codes(customers: np.ndarray) -> NDArray[np.int64]:
     return rank[codes]
 
 
-def _check(found: LoggedDecisions) -> None:
+def _check(decisions: LoggedDecisions) -> None:
     for name in ("target", "propensity", "rewards", "supported", "q_logged", "q_target"):
-        values = getattr(found, name)
+        values = getattr(decisions, name)
         if values is None:
             continue
-        if values.shape != (found.n,):
-            raise InvalidInput(name, values.shape, f"one number a decision: ({found.n},)")
+        if values.shape != (decisions.n,):
+            raise InvalidInput(name, values.shape, f"one number a decision: ({decisions.n},)")
         if not np.isfinite(values).all():
             raise InvalidInput(name, values[~np.isfinite(values)][0], "finite numbers")
-    if ((found.propensity <= 0) | (found.propensity > 1)).any():
-        raise InvalidInput("propensity", float(found.propensity.min()), "in (0, 1]")
-    if ((found.target < 0) | (found.target > 1 + 1e-9)).any():
-        raise InvalidInput("target", float(found.target.max()), "in [0, 1]")
+    if ((decisions.propensity <= 0) | (decisions.propensity > 1)).any():
+        raise InvalidInput("propensity", float(decisions.propensity.min()), "in (0, 1]")
+    if ((decisions.target < 0) | (decisions.target > 1 + 1e-9)).any():
+        raise InvalidInput("target", float(decisions.target.max()), "in [0, 1]")
 
 
 class OverlapRequirements(msgspec.Struct, frozen=True, kw_only=True):
-    """What must be there before a number is given."""
+    """What the overlap must hold before there is an estimate."""
 
     ess: float = 200.0
     positives: float = 30.0
@@ -118,7 +118,7 @@ class OverlapRequirements(msgspec.Struct, frozen=True, kw_only=True):
 
 
 REQUIREMENTS = OverlapRequirements()
-# A difference is asked for more: at an effective size of 240 with weights up to 50, 9 % of the
+# A difference requires more: at an effective size of 240 with weights up to 50, 9 % of the
 # intervals lay above the truth instead of 2.5 % (benchmarks/ope_bank.py, champion by chance).
 GATE_REQUIREMENTS = OverlapRequirements(ess=500.0)
 
@@ -137,83 +137,79 @@ class Overlap(msgspec.Struct, frozen=True, kw_only=True):
     supported: float  # share of the target's probability on what could have been drawn
 
 
-def overlap(evidence: LoggedDecisions) -> Overlap:
-    """What `refusal` judges."""
-    w, n = evidence.weights, evidence.n
-    many = int(evidence.customers.max()) + 1 if n else 0
-    by_customer = np.bincount(evidence.customers, weights=w, minlength=many)
+def overlap(decisions: LoggedDecisions) -> Overlap:
+    """How far these decisions answer for their target: what `refusal` reads."""
+    w, n = decisions.weights, decisions.n
+    n_customers = int(decisions.customers.max()) + 1 if n else 0
+    by_customer = np.bincount(decisions.customers, weights=w, minlength=n_customers)
     mean = float(w.mean()) if n else 0.0
-    spread = np.bincount(evidence.customers, weights=w - mean, minlength=many)
-    supported = evidence.supported
+    deviations = np.bincount(decisions.customers, weights=w - mean, minlength=n_customers)
+    supported = decisions.supported
     return Overlap(
         n=n,
-        customers=many,
-        immature=evidence.immature,
+        customers=n_customers,
+        immature=decisions.immature,
         ess=effective_sample_size(w),
-        positives=effective_sample_size(w[evidence.positive]),
+        positives=effective_sample_size(w[decisions.positive]),
         largest_share=float(by_customer.max() / w.sum()) if w.any() else 0.0,
         mean_weight=mean,
-        stderr_weight=float(np.sqrt((spread**2).sum())) / n if n else 0.0,
+        stderr_weight=float(np.sqrt((deviations**2).sum())) / n if n else 0.0,
         supported=1.0 if supported is None or n == 0 else float(supported.mean()),
     )
 
 
-def effective_sample_size(weights: np.ndarray) -> float:
-    """Effective number of weights, (sum w)^2 / sum w^2."""
-    return float(weights.sum() ** 2 / (weights**2).sum()) if weights.any() else 0.0
-
-
 def immature_refusal(
-    immature: int, mature: int, demands: OverlapRequirements = REQUIREMENTS
+    immature: int, mature: int, requirements: OverlapRequirements = REQUIREMENTS
 ) -> Undecided | None:
     """Why decisions are not evaluated yet: for most of them nobody knows what came of them."""
-    every = immature + mature
-    if every == 0 or immature <= demands.immature_share * every:
+    total = immature + mature
+    if total == 0 or immature <= requirements.immature_share * total:
         return None
     return Undecided(
-        reason=f"{immature} of {every} decisions are younger than the reward window, "
-        f"over {demands.immature_share:.0%}"
+        reason=f"{immature} of {total} decisions are younger than the reward window, "
+        f"over {requirements.immature_share:.0%}"
     )
 
 
-def refusal(found: Overlap, demands: OverlapRequirements = REQUIREMENTS) -> Undecided | None:
+def refusal(support: Overlap, requirements: OverlapRequirements = REQUIREMENTS) -> Undecided | None:
     """Why there is no number, None where there can be one.
 
     The mean weight is 1 in expectation wherever the target stays on the log's support and the
     propensities are those of the draw; 4 standard errors and 5 % away it is not.
     """
-    young = immature_refusal(found.immature, found.n, demands)
-    if young is not None:
-        return young
-    unsupported = 1.0 - found.supported
-    if unsupported > demands.unsupported:
+    immature = immature_refusal(support.immature, support.n, requirements)
+    if immature is not None:
+        return immature
+    unsupported = 1.0 - support.supported
+    if unsupported > requirements.unsupported:
         return Undecided(
             reason=f"{unsupported:.1%} of the target's probability is on actions that the log "
-            f"could not draw, over {demands.unsupported:.0%}"
+            f"could not draw, over {requirements.unsupported:.0%}"
         )
-    if found.ess < demands.ess:
+    if support.ess < requirements.ess:
         return Undecided(
-            reason=f"effective sample size {found.ess:.1f} of {found.n} decisions, "
-            f"under {demands.ess:.0f}"
+            reason=f"effective sample size {support.ess:.1f} of {support.n} decisions, "
+            f"under {requirements.ess:.0f}"
         )
-    if found.positives < demands.positives:
+    if support.positives < requirements.positives:
         return Undecided(
-            reason=f"{found.positives:.1f} effective positives where log and target overlap, "
-            f"under {demands.positives:.0f}"
+            reason=f"{support.positives:.1f} effective positives where log and target overlap, "
+            f"under {requirements.positives:.0f}"
         )
-    if found.customers < demands.customers:
+    if support.customers < requirements.customers:
         return Undecided(
-            reason=f"decisions of {found.customers} customers, {demands.customers} are needed"
+            reason=f"decisions of {support.customers} customers, "
+            f"{requirements.customers} are needed"
         )
-    if found.largest_share > demands.largest_share:
+    if support.largest_share > requirements.largest_share:
         return Undecided(
-            reason=f"one customer holds {found.largest_share:.1%} of all weight, "
-            f"over {demands.largest_share:.0%}"
+            reason=f"one customer holds {support.largest_share:.1%} of all weight, "
+            f"over {requirements.largest_share:.0%}"
         )
-    off = abs(found.mean_weight - 1.0)
-    if off > 0.05 and off > 4 * found.stderr_weight:
+    off = abs(support.mean_weight - 1.0)
+    if off > 0.05 and off > 4 * support.stderr_weight:
         return Undecided(
-            reason=f"the mean weight is {found.mean_weight:.3f} and not 1: the target is where "
+            reason=f"the mean weight is {support.mean_weight:.3f} and not 1: the target is where "
             "the log has nothing, or the logged propensities are not those of the draw"
         )
     return None

@@ -26,7 +26,7 @@ _TOLERANCE = 1e-9  # of probabilities that sum to one
 class DrawCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over decisions in which chance had a say; k actions, in one order.
 
-    Days, segments and replicas add up, `a + b`, whatever actions each of them knows.
+    Days, segments and replicas add up, `a + b`, whatever actions each of them holds.
     """
 
     actions: tuple[str, ...] = ()
@@ -39,13 +39,13 @@ class DrawCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     def __add__(self, other: DrawCounts) -> DrawCounts:
         actions = tuple(sorted({*self.actions, *other.actions}))
-        one, two = _wide(self, actions), _wide(other, actions)
+        left, right = _aligned(self, actions), _aligned(other, actions)
         return DrawCounts(
             actions=actions,
             n=self.n + other.n,
-            drawn=tuple((one.drawn + two.drawn).tolist()),
-            expected=tuple((one.expected + two.expected).tolist()),
-            products=tuple(map(tuple, (one.products + two.products).tolist())),
+            drawn=tuple((left.drawn + right.drawn).tolist()),
+            expected=tuple((left.expected + right.expected).tolist()),
+            products=tuple(map(tuple, (left.products + right.products).tolist())),
             weight=self.weight + other.weight,
             weight_variance=self.weight_variance + other.weight_variance,
         )
@@ -73,12 +73,12 @@ class PropensityAudit(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def alarm(self) -> bool:
         """Whether the log is not to be learned from."""
-        far = abs(self.mean_weight - 1.0) > MAX_WEIGHT_ERRORS * self.weight_error
-        return self.p < LEVEL or far
+        off = abs(self.mean_weight - 1.0) > MAX_WEIGHT_ERRORS * self.weight_error
+        return self.p < LEVEL or off
 
 
-class _Wide(NamedTuple):
-    """The sums of `DrawCounts` over more actions than it knew."""
+class _Aligned(NamedTuple):
+    """The sums of `DrawCounts` over more actions than it holds."""
 
     drawn: np.ndarray
     expected: np.ndarray
@@ -90,7 +90,7 @@ def draw_counts(
 ) -> DrawCounts:
     """The sums of n decisions: `probabilities` (n, k), 0 where not a candidate; `drawn` (n,).
 
-    Decisions without a choice (a probability of 1) tell nothing and are left out. Raises
+    Decisions without a choice (a probability of 1) hold no evidence and are left out. Raises
     InvalidInput for probabilities that do not sum to one, or a draw of probability 0.
     """
     if len(probabilities) and np.abs(probabilities.sum(axis=1) - 1.0).max() > _TOLERANCE:
@@ -99,17 +99,17 @@ def draw_counts(
     if (chosen <= 0.0).any():
         raise InvalidInput("drawn", "an action of probability 0", "log what it was drawn with")
     free = probabilities.max(axis=1, initial=0.0) < 1.0
-    p, hit, chosen = probabilities[free], drawn[free], chosen[free]
-    heard = p >= MIN_PROBABILITY
-    choices = np.maximum(heard.sum(axis=1), 1)
-    inverse = np.divide(1.0, p, out=np.zeros_like(p), where=heard).sum(axis=1)
+    p, drawn, chosen = probabilities[free], drawn[free], chosen[free]
+    frequent = p >= MIN_PROBABILITY
+    choices = np.maximum(frequent.sum(axis=1), 1)
+    inverse = np.divide(1.0, p, out=np.zeros_like(p), where=frequent).sum(axis=1)
     weights = np.where(chosen >= MIN_PROBABILITY, 1.0 / (chosen * choices), 0.0)
     order = np.argsort(actions)
     p = p[:, order]
-    counts = np.bincount(hit, minlength=len(actions))[order]
+    counts = np.bincount(drawn, minlength=len(actions))[order]
     return DrawCounts(
         actions=tuple(actions[i] for i in order.tolist()),
-        n=len(hit),
+        n=len(drawn),
         drawn=tuple(counts.tolist()),
         expected=tuple(p.sum(axis=0).tolist()),
         products=tuple(map(tuple, (p.T @ p).tolist())),
@@ -129,47 +129,49 @@ def audit_propensities(counts: DrawCounts) -> PropensityAudit | Undecided:
     if counts.n < MIN_DECISIONS:
         reason = f"{counts.n} decisions in which chance had a say, under {MIN_DECISIONS}"
         return Undecided(reason=reason)
-    wide = _wide(counts, counts.actions)
-    covariance = np.diag(wide.expected) - wide.products
-    gap = wide.drawn - wide.expected
-    frequent = wide.expected >= MIN_DRAWS
+    sums = _aligned(counts, counts.actions)
+    covariance = np.diag(sums.expected) - sums.products
+    gap = sums.drawn - sums.expected
+    frequent = sums.expected >= MIN_DRAWS
     groups = np.vstack([np.eye(len(gap))[frequent], (~frequent).astype(float)])
     spread = groups @ covariance @ groups.T
-    roots, directions = np.linalg.eigh(spread)
-    apart = roots > counts.n * 1e-9
-    if not apart.any():
+    eigenvalues, eigenvectors = np.linalg.eigh(spread)
+    positive = eigenvalues > counts.n * 1e-9
+    if not positive.any():
         reason = f"{counts.n} decisions over {len(gap)} actions: under {MIN_DRAWS:.0f} of each"
         return Undecided(reason=reason)
-    along = directions.T @ (groups @ gap)
-    chi2 = float((along[apart] ** 2 / roots[apart]).sum())
+    projected = eigenvectors.T @ (groups @ gap)
+    chi2 = float((projected[positive] ** 2 / eigenvalues[positive]).sum())
     errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     return PropensityAudit(
         n=counts.n,
-        p=float(chdtrc(int(apart.sum()), chi2)),
+        p=float(chdtrc(int(positive.sum()), chi2)),
         mean_weight=counts.weight / counts.n,
         weight_error=math.sqrt(counts.weight_variance) / counts.n,
         actions=tuple(
-            _one(action, int(o), float(e), float(d), float(s))
+            _action_audit(action, drawn=int(o), expected=float(e), gap=float(d), stderr=float(s))
             for action, o, e, d, s in zip(
-                counts.actions, wide.drawn, wide.expected, gap, errors, strict=True
+                counts.actions, sums.drawn, sums.expected, gap, errors, strict=True
             )
         ),
     )
 
 
-def _one(action: str, drawn: int, expected: float, gap: float, error: float) -> ActionAudit:
-    known = expected >= MIN_DRAWS and error > 0.0
-    z = gap / error if known else None
+def _action_audit(
+    action: str, *, drawn: int, expected: float, gap: float, stderr: float
+) -> ActionAudit:
+    known = expected >= MIN_DRAWS and stderr > 0.0
+    z = gap / stderr if known else None
     p = 2.0 * float(ndtr(-abs(z))) if z is not None else None
     return ActionAudit(action=action, drawn=drawn, expected=expected, z=z, p=p)
 
 
-def _wide(counts: DrawCounts, actions: tuple[str, ...]) -> _Wide:
+def _aligned(counts: DrawCounts, actions: tuple[str, ...]) -> _Aligned:
     k = len(actions)
     drawn, expected = np.zeros(k, dtype=np.int64), np.zeros(k)
     products = np.zeros((k, k))
-    places = [actions.index(action) for action in counts.actions]
-    if places:
-        drawn[places], expected[places] = counts.drawn, counts.expected
-        products[np.ix_(places, places)] = np.array(counts.products)
-    return _Wide(drawn, expected, products)
+    columns = [actions.index(action) for action in counts.actions]
+    if columns:
+        drawn[columns], expected[columns] = counts.drawn, counts.expected
+        products[np.ix_(columns, columns)] = np.array(counts.products)
+    return _Aligned(drawn, expected, products)

@@ -1,4 +1,4 @@
-"""Calibration of probabilities: what was predicted against what came, and whether that drifts."""
+"""Calibration of probabilities: predictions against outcomes, and whether that drifts."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 
 import msgspec
 import numpy as np
-from scipy.special import ndtri
 
 from nba.errors import InvalidInput
 from nba.measurement.statistics.estimate import Undecided
+from nba.measurement.statistics.intervals import normal_interval
 from nba.measurement.statistics.logistic_regression import fit_logistic
 
 BINS = 20  # of equal width in the predicted probability
@@ -44,7 +44,7 @@ class CalibrationBins(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CalibrationError(msgspec.Struct, frozen=True, kw_only=True):
-    """How far predictions are from what came."""
+    """How far predictions are from outcomes."""
 
     n: int
     ece: float  # expected calibration error, in probability
@@ -63,14 +63,14 @@ def calibration_bins(p: np.ndarray, y: np.ndarray, bins: int = BINS) -> Calibrat
     """The sums of (n,) predictions and outcomes. Raises InvalidInput for a p outside [0, 1]."""
     if len(p) and not (0.0 <= p.min() and p.max() <= 1.0):
         raise InvalidInput("p", float(np.abs(p).max()), "a probability")
-    places = np.minimum((p * bins).astype(np.int64), bins - 1)
-    came = y.astype(float)
+    bin_of = np.minimum((p * bins).astype(np.int64), bins - 1)
+    outcomes = y.astype(float)
     return CalibrationBins(
-        n=tuple(np.bincount(places, minlength=bins).tolist()),
-        p=tuple(np.bincount(places, weights=p, minlength=bins).tolist()),
-        y=tuple(np.bincount(places, weights=came, minlength=bins).astype(int).tolist()),
+        n=tuple(np.bincount(bin_of, minlength=bins).tolist()),
+        p=tuple(np.bincount(bin_of, weights=p, minlength=bins).tolist()),
+        y=tuple(np.bincount(bin_of, weights=outcomes, minlength=bins).astype(int).tolist()),
         p2=float(p @ p),
-        py=float(p @ came),
+        py=float(p @ outcomes),
     )
 
 
@@ -91,28 +91,31 @@ def calibration(bins: CalibrationBins, *, confidence: float = 0.95) -> Calibrati
     The regression is fitted to the bins, at each one's mean p. Cox, Two further applications of a
     model for binary regression, Biometrika 1958.
     """
-    came = sum(bins.y)
-    if min(came, bins.total - came) < MIN_OUTCOMES:
-        reason = f"{came} of {bins.total} outcomes are positive: {MIN_OUTCOMES} of either kind"
+    positives = sum(bins.y)
+    if min(positives, bins.total - positives) < MIN_OUTCOMES:
+        reason = f"{positives} of {bins.total} outcomes are positive: {MIN_OUTCOMES} of either kind"
         return Undecided(reason=f"{reason} are needed")
     n, y = np.array(bins.n, float), np.array(bins.y, float)
-    held = n > 0.0
-    mean = np.clip(np.array(bins.p)[held] / n[held], 1e-6, 1.0 - 1e-6)
+    filled = n > 0.0
+    mean = np.clip(np.array(bins.p)[filled] / n[filled], 1e-6, 1.0 - 1e-6)
     if len(mean) < 2:
         return Undecided(reason="all predictions fall into one bin: there is no slope")
     odds = np.log(mean / (1.0 - mean))
     design = np.column_stack([np.ones(2 * len(odds)), np.tile(odds, 2)])
     labels = np.repeat([True, False], len(odds))
-    fit = fit_logistic(design, labels, row_weights=np.concatenate([y[held], n[held] - y[held]]))
-    half = float(ndtri(0.5 + confidence / 2)) * math.sqrt(float(fit.covariance[1, 1]))
+    fit = fit_logistic(
+        design, labels, row_weights=np.concatenate([y[filled], n[filled] - y[filled]])
+    )
     slope = float(fit.weights[1])
+    stderr = math.sqrt(float(fit.covariance[1, 1]))
+    low, high = normal_interval(slope, stderr, confidence)
     return CalibrationError(
         n=bins.total,
         ece=ece(bins),
         brier=brier(bins),
         slope=slope,
-        slope_low=slope - half,
-        slope_high=slope + half,
+        slope_low=low,
+        slope_high=high,
         intercept=float(fit.weights[0]),
     )
 

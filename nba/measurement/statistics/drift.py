@@ -1,4 +1,4 @@
-"""Drift of a column: its distribution now against a reference, by an index that knows its noise."""
+"""Drift of a column: its distribution now against a reference, by an index with its noise."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def quantile_edges(reference: np.ndarray, bins: int = BINS) -> tuple[float, ...]
 def histogram(values: np.ndarray, edges: tuple[float, ...]) -> Histogram:
     """The counts of (n,) values."""
     missing = np.isnan(values)
-    places = np.searchsorted(np.array(edges), values[~missing], side="left")
-    counts = np.bincount(places, minlength=len(edges) + 1)
+    bin_of = np.searchsorted(np.array(edges), values[~missing], side="left")
+    counts = np.bincount(bin_of, minlength=len(edges) + 1)
     return Histogram(edges=edges, counts=(*counts.tolist(), int(missing.sum())))
 
 
@@ -119,10 +119,10 @@ def _joined(reference: Histogram, now: Histogram) -> tuple[np.ndarray, np.ndarra
     if min(n, m) == 0.0:
         return before[:0], after[:0]
     pooled = (before + after) / (n + m) * min(n, m)
-    starts, held = [0], 0.0
-    for place, expected in enumerate(pooled):
-        if held >= MIN_PER_BIN and pooled[place:].sum() >= MIN_PER_BIN:
-            starts.append(place)
-            held = 0.0
-        held += expected
+    starts, filled = [0], 0.0
+    for start, expected in enumerate(pooled):
+        if filled >= MIN_PER_BIN and pooled[start:].sum() >= MIN_PER_BIN:
+            starts.append(start)
+            filled = 0.0
+        filled += expected
     return np.add.reduceat(before, starts), np.add.reduceat(after, starts)

@@ -34,14 +34,13 @@ def fixed_horizon(
 
     With `relative`, of b / a - 1 by the delta method.
     """
-    found = contrast(a, b, relative=relative)
-    if isinstance(found, Undecided):
-        return found
-    value, variance = found
-    one, other = a.error2, b.error2
-    degrees = (one + other) ** 2 / (one**2 / (a.n - 1) + other**2 / (b.n - 1))
+    difference = contrast(a, b, relative=relative)
+    if isinstance(difference, Undecided):
+        return difference
+    value, error2 = difference
+    degrees = (a.error2 + b.error2) ** 2 / (a.error2**2 / (a.n - 1) + b.error2**2 / (b.n - 1))
     return fixed_horizon_effect(
-        value, variance, a.n + b.n, degrees=degrees, relative=relative, confidence=confidence
+        value, error2, a.n + b.n, degrees=degrees, relative=relative, confidence=confidence
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
 MIN_ESS = 30.0  # effective sample size under which sums give no estimate
 
@@ -21,6 +22,11 @@ class Undecided(msgspec.Struct, frozen=True, kw_only=True):
     """No number, and why."""
 
     reason: str
+
+
+def effective_sample_size(weights: np.ndarray) -> float:
+    """Of (n,) weights, (sum w)^2 / sum w^2 (Kish); 0 where all are 0."""
+    return float(weights.sum() ** 2 / (weights**2).sum()) if weights.any() else 0.0
 
 
 def as_json(result: Estimate | Undecided) -> dict[str, object]:

@@ -15,7 +15,7 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
 
     x is what was known of the customer before the experiment (CUPED), or the denominator of a
     ratio, or not there. Shards, segments and days add up, `a + b`, where each holds customers of
-    its own: a customer is one row, whatever the number of her decisions.
+    its own: a customer is one row, whatever the number of their decisions.
     """
 
     n: int = 0  # customers
@@ -37,15 +37,15 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def variance_y(self) -> float:
-        return _spread(self.y2, self.y, self.y, self.n)
+        return _sample_covariance(self.y2, self.y, self.y, self.n)
 
     @property
     def variance_x(self) -> float:
-        return _spread(self.x2, self.x, self.x, self.n)
+        return _sample_covariance(self.x2, self.x, self.x, self.n)
 
     @property
     def covariance(self) -> float:
-        return _spread(self.xy, self.x, self.y, self.n)
+        return _sample_covariance(self.xy, self.x, self.y, self.n)
 
 
 class SampleMean(NamedTuple):
@@ -108,8 +108,8 @@ def ratio_mean(sums: Moments) -> SampleMean:
     if sums.x == 0.0:
         return SampleMean(0.0, 0.0, 0)
     value = sums.y / sums.x
-    spread = sums.variance_y - 2.0 * value * sums.covariance + value**2 * sums.variance_x
-    return SampleMean(value, max(spread, 0.0) / (sums.x / sums.n) ** 2, sums.n)
+    variance = sums.variance_y - 2.0 * value * sums.covariance + value**2 * sums.variance_x
+    return SampleMean(value, max(variance, 0.0) / (sums.x / sums.n) ** 2, sums.n)
 
 
 def cuped_means(a: Moments, b: Moments) -> tuple[SampleMean, SampleMean]:
@@ -119,20 +119,20 @@ def cuped_means(a: Moments, b: Moments) -> tuple[SampleMean, SampleMean]:
     Kohavi and Walker, Improving the Sensitivity of Online Controlled Experiments, WSDM 2013.
     """
     both = a + b
-    known = both.variance_x
-    theta = both.covariance / known if known > 0.0 else 0.0
+    variance_x = both.variance_x
+    theta = both.covariance / variance_x if variance_x > 0.0 else 0.0
     centre = both.x / both.n if both.n else 0.0
 
-    def level(sums: Moments) -> SampleMean:
+    def adjusted(sums: Moments) -> SampleMean:
         if sums.n == 0:
             return SampleMean(0.0, 0.0, 0)
         mean = (sums.y - theta * sums.x) / sums.n + theta * centre
-        spread = sums.variance_y - 2.0 * theta * sums.covariance + theta**2 * sums.variance_x
-        return SampleMean(mean, max(spread, 0.0), sums.n)
+        variance = sums.variance_y - 2.0 * theta * sums.covariance + theta**2 * sums.variance_x
+        return SampleMean(mean, max(variance, 0.0), sums.n)
 
-    return level(a), level(b)
+    return adjusted(a), adjusted(b)
 
 
-def _spread(product: float, one: float, other: float, n: int) -> float:
+def _sample_covariance(product: float, u: float, v: float, n: int) -> float:
     """sum (u - mean u) (v - mean v) / (n - 1); 0 where there are fewer than two."""
-    return (product - one * other / n) / (n - 1) if n > 1 else 0.0
+    return (product - u * v / n) / (n - 1) if n > 1 else 0.0

@@ -8,6 +8,7 @@ always-valid one, and its power that at the last look: looks before only add to 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import msgspec
 from scipy.special import ndtri
@@ -15,6 +16,7 @@ from scipy.special import ndtri
 from nba.errors import InvalidInput
 from nba.measurement.statistics.confidence_sequences import half_width
 from nba.measurement.statistics.estimate import Undecided
+from nba.measurement.statistics.intervals import critical_value
 
 MAX_CUSTOMERS = 2**40
 
@@ -64,12 +66,19 @@ def sample_size(
         )
         return least <= abs(effect)
 
-    high = 2
+    n = least_sample(enough)
+    if n is None:
+        return Undecided(reason=f"an effect of {effect:g} asks for over {MAX_CUSTOMERS:,}")
+    return n
+
+
+def least_sample(enough: Callable[[int], bool], start: int = 2) -> int | None:
+    """The least n above 1 that is enough, where more are enough too; None beyond MAX_CUSTOMERS."""
+    low, high = 1, start
     while not enough(high):
-        high *= 2
+        low, high = high, 2 * high
         if high > MAX_CUSTOMERS:
-            return Undecided(reason=f"an effect of {effect:g} asks for over {MAX_CUSTOMERS:,}")
-    low = high // 2
+            return None
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
@@ -115,5 +124,5 @@ def _error(n: int, sd: float, share: float) -> float:
 def _critical(n: int, confidence: float, tuning_n: int | None) -> float:
     """The half width of an interval, in standard errors."""
     if tuning_n is None:
-        return float(ndtri(0.5 + confidence / 2))
+        return critical_value(confidence)
     return math.sqrt(n) * float(half_width(n, tuning_n=tuning_n, confidence=confidence))

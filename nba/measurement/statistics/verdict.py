@@ -10,8 +10,7 @@ import msgspec
 from nba.measurement.statistics.confidence_sequences import half_width
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
-
-_FAR = 2**40  # customers
+from nba.measurement.statistics.power import MAX_CUSTOMERS, least_sample
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +18,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str  # as the subject of a sentence: "conversion"
     higher_is_better: bool = True
-    unit: str = ""  # "EUR per customer"; "points": a share, told in percentage points
+    unit: str = ""  # "EUR per customer"; "points": a share, in percentage points
     margin: float = 0.0  # of a guardrail: how much worse is still held
 
 
@@ -62,7 +61,7 @@ def guardrail_verdict(metric: Metric, effect: Effect | Undecided) -> GuardrailVe
 
 
 def customers_needed(effect: Effect, difference: float | None = None) -> int | None:
-    """Customers of both arms at which a true difference of this size would be told from 0.
+    """Customers of both arms at which a true difference of this size would show.
 
     None where the number is beyond reason. Without `difference`, the one that was seen.
     """
@@ -72,18 +71,9 @@ def customers_needed(effect: Effect, difference: float | None = None) -> int | N
         return None
     if effect.tuning_n is None:
         needed = effect.n * (half / aim) ** 2
-        return math.ceil(needed) if needed <= _FAR else None
+        return math.ceil(needed) if needed <= MAX_CUSTOMERS else None
     now = _width(effect, effect.n)
-    low, high = 1, effect.n
-    while half * _width(effect, high) / now > aim:
-        low, high = high, 2 * high
-        if high > _FAR:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        short = half * _width(effect, middle) / now > aim
-        low, high = (middle, high) if short else (low, middle)
-    return high
+    return least_sample(lambda n: half * _width(effect, n) / now <= aim, start=effect.n)
 
 
 def sentence(
@@ -93,24 +83,24 @@ def sentence(
     if isinstance(effect, Undecided):
         return f"not enough evidence on {metric.name}: {effect.reason}"
     level = f"{100 * effect.confidence:g} % {'' if effect.tuning_n is None else 'always-valid '}"
-    low, high = (_plain(metric, effect, end) for end in (effect.low, effect.high))
+    low, high = (_number(metric, effect, end) for end in (effect.low, effect.high))
     verdict = metric_verdict(metric, effect)
     if verdict is not MetricVerdict.NO_EVIDENCE:
         way = "higher" if effect.value > 0.0 else "lower"
-        size = _told(metric, effect, abs(effect.value))
+        size = _with_unit(metric, effect, abs(effect.value))
         worse = ", which is worse" if verdict is MetricVerdict.WORSE else ""
         return (
             f"{metric.name} is {size} {way} with {arm} than with {baseline} "
             f"({level}interval {low} to {high}){worse}"
         )
-    found = (
+    undecided = (
         f"not enough evidence that {metric.name} differs between {arm} and {baseline}: "
-        f"{_told(metric, effect, effect.value)} ({level}interval {low} to {high})"
+        f"{_with_unit(metric, effect, effect.value)} ({level}interval {low} to {high})"
     )
     needed = customers_needed(effect)
     if needed is None or needed <= effect.n:
-        return found
-    return f"{found}; such a difference takes about {needed:,} customers, {effect.n:,} are here"
+        return undecided
+    return f"{undecided}; such a difference takes about {needed:,} customers, {effect.n:,} are here"
 
 
 def _width(effect: Effect, n: int) -> float:
@@ -118,14 +108,14 @@ def _width(effect: Effect, n: int) -> float:
     return float(half_width(n, tuning_n=effect.tuning_n, confidence=effect.confidence))
 
 
-def _told(metric: Metric, effect: Effect, value: float) -> str:
+def _with_unit(metric: Metric, effect: Effect, value: float) -> str:
     """A size with its unit: `0.8 points`, `12 %`, `1.2 EUR per customer`."""
-    number = _plain(metric, effect, value)
+    number = _number(metric, effect, value)
     unit = "" if effect.relative else metric.unit
     return f"{number} {unit}".strip()
 
 
-def _plain(metric: Metric, effect: Effect, value: float) -> str:
+def _number(metric: Metric, effect: Effect, value: float) -> str:
     """A number, in percent where it is relative, in percentage points where its unit is points."""
     if effect.relative:
         return f"{_digits(100.0 * value)} %"

@@ -10,8 +10,9 @@ from hypothesis import given, settings, strategies as st
 
 from nba.analytics.journeys.friction import MIN_LOSSES, Friction, Visits, friction
 from nba.analytics.journeys.lagged_visits import VisitHistory
-from nba.analytics.journeys.loss_by_emotion import SMALL, loss_by_sign, wilson
+from nba.analytics.journeys.loss_by_emotion import SMALL, loss_by_sign
 from nba.measurement.statistics.estimate import Estimate, Undecided
+from nba.measurement.statistics.intervals import wilson
 
 STORIES = {
     "accumulation": "accumulation",

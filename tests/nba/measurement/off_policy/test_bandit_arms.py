@@ -176,7 +176,7 @@ def test_few_successes_widen_the_interval_of_one_look() -> None:
             arm_difference(
                 ArmContrast(a=ArmCounts(900, 500), b=ArmCounts(900, hits), scores=sums),
                 tuning_n=None,
-                gate=ArmCounts(200, 5),
+                minimum=ArmCounts(200, 5),
             )
         )
         for hits in (5, 500)

@@ -7,13 +7,14 @@ import pytest
 
 from nba.errors import InvalidInput
 from nba.measurement.off_policy import estimators
-from nba.measurement.off_policy.bounded_intervals import (
+from nba.measurement.off_policy.estimators import RatioEstimate
+from nba.measurement.off_policy.intervals import standard_error
+from nba.measurement.off_policy.logged_decisions import LoggedDecisions, logged_decisions, overlap
+from nba.measurement.off_policy.lower_bounds import (
     bernstein_lower_bound,
     gain_lower_bound,
 )
-from nba.measurement.off_policy.estimators import RatioEstimate
-from nba.measurement.off_policy.intervals import normal_interval, standard_error
-from nba.measurement.off_policy.logged_decisions import LoggedDecisions, logged_decisions, overlap
+from nba.measurement.statistics.intervals import normal_interval
 
 
 def v9(order: np.ndarray | None = None) -> LoggedDecisions:

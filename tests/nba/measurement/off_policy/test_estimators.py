@@ -22,7 +22,6 @@ from nba.measurement.off_policy.intervals import (
     always_valid_interval,
     always_valid_lower_bound,
     bootstrap,
-    normal_interval,
     standard_error,
 )
 from nba.measurement.off_policy.logged_decisions import (
@@ -33,6 +32,7 @@ from nba.measurement.off_policy.logged_decisions import (
     refusal,
 )
 from nba.measurement.statistics.estimate import Undecided
+from nba.measurement.statistics.intervals import normal_interval
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -122,10 +122,7 @@ def test_the_rows_of_shards_put_together_are_the_whole(seed: int, cut: int) -> N
     found, _, _ = drawn_log(seed, 60)
     for make in (estimators.ips, estimators.snips, estimators.dm, estimators.dr):
         whole = scores_of(make(found))
-        parts = [
-            RatioEstimate(whole.top[rows], whole.bottom[rows])
-            for rows in (slice(cut), slice(cut, None))
-        ]
+        parts = [whole.of_rows(rows) for rows in (slice(cut), slice(cut, None))]
         assert (parts[0] + parts[1]).value == pytest.approx(whole.value)
         assert (parts[0] + parts[1]).influence == pytest.approx(whole.influence)
 
@@ -309,5 +306,7 @@ def test_a_gain_that_rests_on_a_handful_of_positives_is_refused() -> None:
 def test_less_may_be_demanded() -> None:
     evidence = logged_decisions(**uniform_log(300))  # type: ignore[arg-type]
     assert isinstance(policy_values(evidence)["snips"], Undecided)
-    found = policy_values(evidence, demands=OverlapRequirements(ess=50.0, positives=10.0))["snips"]
+    found = policy_values(evidence, requirements=OverlapRequirements(ess=50.0, positives=10.0))[
+        "snips"
+    ]
     assert isinstance(found, PolicyValue)

@@ -119,7 +119,9 @@ def test_decisions_without_a_complete_reward_are_left_out_and_counted() -> None:
     replica = logged(OPEN, 400)
     every = rewards_of(replica)
     some = dict(list(every.items())[:300])
-    found = asked(replica, OPEN, BANNED, some, demands=OverlapRequirements(ess=20.0, positives=5.0))
+    found = asked(
+        replica, OPEN, BANNED, some, requirements=OverlapRequirements(ess=20.0, positives=5.0)
+    )
     assert (found.decisions, found.without_reward) == (300, 100)
     assert isinstance(found.gain, PolicyGain)
     nothing = asked(replica, OPEN, BANNED, {})

@@ -1,4 +1,4 @@
-"""Intervals of the IPS value that hold for bounded rewards, without a normal approximation.
+"""Lower bounds by IPS that hold for bounded rewards at every n, without a normal approximation.
 
 As in the estimators of the Vowpal Wabbit project (vw-estimators 0.2.2), whose figures they give.
 Rewards lie in [0, 1] here; scale them before.
@@ -18,13 +18,13 @@ PRIOR = 1.0  # variance at which the mixture of the confidence sequence is centr
 HALVINGS = 80
 
 
-def gain_lower_bound(evidence: LoggedDecisions, confidence: float = 0.95) -> float:
+def gain_lower_bound(decisions: LoggedDecisions, confidence: float = 0.95) -> float:
     """What target minus logged is above at every n: a bound on (w - 1) r, which is never below -1.
 
     Waudby-Smith, Wu, Ramdas, Karampatziakis and Mineiro, Anytime-valid off-policy inference for
     contextual bandits, 2022, section 3.3.
     """
-    shifted = ((evidence.weights - 1.0) * _unit(evidence.rewards) + 1.0) / 2.0
+    shifted = ((decisions.weights - 1.0) * _unit(decisions.rewards) + 1.0) / 2.0
     return 2.0 * bernstein_lower_bound(shifted, confidence) - 1.0
 
 
@@ -32,8 +32,9 @@ def bernstein_lower_bound(values: Floats, confidence: float = 0.95) -> float:
     """What the mean of values in [0, inf) is above, at every n; the mean itself lies in [0, 1].
 
     Empirical Bernstein with a predictable plug-in: the values' variance around the mean of those
-    before, and a gamma mixture over the stake. Howard, Ramdas, McAuliffe and Sekhon, Annals of
-    Statistics 2021, proposition 9, as in the paper of `always_bounded`.
+    before, and a gamma mixture over the bet. Howard, Ramdas, McAuliffe and Sekhon, Annals of
+    Statistics 2021, proposition 9, as in Karampatziakis, Mineiro and Ramdas, Off-Policy Confidence
+    Sequences, ICML 2021, section 5.2.
     """
     n = len(values)
     if n == 0:
@@ -41,32 +42,32 @@ def bernstein_lower_bound(values: Floats, confidence: float = 0.95) -> float:
     total = np.cumsum(values)
     before = (np.concatenate([[0.0], total[:-1]]) + 0.5) / np.arange(1, n + 1)
     variance = float(((values - before) ** 2).sum())
-    summed, wanted = float(total[-1]), -math.log(1 - confidence)
+    summed, threshold = float(total[-1]), -math.log(1 - confidence)
     low, high = 0.0, min(1.0, summed / n)
-    if _log_wealth(summed, variance) <= wanted:
+    if _log_wealth(summed, variance) <= threshold:
         return 0.0
-    if _log_wealth(summed - n * high, variance) >= wanted:
+    if _log_wealth(summed - n * high, variance) >= threshold:
         return high
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        if _log_wealth(summed - n * middle, variance) > wanted:
+        if _log_wealth(summed - n * middle, variance) > threshold:
             low = middle
         else:
             high = middle
     return low
 
 
-def _log_wealth(won: float, variance: float) -> float:
-    """Of a gambler who bet that the mean is higher, after `won` with this variance."""
-    shape, at = variance + PRIOR, won + variance + PRIOR
-    if at <= 0:
+def _log_wealth(gain: float, variance: float) -> float:
+    """Of a gambler who bets that the mean is higher, after this gain with this variance."""
+    shape, x = variance + PRIOR, gain + variance + PRIOR
+    if x <= 0:
         return -math.inf
-    mixed = float(gammainc(shape, at))
+    mixed = float(gammainc(shape, x))
     if mixed == 0.0:
         return -math.inf
     prior = math.log(float(gammainc(PRIOR, PRIOR))) + float(gammaln(PRIOR))
     return (
-        (won + variance + PRIOR * math.log(PRIOR) - shape * math.log(at))
+        (gain + variance + PRIOR * math.log(PRIOR) - shape * math.log(x))
         + (math.log(mixed) + float(gammaln(shape)))
         - prior
     )
