@@ -9,8 +9,7 @@ from nba.experiments.experiment import ArmSpec, Experiment, MetricSpec, Started
 from nba.governance.rule_ablation import rule_parts
 from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
-from nba.journey_file.checks import duplicates
-from nba.journey_file.reference_checks import all_known, unknown
+from nba.journey_file.reference_checks import duplicate_id_errors, id_list_errors, unknown_id_errors
 
 # consents are hers, quiet hours are the law's, capacities are shared: no arm may leave them out
 FREE = ("engagement", "inline", "cap", "cool-down", "pause", "weight", "lever")
@@ -18,7 +17,7 @@ FREE = ("engagement", "inline", "cap", "cool-down", "pause", "weight", "lever")
 
 def check_experiment(experiment: Experiment, journey: JourneyFile) -> Iterator[InvalidInput]:
     """Every error of an experiment whose fields are right one by one, with its path."""
-    yield from duplicates((arm.id, f"arms[{n}]") for n, arm in enumerate(experiment.arms))
+    yield from duplicate_id_errors((arm.id, f"arms[{n}]") for n, arm in enumerate(experiment.arms))
     if experiment.allocation == "bandit":
         yield from _bandit_errors(experiment, journey)
     else:
@@ -86,7 +85,7 @@ def _arm_errors(
     if not change.given():
         yield InvalidInput(f"{path}.exploration", None, "name what it changes, such as policy")
     actions = [*(action.id for action in journey.actions), NO_ACTION]
-    yield from all_known(f"{path}.exploration.order", change.order or [], actions)
+    yield from id_list_errors(f"{path}.exploration.order", change.order or [], actions)
     if change.on(journey.exploration).policy == "fixed" and not (
         change.order or journey.exploration.order
     ):
@@ -115,7 +114,7 @@ def _bandit_errors(experiment: Experiment, journey: JourneyFile) -> Iterator[Inv
             yield InvalidInput(f"{path}.action", None, "name the action that is this arm")
         elif arm.action in named:
             yield InvalidInput(f"{path}.action", arm.action, "already an arm; name another")
-        yield from unknown(f"{path}.action", arm.action, actions)
+        yield from unknown_id_errors(f"{path}.action", arm.action, actions)
         named.append(arm.action or "")
         if arm.share or arm.touches():
             remedy = (
@@ -138,7 +137,7 @@ def _metric_errors(experiment: Experiment, journey: JourneyFile) -> Iterator[Inv
     placed: list[tuple[str, MetricSpec]] = [("primary", experiment.primary)]
     placed += [(f"secondary[{n}]", one) for n, one in enumerate(experiment.secondary)]
     placed += [(f"guardrails[{n}]", one) for n, one in enumerate(experiment.guardrails)]
-    yield from duplicates((metric.id, path) for path, metric in placed)
+    yield from duplicate_id_errors((metric.id, path) for path, metric in placed)
     kinds = {mapping.id: mapping.amount for mapping in journey.events}
     for path, metric in placed:
         if metric.measure == "reward":

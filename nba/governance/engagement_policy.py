@@ -22,6 +22,7 @@ from nba.decisions.candidate import Stage
 from nba.decisions.request import Request
 from nba.governance.candidate_set import CandidateSet, Mask, Variants
 from nba.governance.rule_inputs import Population
+from nba.journey.actions import INLINE_RULES
 from nba.journey.file import JourneyFile
 from nba.journey.policies import Layer
 from nba.rules.rule import Names, Rule, parse_rule
@@ -30,11 +31,6 @@ CODES: Mapping[Layer, str] = {
     "eligibility": "not_eligible",
     "applicability": "not_applicable",
     "suitability": "not_suitable",
-}
-_INLINE: Mapping[str, Layer] = {
-    "eligible": "eligibility",
-    "applicable": "applicability",
-    "suitable": "suitability",
 }
 
 
@@ -179,21 +175,21 @@ def _clauses(journey: JourneyFile, variants: Variants, names: Names) -> list[Eng
         found.append(_clause(rule.id, rule.layer, parsed, mask, *dates, rule.lifted_share))
     shared: dict[tuple[str, str], list[int]] = {}  # the same text on many actions is read once
     for code, action in enumerate(journey.actions):
-        for name in _INLINE:
+        for name in INLINE_RULES:
             text = getattr(action, name)
             if text is not None:
                 shared.setdefault((name, text), []).append(code)
     for (name, text), codes in shared.items():
         where = f"{journey.actions[codes[0]].id}.{name}"  # of the first that has it
         mask = np.isin(variants.code, codes)
-        found.append(_clause(where, _INLINE[name], parse_rule(text, names), mask))
+        found.append(_clause(where, INLINE_RULES[name], parse_rule(text, names), mask))
     for position, treatment in enumerate(variants.treatments):
         if treatment is None:
             continue
         mask = np.zeros(len(variants.code), dtype=bool)
         mask[position] = True
         action_id = variants.ids[int(variants.code[position])]
-        for name, layer in _INLINE.items():
+        for name, layer in INLINE_RULES.items():
             text = getattr(treatment, name)
             if text is not None:
                 where = f"{action_id}.{treatment.id}.{name}"

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from nba.decisions.candidate import Refused
-from nba.journey.actions import Action, Treatment
+from nba.journey.actions import INLINE_RULES, Action, Treatment
 from nba.journey.file import JourneyFile
 
-_INLINE = ("eligible", "applicable", "suitable")
 _LIMITS = (
     ("cap", "caps"),
     ("cool-down", "cool_downs"),
@@ -92,14 +91,14 @@ def _inline_ids(journey: JourneyFile) -> list[str]:
     ids = [
         _inline_id(action, name, journey)
         for action in journey.actions
-        for name in _INLINE
+        for name in INLINE_RULES
         if getattr(action, name) is not None
     ]
     ids += [
         f"{action.id}.{treatment.id}.{name}"
         for action in journey.actions
         for treatment in action.treatments
-        for name in _INLINE
+        for name in INLINE_RULES
         if getattr(treatment, name) is not None
     ]
     return list(dict.fromkeys(ids))
@@ -115,7 +114,7 @@ def _inline_id(action: Action, name: str, journey: JourneyFile) -> str:
 def _without_inline(action: Action, rule: str, journey: JourneyFile) -> Action:
     mine = {
         name: None
-        for name in _INLINE
+        for name in INLINE_RULES
         if getattr(action, name) is not None and _inline_id(action, name, journey) == rule
     }
     treatments = [_without_own(action.id, one, rule) for one in action.treatments]
@@ -123,5 +122,5 @@ def _without_inline(action: Action, rule: str, journey: JourneyFile) -> Action:
 
 
 def _without_own(action_id: str, treatment: Treatment, rule: str) -> Treatment:
-    mine = {name: None for name in _INLINE if rule == f"{action_id}.{treatment.id}.{name}"}
+    mine = {name: None for name in INLINE_RULES if rule == f"{action_id}.{treatment.id}.{name}"}
     return replace(treatment, **mine)

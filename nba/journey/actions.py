@@ -6,8 +6,15 @@ from typing import Literal
 
 from nba.journey.fields import Day, Identifier, JourneyPart, NonNegative, Positive, Share, Text
 from nba.journey.goals import Aggregate
+from nba.journey.policies import Layer
 
 NO_ACTION = "no_action"  # the action id of leaving the customer in peace
+# the rules that an action or a treatment declares itself, each with its layer
+INLINE_RULES: dict[str, Layer] = {
+    "eligible": "eligibility",
+    "applicable": "applicability",
+    "suitable": "suitability",
+}
 
 
 class Treatment(JourneyPart, frozen=True):

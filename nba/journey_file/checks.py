@@ -6,43 +6,57 @@ from collections.abc import Iterable, Iterator
 from keyword import iskeyword
 
 from nba.errors import InvalidInput
-from nba.journey.actions import NO_ACTION, Action
+from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.journey.map import Touchpoint
 from nba.journey.policies import CONTACT_STATUSES
-from nba.journey_file.catalogue_checks import check_catalogue, rule_error
-from nba.journey_file.emotion_checks import check_emotion
-from nba.journey_file.exploration_checks import exploration_errors
-from nba.journey_file.reference_checks import all_known, unknown
-from nba.journey_file.reward_checks import check_rewards
+from nba.journey_file.action_checks import action_errors
+from nba.journey_file.emotion_checks import emotion_errors
+from nba.journey_file.policy_checks import policy_errors
+from nba.journey_file.reference_checks import (
+    duplicate_id_errors,
+    id_list_errors,
+    unknown_id_errors,
+)
+from nba.journey_file.reward_checks import reward_errors
+from nba.journey_file.rule_checks import rule_errors, unreadable
+from nba.journey_file.sub_journey_checks import sub_journey_errors
 from nba.rules.rule import PROPERTIES
 
-NAMESPACES = (
-    *("action", "churn", "contact", "customer", "emotion", "journey", "offered", "properties"),
-    *(
-        "request",
-        "segment",
-        "stage",
-        "sub_journey",
-        "traits",
-        "unmapped",
-        "asked",
-        *CONTACT_STATUSES,
-    ),
-)
+NAMESPACES = {
+    *CONTACT_STATUSES,
+    "action",
+    "asked",
+    "churn",
+    "contact",
+    "customer",
+    "emotion",
+    "journey",
+    "offered",
+    "properties",
+    "request",
+    "segment",
+    "stage",
+    "sub_journey",
+    "traits",
+    "unmapped",
+}
 
 
 def check_journey(journey: JourneyFile) -> Iterator[InvalidInput]:
     """Every error of a journey file whose fields are right one by one, with its path."""
     yield from _map_errors(journey)
     yield from _event_errors(journey)
-    yield from check_emotion(journey)
+    yield from emotion_errors(journey)
     yield from _trait_errors(journey)
-    yield from _action_errors(journey)
-    yield from _reference_errors(journey)
+    yield from action_errors(journey)
     yield from _churn_errors(journey)
-    yield from check_rewards(journey)
-    yield from check_catalogue(journey)
+    yield from reward_errors(journey)
+    yield from policy_errors(journey)
+    yield from sub_journey_errors(journey)
+    yield from rule_errors(journey)
+    yield from _fallback_errors(journey)
+    yield from _exploration_errors(journey)
 
 
 def _map_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
@@ -50,9 +64,9 @@ def _map_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     seen: dict[str, tuple[str, Touchpoint]] = {}
     for s, scene in enumerate(journey.scenes):
         paths["scenes"].append((scene.id, f"scenes[{s}]"))
-        for j, trip in enumerate(scene.journeys):
-            paths["journeys"].append((trip.id, f"scenes[{s}].journeys[{j}]"))
-            for g, stage in enumerate(trip.stages):
+        for j, scene_journey in enumerate(scene.journeys):
+            paths["journeys"].append((scene_journey.id, f"scenes[{s}].journeys[{j}]"))
+            for g, stage in enumerate(scene_journey.stages):
                 at = f"scenes[{s}].journeys[{j}].stages[{g}]"
                 paths["stages"].append((stage.id, at))
                 in_stage: list[tuple[str, str]] = []
@@ -63,40 +77,31 @@ def _map_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
                     if first != touchpoint:
                         remedy = f"differs from {first_path}; a touchpoint recurs unchanged"
                         yield InvalidInput(f"{path}.id", touchpoint.id, remedy)
-                yield from duplicates(in_stage)
+                yield from duplicate_id_errors(in_stage)
     for ids in paths.values():
-        yield from duplicates(ids)
+        yield from duplicate_id_errors(ids)
     if not any(stage.leaving for _, _, stage in journey.stages()):
         remedy = "give leaving: true to the stage in which the relationship ends"
-        yield InvalidInput("scenes", [s.id for _, _, s in journey.stages()], remedy)
-
-
-def duplicates(ids: Iterable[tuple[str, str]]) -> Iterator[InvalidInput]:
-    first: dict[str, str] = {}
-    for identifier, path in ids:
-        if identifier in first:
-            remedy = f"already the id of {first[identifier]}; choose another"
-            yield InvalidInput(f"{path}.id", identifier, remedy)
-        first.setdefault(identifier, path)
+        yield InvalidInput("scenes", [stage.id for _, _, stage in journey.stages()], remedy)
 
 
 def _event_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     touchpoints = [touchpoint.id for touchpoint in journey.touchpoints()]
-    yield from duplicates((m.id, f"events[{i}]") for i, m in enumerate(journey.events))
-    for i, mapping in enumerate(journey.events):
-        if mapping.when is not None:
-            yield from rule_error(f"events[{i}].when", mapping.when, PROPERTIES)
-    taken: dict[str, str] = {}  # event name -> the mapping without `when` that takes all of it
+    yield from duplicate_id_errors((m.id, f"events[{i}]") for i, m in enumerate(journey.events))
+    unconditional: dict[str, str] = {}  # event name -> path of its mapping without `when`
     rules: set[tuple[str, str]] = set()
     for i, mapping in enumerate(journey.events):
         path = f"events[{i}]"
+        if mapping.when is not None:
+            yield from unreadable(f"{path}.when", mapping.when, PROPERTIES)
         yield from _name_errors(f"{path}.id", mapping.id, NAMESPACES)
-        yield from unknown(f"{path}.touchpoint", mapping.touchpoint, touchpoints)
-        if mapping.event in taken:
-            remedy = f"never reached: {taken[mapping.event]} takes every such event; move it up"
+        yield from unknown_id_errors(f"{path}.touchpoint", mapping.touchpoint, touchpoints)
+        if mapping.event in unconditional:
+            earlier = unconditional[mapping.event]
+            remedy = f"never reached: {earlier} takes every such event; move it up"
             yield InvalidInput(f"{path}.event", mapping.event, remedy)
         elif mapping.when is None:
-            taken[mapping.event] = path
+            unconditional[mapping.event] = path
         elif (mapping.event, mapping.when) in rules:
             remedy = "never reached: an earlier mapping has the same event and rule; remove one"
             yield InvalidInput(f"{path}.when", mapping.when, remedy)
@@ -110,9 +115,9 @@ def _name_errors(path: str, name: str, reserved: Iterable[str]) -> Iterator[Inva
 
 
 def _trait_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
-    for space, declared in (("traits", journey.traits), ("request", journey.request)):
+    for section, declared in (("traits", journey.traits), ("request", journey.request)):
         for name, trait in declared.items():
-            path = f"{space}.{name}"
+            path = f"{section}.{name}"
             yield from _name_errors(path, name, ())
             values = trait.values or []
             if trait.type == "category" and not values:
@@ -125,48 +130,31 @@ def _trait_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
                 if not value.strip() or value in values[:i]:
                     remedy = "give each value once, and none empty"
                     yield InvalidInput(f"{path}.values[{i}]", value, remedy)
-            if space == "request" and name in journey.traits:
+            if section == "request" and name in journey.traits:
                 yield InvalidInput(path, name, "already the name of a trait; choose another")
-
-
-def _action_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
-    channels = {touchpoint.id: touchpoint.channel for touchpoint in journey.touchpoints()}
-    yield from duplicates((a.id, f"actions[{i}]") for i, a in enumerate(journey.actions))
-    for i, action in enumerate(journey.actions):
-        path = f"actions[{i}]"
-        if action.id == NO_ACTION:
-            remedy = "reserved for leaving the customer in peace; choose another"
-            yield InvalidInput(f"{path}.id", action.id, remedy)
-        yield from unknown(f"{path}.touchpoint", action.touchpoint, channels)
-        channel = channels.get(action.touchpoint, action.channel)
-        if action.channel != channel:
-            remedy = f"touchpoint {action.touchpoint} is on channel {channel}; make them agree"
-            yield InvalidInput(f"{path}.channel", action.channel, remedy)
-        yield from all_known(f"{path}.also_at", action.also_at, channels)
-        for n, place in enumerate(action.also_at):
-            if channels.get(place, action.channel) != action.channel:
-                remedy = f"it is on channel {channels[place]}, the action on {action.channel}"
-                yield InvalidInput(f"{path}.also_at[{n}]", place, remedy)
-        yield from _feature_error(path, action, journey.actions[0])
-
-
-def _feature_error(path: str, action: Action, first: Action) -> Iterator[InvalidInput]:
-    if set(action.features) != set(first.features):
-        keys = ", ".join(sorted(first.features)) or "none"
-        remedy = f"give every action the features of {first.id}: {keys}"
-        yield InvalidInput(f"{path}.features", sorted(action.features), remedy)
-
-
-def _reference_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
-    actions = [action.id for action in journey.actions]
-    yield from all_known("fallback", journey.fallback, actions)
-    yield from exploration_errors("exploration", journey.exploration, actions)
 
 
 def _churn_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     kinds, churn = [mapping.id for mapping in journey.events], journey.churn
-    yield from unknown("churn.event", churn.event, kinds)
-    yield from all_known("churn.inactive", churn.inactive, kinds)
+    yield from unknown_id_errors("churn.event", churn.event, kinds)
+    yield from id_list_errors("churn.inactive", churn.inactive, kinds)
     if (churn.event is None) == (not churn.inactive):
         remedy = "give either event or inactive: how is it known that a customer has left?"
         yield InvalidInput("churn", churn.event, remedy)
+
+
+def _fallback_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
+    yield from id_list_errors("fallback", journey.fallback, [a.id for a in journey.actions])
+
+
+def _exploration_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
+    exploration = journey.exploration
+    known = [*(action.id for action in journey.actions), NO_ACTION]
+    yield from id_list_errors("exploration.order", exploration.order, known)
+    if exploration.policy == "fixed" and not exploration.order:
+        remedy = "fixed draws the first of an order: list action ids in `order`"
+        yield InvalidInput("exploration.policy", exploration.policy, remedy)
+    share = exploration.holdout_share + exploration.random_share
+    if share > 1.0:
+        remedy = f"with holdout_share it takes {share:g} of the customers: at most 1"
+        yield InvalidInput("exploration.random_share", exploration.random_share, remedy)

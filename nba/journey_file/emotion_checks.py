@@ -14,7 +14,7 @@ _BODY = "emotion is never read from the body (docs/signals.md); remove it"
 _EMPLOYEE = "emotion is never read of employees or partners (docs/signals.md); remove it"
 
 
-def check_emotion(journey: JourneyFile) -> Iterator[InvalidInput]:
+def emotion_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     """Every error of the emotion parts, with its path."""
     for i, mapping in enumerate(journey.events):
         yield from _mapping_errors(f"events[{i}]", mapping)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from nba.errors import InvalidInput
 from nba.journey.actions import ActionReward
 from nba.journey.file import JourneyFile
-from nba.journey_file.reference_checks import all_known
+from nba.journey_file.reference_checks import id_list_errors
 from nba.rewards.terms import bounds_of
 
 
-def check_rewards(journey: JourneyFile) -> Iterator[InvalidInput]:
+def reward_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     """Every error of the file's reward rule and of its actions', with its path."""
     reward = journey.reward
     yield from _kind_errors(journey, "reward", reward.events, reward.minus, amounts=True)
@@ -68,7 +68,7 @@ def _kind_errors(
 ) -> Iterator[InvalidInput]:
     amount_of = {mapping.id: mapping.amount for mapping in journey.events}
     for name, listed in (("events", events), ("minus", minus)):
-        yield from all_known(f"{path}.{name}", listed, amount_of)
+        yield from id_list_errors(f"{path}.{name}", listed, amount_of)
         for i, kind in enumerate(listed):
             if amounts and kind in amount_of and amount_of[kind] is None:
                 remedy = "this event has no amount to sum; give its mapping one"

@@ -1,4 +1,4 @@
-"""What a journey file says, as tables for its owner, with what it leaves open."""
+"""What a journey file says, as tables for its owner, with warnings of what it leaves open."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 from nba.customer.context import ContextSchema
 from nba.journey.file import JourneyFile
-from nba.journey_file import catalogue_summary
+from nba.journey_file import policy_summary
+from nba.journey_file.policy_summary import Row
+
+MAP = ("scene", "journey", "stage", "touchpoint", "kind", "channel", "owner", "importance")
+EVENTS = ("kind", "event", "when", "touchpoint", "valence", "role", "outcome", "amount")
+SIGNALS = ("signal", "times", "within s", "beyond", "valence", "rule")
+ACTIONS = ("action", "group", "type", "channel", "touchpoint", "value_eur", "cost_eur")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,68 +21,28 @@ class Section:
     """A titled table of texts; every row has as many cells as `columns`."""
 
     title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    columns: Row
+    rows: tuple[Row, ...]
 
 
 def summarise(journey: JourneyFile) -> list[Section]:
     """Counts, the map, events, actions, limits and warnings; sections without rows are left out."""
-    schema = ContextSchema(journey)
+    tables = {
+        "Overview": (("what", "number"), _count_rows(journey)),
+        "Map": (MAP, _map_rows(journey)),
+        "Events": (EVENTS, _event_rows(journey)),
+        "Signals detected": (SIGNALS, _signal_rows(journey)),
+        "Actions": (ACTIONS, _action_rows(journey)),
+        "Rules": (policy_summary.RULES, policy_summary.rule_rows(journey)),
+        "Limits": (policy_summary.LIMITS, policy_summary.limit_rows(journey)),
+        "Weights and levers": (policy_summary.WEIGHTS, policy_summary.weight_rows(journey)),
+        "Sub-journeys": (policy_summary.SUB_JOURNEYS, policy_summary.sub_journey_rows(journey)),
+        "Measures": (("what", "how"), _measure_rows(journey)),
+        "Warnings": (("where", "what"), _warning_rows(journey)),
+    }
     sections = [
-        Section("Overview", ("what", "number"), tuple(_counts(journey))),
-        Section(
-            "Map",
-            ("scene", "journey", "stage", "touchpoint", "kind", "channel", "owner", "importance"),
-            tuple(_map_rows(journey)),
-        ),
-        Section(
-            "Events",
-            ("kind", "event", "when", "touchpoint", "valence", "role", "outcome", "amount"),
-            tuple(
-                (
-                    *(m.id, m.event, m.when or "always", m.touchpoint or "-"),
-                    f"{schema.appraisal(m.id, None).valence:+g}",
-                    *(m.role or m.signal or "-", m.outcome or "-", m.amount or "-"),
-                )
-                for m in journey.events
-            ),
-        ),
-        Section(
-            "Signals detected",
-            ("signal", "times", "within s", "beyond", "valence", "rule"),
-            tuple(
-                (
-                    *(d.signal, str(d.times), f"{d.within_s:g}", f"{d.beyond:g}"),
-                    *(f"{schema.appraisal(d.signal, None).valence:+g}", d.rule),
-                )
-                for d in schema.detectors
-            ),
-        ),
-        Section(
-            "Actions",
-            ("action", "group", "type", "channel", "touchpoint", "value_eur", "cost_eur"),
-            tuple(
-                (
-                    *(a.id, a.group or "-", a.type, a.channel, a.touchpoint),
-                    *(f"{a.value_eur:g}", f"{a.cost_eur:g}"),
-                )
-                for a in journey.actions
-            ),
-        ),
-        Section("Rules", catalogue_summary.RULES, tuple(catalogue_summary.rule_rows(journey))),
-        Section("Limits", catalogue_summary.LIMITS, tuple(catalogue_summary.limit_rows(journey))),
-        Section(
-            "Weights and levers",
-            catalogue_summary.WEIGHTS,
-            tuple(catalogue_summary.weight_rows(journey)),
-        ),
-        Section(
-            "Sub-journeys",
-            catalogue_summary.SUB_JOURNEYS,
-            tuple(catalogue_summary.sub_journey_rows(journey)),
-        ),
-        Section("Measures", ("what", "how"), tuple(_measures(journey))),
-        Section("Warnings", ("where", "what"), tuple(_warnings(journey))),
+        Section(title=title, columns=columns, rows=tuple(rows))
+        for title, (columns, rows) in tables.items()
     ]
     return [section for section in sections if section.rows]
 
@@ -93,7 +59,7 @@ def to_text(sections: list[Section]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _counts(journey: JourneyFile) -> Iterator[tuple[str, str]]:
+def _count_rows(journey: JourneyFile) -> Iterator[Row]:
     yield "scenes", str(len(journey.scenes))
     yield "journeys", str(sum(len(scene.journeys) for scene in journey.scenes))
     yield "stages", str(len(journey.stages()))
@@ -104,15 +70,64 @@ def _counts(journey: JourneyFile) -> Iterator[tuple[str, str]]:
     yield "actions", str(len(journey.actions))
 
 
-def _map_rows(journey: JourneyFile) -> Iterator[tuple[str, ...]]:
-    for scene, trip, stage in journey.stages():
-        name = f"{stage.id} (leaving)" if stage.leaving else stage.id
-        for t in stage.touchpoints:
-            place = (scene.id, trip.id, name)
-            yield (*place, t.id, t.kind, t.channel, t.owner, str(t.importance))
+def _map_rows(journey: JourneyFile) -> Iterator[Row]:
+    for scene, scene_journey, stage in journey.stages():
+        stage_name = f"{stage.id} (leaving)" if stage.leaving else stage.id
+        for touchpoint in stage.touchpoints:
+            yield (
+                scene.id,
+                scene_journey.id,
+                stage_name,
+                touchpoint.id,
+                touchpoint.kind,
+                touchpoint.channel,
+                touchpoint.owner,
+                str(touchpoint.importance),
+            )
 
 
-def _measures(journey: JourneyFile) -> Iterator[tuple[str, str]]:
+def _event_rows(journey: JourneyFile) -> Iterator[Row]:
+    schema = ContextSchema(journey)
+    for mapping in journey.events:
+        yield (
+            mapping.id,
+            mapping.event,
+            mapping.when or "always",
+            mapping.touchpoint or "-",
+            f"{schema.appraisal(mapping.id, None).valence:+g}",
+            mapping.role or mapping.signal or "-",
+            mapping.outcome or "-",
+            mapping.amount or "-",
+        )
+
+
+def _signal_rows(journey: JourneyFile) -> Iterator[Row]:
+    schema = ContextSchema(journey)
+    for detector in schema.detectors:
+        yield (
+            detector.signal,
+            str(detector.times),
+            f"{detector.within_s:g}",
+            f"{detector.beyond:g}",
+            f"{schema.appraisal(detector.signal, None).valence:+g}",
+            detector.rule,
+        )
+
+
+def _action_rows(journey: JourneyFile) -> Iterator[Row]:
+    for action in journey.actions:
+        yield (
+            action.id,
+            action.group or "-",
+            action.type,
+            action.channel,
+            action.touchpoint,
+            f"{action.value_eur:g}",
+            f"{action.cost_eur:g}",
+        )
+
+
+def _measure_rows(journey: JourneyFile) -> Iterator[Row]:
     churn, reward = journey.churn, journey.reward
     sign = churn.event or f"none of {', '.join(churn.inactive)}"
     yield "churn", f"{sign} within {churn.horizon_days:g} days, asked every {churn.every_days:g}"
@@ -129,7 +144,7 @@ def _measures(journey: JourneyFile) -> Iterator[tuple[str, str]]:
     yield "fallback", ", ".join(journey.fallback) or "no action"
 
 
-def _warnings(journey: JourneyFile) -> Iterator[tuple[str, str]]:
+def _warning_rows(journey: JourneyFile) -> Iterator[Row]:
     mapped = {mapping.touchpoint for mapping in journey.events}
     for touchpoint in journey.touchpoints():
         if touchpoint.id not in mapped:
@@ -141,7 +156,7 @@ def _warnings(journey: JourneyFile) -> Iterator[tuple[str, str]]:
         yield "actions", "none: every decision is no action"
     elif not any(mapping.outcome == "positive" for mapping in journey.events):
         yield "events", "none has outcome: positive, so nothing counts as a response"
-    yield from catalogue_summary.warnings(journey)
+    yield from policy_summary.warnings(journey)
     if journey.actions and journey.exploration.epsilon == 0:
         yield "exploration", "epsilon is 0: what is never tried is never learned"
     if journey.reward.target == "response" and (journey.reward.events or journey.reward.minus):

@@ -111,7 +111,8 @@ def test_the_whole_of_it_loads() -> None:
         ("done: purchase", "done: purchased",
          "sub_journeys[0].steps[2].done: 'purchased': unknown id, did you mean 'purchase'?"),
         ("action: card_offer, outbound", "outbound",
-         "sub_journeys[0].steps[2].outbound: True: name the action with which we address her"),
+         "sub_journeys[0].steps[2].outbound: True: name the action with which we address the"
+         " customer"),
         ("{to: wait}", "{to: wat}",
          "sub_journeys[0].steps[0].next[1].to: 'wat': unknown id, did you mean 'wait'?"),
         ("{id: wait, wait_hours: 5}", "{id: wait, wait_hours: 5, next: [{to: call}]}",

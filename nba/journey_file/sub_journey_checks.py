@@ -1,0 +1,69 @@
+"""What one field of a sub-journey cannot know: its actions and events, and where its steps lead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from nba.errors import InvalidInput
+from nba.journey.file import JourneyFile
+from nba.journey.policies import CONTACT_STATUSES
+from nba.journey.sub_journeys import EXIT, Branch, SubJourney
+from nba.journey_file.reference_checks import unknown_id_errors
+
+
+def sub_journey_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
+    """Every error of the sub-journeys but their rules, with its path."""
+    ids = [sub_journey.id for sub_journey in journey.sub_journeys]
+    kinds = [mapping.id for mapping in journey.events]
+    actions = [action.id for action in journey.actions]
+    for index, sub_journey in enumerate(journey.sub_journeys):
+        path, own = f"sub_journeys[{index}]", sub_journey.id
+        if own in ids[:index]:
+            yield InvalidInput(f"{path}.id", own, "already the id of another; choose another")
+        yield from unknown_id_errors(f"{path}.goal", sub_journey.goal, kinds)
+        yield from unknown_id_errors(f"{path}.purpose", sub_journey.purpose, journey.consents)
+        others = [other for other in ids if other != own]
+        for n, rival in enumerate(sub_journey.conflicts):
+            yield from unknown_id_errors(f"{path}.conflicts[{n}]", rival, others)
+        steps = [step.id for step in sub_journey.steps]
+        for n, step in enumerate(sub_journey.steps):
+            at = f"{path}.steps[{n}]"
+            if step.id in (EXIT, *steps[:n]):
+                yield InvalidInput(f"{at}.id", step.id, "taken or reserved; choose another")
+            yield from unknown_id_errors(f"{at}.action", step.action, actions)
+            yield from unknown_id_errors(f"{at}.done", step.done, [*CONTACT_STATUSES, *kinds])
+            if step.outbound and step.action is None:
+                remedy = "name the action with which we address the customer"
+                yield InvalidInput(f"{at}.outbound", True, remedy)
+            yield from _branch_errors(at, step.next, steps, steps[: n + 1])
+        for n in _unreachable(sub_journey):
+            remedy = "no step leads here; give one a branch to it, or remove it"
+            yield InvalidInput(f"{path}.steps[{n}].id", sub_journey.steps[n].id, remedy)
+
+
+def _branch_errors(
+    path: str, branches: list[Branch], steps: list[str], begun: list[str]
+) -> Iterator[InvalidInput]:
+    """The errors of the branches of the last step in `begun`; `steps` are all, by id."""
+    for n, branch in enumerate(branches):
+        yield from unknown_id_errors(f"{path}.next[{n}].to", branch.to, [*steps, EXIT])
+        if branch.to in begun:
+            remedy = "a branch leads to a later step or to the exit, so that every passage ends"
+            yield InvalidInput(f"{path}.next[{n}].to", branch.to, remedy)
+    for n, (earlier, branch) in enumerate(pairwise(branches), start=1):
+        if earlier.when is None:
+            remedy = "never reached: the branch before it has no condition; move it to the end"
+            yield InvalidInput(f"{path}.next[{n}]", branch.to, remedy)
+
+
+def _unreachable(sub_journey: SubJourney) -> list[int]:
+    """The positions of the steps to which no way leads; ways lead forward only."""
+    positions = {step.id: n for n, step in enumerate(sub_journey.steps)}
+    reached = {0}
+    for n, step in enumerate(sub_journey.steps):
+        if n in reached:
+            reached |= {positions[branch.to] for branch in step.next if branch.to in positions}
+            if all(branch.when is not None for branch in step.next):
+                reached.add(n + 1)
+    return [n for n in range(len(sub_journey.steps)) if n not in reached]
