@@ -18,7 +18,8 @@ import numpy as np
 
 from features.fold import Fold, untraced
 from features.kernel import fold_events as kernel
-from features.kernel.layout import ROLE, ROW, stage_codes
+from features.kernel.layout import QUERY, ROLE, ROW
+from features.kernel.plan import stage_codes
 from nba.durations import DAY_S
 from nba.events.signals import ROLES
 from nba.journey.actions import Action
@@ -130,8 +131,8 @@ def made_rows(fold: Fold, n: int) -> tuple[np.ndarray, np.ndarray]:
     rows = np.zeros(n, dtype=ROW)
     kinds = rng.integers(0, KINDS, n)
     mapped = fold.schema.journey.events
-    rows["a"] = kinds
-    rows["b"] = kinds % 4
+    rows["kind"] = kinds
+    rows["touchpoint"] = kinds % 4
     rows["role"] = np.array([ROLE[m.role] if m.role else 0 for m in mapped])[kinds]
     rows["flag"] = rng.integers(-1, 2, n)
     rows["amount"] = rng.random(n)
@@ -168,11 +169,21 @@ def replayed(
     best = np.inf
     for round_ in range(ROUNDS + 1):
         begun = time.process_time()
+        queries = np.empty(m, dtype=QUERY)
+        queries["as_of"], queries["action"] = rows["time"][asked], -1
+        queries["seen_seq"], queries["seen_received"] = n, np.inf
         kernel.replay(
-            fold.plan, rows, rows["time"].copy(), starts,
-            rows["time"][asked].copy(), np.full(m, n), np.full(m, np.inf), np.full(m, -1),
-            query_starts, np.empty((2, fold.size)), untraced(), out, offered,
-        )  # fmt: skip
+            plan=fold.plan,
+            rows=rows,
+            received=rows["time"].copy(),
+            row_starts=starts,
+            queries=queries,
+            query_starts=query_starts,
+            states=np.empty((2, fold.size)),
+            trace=untraced(),
+            out=out,
+            offered=offered,
+        )
         seconds = time.process_time() - begun
         if round_:
             best = min(best, seconds)
@@ -187,7 +198,13 @@ def fold_speed(fold: Fold, rows: np.ndarray, customers: np.ndarray) -> float:
         begun = time.process_time()
         nobody = np.empty(0, dtype=np.int64)
         kernel.trace_all(
-            *(np.empty(fold.size), fold.plan, rows, starts, np.inf), untraced(), nobody
+            state=np.empty(fold.size),
+            plan=fold.plan,
+            rows=rows,
+            row_starts=starts,
+            upto=np.inf,
+            trace=untraced(),
+            customers=nobody,
         )
         seconds = time.process_time() - begun
         if round_:

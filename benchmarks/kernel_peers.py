@@ -81,8 +81,8 @@ def compare(
     events = pa.table(
         {
             "customer": customers.astype(np.int32),
-            "kind": rows["a"].astype(np.int32),
-            "stage": stage_of[rows["b"]].astype(np.int32),
+            "kind": rows["kind"].astype(np.int32),
+            "stage": stage_of[rows["touchpoint"]].astype(np.int32),
             "time": rows["time"],
             "amount": rows["amount"],
             "asked": np.isin(np.arange(len(rows)), asked),

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from features.kernel.layout import CONTACT, EVENT, ROLE, ROW, SKETCH_BITS, TRAIT
+from features.kernel.layout import CHANNELS, CONTACT, EVENT, ROLE, ROW, SKETCH_BITS, TRAIT
 from nba.customer.appraisal import Appraisal, SurveyAppraisal
 from nba.customer.context import UNMAPPED, ContextSchema
 from nba.events.event import Event, micros
@@ -29,12 +29,31 @@ from nba.rules.rule import PROPERTIES, PropertyFacts, Rule, parse_rule
 from nba.rules.types import as_number
 
 NAN = math.nan
-# one record of dtype ROW
-Row = tuple[float, int, int, int, int, int, int, int, float, float, float, int, int, float]
 QUERY_CHARS = 200  # of a query, the rest says nothing new
 
 
+class Row(NamedTuple):
+    """One record of dtype ROW, field by field."""
+
+    time: float
+    seq: int
+    op: int
+    kind: int = -1
+    touchpoint: int = -1
+    subject: int = 0
+    role: int = 0
+    flag: int = -1
+    amount: float = 0.0
+    valence: float = NAN
+    confidence: float = 0.0
+    key: int = 0
+    sketch: int = 0
+    number: float = NAN
+
+
 class _Target(NamedTuple):
+    """A mapping of the journey file, with the codes that its events have in the kernel."""
+
     rule: Rule | None
     kind: int
     touchpoint: int
@@ -53,7 +72,6 @@ class Encoder:
         self._schema = schema
         self._touchpoints = {t.id: code for code, t in enumerate(journey.touchpoints())}
         self._kinds = {kind: code for code, kind in enumerate(schema.kinds)}
-        self._names = schema.kinds
         self._actions = {action.id: code for code, action in enumerate(journey.actions)}
         self._channels = {channel: code for code, channel in enumerate(journey.channels())}
         self._action_channel = {action.id: action.channel for action in journey.actions}
@@ -100,7 +118,7 @@ class Encoder:
         if target is not None:
             rows.append(self._event_row(time, event.seq, target, properties))
         elif event.name not in (IDENTIFY, *GOVERNANCE_EVENTS):
-            rows.append(_row(time, event.seq, EVENT, self._unmapped, -1))
+            rows.append(Row(time, event.seq, EVENT, kind=self._unmapped))
         return rows
 
     def array(self, events: Iterable[Event]) -> np.ndarray:
@@ -124,7 +142,7 @@ class Encoder:
         reads = target.reads
         key, sketch, flag, number = 0, 0, -1, NAN
         if "query" in reads:
-            query = _words(properties.get(reads["query"]))
+            query = _normalised(properties.get(reads["query"]))
             key, sketch = _key(query), _sketch(query)
             number = _number(properties.get(reads["results"]), missing=NAN)
         elif reads and target.survey is None:
@@ -135,39 +153,29 @@ class Encoder:
             waited = _number(properties.get(reads["wait"]), missing=NAN)
             announced = _number(properties.get(reads["announced"]), missing=NAN)
             number = (waited - announced) / announced if announced > 0 else NAN
-        valence, confidence = self._said(target, properties)
-        return _row(
-            *(time, seq, EVENT, target.kind, target.touchpoint, 0, target.role, flag),
-            *(_number(properties.get(amount)) if amount else 0.0, valence, confidence),
-            *(key, sketch, number),
+        valence, confidence = _stated_valence(target, properties)
+        return Row(
+            time=time,
+            seq=seq,
+            op=EVENT,
+            kind=target.kind,
+            touchpoint=target.touchpoint,
+            role=target.role,
+            flag=flag,
+            amount=_number(properties.get(amount)) if amount else 0.0,
+            valence=valence,
+            confidence=confidence,
+            key=key,
+            sketch=sketch,
+            number=number,
         )
-
-    def _said(self, target: _Target, properties: Mapping[str, Any]) -> tuple[float, float]:
-        """What this very event says of how it felt, (NaN, 0) where it says nothing."""
-        valence, confidence = NAN, 0.0
-        if target.survey is not None:
-            score = _number(properties.get(target.reads["score"]), missing=NAN)
-            if not math.isnan(score):
-                valence, confidence = target.survey.valence(score), target.survey.confidence
-        scored = properties.get(TEXT_SCORE) if target.mapping.text else None
-        if not isinstance(scored, Mapping):
-            return valence, confidence
-        words = as_number(scored.get("valence"))
-        trust = as_number(scored.get("confidence"))
-        if not (-1.0 <= words <= 1.0 and 0.0 < trust <= 1.0):
-            return valence, confidence
-        if math.isnan(valence):
-            valence, confidence = target.appraisal.valence, target.appraisal.confidence
-        both = (valence * confidence + words * trust) / (confidence + trust)
-        return both, 1.0 - (1.0 - confidence) * (1.0 - trust)
 
     def _trait_rows(self, time: float, seq: int, properties: Mapping[str, Any]) -> list[Row]:
         rows: list[Row] = []
         for name, value in properties.items():
-            known = self._traits.get(name)
-            if known is not None:
-                code = _code(known[1], value)
-                rows.append(_row(time, seq, TRAIT, known[0], -1, amount=code))
+            if name in self._traits:
+                code, trait = self._traits[name]
+                rows.append(Row(time, seq, TRAIT, subject=code, amount=_trait_value(trait, value)))
         return rows
 
     def _contact_rows(self, time: float, seq: int, properties: Mapping[str, Any]) -> list[Row]:
@@ -178,8 +186,9 @@ class Encoder:
         if not isinstance(channel, str):
             channel = self._action_channel.get(action, "")
         kind = self._kinds.get(f"contact.{channel}", -1)
-        code = self._actions.get(action, -1)
-        return [_row(time, seq, CONTACT, code, kind, self._channels.get(channel, -1))]
+        codes = self._actions.get(action, -1), self._channels.get(channel, -1)
+        subject = (codes[0] + 1) * CHANNELS + codes[1] + 1
+        return [Row(time, seq, CONTACT, kind=kind, subject=subject)]
 
 
 def kinds_of(journey: JourneyFile) -> Callable[[Event], str | None]:
@@ -187,37 +196,39 @@ def kinds_of(journey: JourneyFile) -> Callable[[Event], str | None]:
     return Encoder(ContextSchema(journey)).kind
 
 
-def _row(
-    time: float,
-    seq: int,
-    op: int,
-    a: int,
-    b: int,
-    c: int = 0,
-    role: int = 0,
-    flag: int = -1,
-    amount: float = 0.0,
-    valence: float = NAN,
-    confidence: float = 0.0,
-    key: int = 0,
-    sketch: int = 0,
-    number: float = NAN,
-) -> Row:
-    return (
-        *(time, seq, op, a, b, c, role, flag),
-        *(amount, valence, confidence, key, sketch, number),
-    )
+def _stated_valence(target: _Target, properties: Mapping[str, Any]) -> tuple[float, float]:
+    """(valence, confidence) that the event itself states, in a survey answer or in words.
+
+    (NaN, 0) where it states none.
+    """
+    valence, confidence = NAN, 0.0
+    if target.survey is not None:
+        score = _number(properties.get(target.reads["score"]), missing=NAN)
+        if not math.isnan(score):
+            valence, confidence = target.survey.valence(score), target.survey.confidence
+    text_score = properties.get(TEXT_SCORE) if target.mapping.text else None
+    if not isinstance(text_score, Mapping):
+        return valence, confidence
+    text_valence = as_number(text_score.get("valence"))
+    text_confidence = as_number(text_score.get("confidence"))
+    if not (-1.0 <= text_valence <= 1.0 and 0.0 < text_confidence <= 1.0):
+        return valence, confidence
+    if math.isnan(valence):
+        valence, confidence = target.appraisal.valence, target.appraisal.confidence
+    weighted = valence * confidence + text_valence * text_confidence
+    mean = weighted / (confidence + text_confidence)
+    return mean, 1.0 - (1.0 - confidence) * (1.0 - text_confidence)
 
 
 def _key(value: Any) -> int:
-    """52 bits that stand for a text or number; 0 for nothing said."""
+    """A text or number as a 52-bit hash above 0; 0 for none."""
     if value is None or value == "" or not isinstance(value, str | int | float):
         return 0
     digest = hashlib.blake2b(str(value).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") % (2**52 - 1) + 1
 
 
-def _words(value: Any) -> str:
+def _normalised(value: Any) -> str:
     return " ".join(value[:QUERY_CHARS].casefold().split()) if isinstance(value, str) else ""
 
 
@@ -225,12 +236,12 @@ def _sketch(query: str) -> int:
     """A bit for each letter trigram of the query, with a space on both sides."""
     padded = f" {query} "
     bits = 0
-    for at in range(len(padded) - 2):
-        bits |= 1 << zlib.crc32(padded[at : at + 3].encode()) % SKETCH_BITS
+    for start in range(len(padded) - 2):
+        bits |= 1 << zlib.crc32(padded[start : start + 3].encode()) % SKETCH_BITS
     return bits
 
 
-def _code(trait: Trait, value: Any) -> float:
+def _trait_value(trait: Trait, value: Any) -> float:
     """A trait's value as the number that the state keeps; NaN for one of another type."""
     if trait.type == "number":
         return _number(value, missing=np.nan)

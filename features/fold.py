@@ -18,24 +18,26 @@ import numpy as np
 from features.encoder import Encoder
 from features.kernel import fold_events as kernel
 from features.kernel.layout import (
-    BECAUSE,
     CHANNELS,
     CONTACT_SIZE,
+    CONTACT_SUBJECT,
+    CONTACT_TIME,
     CONTACTS_AT,
-    EVENTS,
-    KEPT,
-    LAST,
     LAST_NODE,
+    LAST_TIME,
     N_CONTACTS,
+    N_EVENTS,
     N_NODES,
     NEXT_DUE,
-    NODE,
+    NODE_SIZE,
     NODES_AT,
+    NODES_KEPT,
     ROW,
     SIZE,
+    STRONGEST,
     TRACE_COLUMNS,
-    plan_of,
 )
+from features.kernel.plan import plan_of
 from nba.customer.appraisal import AppraisedNode
 from nba.customer.contact_history import ContactHistory
 from nba.customer.contact_history_fold import CONTACT_HISTORY_VERSION, advance
@@ -58,9 +60,9 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def last_micros(self) -> int:
         """When the last folded event happened, in microseconds since 1970 UTC; -1 for none."""
-        if self.values[EVENTS] == 0.0:
+        if self.values[N_EVENTS] == 0.0:
             return -1
-        return round(float(self.values[LAST]) * 1e6)
+        return round(float(self.values[LAST_TIME]) * 1e6)
 
 
 class Fold:
@@ -129,19 +131,19 @@ class Fold:
         """The context at `now`, or at the last event where the log's clock is ahead."""
         last = max(state.last_micros, state.contact_history.at_micros)
         as_of = now if last < 0 else max(now, from_micros(last))
-        out = np.empty(len(self.schema.columns))
-        seconds = micros(as_of) / 1e6
-        settled = np.empty(self.size)
-        kernel.emit(state.values, self.plan, seconds, settled, untraced(), out)
-        silent = state.values[NEXT_DUE] <= seconds
+        as_of_s = micros(as_of) / 1e6
+        row = np.empty(len(self.schema.columns))
+        after_silence = np.empty(self.size)
+        kernel.emit(state.values, self.plan, as_of_s, after_silence, untraced(), row)
+        is_due = state.values[NEXT_DUE] <= as_of_s
         return Context(
             customer_id=customer_id,
             as_of=as_of,
             seq=state.seq,
             known=state.seq > 0,
-            values=out,
+            values=row,
             contacts=self._contacts(state.values),
-            nodes=self._nodes(settled if silent else state.values),
+            nodes=self._nodes(after_silence if is_due else state.values),
             contact_history=state.contact_history,
         )
 
@@ -150,20 +152,21 @@ class Fold:
         contacts = []
         for number in range(max(0, made - CONTACTS_KEPT), made):
             slot = int(self.plan[CONTACTS_AT]) + CONTACT_SIZE * (number % CONTACTS_KEPT)
-            action, channel = divmod(int(values[slot + 1]), CHANNELS)
-            at_s = float(values[slot])
+            action, channel = divmod(int(values[slot + CONTACT_SUBJECT]), CHANNELS)
+            at_s = float(values[slot + CONTACT_TIME])
             contacts.append(RingContact(at_s=at_s, action=action - 1, channel=channel - 1))
         return tuple(contacts)
 
     def _nodes(self, values: np.ndarray) -> tuple[AppraisedNode, ...]:
-        held, kept = int(values[N_NODES]), int(self.plan[KEPT])
+        made, kept = int(values[N_NODES]), int(self.plan[NODES_KEPT])
         first, last = int(self.plan[NODES_AT]), int(values[LAST_NODE])
         nodes = []
-        for back in range(min(held, kept) - 1, -1, -1):
-            at = first + (last - first - NODE * back) % (NODE * kept)
-            code, valence, time, arousal, confidence, strongest = values[at : at + NODE].tolist()
-            because, place = divmod(int(code), BECAUSE)
-            kind = self.schema.kinds[because - 1] if because else None
+        for back in range(min(made, kept) - 1, -1, -1):
+            slot = first + (last - first - NODE_SIZE * back) % (NODE_SIZE * kept)
+            node = values[slot : slot + NODE_SIZE].tolist()
+            code, valence, time, arousal, confidence, strongest = node
+            kind_code, place = divmod(int(code), STRONGEST)
+            kind = self.schema.kinds[kind_code - 1] if kind_code else None
             touchpoint = self._touchpoints[place >> 2]
             nodes.append(
                 AppraisedNode(
@@ -193,7 +196,7 @@ class Fold:
         """Compile or load the kernel now, so that no request waits for it."""
         values = self.empty.values.copy()
         row = np.zeros(1, dtype=ROW)
-        row["b"] = -1
+        row["touchpoint"] = -1
         kernel.fold(values, self.plan, row, untraced())
         out = np.empty(len(self.schema.columns))
         kernel.emit(self.empty.values, self.plan, 0.0, values, untraced(), out)

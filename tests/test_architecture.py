@@ -118,7 +118,7 @@ HEAVY: dict[str, set[str]] = {
     },
     "pyspark": {"features.replay.spark"},
     "pandas": {"features.replay.point_in_time", "models.bundles.registry", "training"},
-    "numba": {"features.kernel.layout"},
+    "numba": {"features.kernel.compilation"},
     "lightgbm": {"models.predictors.lightgbm_trees", "serving.http.service"},
     "matplotlib": {"training"},
     "onnxruntime": {"models.predictors.onnx_graph"},

@@ -9,13 +9,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from features.kernel.layout import KIND_TABLE, N_KINDS, compiled
+from features.kernel.compilation import compiled
+from features.kernel.layout import (
+    KIND_AT,
+    KIND_COUNT,
+    KIND_DECAYED,
+    KIND_SIZE,
+    KIND_SUM,
+    KIND_SUM_DECAYED,
+    KIND_SUMMED,
+    KIND_TABLE,
+    KIND_TIME,
+    N_KINDS,
+    WINDOWS,
+)
 from nba.customer.context import HALF_LIVES_DAYS
 from nba.durations import DAY_S
 
-WINDOWS = len(HALF_LIVES_DAYS)
 _HOUR, _, _WEEK, _MONTH = (-1.0 / (days * DAY_S) for days in HALF_LIVES_DAYS.values())
 assert HALF_LIVES_DAYS["7d"] == 7 * HALF_LIVES_DAYS["1d"]
+
+# columns of a kind: the decayed counts, then
+_TOTAL, _DAYS_SINCE, _SUMS = range(WINDOWS, WINDOWS + 3)
+_SUM_TOTAL = _SUMS + WINDOWS
 
 
 @compiled
@@ -31,48 +47,51 @@ def decays(age):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def count(state, plan, kind, time, amount):  # type: ignore[no-untyped-def]
-    """One more event of `kind`: last time, count, decayed counts; with an amount also sums."""
-    at = int(plan[KIND_TABLE + 4 * kind])
-    seen = state[at + 1] > 0.0
-    age = time - state[at]
-    state[at] = time
-    state[at + 1] += 1.0
-    summed = plan[KIND_TABLE + 4 * kind + 1] > 0.0
-    sums = at + 2 + WINDOWS
+def count_event(state, plan, kind, time, amount):  # type: ignore[no-untyped-def]
+    """Count one more event of `kind`; where the kind has an amount, add it to the sums."""
+    entry = KIND_TABLE + KIND_SIZE * kind
+    at = int(plan[entry + KIND_AT])
+    seen = state[at + KIND_COUNT] > 0.0
+    age = time - state[at + KIND_TIME]
+    state[at + KIND_TIME] = time
+    state[at + KIND_COUNT] += 1.0
+    summed = plan[entry + KIND_SUMMED] > 0.0
     if summed:
-        state[sums] += amount
+        state[at + KIND_SUM] += amount
     left = decays(age) if seen else (0.0, 0.0, 0.0, 0.0)
     for window in range(WINDOWS):
-        state[at + 2 + window] = state[at + 2 + window] * left[window] + 1.0
+        counts = at + KIND_DECAYED + window
+        state[counts] = state[counts] * left[window] + 1.0
         if summed:
-            state[sums + 1 + window] = state[sums + 1 + window] * left[window] + amount
+            sums = at + KIND_SUM_DECAYED + window
+            state[sums] = state[sums] * left[window] + amount
 
 
 @compiled
 def emit_counts(state, plan, as_of, out):  # type: ignore[no-untyped-def]
     """Write the columns of every kind into `out`; returns how many."""
-    at = 0
+    column = 0
     for kind in range(int(plan[N_KINDS])):
-        base = int(plan[KIND_TABLE + 4 * kind])
-        summed = plan[KIND_TABLE + 4 * kind + 1] > 0.0
-        width = WINDOWS + 2 + (WINDOWS + 1) * summed
-        if state[base + 1] == 0.0:
+        entry = KIND_TABLE + KIND_SIZE * kind
+        at = int(plan[entry + KIND_AT])
+        summed = plan[entry + KIND_SUMMED] > 0.0
+        width = _SUMS + (WINDOWS + 1) * summed
+        if state[at + KIND_COUNT] == 0.0:
             for index in range(width):
-                out[at + index] = 0.0
-            out[at + WINDOWS + 1] = np.nan
-            at += width
+                out[column + index] = 0.0
+            out[column + _DAYS_SINCE] = np.nan
+            column += width
             continue
-        age = as_of - state[base]
-        sums = base + 2 + WINDOWS
+        age = as_of - state[at + KIND_TIME]
         left = decays(age)
         for window in range(WINDOWS):
-            out[at + window] = state[base + 2 + window] * left[window]
+            out[column + window] = state[at + KIND_DECAYED + window] * left[window]
             if summed:
-                out[at + WINDOWS + 2 + window] = state[sums + 1 + window] * left[window]
-        out[at + WINDOWS] = state[base + 1]
-        out[at + WINDOWS + 1] = age / DAY_S
+                decayed = state[at + KIND_SUM_DECAYED + window]
+                out[column + _SUMS + window] = decayed * left[window]
+        out[column + _TOTAL] = state[at + KIND_COUNT]
+        out[column + _DAYS_SINCE] = age / DAY_S
         if summed:
-            out[at + 2 * WINDOWS + 2] = state[sums]
-        at += width
-    return at
+            out[column + _SUM_TOTAL] = state[at + KIND_SUM]
+        column += width
+    return column

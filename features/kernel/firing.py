@@ -1,51 +1,92 @@
-"""What a detector does with what it found, compiled: fire a signal, remember, forget."""
+"""What a detector does with what it finds, compiled: fire a signal, remember, forget."""
 
 from __future__ import annotations
 
-from features.kernel.counters import count
-from features.kernel.emotion import feel
-from features.kernel.layout import SIGNALS, compiled, confidence_of, valence_of
+from features.kernel.compilation import compiled
+from features.kernel.counters import count_event
+from features.kernel.emotion import Part, add_to_node
+from features.kernel.layout import (
+    ENTRY_KEY,
+    ENTRY_SEQ,
+    ENTRY_SIZE,
+    ENTRY_TIME,
+    RULE_KIND,
+    TIMES,
+    WITHIN,
+)
+from features.kernel.plan import confidence_of, valence_of
 from nba.events.signals import PRIOR_CONFIDENCE
-
-TIMES, WITHIN, BEYOND, AGAIN = 1, 2, 3, 4  # columns of Plan.signals
 
 
 @compiled
-def fire(  # type: ignore[no-untyped-def]
-    state, plan, signal, touchpoint, time, visited, factor, seqs, trace
-):
-    kind = int(plan[SIGNALS + 5 * signal])
+def fire(state, plan, row, trace, rule, factor, origins):  # type: ignore[no-untyped-def]
+    """Fire the signal of a rule at the event that completes it; `factor`: on its valence."""
+    kind = int(plan[rule + RULE_KIND])
     if kind >= 0:
-        valence = valence_of(plan, kind, touchpoint) * factor
-        fire_at(state, plan, kind, touchpoint, time, visited, valence, seqs, trace)
+        valence = valence_of(plan, kind, row["touchpoint"]) * factor
+        add_signal(
+            state,
+            plan,
+            trace,
+            kind=kind,
+            touchpoint=row["touchpoint"],
+            time=row["time"],
+            visited=row["time"],
+            valence=valence,
+            origins=origins,
+        )
 
 
 @compiled
 def fire_at(  # type: ignore[no-untyped-def]
-    state, plan, kind, touchpoint, time, visited, valence, seqs, trace
+    state, plan, trace, rule, touchpoint, time, visited, origins
 ):
-    count(state, plan, kind, time, 0.0)
-    confidence = confidence_of(plan, kind, touchpoint)
-    if confidence == 0.0 and valence != 0.0:
-        confidence = PRIOR_CONFIDENCE
-    feel(
-        *(state, plan, kind, touchpoint, time, visited, valence, confidence),
-        *(1, seqs, trace),
-    )
+    """Fire the signal of a rule at another moment or touchpoint than an event's.
+
+    `visited`: when the visit was that it belongs to.
+    """
+    kind = int(plan[rule + RULE_KIND])
+    if kind >= 0:
+        valence = valence_of(plan, kind, touchpoint)
+        add_signal(
+            state,
+            plan,
+            trace,
+            kind=kind,
+            touchpoint=touchpoint,
+            time=time,
+            visited=visited,
+            valence=valence,
+            origins=origins,
+        )
 
 
 @compiled
-def again(state, ring, size, key, time, within, times):  # type: ignore[no-untyped-def]
-    """How many entries of a ring (count, then key, time, seq each) tell of `key` within `within`,
-    and the log positions of the last three, oldest first. Counted entries have a key above 0."""
-    held = min(int(state[ring]), size)
+def add_signal(  # type: ignore[no-untyped-def]
+    state, plan, trace, kind, touchpoint, time, visited, valence, origins
+):
+    """Count a signal as an event of its kind and add it to its node."""
+    count_event(state, plan, kind, time, 0.0)
+    confidence = confidence_of(plan, kind, touchpoint)
+    if confidence == 0.0 and valence != 0.0:
+        confidence = PRIOR_CONFIDENCE
+    part = Part(kind, touchpoint, time, visited, valence, confidence, 1, origins)
+    add_to_node(state, plan, part, trace)
+
+
+@compiled
+def find_recent(state, ring, size, key, time, within, times):  # type: ignore[no-untyped-def]
+    """How many entries of a ring are about `key` and at most `within` old, and the log positions
+    of the last three, oldest first; at most `times` - 1 of them, 0 for none."""
+    written = int(state[ring])
+    kept = min(written, size)
     found = 0
     a = b = c = 0.0
-    for step in range(held):
-        slot = ring + 1 + 3 * ((int(state[ring]) - held + step) % size)
-        if state[slot] == key and time - state[slot + 1] <= within:
+    for step in range(kept):
+        slot = ring + 1 + ENTRY_SIZE * ((written - kept + step) % size)
+        if state[slot + ENTRY_KEY] == key and time - state[slot + ENTRY_TIME] <= within:
             found += 1
-            a, b, c = b, c, state[slot + 2]
+            a, b, c = b, c, state[slot + ENTRY_SEQ]
     if times < 4:
         a = 0.0
     if times < 3:
@@ -54,32 +95,28 @@ def again(state, ring, size, key, time, within, times):  # type: ignore[no-untyp
 
 
 @compiled
-def spend(state, ring, size, key):  # type: ignore[no-untyped-def]
-    """The entries of `key` have made their signal and count no more."""
-    for step in range(size):
-        slot = ring + 1 + 3 * step
-        if state[slot] == key:
-            state[slot] = -key
-
-
-@compiled
-def push(state, ring, size, key, time, seq):  # type: ignore[no-untyped-def]
-    slot = ring + 1 + 3 * (int(state[ring]) % size)
-    state[slot] = key
-    state[slot + 1] = time
-    state[slot + 2] = seq
+def append_entry(state, ring, size, key, time, seq):  # type: ignore[no-untyped-def]
+    """Write an entry into a ring, over the oldest where it is full."""
+    slot = ring + 1 + ENTRY_SIZE * (int(state[ring]) % size)
+    state[slot + ENTRY_KEY] = key
+    state[slot + ENTRY_TIME] = time
+    state[slot + ENTRY_SEQ] = seq
     state[ring] += 1.0
 
 
 @compiled
-def recur(state, plan, signal, ring, size, key, row, trace):  # type: ignore[no-untyped-def]
-    """Remember an event about `key`; where it makes `times` of them, fire and count anew."""
+def detect_recurrence(state, plan, row, trace, rule, ring, size, key):  # type: ignore[no-untyped-def]
+    """Remember an event about `key`; where it makes `times` of them, fire and count anew.
+
+    Entries that have made their signal count no more: their key is negative from then on.
+    """
     time = row["time"]
     seq = float(row["seq"])
-    times = int(plan[SIGNALS + 5 * signal + TIMES])
-    within = plan[SIGNALS + 5 * signal + WITHIN]
-    found, a, b, c = again(state, ring, size, key, time, within, times)
-    push(state, ring, size, key, time, seq)
+    times = int(plan[rule + TIMES])
+    found, a, b, c = find_recent(state, ring, size, key, time, plan[rule + WITHIN], times)
+    append_entry(state, ring, size, key, time, seq)
     if found + 1 >= times > 0:
-        spend(state, ring, size, key)
-        fire(state, plan, signal, row["b"], time, time, 1.0, (a, b, c, seq), trace)
+        for slot in range(ring + 1, ring + 1 + ENTRY_SIZE * size, ENTRY_SIZE):
+            if state[slot + ENTRY_KEY] == key:
+                state[slot + ENTRY_KEY] = -key
+        fire(state, plan, row, trace, rule=rule, factor=1.0, origins=(a, b, c, seq))

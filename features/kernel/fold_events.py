@@ -1,41 +1,40 @@
-"""The fold, compiled: one function per event, one to read the row.
+"""The fold, compiled: one function per event, one to write the context row.
 
-`features.kernel.layout` says where plan and state keep what. A trace (n, TRACE_COLUMNS) takes what
-the nodes are made of, as far as it is long; its first row counts them.
+`features.kernel.layout` says where plan, state and trace keep what. A trace (n, TRACE_COLUMNS)
+takes the parts of the nodes, as far as it is long.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from features.kernel.counters import count, emit_counts
-from features.kernel.detectors import conclude, detect, settle
-from features.kernel.emotion import emit_emotion, feel
+from features.kernel.compilation import compiled
+from features.kernel.counters import count_event, emit_counts
+from features.kernel.detectors import close_previous, detect, fire_due
+from features.kernel.emotion import Part, add_to_node, emit_emotion
 from features.kernel.layout import (
     CHANNELS,
     CONTACT,
     CONTACT_SIZE,
+    CONTACT_SUBJECT,
+    CONTACT_TIME,
     CONTACTS_AT,
-    EVENTS,
-    FIRST,
-    INVITATION,
-    LAST,
+    FIRST_TIME,
+    LAST_TIME,
     N_CONTACTS,
+    N_EVENTS,
     N_TRAITS,
     NEXT_DUE,
     STAGE,
     STAGE_TIME,
-    TOUCHPOINTS_AT,
+    SURVEY_DUE,
+    TRACE_COUNT,
     TRAIT,
     TRAITS_AT,
-    compiled,
-    confidence_of,
-    valence_of,
 )
+from features.kernel.plan import confidence_of, stage_of, valence_of
 from nba.customer.context import CONTACTS_KEPT
 from nba.durations import DAY_S
-
-_CONTACTS = CONTACTS_KEPT
 
 
 @compiled
@@ -43,36 +42,37 @@ def update(state, plan, row, trace):  # type: ignore[no-untyped-def]
     """Fold one row of dtype ROW into `state`, in place. Rows come in order of time."""
     time = row["time"]
     if state[NEXT_DUE] <= time:
-        settle(state, plan, time, trace)
-    if state[EVENTS] == 0.0:
-        state[FIRST] = time
-    state[EVENTS] += 1.0
-    state[LAST] = time
+        fire_due(state, plan, trace, time)
+    if state[N_EVENTS] == 0.0:
+        state[FIRST_TIME] = time
+    state[N_EVENTS] += 1.0
+    state[LAST_TIME] = time
     op = row["op"]
+    kind = row["kind"]
     if op == TRAIT:
-        state[int(plan[TRAITS_AT]) + row["a"]] = row["amount"]
+        state[int(plan[TRAITS_AT]) + row["subject"]] = row["amount"]
         return
     if op == CONTACT:
-        slot = int(plan[CONTACTS_AT]) + CONTACT_SIZE * (int(state[N_CONTACTS]) % _CONTACTS)
-        state[slot] = time
-        state[slot + 1] = (row["a"] + 1) * CHANNELS + row["c"] + 1
+        slot = int(plan[CONTACTS_AT]) + CONTACT_SIZE * (int(state[N_CONTACTS]) % CONTACTS_KEPT)
+        state[slot + CONTACT_TIME] = time
+        state[slot + CONTACT_SUBJECT] = row["subject"]
         state[N_CONTACTS] += 1.0
-        if row["b"] >= 0:
-            count(state, plan, row["b"], time, 0.0)
+        if kind >= 0:
+            count_event(state, plan, kind, time, 0.0)
         return
-    conclude(state, plan, row, trace)
-    kind = row["a"]
-    count(state, plan, kind, time, row["amount"])
-    touchpoint = row["b"]
+    close_previous(state, plan, row, trace)
+    count_event(state, plan, kind, time, row["amount"])
+    touchpoint = row["touchpoint"]
     valence = row["valence"]
     confidence = row["confidence"]
     if np.isnan(valence):
         valence = valence_of(plan, kind, touchpoint)
         confidence = confidence_of(plan, kind, touchpoint)
-    seqs = (float(row["seq"]), 0.0, 0.0, 0.0)
-    feel(state, plan, kind, touchpoint, time, time, valence, confidence, 0, seqs, trace)
+    origins = (float(row["seq"]), 0.0, 0.0, 0.0)
+    part = Part(kind, touchpoint, time, time, valence, confidence, 0, origins)
+    add_to_node(state, plan, part, trace)
     if touchpoint >= 0:
-        stage = plan[int(plan[TOUCHPOINTS_AT]) + 2 * touchpoint]
+        stage = stage_of(plan, touchpoint)
         if stage != state[STAGE]:
             state[STAGE] = stage
             state[STAGE_TIME] = time
@@ -89,22 +89,22 @@ def emit(state, plan, as_of, spare, trace, out):  # type: ignore[no-untyped-def]
         for index in range(len(state)):
             spare[index] = state[index]
         state = spare
-        settle(state, plan, as_of, trace)
-    at = emit_counts(state, plan, as_of, out)
-    at = emit_emotion(state, plan, as_of, out, at)
-    known = state[EVENTS] > 0.0
+        fire_due(state, plan, trace, as_of)
+    column = emit_counts(state, plan, as_of, out)
+    column = emit_emotion(state, plan, as_of, out, column)
+    known = state[N_EVENTS] > 0.0
     staged = known and state[STAGE] >= 0.0
-    out[at] = state[STAGE] if staged else np.nan
-    out[at + 1] = (as_of - state[STAGE_TIME]) / DAY_S if staged else np.nan
-    out[at + 2] = (as_of - state[FIRST]) / DAY_S if known else np.nan
-    at += 3
+    out[column] = state[STAGE] if staged else np.nan
+    out[column + 1] = (as_of - state[STAGE_TIME]) / DAY_S if staged else np.nan
+    out[column + 2] = (as_of - state[FIRST_TIME]) / DAY_S if known else np.nan
+    column += 3
     traits = int(plan[TRAITS_AT])
     for trait in range(int(plan[N_TRAITS])):
-        out[at + trait] = state[traits + trait]
+        out[column + trait] = state[traits + trait]
 
 
 @compiled
-def offered(state, plan, as_of, action, out):  # type: ignore[no-untyped-def]
+def emit_offered(state, plan, as_of, action, out):  # type: ignore[no-untyped-def]
     """Of one action, among the contacts kept: days since the last (NaN: never), and how many.
 
     Action -1 is no_action, which is never a contact; contacts of actions that are no longer in
@@ -115,11 +115,11 @@ def offered(state, plan, as_of, action, out):  # type: ignore[no-untyped-def]
     if action < 0:
         return
     contacts = int(plan[CONTACTS_AT])
-    for slot in range(min(int(state[N_CONTACTS]), _CONTACTS)):
-        base = contacts + CONTACT_SIZE * slot
-        if int(state[base + 1]) // CHANNELS - 1 == action:
+    for number in range(min(int(state[N_CONTACTS]), CONTACTS_KEPT)):
+        slot = contacts + CONTACT_SIZE * number
+        if int(state[slot + CONTACT_SUBJECT]) // CHANNELS - 1 == action:
             out[1] += 1.0
-            days = (as_of - state[base]) / DAY_S
+            days = (as_of - state[slot + CONTACT_TIME]) / DAY_S
             if np.isnan(out[0]) or days < out[0]:
                 out[0] = days
 
@@ -130,7 +130,7 @@ def clear(state, plan):  # type: ignore[no-untyped-def]
     state[:] = 0.0
     state[STAGE] = -1.0
     state[NEXT_DUE] = np.inf
-    state[INVITATION] = np.inf
+    state[SURVEY_DUE] = np.inf
     traits = int(plan[TRAITS_AT])
     state[traits : traits + int(plan[N_TRAITS])] = np.nan
 
@@ -147,29 +147,28 @@ def trace_all(state, plan, rows, row_starts, upto, trace, customers):  # type: i
     """Fold customer after customer up to `upto` seconds; `customers` takes whose each entry is."""
     for customer in range(len(row_starts) - 1):
         clear(state, plan)
-        begun = int(trace[0, 0])
+        begin = int(trace[0, TRACE_COUNT])
         for index in range(row_starts[customer], row_starts[customer + 1]):
             if rows[index]["time"] > upto:
                 break
             update(state, plan, rows[index], trace)
-        settle(state, plan, upto, trace)
-        customers[begun : int(trace[0, 0])] = customer
+        fire_due(state, plan, trace, upto)
+        customers[begin : int(trace[0, TRACE_COUNT])] = customer
 
 
 @compiled
 def replay(  # type: ignore[no-untyped-def]
-    plan, rows, received, row_starts,
-    as_of, seen_seq, seen_received, actions, query_starts, state, trace, out, out_offered,
-):  # fmt: skip
+    plan, rows, received, row_starts, queries, query_starts, states, trace, out, offered
+):
     """Context rows at many moments, one customer after the other.
 
-    Rows are sorted by (customer, time, seq); `row_starts` and `query_starts` (n_customers + 1)
-    cut them and the queries, which are sorted by (customer, as_of). A query sees the rows with
+    Rows of dtype ROW are sorted by (customer, time, seq), queries of dtype QUERY by (customer,
+    as_of); `row_starts` and `query_starts` (n_customers + 1) cut them. A query sees the rows with
     time <= as_of, seq <= seen_seq and received <= seen_received; where a late row makes that
-    more than a prefix, the customer is folded again for that query. `state` is (2, state size).
+    more than a prefix, the customer is folded again for that query. `states`: (2, state size).
     """
-    spare = state[1]
-    state = state[0]
+    state = states[0]
+    spare = states[1]
     for customer in range(len(row_starts) - 1):
         begin = row_starts[customer]
         end = row_starts[customer + 1]
@@ -177,24 +176,25 @@ def replay(  # type: ignore[no-untyped-def]
         upto = begin
         last_seq = -1
         last_received = -np.inf
-        dirty = False
-        for query in range(query_starts[customer], query_starts[customer + 1]):
-            if dirty:
+        is_partial = False
+        for number in range(query_starts[customer], query_starts[customer + 1]):
+            query = queries[number]
+            if is_partial:
                 clear(state, plan)
                 for index in range(begin, upto):
                     update(state, plan, rows[index], trace)
-                dirty = False
-            while upto < end and rows[upto]["time"] <= as_of[query]:
+                is_partial = False
+            while upto < end and rows[upto]["time"] <= query["as_of"]:
                 update(state, plan, rows[upto], trace)
                 last_seq = max(last_seq, rows[upto]["seq"])
                 last_received = max(last_received, received[upto])
                 upto += 1
-            if last_seq > seen_seq[query] or last_received > seen_received[query]:
+            if last_seq > query["seen_seq"] or last_received > query["seen_received"]:
                 clear(state, plan)
-                dirty = True
+                is_partial = True
                 for index in range(begin, upto):
-                    known = rows[index]["seq"] <= seen_seq[query]
-                    if known and received[index] <= seen_received[query]:
+                    known = rows[index]["seq"] <= query["seen_seq"]
+                    if known and received[index] <= query["seen_received"]:
                         update(state, plan, rows[index], trace)
-            emit(state, plan, as_of[query], spare, trace, out[query])
-            offered(state, plan, as_of[query], actions[query], out_offered[query])
+            emit(state, plan, query["as_of"], spare, trace, out[number])
+            emit_offered(state, plan, query["as_of"], query["action"], offered[number])

@@ -11,7 +11,7 @@ import pandas as pd
 from features.encoder import Row
 from features.fold import Fold, untraced
 from features.kernel import fold_events as kernel
-from features.kernel.layout import ROW
+from features.kernel.layout import QUERY, ROW
 from nba.customer.context import OFFERED
 from nba.events.event import Event, micros
 
@@ -74,44 +74,46 @@ class ContextQuestions:
         )
 
 
-def replay(fold: Fold, rows: Rows, moments: ContextQuestions) -> tuple[np.ndarray, np.ndarray]:
-    """Context rows (n, n_columns) and OFFERED columns (n, 2), in the order of the moments."""
-    n = len(moments.as_of)
-    codes = np.searchsorted(rows.customers, moments.customers.astype(str))
+def replay(fold: Fold, rows: Rows, questions: ContextQuestions) -> tuple[np.ndarray, np.ndarray]:
+    """Context rows (n, n_columns) and OFFERED columns (n, 2), in the order of the questions."""
+    n = len(questions.as_of)
+    codes = np.searchsorted(rows.customers, questions.customers.astype(str))
     found = codes < len(rows.customers)
-    found[found] = rows.customers[codes[found]] == moments.customers.astype(str)[found]
+    found[found] = rows.customers[codes[found]] == questions.customers.astype(str)[found]
     codes = np.where(found, codes, len(rows.customers))  # the unknown come last, with no rows
-    order = np.lexsort((moments.as_of, codes))
+    order = np.lexsort((questions.as_of, codes))
     n_customers = len(rows.customers) + 1
     query_starts = np.searchsorted(codes[order], np.arange(n_customers + 1)).astype(np.int64)
+    queries = np.empty(n, dtype=QUERY)
+    queries["as_of"] = questions.as_of[order]
+    queries["seen_seq"] = questions.seen_seq[order]
+    queries["seen_received"] = questions.seen_received[order]
+    queries["action"] = questions.actions[order]
     values = np.empty((n, len(fold.schema.columns)))
     offered = np.empty((n, len(OFFERED)))
     kernel.replay(
-        fold.plan,
-        rows.rows,
-        rows.received,
-        np.append(rows.starts, len(rows.rows)).astype(np.int64),
-        moments.as_of[order],
-        moments.seen_seq[order],
-        moments.seen_received[order],
-        moments.actions[order].astype(np.int64),
-        query_starts,
-        np.empty((2, fold.size)),
-        untraced(),
-        values,
-        offered,
+        plan=fold.plan,
+        rows=rows.rows,
+        received=rows.received,
+        row_starts=np.append(rows.starts, len(rows.rows)).astype(np.int64),
+        queries=queries,
+        query_starts=query_starts,
+        states=np.empty((2, fold.size)),
+        trace=untraced(),
+        out=values,
+        offered=offered,
     )
     back = np.empty(n, dtype=np.int64)
     back[order] = np.arange(n)
     return values[back], offered[back]
 
 
-def frame(fold: Fold, rows: Rows, moments: ContextQuestions) -> pd.DataFrame:
+def frame(fold: Fold, rows: Rows, questions: ContextQuestions) -> pd.DataFrame:
     """`replay` as a table: customer_id, as_of (UTC), the context columns and OFFERED."""
-    values, offered = replay(fold, rows, moments)
+    values, offered = replay(fold, rows, questions)
     table = pd.DataFrame(values, columns=fold.schema.columns)
     table[list(OFFERED)] = offered
-    as_of = pd.to_datetime(np.round(moments.as_of * 1e6).astype("int64"), unit="us", utc=True)
+    as_of = pd.to_datetime(np.round(questions.as_of * 1e6).astype("int64"), unit="us", utc=True)
     table.insert(0, "as_of", as_of)
-    table.insert(0, "customer_id", moments.customers)
+    table.insert(0, "customer_id", questions.customers)
     return table

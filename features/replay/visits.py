@@ -15,8 +15,8 @@ import numpy as np
 
 from features.fold import Fold
 from features.kernel import fold_events as kernel
-from features.kernel.emotion import add_up
-from features.kernel.layout import FROM, TRACE_COLUMNS
+from features.kernel.emotion import sum_parts
+from features.kernel.layout import ORIGINS, TRACE_COLUMNS, TRACE_COUNT
 from features.replay.point_in_time import Rows
 from nba.events.event import Event, from_micros, micros
 from nba.events.signals import Agency
@@ -30,7 +30,7 @@ PARTS = np.dtype(
         ("valence", "f8"),
         ("confidence", "f8"),
         ("derived", "?"),  # a signal, not an event
-        ("seqs", "f8", (FROM,)),  # log positions of the events it comes from, 0 for none
+        ("seqs", "f8", (ORIGINS,)),  # log positions of the events it comes from, 0 for none
     ]
 )
 NODES = np.dtype(
@@ -62,27 +62,33 @@ class NodeTable:
 
 def read_nodes(fold: Fold, rows: Rows, upto_s: float) -> NodeTable:
     """Every node up to `upto_s` (seconds since 1970 UTC), whenever its events were received."""
+    starts = np.append(rows.starts[: len(rows.customers)], len(rows.rows)).astype(np.int64)
     room = 2 * len(rows.rows) + 64
     while True:
         trace = np.zeros((room + 1, TRACE_COLUMNS))
         customers = np.empty(room, dtype=np.int64)
-        starts = np.append(rows.starts[: len(rows.customers)], len(rows.rows)).astype(np.int64)
         kernel.trace_all(
-            *(np.empty(fold.size), fold.plan, rows.rows, starts, upto_s, trace, customers)
+            state=np.empty(fold.size),
+            plan=fold.plan,
+            rows=rows.rows,
+            row_starts=starts,
+            upto=upto_s,
+            trace=trace,
+            customers=customers,
         )
-        held = int(trace[0, 0])
-        if held < room:
+        count = int(trace[0, TRACE_COUNT])
+        if count < room:
             break
         room *= 2
-    parts = np.empty(held, dtype=PARTS)
+    parts = np.empty(count, dtype=PARTS)
     for column, name in enumerate(list(PARTS.fields or ())[:-1]):
-        parts[name] = trace[1 : held + 1, column]
-    parts["seqs"] = trace[1 : held + 1, -FROM:]
-    customers = customers[:held]
-    node_of = np.empty(len(parts), dtype=np.int64)
-    nodes = np.empty(len(parts), dtype=NODES)
-    found = add_up(parts, customers, node_of, nodes)
-    return NodeTable(nodes[:found].copy(), parts, customers, node_of)
+        parts[name] = trace[1 : count + 1, column]
+    parts["seqs"] = trace[1 : count + 1, -ORIGINS:]
+    customers = customers[:count]
+    node_of = np.empty(count, dtype=np.int64)
+    nodes = np.empty(count, dtype=NODES)
+    n_nodes = sum_parts(parts, customers, node_of, nodes)
+    return NodeTable(nodes[:n_nodes].copy(), parts, customers, node_of)
 
 
 class NodePart(msgspec.Struct, frozen=True, kw_only=True):

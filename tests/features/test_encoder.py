@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features.kernel.layout import CONTACT, EVENT, TRAIT
+from features.encoder import Row
+from features.kernel.layout import CHANNELS, CONTACT, EVENT, TRAIT
 from nba.events.event import micros
 from nba.events.names import GOVERNANCE_EVENTS
 from nba.journey.mapping import EventMapping
@@ -19,7 +20,7 @@ TOUCHPOINTS = [touchpoint.id for touchpoint in JOURNEY.touchpoints()]
 ACTIONS = [action.id for action in JOURNEY.actions]
 
 
-def rows(name: str, properties: dict[str, Any] | None = None) -> list[Any]:
+def rows(name: str, properties: dict[str, Any] | None = None) -> list[Row]:
     return ENCODER.rows(event(name, NOON, properties))
 
 
@@ -27,11 +28,11 @@ def test_the_first_mapping_that_holds_counts() -> None:
     [failed] = rows("Products Searched", {"results_count": 0})
     [found] = rows("Products Searched", {"results_count": 3})
     [unsaid] = rows("Products Searched")
-    assert [KINDS[row[3]] for row in (failed, found, unsaid)] == [
+    assert [KINDS[row.kind] for row in (failed, found, unsaid)] == [
         *("search_failed", "search", "search"),
     ]
-    assert failed[2] == EVENT and TOUCHPOINTS[failed[4]] == "site_search"
-    assert np.isnan(failed[9]) and np.isnan(found[9])  # as its kind feels
+    assert failed.op == EVENT and TOUCHPOINTS[failed.touchpoint] == "site_search"
+    assert np.isnan(failed.valence) and np.isnan(found.valence)  # as its kind feels
 
 
 def test_mappings_are_tried_in_the_order_of_the_file() -> None:
@@ -44,14 +45,14 @@ def test_mappings_are_tried_in_the_order_of_the_file() -> None:
 
 def test_an_unmapped_event_is_kept_as_such() -> None:
     [row] = rows("Never Heard Of", {"revenue": 5})
-    assert KINDS[row[3]] == "unmapped" and row[4] == -1 and row[8] == 0.0
+    assert KINDS[row.kind] == "unmapped" and row.touchpoint == -1 and row.amount == 0.0
     assert ENCODER.kind(event("Never Heard Of")) is None
 
 
 def test_the_time_is_in_seconds_to_the_microsecond() -> None:
     at = NOON.replace(microsecond=123_457)
     [row] = ENCODER.rows(event("page", at))
-    assert round(row[0] * 1e6) == micros(at)
+    assert round(row.time * 1e6) == micros(at)
 
 
 @pytest.mark.parametrize(
@@ -60,14 +61,14 @@ def test_the_time_is_in_seconds_to_the_microsecond() -> None:
 )
 def test_an_amount_is_a_number_or_nothing(revenue: object, amount: float) -> None:
     [row] = rows("Order Completed", {"revenue": revenue})
-    assert KINDS[row[3]] == "purchase" and row[8] == amount
+    assert KINDS[row.kind] == "purchase" and row.amount == amount
 
 
 def test_an_integer_too_large_for_a_float_is_no_amount_and_no_trait() -> None:
     [row] = rows("Order Completed", {"revenue": 10**400})
-    assert row[8] == 0.0
+    assert row.amount == 0.0
     [trait] = rows("identify", {"tenure_months": -(10**400)})
-    assert np.isnan(trait[8])
+    assert np.isnan(trait.amount)
 
 
 @pytest.mark.parametrize(
@@ -91,8 +92,8 @@ def test_an_integer_too_large_for_a_float_is_no_amount_and_no_trait() -> None:
 )
 def test_a_trait_of_another_type_is_unknown(trait: str, value: object, code: float | None) -> None:
     [row] = rows("identify", {trait: value})
-    assert row[2] == TRAIT and row[3] == list(JOURNEY.traits).index(trait)
-    assert row[8] == code if code is not None else np.isnan(row[8])
+    assert row.op == TRAIT and row.subject == list(JOURNEY.traits).index(trait)
+    assert row.amount == code if code is not None else np.isnan(row.amount)
 
 
 def test_an_undeclared_trait_and_an_empty_identify_leave_no_row() -> None:
@@ -102,15 +103,17 @@ def test_an_undeclared_trait_and_an_empty_identify_leave_no_row() -> None:
 
 def test_an_imported_decision_is_a_contact_on_the_channel_that_it_names() -> None:
     [row] = rows("Action Decided", {"action_id": "help_popup", "channel": "app"})
-    assert row[2] == CONTACT and ACTIONS[row[3]] == "help_popup"
-    assert KINDS[row[4]] == "contact.app" and JOURNEY.channels()[row[5]] == "app"
+    assert row.op == CONTACT and ACTIONS[row.subject // CHANNELS - 1] == "help_popup"
+    assert KINDS[row.kind] == "contact.app"
+    assert JOURNEY.channels()[row.subject % CHANNELS - 1] == "app"
     [row] = rows("Action Decided", {"action_id": "help_popup"})
-    assert KINDS[row[4]] == "contact.web" and JOURNEY.channels()[row[5]] == "web"
+    assert KINDS[row.kind] == "contact.web"
+    assert JOURNEY.channels()[row.subject % CHANNELS - 1] == "web"
 
 
 def test_a_contact_outside_the_journey_file_has_no_codes() -> None:
     [row] = rows("Action Decided", {"action_id": "gone", "channel": "pigeon"})
-    assert row[2] == CONTACT and row[3:6] == (-1, -1, -1)
+    assert row.op == CONTACT and row.kind == -1 and row.subject == 0
 
 
 @pytest.mark.parametrize("action_id", ["no_action", None, 7, ["help_popup"]])
@@ -122,7 +125,7 @@ def test_a_deferred_decision_is_no_contact_until_it_is_activated() -> None:
     said = {"action_id": "help_popup", "channel": "web"}
     assert rows("Action Decided", said | {"deferred": True}) == []
     [row] = rows("Action Activated", said)
-    assert row[2] == CONTACT and ACTIONS[row[3]] == "help_popup"
+    assert row.op == CONTACT and ACTIONS[row.subject // CHANNELS - 1] == "help_popup"
 
 
 @pytest.mark.parametrize(
@@ -137,4 +140,4 @@ def test_a_mapped_identify_sets_traits_before_it_counts() -> None:
     mapping = EventMapping(id="known", event="identify", touchpoint="website", valence=0.2)
     replica = SmallReplica(changed(events=[mapping, *JOURNEY.events]))
     made = replica.fold.encoder.rows(event("identify", NOON, {"segment": "mass"}))
-    assert [row[2] for row in made] == [TRAIT, EVENT]
+    assert [row.op for row in made] == [TRAIT, EVENT]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from features.kernel.layout import stage_codes
+from features.kernel.plan import stage_codes
 from features.replay.visits import NodeTable, read_nodes
 from nba.analytics.journeys.friction import Visits
 from nba.durations import DAY_S

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from features.fold import Fold
-from features.kernel.layout import SIGNALS
+from features.kernel.layout import RULE
 from nba.durations import DAY_S
 from nba.events.signals import DETECTORS, PRIORS, SETTABLE
 from nba.journey.mapping import SignalRule
@@ -398,7 +398,7 @@ def test_thresholds_can_be_set(signal: str) -> None:
     wanted = {"times": detector.most_times, "within_s": 5.0, "beyond": 0.25, "again": 0.5}
     changes = {field: wanted[field] for field in SETTABLE[signal]}
     fold = Fold(signal_journey(**{signal: SignalRule(**changes, valence=-0.33)}))
-    at = SIGNALS + 5 * [d.signal for d in DETECTORS].index(signal)
+    at = RULE[signal]
     for field, value in zip(wanted, fold.plan[at + 1 : at + 5].tolist(), strict=True):
         assert value == changes.get(field, getattr(detector, field))
     assert fold.schema.appraisal(signal, None).valence == -0.33

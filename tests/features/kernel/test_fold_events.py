@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from features.fold import CustomerState, untraced
 from features.kernel import fold_events as kernel
-from features.kernel.layout import ROLE, ROW
+from features.kernel.layout import QUERY, ROLE, ROW
 from nba.customer.context import HALF_LIVES_DAYS, Context
 from nba.durations import DAY_S
 from nba.events.event import Event
@@ -57,8 +57,8 @@ def test_decayed_counts_and_sums_are_what_their_definition_says(
     """sum of amount x 2^(-age / half-life), to 1e-9 of the undecayed sum of magnitudes."""
     rows = np.zeros(len(bought), dtype=ROW)
     rows["time"], rows["amount"] = zip(*sorted(bought), strict=True)
-    rows["a"] = FOLD.schema.kinds.index("purchase")
-    rows["b"] = -1
+    rows["kind"] = FOLD.schema.kinds.index("purchase")
+    rows["touchpoint"] = -1
     state = FOLD.empty.values.copy()
     kernel.fold(state, FOLD.plan, rows, untraced())
     as_of = rows["time"][-1] + wait_s
@@ -190,9 +190,9 @@ def test_days_since_offered_are_of_the_latest_contact_with_that_action() -> None
     state = folded(decided("help_popup", 0), decided("help_popup", 60), decided("card_offer", 90))
     out = np.empty(2)
     as_of = NOON.timestamp() + 3600 * 13
-    kernel.offered(state.values, FOLD.plan, as_of, 0, out)
+    kernel.emit_offered(state.values, FOLD.plan, as_of, 0, out)
     assert out.tolist() == [0.5, 2.0]
-    kernel.offered(state.values, FOLD.plan, as_of, 2, out)
+    kernel.emit_offered(state.values, FOLD.plan, as_of, 2, out)
     assert math.isnan(out[0]) and out[1] == 0.0
 
 
@@ -212,8 +212,9 @@ def replays(draw: st.DrawFn) -> tuple[np.ndarray, ...]:
     customers = np.array(draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)))
     rows["time"] = np.array(times) * 600.0
     rows["op"] = draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
-    rows["a"] = draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
-    rows["b"] = draw(st.lists(st.integers(-1, 3), min_size=n, max_size=n))
+    rows["kind"] = draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
+    rows["subject"] = draw(st.lists(st.integers(0, 2), min_size=n, max_size=n))
+    rows["touchpoint"] = draw(st.lists(st.integers(-1, 3), min_size=n, max_size=n))
     rows["amount"] = draw(st.lists(st.integers(-5, 5), min_size=n, max_size=n))
     rows["valence"] = np.array(draw(st.lists(st.integers(-10, 10), min_size=n, max_size=n))) / 10
     rows["role"] = draw(st.lists(st.integers(0, len(ROLE)), min_size=n, max_size=n))
@@ -241,11 +242,20 @@ def test_replay_equals_folding_every_query_from_nothing(case: tuple[np.ndarray, 
     n, width = len(as_of), len(FOLD_OF_SIGNALS.schema.columns)
     actions = np.arange(n) % 4
     found, offered = np.empty((n, width)), np.empty((n, 2))
+    queries = np.empty(n, dtype=QUERY)
+    queries["as_of"], queries["action"] = as_of, actions
+    queries["seen_seq"], queries["seen_received"] = seen_seq, seen_received
     kernel.replay(
-        *(FOLD_OF_SIGNALS.plan, rows, received, np.searchsorted(customers, [0, 1, 2])),
-        *(as_of, seen_seq, seen_received, actions),
-        np.searchsorted(asked, [0, 1, 2]),
-        *(np.empty((2, FOLD_OF_SIGNALS.size)), untraced(), found, offered),
+        plan=FOLD_OF_SIGNALS.plan,
+        rows=rows,
+        received=received,
+        row_starts=np.searchsorted(customers, [0, 1, 2]),
+        queries=queries,
+        query_starts=np.searchsorted(asked, [0, 1, 2]),
+        states=np.empty((2, FOLD_OF_SIGNALS.size)),
+        trace=untraced(),
+        out=found,
+        offered=offered,
     )
     for query in range(n):
         seen = (
@@ -265,6 +275,6 @@ def test_replay_equals_folding_every_query_from_nothing(case: tuple[np.ndarray, 
             untraced(),
             row,
         )
-        kernel.offered(state, FOLD_OF_SIGNALS.plan, as_of[query], actions[query], past)
+        kernel.emit_offered(state, FOLD_OF_SIGNALS.plan, as_of[query], actions[query], past)
         assert found[query].tobytes() == row.tobytes()
         assert offered[query].tobytes() == past.tobytes()
