@@ -33,7 +33,6 @@ from scipy.special import ndtri
 
 from features.fold import Fold
 from models.bundles.bundle import Bundle, load_bundle
-from models.bundles.registry import CHAMPION
 from models.bundles.scorer import BundleScorer
 from models.learning.versions import POLICY
 from nba.events.names import ACTION_DECIDED
@@ -41,6 +40,7 @@ from nba.events.parsing import parse_event
 from nba.journey.file import JourneyFile
 from nba.journey_file.loader import load_journey
 from nba.stores.memory.log import MemoryLog
+from nba.stores.versioned import CHAMPION
 from serving.cli.scientists.simulated_service import ServicePolicy
 from serving.replica.assembly import assemble
 from serving.replica.replica import Replica

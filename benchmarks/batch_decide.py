@@ -130,7 +130,7 @@ def simulated():  # type: ignore[no-untyped-def]
 
 def fill(log, events, bundle, given) -> list[str]:  # type: ignore[no-untyped-def]
     """Copies of the simulated customers, as many as asked for, and the champion."""
-    from models.bundles.registry import CHAMPION
+    from nba.stores.versioned import CHAMPION
 
     log.save_bundle(bundle.bundle_id, bundle.files())
     log.set_alias(CHAMPION, bundle.bundle_id, datetime.now(UTC))

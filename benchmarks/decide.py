@@ -154,8 +154,8 @@ def make_journey(actions: int, rules: int):  # type: ignore[no-untyped-def]
 def fill(settings: Settings, journey) -> list[str]:  # type: ignore[no-untyped-def]
     """Simulated customers and a champion of a usual size into the log; gives the customers."""
     from features.fold import Fold
-    from models.bundles.registry import CHAMPION
     from nba.events.parsing import parse_event
+    from nba.stores.versioned import CHAMPION
     from serving.replica.assembly import opened_log
     from training.simulation.history import RandomPolicy
     from training.simulation.world import World, WorldConfig

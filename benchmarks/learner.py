@@ -28,7 +28,6 @@ from bank_learning import BANK, house_on
 from msgspec.structs import replace
 
 from features.fold import Fold
-from models.bundles.registry import CHAMPION
 from models.learning.versions import policy_state
 from models.residual.sums import ResidualSums
 from nba.decisions.decision import Decision
@@ -39,6 +38,7 @@ from nba.journey.policies import ContactRules
 from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
 from nba.stores.pages import decision_pages, event_pages
+from nba.stores.versioned import CHAMPION
 from serving.replica.assembly import assemble, close_log, database_url, open_log
 from serving.settings import Settings, prepare_environment, read_settings
 from serving.workers.background import learner_of

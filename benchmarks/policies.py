@@ -30,11 +30,11 @@ from scipy.special import stdtrit
 
 from features.fold import Fold
 from models.bundles.bundle import load_bundle
-from models.bundles.registry import CHAMPION
 from models.bundles.scorer import BundleScorer
 from nba.journey.file import JourneyFile
 from nba.journey_file.loader import load_journey
 from nba.stores.memory.log import MemoryLog
+from nba.stores.versioned import CHAMPION
 from serving.cli.scientists.simulated_service import ServicePolicy
 from serving.replica.assembly import assemble
 from serving.settings import Settings

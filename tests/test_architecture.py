@@ -31,7 +31,8 @@ FLOORS: dict[str, set[str]] = {
 RULE_ROOMS = re.compile(
     r"nba\.(rules|events|journey|customer|decisions|governance|journey_file|measurement)\..+"
     r"|nba\.engine\.(pipeline|arbitration|strategy|policy)"
-    r"|nba\.experiments\.(experiment|checks|loader|results)|nba\.(errors|durations|randomization)"
+    r"|nba\.experiments\.(experiment|checks|loader|results)"
+    r"|nba\.(content_ids|errors|durations|randomization)"
 )
 # the folders, lowest first: each imports only what stands before it
 ORDER = (
@@ -244,7 +245,7 @@ def test_rules_never_see_a_store() -> None:
 
 
 def test_the_decider_knows_the_logs_protocol_and_no_log() -> None:
-    protocol = {f"nba.stores.{name}" for name in ("log", "pages")}
+    protocol = {f"nba.stores.{name}" for name in ("log", "pages", "versioned")}
     for module in SOURCES:
         if top(module) == "nba" and (not within(module, {"nba.stores"}) or module in protocol):
             stores = {one for one in imports(module) if within(one, {"nba.stores"})}

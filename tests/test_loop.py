@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.bundles.registry import CHAMPION
 from nba.decisions.decision import Mode
 from nba.decisions.request import Request
 from nba.events.names import ACTION_DECIDED
@@ -17,6 +16,7 @@ from nba.events.parsing import parse_event
 from nba.journey.actions import NO_ACTION
 from nba.journey_file.loader import load_journey
 from nba.stores.memory.log import MemoryLog
+from nba.stores.versioned import CHAMPION
 from serving.api.answers import decide_answer, feedback_event
 from serving.api.schemas import FeedbackRequest
 from serving.jobs.event_import import import_files

@@ -18,6 +18,7 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
+from nba.content_ids import content_id
 from nba.errors import InvalidBundle
 
 FORMAT = 1
@@ -100,7 +101,7 @@ class TextModel:
     @property
     def model_id(self) -> str:
         """Of the content: equal models have equal ids."""
-        return "text-" + hashlib.sha256(self._files[CONTENT]).hexdigest()[:16]
+        return content_id("text", self._files[CONTENT])
 
     def score(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """(n,) valences in [-1, 1], which are 2 P(positive) - 1, and (n,) confidences in [0, 1].

@@ -20,6 +20,7 @@ from models.predictors.onnx_graph import SUFFIX as ONNX, OnnxModel
 from models.predictors.platt_scaling import PlattScaling
 from models.predictors.predictor import Predictor
 from models.residual.warm_start import FILE as RESIDUAL, WarmStart, WarmStartPart, warm_from
+from nba.content_ids import content_id
 from nba.errors import InvalidBundle
 from nba.events.valences import FILE as VALENCES, ValenceTable, table_from, table_json
 
@@ -132,7 +133,7 @@ def load_bundle(files: Mapping[str, bytes]) -> Bundle:
 
 def bundle_id(manifest: bytes) -> str:
     """The id of the bundle with this manifest."""
-    return "bundle-" + hashlib.sha256(manifest).hexdigest()[:16]
+    return content_id("bundle", manifest)
 
 
 def _load(files: Mapping[str, bytes], part: ModelPart | None) -> Predictor | None:

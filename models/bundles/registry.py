@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from models.bundles.bundle import Bundle, load_bundle
 from models.bundles.mlflow_runs import CARD, ModelRun, shortened
 from nba.errors import NotFound, StoreUnavailable
-from nba.promotion import rollout
+from nba.stores.versioned import CHAMPION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MODEL = "nba"
 EXPERIMENT = "nba"
-CHAMPION, CHALLENGER = rollout.CHAMPION, "challenger"
+CHALLENGER = "challenger"
 NOTE = "mlflow.note.content"  # the tag that is shown as a run's description
 _OF_PARENT = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit")
 EMOTION, TEXT = "emotion", "text"  # aliases in the store, and models nba-emotion, nba-text

@@ -19,6 +19,7 @@ from nba.errors import InvalidBundle, InvalidInput, NotFound
 from nba.rewards.attribution import Attribution
 from nba.rewards.changes import LogPosition, first_after
 from nba.stores.log import AliasChange, Log
+from nba.stores.versioned import save_version, version_in_force
 
 POLICY, MODE = "policy", "policy-mode"
 LEARNER = "learner"  # who changes what is learned
@@ -50,8 +51,7 @@ def put_in_force(
 ) -> str:
     """Save a version and let it serve; beyond the newest `kept` versions their files go."""
     version = state.version
-    log.save_bundle(version, state.files())
-    log.set_alias(POLICY, version, at, by=by, why=why)
+    save_version(log, alias=POLICY, version=version, files=state.files(), at=at, by=by, why=why)
     changes = log.alias_changes(POLICY, kept + STRIPPED)
     newest = {change.after for change in changes[:kept]}
     log.strip_bundles(
@@ -62,8 +62,7 @@ def put_in_force(
 
 def mode(log: Log) -> Mode:
     """Whether the learner goes on."""
-    name = log.alias(MODE)
-    stored = None if name is None else log.bundle(name)
+    stored = version_in_force(log, MODE)
     if stored is None:
         return "learning"
     return "paused" if b"paused" in stored.files[_MODE_FILE] else "learning"
@@ -72,8 +71,8 @@ def mode(log: Log) -> Mode:
 def set_mode(log: Log, wanted: Mode, at: datetime, *, by: str, why: str) -> None:
     """Let the learner pause or go on."""
     name = f"policy-mode-{wanted}"
-    log.save_bundle(name, {_MODE_FILE: msgspec.json.encode(wanted)})
-    log.set_alias(MODE, name, at, by=by, why=why)
+    files = {_MODE_FILE: msgspec.json.encode(wanted)}
+    save_version(log, alias=MODE, version=name, files=files, at=at, by=by, why=why)
 
 
 def versions(log: Log, limit: int = 20) -> list[AliasChange]:

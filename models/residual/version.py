@@ -15,6 +15,7 @@ import msgspec
 
 from models.residual.posterior import ResidualPrior
 from models.residual.sums import ResidualSums
+from nba.content_ids import content_id
 from nba.errors import InvalidBundle
 from nba.rewards.changes import LogPosition
 
@@ -45,7 +46,7 @@ class PolicyState:
     @property
     def version(self) -> str:
         """Its id, by its content."""
-        return "policy-" + hashlib.sha256(self.files()[STATE]).hexdigest()[:16]
+        return content_id("policy", self.files()[STATE])
 
     def for_actions(self, actions: Sequence[str]) -> PolicyState:
         """The same under the action codes of a catalogue."""

@@ -5,13 +5,13 @@ The column order and its hash follow from the journey file alone; `features.fold
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 from functools import cached_property
 
 import msgspec
 import numpy as np
 
+from nba.content_ids import content_id
 from nba.customer.appraisal import Appraisal, AppraisedNode, appraisals_of
 from nba.customer.contact_history import ContactHistory
 from nba.durations import DAY_S
@@ -124,8 +124,7 @@ class ContextSchema:
 
 
 def _digest(prefix: str, *parts: object) -> str:
-    content = msgspec.json.encode(parts, order="deterministic")
-    return f"{prefix}-{hashlib.sha256(content).hexdigest()[:16]}"
+    return content_id(prefix, msgspec.json.encode(parts, order="deterministic"))
 
 
 class RingContact(msgspec.Struct, frozen=True, kw_only=True):

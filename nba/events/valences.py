@@ -5,10 +5,9 @@ A table is made by `nba train emotion`, travels in the bundle, and changes the k
 
 from __future__ import annotations
 
-import hashlib
-
 import msgspec
 
+from nba.content_ids import content_id
 from nba.errors import InvalidBundle
 
 FORMAT = 1
@@ -58,7 +57,7 @@ class ValenceTable(msgspec.Struct, frozen=True, kw_only=True):
         """A hash of the content; `prior` for the empty table."""
         if self.is_prior:
             return "prior"
-        return "valences-" + hashlib.sha256(table_json(self)).hexdigest()[:16]
+        return content_id("valences", table_json(self))
 
     @property
     def is_prior(self) -> bool:

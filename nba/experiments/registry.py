@@ -7,15 +7,12 @@ take up a bundle.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 
-import msgspec
 from msgspec.structs import replace
 
-from nba.errors import InvalidInput, NotFound, StoreUnavailable, did_you_mean
+from nba.errors import InvalidInput, NotFound, did_you_mean
 from nba.experiments.checks import check_beside
 from nba.experiments.experiment import (
     Experiment,
@@ -28,9 +25,15 @@ from nba.experiments.experiment import (
 from nba.journey.file import JourneyFile
 from nba.measurement.statistics.confidence_sequences import TUNING_N
 from nba.stores.log import Log
+from nba.stores.versioned import VersionedRecord
 
 EXPERIMENTS = "experiments"  # the alias, the turn in which it is changed, and what ids begin with
-FILE = "experiments.json"
+_SETS = VersionedRecord(
+    alias=EXPERIMENTS,
+    file="experiments.json",
+    kind=ExperimentSet,
+    change="changing the experiments",
+)
 
 
 def stored_experiments(log: Log) -> ExperimentSet:
@@ -38,15 +41,7 @@ def stored_experiments(log: Log) -> ExperimentSet:
 
     Raises InvalidInput where this program does not read them any more, StoreUnavailable.
     """
-    version = log.alias(EXPERIMENTS)
-    if version is None:
-        return ExperimentSet()
-    stored = log.bundle(version)
-    content = stored.files.get(FILE, b"") if stored is not None else b""
-    try:
-        return msgspec.json.decode(content, type=ExperimentSet)
-    except msgspec.DecodeError as error:
-        raise InvalidInput(version, FILE, f"written by another program version: {error}") from None
+    return _SETS.in_force(log) or ExperimentSet()
 
 
 def named(experiments: ExperimentSet, experiment_id: str) -> Started:
@@ -89,7 +84,7 @@ def start(
     for arm in experiment.arms:
         if arm.bundle is not None:
             check_bundle(arm.bundle)
-    with _changing(log) as save:
+    with _SETS.turn(log):
         experiments = stored_experiments(log)
         slots = room_for(experiment, experiments)
         started = Started(
@@ -101,7 +96,8 @@ def start(
             why=why,
             catalogue_version=journey.catalogue_version(),
         )
-        save(experiments.with_one(started), now, by, f"start {experiment.id}: {why}")
+        why = f"start {experiment.id}: {why}"
+        _SETS.save(log, experiments.with_one(started), now, by=by, why=why)
     return started
 
 
@@ -111,12 +107,15 @@ def stop(log: Log, experiment_id: str, now: datetime, *, by: str, why: str) -> S
     Raises NotFound; InvalidInput where it has ended, StoreUnavailable.
     """
 
-    def ended(one: Started) -> Started:
-        if one.ended_at is not None:
-            raise InvalidInput("experiment", experiment_id, f"it ended at {one.ended_at:%F %R}")
-        return replace(one, ended_at=now)
-
-    return _changed(log, experiment_id, now, by, f"stop {experiment_id}: {why}", ended)
+    with _SETS.turn(log):
+        experiments = stored_experiments(log)
+        started = named(experiments, experiment_id)
+        if started.ended_at is not None:
+            raise InvalidInput("experiment", experiment_id, f"it ended at {started.ended_at:%F %R}")
+        ended = replace(started, ended_at=now)
+        why = f"stop {experiment_id}: {why}"
+        _SETS.save(log, experiments.with_one(ended), now, by=by, why=why)
+    return ended
 
 
 def note_shipped(
@@ -126,42 +125,9 @@ def note_shipped(
 
     Raises NotFound, StoreUnavailable.
     """
-    return _changed(
-        *(log, experiment_id, now, by, f"ship {experiment_id}.{arm}: {why}"),
-        lambda one: replace(one, shipped=arm),
-    )
-
-
-def _changed(
-    log: Log,
-    experiment_id: str,
-    now: datetime,
-    by: str,
-    why: str,
-    change: Callable[[Started], Started],
-) -> Started:
-    with _changing(log) as save:
+    with _SETS.turn(log):
         experiments = stored_experiments(log)
-        one = named(experiments, experiment_id)
-        found = change(one)
-        save(experiments.with_one(found), now, by, why)
-    return found
-
-
-Save = Callable[[ExperimentSet, datetime, str, str], None]
-
-
-@contextmanager
-def _changing(log: Log) -> Iterator[Save]:
-    """What saves the set, for one caller at a time in the whole deployment."""
-
-    def save(experiments: ExperimentSet, now: datetime, by: str, why: str) -> None:
-        content = msgspec.json.encode(experiments, order="deterministic")
-        version = f"{EXPERIMENTS}-{hashlib.sha256(content).hexdigest()[:16]}"
-        log.save_bundle(version, {FILE: content})
-        log.set_alias(EXPERIMENTS, version, now, by=by, why=why)
-
-    with log.turn(EXPERIMENTS) as mine:
-        if not mine:
-            raise StoreUnavailable("somebody else is changing the experiments now; try again")
-        yield save
+        shipped = replace(named(experiments, experiment_id), shipped=arm)
+        why = f"ship {experiment_id}.{arm}: {why}"
+        _SETS.save(log, experiments.with_one(shipped), now, by=by, why=why)
+    return shipped

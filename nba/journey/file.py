@@ -7,12 +7,12 @@ govern them, arbitration, sub-journeys, goals (reward and churn), and exploratio
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from nba.content_ids import content_id
 from nba.events.signals import Detector, detectors_of
 from nba.journey.actions import Action
 from nba.journey.arbitration import ArbitrationRules, Lever, Weight
@@ -82,4 +82,4 @@ class JourneyFile(JourneyPart, frozen=True):
     def catalogue_version(self) -> str:
         """A hash of the whole content, the order of traits among it: what every decision names."""
         content = msgspec.json.encode(self)
-        return "catalogue-" + hashlib.sha256(content).hexdigest()[:16]
+        return content_id("catalogue", content)

@@ -19,6 +19,7 @@ from nba.journey.sub_journeys import SubJourney
 from nba.journey_file.checks import check_journey
 from nba.journey_file.loader import load_journey
 from nba.stores.log import AliasChange, Log
+from nba.stores.versioned import read_record
 
 IN_FORCE = "catalogue"  # the alias of what was published
 SERVED = "catalogue-served"  # of what a service took up last, published or not
@@ -45,10 +46,7 @@ def stored_journey(log: Log, version: str) -> JourneyFile:
     stored = log.bundle(version)
     if stored is None or FILE not in stored.files:
         raise NotFound(f"{version}: no catalogue of this version is in the log")
-    try:
-        journey = msgspec.json.decode(stored.files[FILE], type=JourneyFile)
-    except msgspec.DecodeError as error:
-        raise InvalidInput(version, FILE, f"written by another program version: {error}") from None
+    journey = read_record(stored, FILE, JourneyFile)
     for wrong in check_journey(journey):
         raise wrong
     return journey

@@ -25,11 +25,12 @@ from nba.measurement.statistics.confidence_sequences import always_valid_effect
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.moments import SampleMean, moments, ratio_mean
-from nba.promotion.rollout import CHAMPION, GuardrailLimits, Rollout, end, roll_back, rollout_of
+from nba.promotion.rollout import GuardrailLimits, Rollout, end, roll_back, rollout_of
 from nba.randomization import HOLDOUT, in_share
 from nba.rewards.attribution import Attribution
 from nba.rewards.changes import LogPosition, RewardChange, next_segment
 from nba.stores.log import Log
+from nba.stores.versioned import CHAMPION
 
 BY = "guard"  # who, in the audit trail
 MIN_CUSTOMERS = 100  # of each side, before a normal interval is believed

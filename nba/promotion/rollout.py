@@ -12,23 +12,19 @@ a champion.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
-from nba.errors import InvalidInput, NotFound, StoreUnavailable
+from nba.errors import InvalidInput, NotFound
 from nba.measurement.statistics.confidence_sequences import TUNING_N
 from nba.stores.log import AliasChange, Log
+from nba.stores.versioned import CHAMPION, VersionedRecord
 
-CHAMPION = "champion"  # the alias of what decides for everybody
 ROLLOUT = "rollout"  # the alias, the turn in which it is moved, and what ids begin with
 CANARY = "canary"  # the arm of a canary's customers
-FILE = "rollout.json"
 REMEMBERED = 1_000  # changes of the champion that a way back is looked for in
 
 Stage: TypeAlias = Literal["shadow", "canary", "champion", "over"]
@@ -89,13 +85,18 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
         return self.stage == "canary"
 
 
+_ROLLOUTS = VersionedRecord(
+    alias=ROLLOUT, file="rollout.json", kind=Rollout, change="moving the rollout"
+)
+
+
 def rollout_of(log: Log) -> Rollout | None:
     """What is under way, None for nothing.
 
     Raises InvalidInput where this program does not read it any more, StoreUnavailable.
     """
-    found = _stored(log)
-    return found if found is not None and found.under_way else None
+    rollout = _ROLLOUTS.in_force(log)
+    return rollout if rollout is not None and rollout.under_way else None
 
 
 def begin(
@@ -118,14 +119,14 @@ def begin(
     """
     if stage == "canary" and not 0.0 < share < 1.0:
         raise InvalidInput("share", share, "above 0 and below 1 of the customers")
-    with _moving(log):
+    with _ROLLOUTS.turn(log):
         champion = log.alias(CHAMPION)
         if champion is None:
             remedy = "there is no champion that it could be compared with: promote it at once"
             raise InvalidInput("to", stage, remedy)
         if champion == bundle_id:
             raise InvalidInput("bundle", bundle_id, "it is the champion already")
-        found = Rollout(
+        rollout = Rollout(
             stage=stage,
             bundle_id=bundle_id,
             version=version,
@@ -140,8 +141,8 @@ def begin(
         )
         if log.bundle(bundle_id) is None:
             raise NotFound(f"bundle {bundle_id!r} is not in the log: promote it from MLflow")
-        _save(log, found, now, by, _said(found))
-    return found
+        _ROLLOUTS.save(log, rollout, now, by=by, why=_summary(rollout))
+    return rollout
 
 
 def make_champion(
@@ -160,11 +161,11 @@ def make_champion(
     The champion's alias moves last: a failure before leaves the old one in force. Raises
     NotFound, StoreUnavailable.
     """
-    with _moving(log):
+    with _ROLLOUTS.turn(log):
         before = log.alias(CHAMPION)
-        found = None
+        rollout = None
         if before is not None and before != bundle_id:
-            found = Rollout(
+            rollout = Rollout(
                 stage="champion",
                 bundle_id=bundle_id,
                 version=version,
@@ -176,9 +177,9 @@ def make_champion(
                 by=by,
                 why=why,
             )
-            _save(log, found, now, by, _said(found))
+            _ROLLOUTS.save(log, rollout, now, by=by, why=_summary(rollout))
         log.set_alias(CHAMPION, bundle_id, now, by=by, why=why)
-    return found
+    return rollout
 
 
 def end(log: Log, now: datetime, *, by: str, why: str) -> Rollout | None:
@@ -186,7 +187,7 @@ def end(log: Log, now: datetime, *, by: str, why: str) -> Rollout | None:
 
     Raises StoreUnavailable.
     """
-    with _moving(log):
+    with _ROLLOUTS.turn(log):
         return _end(log, now, by, why)
 
 
@@ -197,9 +198,9 @@ def roll_back(log: Log, now: datetime, *, by: str, why: str, to: str | None = No
     `to`, that bundle is made the champion, and whatever is under way ends. Raises NotFound where
     there is none, StoreUnavailable.
     """
-    with _moving(log):
-        found, champion = _stored(log), log.alias(CHAMPION)
-        if to is None and champion is not None and found is not None and found.is_beside:
+    with _ROLLOUTS.turn(log):
+        rollout, champion = _ROLLOUTS.in_force(log), log.alias(CHAMPION)
+        if to is None and champion is not None and rollout is not None and rollout.is_beside:
             _end(log, now, by, f"rollback: {why}" if why else "rollback")
             return champion
         back = to or champion_before(log)
@@ -231,42 +232,15 @@ def changes(log: Log, limit: int = REMEMBERED) -> list[AliasChange]:
 
 
 def _end(log: Log, now: datetime, by: str, why: str) -> Rollout | None:
-    found = _stored(log)
-    if found is None or not found.under_way:
+    rollout = rollout_of(log)
+    if rollout is None:
         return None
-    over = replace(found, stage="over", since=now, since_seq=log.position(), by=by, why=why)
-    _save(log, over, now, by, f"{found.stage} of {found.bundle_id} ends: {why}")
-    return found
+    over = replace(rollout, stage="over", since=now, since_seq=log.position(), by=by, why=why)
+    why = f"{rollout.stage} of {rollout.bundle_id} ends: {why}"
+    _ROLLOUTS.save(log, over, now, by=by, why=why)
+    return rollout
 
 
-def _said(found: Rollout) -> str:
-    share = f" for {found.share:.3g} of the customers" if found.stage == "canary" else ""
-    return f"{found.stage} of {found.bundle_id}{share}: {found.why}"
-
-
-def _stored(log: Log) -> Rollout | None:
-    name = log.alias(ROLLOUT)
-    if name is None:
-        return None
-    stored = log.bundle(name)
-    content = stored.files.get(FILE, b"") if stored is not None else b""
-    try:
-        return msgspec.json.decode(content, type=Rollout)
-    except msgspec.DecodeError as error:
-        raise InvalidInput(name, FILE, f"written by another program version: {error}") from None
-
-
-def _save(log: Log, rollout: Rollout, now: datetime, by: str, why: str) -> None:
-    content = msgspec.json.encode(rollout, order="deterministic")
-    name = f"{ROLLOUT}-{hashlib.sha256(content).hexdigest()[:16]}"
-    log.save_bundle(name, {FILE: content})
-    log.set_alias(ROLLOUT, name, now, by=by, why=why)
-
-
-@contextmanager
-def _moving(log: Log) -> Iterator[None]:
-    """One caller at a time in the whole deployment."""
-    with log.turn(ROLLOUT) as mine:
-        if not mine:
-            raise StoreUnavailable("somebody else is moving the rollout now; try again")
-        yield
+def _summary(rollout: Rollout) -> str:
+    share = f" for {rollout.share:.3g} of the customers" if rollout.stage == "canary" else ""
+    return f"{rollout.stage} of {rollout.bundle_id}{share}: {rollout.why}"

@@ -6,13 +6,13 @@ through.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
+from nba.content_ids import content_id
 from nba.measurement.statistics.estimate import Undecided
 
 VERDICT_JSON, VERDICT_MD = "verdict.json", "verdict.md"
@@ -62,7 +62,7 @@ class GateVerdict(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def verdict_id(self) -> str:
         """By its content."""
-        return "verdict-" + hashlib.sha256(self.to_json()).hexdigest()[:16]
+        return content_id("verdict", self.to_json())
 
     def summary(self) -> str:
         """One line, as the audit trail keeps it."""

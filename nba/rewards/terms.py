@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from math import inf
 from typing import NamedTuple
 
 import msgspec
 
+from nba.content_ids import content_id
 from nba.durations import DAY_S
 from nba.journey.actions import ActionReward
 from nba.journey.file import JourneyFile
@@ -71,4 +71,4 @@ def reward_version(journey: JourneyFile) -> str:
     # what is reported beside the reward changes nothing of it
     learned = msgspec.structs.replace(rule, annoyance=False)
     content = msgspec.json.encode([RULE_VERSION, learned, declared, events, staying, nodes])
-    return "reward-" + hashlib.sha256(content).hexdigest()[:16]
+    return content_id("reward", content)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import msgspec
 
 from models.bundles.bundle import Bundle, load_bundle
-from models.bundles.registry import CHAMPION
 from models.learning.scorers import scorer_now, scorer_then
 from models.policies.from_journey import exploration_policy_of
 from nba.customer.context import ContextSchema
@@ -23,6 +22,7 @@ from nba.errors import NotFound
 from nba.events.valences import FILE as VALENCES, ValenceTable, table_from
 from nba.promotion.catalogue_versions import REMEMBERED, earlier_sub_journeys, stored_journey
 from nba.stores.log import Log
+from nba.stores.versioned import CHAMPION
 
 
 def replayed(log: Log, decision: Decision) -> Decision:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from models.bundles.bundle import load_bundle
-from models.bundles.registry import CHAMPION
 from models.bundles.scorer import BundleScorer
 from nba.customer.context import ContextSchema
 from nba.errors import InvalidBundle, NotFound
-from nba.events.valences import ValenceTable
 from nba.journey.file import JourneyFile
 from nba.stores.log import Log
+from nba.stores.versioned import CHAMPION, version_in_force
 
 
 def check_champion(log: Log, journey: JourneyFile) -> None:
@@ -17,12 +16,11 @@ def check_champion(log: Log, journey: JourneyFile) -> None:
 
     Raises InvalidBundle with the remedy where every replica would be left to the fallback.
     """
-    champion = log.alias(CHAMPION)
-    if champion is None:
+    stored = version_in_force(log, CHAMPION)
+    if stored is None:
         return
-    stored = log.bundle(champion)
     try:
-        bundle = load_bundle(stored.files if stored is not None else {})
+        bundle = load_bundle(stored.files)
         BundleScorer(bundle, ContextSchema(journey, bundle.table))
     except InvalidBundle as error:
         raise InvalidBundle(
@@ -42,11 +40,8 @@ def check_arm_bundle(log: Log, journey: JourneyFile, bundle_id: str) -> None:
     if stored is None:
         raise NotFound(f"bundle {bundle_id!r} is not in the log; promote it as challenger first")
     bundle = load_bundle(stored.files)
-    champion = log.alias(CHAMPION)
-    table = bundle.table
-    if champion is not None:
-        serving = log.bundle(champion)
-        table = load_bundle(serving.files).table if serving is not None else ValenceTable()
+    champion = version_in_force(log, CHAMPION)
+    table = bundle.table if champion is None else load_bundle(champion.files).table
     try:
         BundleScorer(bundle, ContextSchema(journey, table))
     except InvalidBundle as error:

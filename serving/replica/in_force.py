@@ -6,7 +6,6 @@ import logging
 from typing import NamedTuple
 
 from models.bundles.bundle import Bundle
-from models.bundles.registry import CHAMPION
 from models.learning.scorers import scorer_now, stored_bundle
 from models.learning.versions import POLICY, policy_state
 from models.residual.version import PolicyState
@@ -20,6 +19,7 @@ from nba.experiments.registry import EXPERIMENTS, stored_experiments
 from nba.promotion import catalogue_versions as catalogue
 from nba.promotion.rollout import CANARY, ROLLOUT, Rollout, rollout_of
 from nba.stores.log import Log
+from nba.stores.versioned import CHAMPION
 from serving.replica.arms import Canary, arms_of
 
 logger = logging.getLogger("nba.serving")

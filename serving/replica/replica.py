@@ -30,6 +30,7 @@ from nba.events.valences import ValenceTable
 from nba.journey.file import JourneyFile
 from nba.promotion import catalogue_versions as catalogue
 from nba.stores.log import Log
+from nba.stores.versioned import version_in_force
 from serving.replica.engine import Engine, make_engine
 from serving.replica.in_force import InForce, apply, in_force
 
@@ -210,11 +211,10 @@ class Replica:
 
 def text_model(log: Log) -> TextModel | None:
     """The text model in force, None before the first. Raises InvalidBundle, StoreUnavailable."""
-    name = log.alias(TEXT)
-    if name is None:
+    stored = version_in_force(log, TEXT)
+    if stored is None:
         return None
-    stored = log.bundle(name)
-    model = load_text_model(stored.files if stored is not None else {})
-    if model.model_id != name:
-        raise InvalidBundle(f"{name}: altered since training; run nba train text again")
+    model = load_text_model(stored.files)
+    if model.model_id != stored.bundle_id:
+        raise InvalidBundle(f"{stored.bundle_id}: altered since training; run nba train text again")
     return model

@@ -17,7 +17,6 @@ import msgspec
 
 from features.fold import Fold
 from models.bundles.bundle import load_bundle
-from models.bundles.registry import CHAMPION
 from models.bundles.scorer import BundleScorer
 from nba.decisions.candidate import Stage
 from nba.decisions.decision import Decision, Mode
@@ -29,6 +28,7 @@ from nba.measurement.statistics.estimate import Undecided
 from nba.promotion.catalogue_versions import earlier_sub_journeys
 from nba.stores.log import Log
 from nba.stores.pages import decision_pages
+from nba.stores.versioned import CHAMPION, version_in_force
 from serving.reports.rehearsal_side import RehearsalSide, RehearsedDecision
 
 PAGE = 250  # decisions that are decided again on one reading of the capacities
@@ -81,8 +81,7 @@ def sides_on(
     log: Log, old: JourneyFile, new: JourneyFile, days: float
 ) -> tuple[RehearsalSide, RehearsalSide, tuple[datetime, datetime]] | Undecided:
     """Both versions with the champion, and the span of the log's last `days`."""
-    champion = log.alias(CHAMPION)
-    stored = None if champion is None else log.bundle(champion)
+    stored = version_in_force(log, CHAMPION)
     if stored is None:
         return Undecided(reason="no bundle is promoted: run nba train, then nba promote")
     bundle = load_bundle(stored.files)

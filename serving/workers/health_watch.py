@@ -8,7 +8,6 @@ from datetime import datetime
 
 import msgspec
 
-from models.bundles.registry import CHAMPION
 from models.learning.versions import mode, policy_state, versions
 from nba.analytics.monitoring.report import (
     REFERENCE_DAYS,
@@ -23,6 +22,7 @@ from nba.analytics.monitoring.watch import HealthWatch, MonitoredBundle
 from nba.errors import NbaError, StoreUnavailable
 from nba.rewards.attribution import Attribution
 from nba.stores.log import Log
+from nba.stores.versioned import CHAMPION
 from serving.metrics import Metrics
 from serving.replica.replica import Replica
 

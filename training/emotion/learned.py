@@ -18,6 +18,7 @@ from nba.events.signals import SURVEYS
 from nba.events.valences import FILE, LearnedValence, ValenceTable, table_from, table_json
 from nba.measurement.statistics.estimate import Undecided
 from nba.stores.log import Log
+from nba.stores.versioned import save_version, version_in_force
 from training.data.history import History, number
 from training.emotion.evidence import evidence_of, survey_scales
 from training.emotion.text import FittedText, fit_text
@@ -28,8 +29,7 @@ LINKED_S = WEEK_S  # a text is labelled by the survey answered within so long af
 
 def learned_table(log: Log) -> ValenceTable:
     """The last learned table of the store, the priors where there is none."""
-    name = log.alias(EMOTION)
-    stored = log.bundle(name) if name is not None else None
+    stored = version_in_force(log, EMOTION)
     return table_from(stored.files[FILE]) if stored is not None else ValenceTable()
 
 
@@ -81,8 +81,7 @@ def save_emotion(
             "flipped": sum(one.flipped for one in valences),
         },
     )
-    log.save_bundle(table.version, files)
-    log.set_alias(EMOTION, table.version, now)
+    save_version(log, alias=EMOTION, version=table.version, files=files, at=now)
     return version
 
 
@@ -138,6 +137,5 @@ def save_text(fitted: FittedText, log: Log, registry: Registry, *, seed: int, no
     version = registry.save_files(
         TEXT, model.model_id, files, params={"seed": seed}, metrics=fitted.metrics
     )
-    log.save_bundle(model.model_id, files)
-    log.set_alias(TEXT, model.model_id, now)
+    save_version(log, alias=TEXT, version=model.model_id, files=files, at=now)
     return version

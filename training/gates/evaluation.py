@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundles.bundle import Bundle, load_bundle
-from models.bundles.registry import CHAMPION
 from nba.errors import InvalidBundle
 from nba.journey.actions import NO_ACTION
 from nba.measurement.off_policy.cross_fitting import CrossFitted
@@ -34,6 +33,7 @@ from nba.measurement.off_policy.logged_decisions import (
 )
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from nba.stores.log import Log
+from nba.stores.versioned import CHAMPION, version_in_force
 from training.data.history import History, number
 from training.data.rewards import attribution_of
 from training.data.target_policies import Candidates, candidates_of, reward_model, target_of
@@ -95,9 +95,8 @@ class JudgedBundle(NamedTuple):
 
 def champion_beside(log: Log, bundle: Bundle, schema_hash: str) -> Bundle | None:
     """The champion, where it is another bundle and reads the same columns."""
-    champion = log.alias(CHAMPION)
-    stored = None if champion in (None, bundle.bundle_id) else log.bundle(str(champion))
-    if stored is None:
+    stored = version_in_force(log, CHAMPION)
+    if stored is None or stored.bundle_id == bundle.bundle_id:
         return None
     found = load_bundle(stored.files)
     fits = found.manifest.schema_hash == schema_hash and found.touchpoint is not None

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple, TypeAlias
 
 from models.bundles.bundle import Bundle, load_bundle
-from models.bundles.registry import CHAMPION, Registry
+from models.bundles.registry import Registry
 from models.bundles.scorer import BundleScorer
 from nba.customer.context import ContextSchema
 from nba.errors import InvalidBundle, InvalidInput
@@ -14,6 +14,7 @@ from nba.journey.file import JourneyFile
 from nba.promotion.rollout import GUARDRAILS, GuardrailLimits, begin, end, make_champion, rollout_of
 from nba.promotion.verdict import Gate, GateVerdict, Status
 from nba.stores.log import Log
+from nba.stores.versioned import CHAMPION
 
 To: TypeAlias = Literal["shadow", "canary", "champion"]
 CANARY_SHARE = 0.05  # of the customers

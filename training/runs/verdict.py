@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import re
 
-from models.bundles.registry import CHAMPION, MODEL
+from models.bundles.registry import MODEL
 from nba.errors import StoreUnavailable
 from nba.promotion.verdict import GateVerdict
 from nba.stores.log import Log
+from nba.stores.versioned import CHAMPION
 
 _NOT_IN_NAMES = re.compile(r"[^\w\-. /:]")
 

@@ -7,7 +7,6 @@ any more is stripped by the pass after the next, so that a reader finds what it 
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from datetime import date, datetime
 from typing import TypeVar
@@ -17,8 +16,10 @@ import msgspec
 from nba.analytics.monitoring.daily_record import DailyRecord
 from nba.analytics.monitoring.report import Dated
 from nba.analytics.monitoring.sketches import BinEdges
+from nba.content_ids import content_id
 from nba.errors import InvalidBundle
 from nba.stores.log import Log
+from nba.stores.versioned import save_version
 
 HEALTH = "health"  # the alias, and the turn in which it is moved
 FORMAT = 1
@@ -121,16 +122,15 @@ class SummaryStore:
         names = {when.isoformat() for when in newest} | ({_CUT} if self.cut is not None else set())
         written = {name: self._bytes(name) for name in sorted(self._changed & names)}
         marker = msgspec.json.encode([self.places, at, sorted(written)])
-        digest = hashlib.sha256(b"".join([marker, *written.values()]))
-        name = f"{HEALTH}-{digest.hexdigest()[:16]}"
+        name = content_id(HEALTH, b"".join([marker, *written.values()]))
         before = self._index.files
         files = {one: name if one in written else before[one] for one in sorted(names)}
         gone = ({*before.values()} | ({self._name} if self._name else set())) - {*files.values()}
         index = SummaryIndex(
             places=self.places, at=at, files=files, stale=tuple(sorted(gone - {name}))
         )
-        self._log.save_bundle(name, {_INDEX: msgspec.json.encode(index), **written})
-        self._log.set_alias(HEALTH, name, at, by=HEALTH, why="")
+        content = {_INDEX: msgspec.json.encode(index), **written}
+        save_version(self._log, alias=HEALTH, version=name, files=content, at=at, by=HEALTH)
         self._log.strip_bundles([one for one in self._index.stale if one not in files.values()])
         self._name, self._index, self._changed = name, index, set()
         return True

@@ -67,9 +67,9 @@ def demo(
 
 def _prepare_demo(settings: Settings, wanted: DemoHome) -> None:
     """History, models and champion, each only where this home does not have them yet."""
-    from models.bundles.registry import CHAMPION
     from nba.customer.context import ContextSchema
     from nba.journey_file.loader import load_journey
+    from nba.stores.versioned import CHAMPION
     from serving.jobs.demo import begin, finished
     from serving.jobs.event_import import import_files
     from serving.replica.assembly import opened_log

@@ -104,11 +104,10 @@ def replay(
 
 def _valences(log: Log) -> ValenceTable:
     """Those of the champion, the priors where there is none."""
-    from models.bundles.registry import CHAMPION
     from nba.events.valences import FILE, ValenceTable, table_from
+    from nba.stores.versioned import CHAMPION, version_in_force
 
-    name = log.alias(CHAMPION)
-    stored = log.bundle(name) if name is not None else None
+    stored = version_in_force(log, CHAMPION)
     files = stored.files if stored is not None else {}
     return table_from(files[FILE]) if FILE in files else ValenceTable()
 

@@ -139,7 +139,8 @@ class _Champion:
         one without the other. Such a replica decides by the fallback until its next look. Raises
         InvalidBundle, NotFound, StoreUnavailable.
         """
-        from models.bundles.registry import CHAMPION, Registry
+        from models.bundles.registry import Registry
+        from nba.stores.versioned import CHAMPION
         from serving.replica.bundle_checks import check_champion
         from training.runs.promote import promote
 
@@ -164,8 +165,8 @@ def changes(json: Json = False) -> None:
 
     Example: `nba changes`
     """
-    from models.bundles.registry import CHAMPION
     from nba.promotion import catalogue_versions as catalogue, rollout
+    from nba.stores.versioned import CHAMPION
     from serving.replica.assembly import opened_log
 
     with opened_log(command_settings()) as log:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nba.promotion.rollout import CHAMPION
+from nba.stores.versioned import CHAMPION
 from serving.cli.scientists.verdicts import (
     align_champion,
     judged,

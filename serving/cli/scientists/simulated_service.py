@@ -8,11 +8,11 @@ from itertools import count
 
 import numpy as np
 
-from models.bundles.registry import CHAMPION
 from nba.decisions.request import Request
 from nba.errors import NotFound
 from nba.events.parsing import parse_event
 from nba.stores.memory.log import MemoryLog
+from nba.stores.versioned import CHAMPION, save_version, version_in_force
 from serving.replica.assembly import assemble, opened_log
 from serving.replica.replica import Replica
 from serving.settings import Settings
@@ -51,15 +51,19 @@ def service_policy(settings: Settings) -> Callable[[int], SimulatedPolicy]:
     Raises NotFound where no champion is promoted.
     """
     with opened_log(settings) as log:
-        champion = log.alias(CHAMPION)
-        stored = log.bundle(champion) if champion is not None else None
+        stored = version_in_force(log, CHAMPION)
     if stored is None:
         raise NotFound("no champion is promoted; run nba train and nba promote first")
 
     def make(seed: int) -> SimulatedPolicy:
         memory = MemoryLog()
-        memory.save_bundle(stored.bundle_id, stored.files)
-        memory.set_alias(CHAMPION, stored.bundle_id, datetime.now(UTC))
+        save_version(
+            memory,
+            alias=CHAMPION,
+            version=stored.bundle_id,
+            files=stored.files,
+            at=datetime.now(UTC),
+        )
         numbers, rng = count(), np.random.default_rng(seed)
         replica = assemble(
             settings,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from nba.promotion.rollout import CHAMPION
+from nba.stores.versioned import CHAMPION
 from serving.cli.terminal.session import current_user
 from serving.console import console, print_table, steps
 from serving.settings import Settings

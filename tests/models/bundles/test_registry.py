@@ -16,9 +16,10 @@ import pytest
 
 from models.bundles.bundle import FORMAT, MANIFEST, Bundle, Manifest, load_bundle, part
 from models.bundles.mlflow_runs import CARD, DESCRIPTION, ModelRun, shortened, table_json
-from models.bundles.registry import CHALLENGER, CHAMPION, EXPERIMENT, MODEL, Registry
+from models.bundles.registry import CHALLENGER, EXPERIMENT, MODEL, Registry
 from models.predictors.lightgbm_trees import fit_trees
 from nba.errors import NotFound
+from nba.stores.versioned import CHAMPION
 
 pytestmark = [
     # MLflow 3.17 on SQLAlchemy 2.1: its model registry still uses `noload`

@@ -10,7 +10,6 @@ from nba.errors import InvalidInput, NotFound, StoreUnavailable
 from nba.experiments.experiment import ArmSpec, Slot
 from nba.experiments.registry import (
     EXPERIMENTS,
-    FILE,
     named,
     note_shipped,
     start,
@@ -105,7 +104,7 @@ def test_two_who_start_at_once_do_not_lose_one_another() -> None:
 
 def test_a_set_of_another_version_is_said_to_be_one() -> None:
     log = MemoryLog()
-    log.save_bundle("experiments-old", {FILE: b'{"started": 3}'})
+    log.save_bundle("experiments-old", {"experiments.json": b'{"started": 3}'})
     log.set_alias(EXPERIMENTS, "experiments-old", NOON)
     with pytest.raises(InvalidInput, match="written by another program version"):
         stored_experiments(log)

@@ -19,7 +19,6 @@ from nba.engine.scorer import CalibratedScorer
 from nba.journey.exploration import Exploration
 from nba.promotion.guardrails import BY, Guardrails, Keep, RollBack, act
 from nba.promotion.rollout import (
-    CHAMPION,
     GuardrailLimits,
     Rollout,
     begin,
@@ -29,6 +28,7 @@ from nba.promotion.rollout import (
 )
 from nba.rewards.attribution import Attribution
 from nba.stores.memory.log import MemoryLog
+from nba.stores.versioned import CHAMPION
 from serving.replica.arms import Canary, arms_of
 from tests.fixtures.open_replica import OPEN
 from tests.fixtures.small_replica import NOON, SmallReplica, StubScorer, event

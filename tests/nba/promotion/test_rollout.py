@@ -10,7 +10,6 @@ from hypothesis import given, strategies as st
 
 from nba.errors import InvalidInput, NotFound, StoreUnavailable
 from nba.promotion.rollout import (
-    CHAMPION,
     ROLLOUT,
     begin,
     champion_before,
@@ -21,6 +20,7 @@ from nba.promotion.rollout import (
     rollout_of,
 )
 from nba.stores.memory.log import MemoryLog
+from nba.stores.versioned import CHAMPION
 from tests.fixtures.small_replica import NOON, event
 
 WHO = {"by": "ada", "why": "spring"}

@@ -11,7 +11,6 @@ import pytest
 from msgspec.structs import replace
 
 from models.bundles.bundle import Bundle, valences_hash
-from models.bundles.registry import CHAMPION
 from nba.customer.context import ContextSchema
 from nba.decisions.decision import Decision
 from nba.events.valences import LearnedValence, ValenceTable
@@ -20,6 +19,7 @@ from nba.promotion import catalogue_versions as catalogue
 from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
+from nba.stores.versioned import CHAMPION
 from tests.fixtures.governed_routes import RESCUE, TREATED, HeldLog, checked, routes_on, until
 from tests.fixtures.routes_in_process import InProcess
 from tests.fixtures.small_replica import JOURNEY, NOON

@@ -12,11 +12,12 @@ import pytest
 
 from features.text.model import TextModel
 from models.bundles.bundle import Bundle, valences_hash
-from models.bundles.registry import CHAMPION, TEXT
+from models.bundles.registry import TEXT
 from nba.customer.context import ContextSchema
 from nba.events.names import TEXT_SCORE
 from nba.events.valences import LearnedValence, ValenceTable
 from nba.journey.mapping import EventMapping
+from nba.stores.versioned import CHAMPION
 from tests.fixtures.customer_with_signals import signal_journey
 from tests.fixtures.routes_in_process import InProcess, opened_routes
 from tests.fixtures.small_replica import JOURNEY, NOON, changed

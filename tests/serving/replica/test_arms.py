@@ -9,7 +9,6 @@ import pytest
 from msgspec.structs import replace
 
 from models.bundles.bundle import Bundle
-from models.bundles.registry import CHAMPION
 from nba.decisions.decision import Decision, Mode
 from nba.decisions.request import Request
 from nba.engine.scorer import CalibratedScorer
@@ -21,6 +20,7 @@ from nba.journey.actions import NO_ACTION
 from nba.journey.exploration import Exploration
 from nba.randomization import HOLDOUT, RANDOM_SLICE, in_share
 from nba.stores.memory.log import MemoryLog
+from nba.stores.versioned import CHAMPION
 from serving.api.replay import replayed
 from serving.replica.arms import Canary, arms_of
 from serving.replica.assembly import assemble

@@ -7,7 +7,8 @@ import logging
 import pytest
 
 from nba.promotion.guardrails import BY, Keep, RollBack
-from nba.promotion.rollout import CHAMPION, changes, end, rollout_of
+from nba.promotion.rollout import changes, end, rollout_of
+from nba.stores.versioned import CHAMPION
 from serving.replica.engine import Engine
 from serving.workers.rollout_watch import TURN, RolloutWatch
 from tests.nba.promotion.test_guardrails import BAD, GOOD, TWIN, Drill

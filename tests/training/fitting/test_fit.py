@@ -12,7 +12,7 @@ import pytest
 
 from features.fold import Fold
 from models.bundles.bundle import load_bundle
-from models.bundles.registry import CHALLENGER, CHAMPION, Registry
+from models.bundles.registry import CHALLENGER, Registry
 from models.bundles.scorer import BundleScorer
 from nba.errors import InvalidBundle, NotFound
 from nba.events.names import ACTION_DECIDED
@@ -22,6 +22,7 @@ from nba.measurement.off_policy.logged_decisions import Overlap
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from nba.stores.memory.log import MemoryLog
 from nba.stores.parquet import export
+from nba.stores.versioned import CHAMPION
 from serving.jobs.event_import import import_files
 from tests.fixtures.files import BANK_JOURNEY
 from tests.fixtures.small_replica import FOLD, NOON

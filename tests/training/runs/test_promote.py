@@ -14,11 +14,12 @@ import pytest
 from mlflow import MlflowClient
 
 from models.bundles.bundle import Bundle
-from models.bundles.registry import CHALLENGER, CHAMPION, MODEL, Registry
+from models.bundles.registry import CHALLENGER, MODEL, Registry
 from nba.errors import InvalidBundle, InvalidInput
 from nba.promotion.rollout import changes, roll_back, rollout_of
 from nba.promotion.verdict import Gate, GateVerdict, failed, passed, undecided
 from nba.stores.memory.log import MemoryLog
+from nba.stores.versioned import CHAMPION
 from serving.replica.assembly import assemble
 from serving.replica.replica import Replica
 from serving.settings import Settings

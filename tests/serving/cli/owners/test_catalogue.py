@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from models.bundles.bundle import FORMAT, Bundle, Manifest, part
-from models.bundles.registry import CHALLENGER, CHAMPION, Registry
+from models.bundles.registry import CHALLENGER, Registry
 from models.predictors.lightgbm_trees import Trees, fit_trees
 from models.predictors.touchpoint_columns import ACTION, touchpoint_columns
 from nba.customer.context import ContextSchema
@@ -25,6 +25,7 @@ from nba.journey.actions import NO_ACTION
 from nba.journey_file.loader import load_journey
 from nba.promotion.catalogue_versions import IN_FORCE
 from nba.stores.postgres.log import PostgresLog
+from nba.stores.versioned import CHAMPION
 from serving import cli
 from serving.settings import Settings
 from tests.fixtures.files import SMALL_JOURNEY

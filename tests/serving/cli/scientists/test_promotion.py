@@ -10,10 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from models.bundles.bundle import Bundle
-from models.bundles.registry import CHAMPION
 from nba.customer.context import ContextSchema
 from nba.journey_file.loader import load_journey
 from nba.promotion.rollout import ROLLOUT, rollout_of
+from nba.stores.versioned import CHAMPION
 from tests.serving.cli.owners.test_catalogue import (
     SMALL_JOURNEY,
     Bank,
