@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models.bundles.bundle import Bundle, load_bundle
 from models.bundles.mlflow_runs import CARD, ModelRun, shortened
@@ -29,6 +29,13 @@ CHALLENGER = "challenger"
 NOTE = "mlflow.note.content"  # the tag that is shown as a run's description
 _OF_PARENT = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit")
 EMOTION, TEXT = "emotion", "text"  # aliases in the store, and models nba-emotion, nba-text
+
+
+class RegisteredBundle(NamedTuple):
+    """A bundle with its version in MLflow."""
+
+    version: str
+    bundle: Bundle
 
 
 class Registry:
@@ -181,8 +188,8 @@ class Registry:
         client.set_registered_model_alias(model, alias, version.version)
         return str(version.version)
 
-    def load(self, which: str) -> tuple[str, Bundle]:
-        """(version, bundle) of an alias or a version number.
+    def load(self, which: str) -> RegisteredBundle:
+        """The bundle of an alias or a version number.
 
         Raises NotFound for an unknown one, InvalidBundle for files that do not match.
         """
@@ -204,7 +211,7 @@ class Registry:
                 mlflow.artifacts.download_artifacts(artifact_uri=version.source, dst_path=folder)
             )
             files = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
-        return str(version.version), load_bundle(files)
+        return RegisteredBundle(str(version.version), load_bundle(files))
 
     def trained_at(self) -> datetime | None:
         """When the newest version was registered, None before the first."""

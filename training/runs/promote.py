@@ -3,69 +3,34 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from models.bundles.bundle import Bundle, load_bundle
-from models.bundles.registry import Registry
+from models.bundles.registry import RegisteredBundle, Registry
 from models.bundles.scorer import BundleScorer
 from nba.customer.context import ContextSchema
 from nba.errors import InvalidBundle, InvalidInput
 from nba.journey.file import JourneyFile
-from nba.promotion.rollout import GUARDRAILS, GuardrailLimits, begin, end, make_champion, rollout_of
+from nba.promotion.rollout import begin, end, make_champion, rollout_of
 from nba.promotion.verdict import Gate, GateVerdict, Status
 from nba.stores.log import Log
-from nba.stores.versioned import CHAMPION
+from nba.stores.versioned import CHAMPION, version_in_force
 
-To: TypeAlias = Literal["shadow", "canary", "champion"]
+Stage: TypeAlias = Literal["shadow", "canary", "champion"]
 CANARY_SHARE = 0.05  # of the customers
 
 
-class PromotedBundle(NamedTuple):
-    """Where a bundle is now."""
-
-    version: str
-    bundle_id: str
-    stage: To
-
-
-def promote(
-    registry: Registry,
-    log: Log,
-    journey: JourneyFile,
-    *,
-    which: str,
-    alias: str,
-    now: datetime,
-    by: str = "",
-) -> tuple[str, str]:
-    """Put a version into the store and point `alias` at it there and in MLflow, whatever the gates.
-
-    `which`: a version or an alias. Gives (version, bundle id). Replicas take it up by themselves;
-    the store's alias moves last, so that a failure before leaves the old champion in force. What
-    is rolled out ends. Raises NotFound, InvalidBundle for a bundle that this journey cannot use,
-    StoreUnavailable.
-    """
-    version, bundle = fetched(registry, journey, which)
-    log.save_bundle(bundle.bundle_id, bundle.files())
-    why = f"promoted version {version}"
-    registry.point(alias, version)
-    log.set_alias(alias, bundle.bundle_id, now, by=by, why=why)
-    if alias == CHAMPION:
-        end(log, now, by=by, why=f"{bundle.bundle_id} is champion")
-    return version, bundle.bundle_id
-
-
-def fetched(registry: Registry, journey: JourneyFile, which: str) -> tuple[str, Bundle]:
-    """(version, bundle) of a version or an alias, which this journey can use.
+def usable_bundle(registry: Registry, journey: JourneyFile, which: str) -> RegisteredBundle:
+    """The bundle of a version or an alias, which this journey can use.
 
     Raises NotFound, InvalidBundle, StoreUnavailable.
     """
-    version, bundle = registry.load(which)
-    BundleScorer(bundle, ContextSchema(journey, bundle.table))
-    return version, bundle
+    registered = registry.load(which)
+    BundleScorer(registered.bundle, ContextSchema(journey, registered.bundle.table))
+    return registered
 
 
-def next_stage(log: Log, bundle_id: str) -> To:
+def next_stage(log: Log, bundle_id: str) -> Stage:
     """Where a bundle goes next: shadow, canary, champion; the first champion ever goes at once.
 
     Raises InvalidInput where it is the champion already.
@@ -80,81 +45,79 @@ def next_stage(log: Log, bundle_id: str) -> To:
     return "canary" if rollout.stage == "shadow" else "champion"
 
 
-def objections(verdict: GateVerdict, to: To) -> tuple[Gate, ...]:
+def objections(verdict: GateVerdict, stage: Stage) -> tuple[Gate, ...]:
     """The gates that keep a bundle from a stage.
 
     In shadow it has only its known share of each draw, which is what lets the others be decided: so
     there what fails keeps it out, and what is undecided does not.
     """
-    if to == "shadow":
+    if stage == "shadow":
         return tuple(gate for gate in verdict.gates if gate.status is Status.FAILED)
     return verdict.blocking
 
 
-def move(
+def promote(
     registry: Registry,
     log: Log,
-    version: str,
-    bundle: Bundle,
-    verdict: GateVerdict | None,
-    to: To,
+    registered: RegisteredBundle,
+    stage: Stage,
     *,
+    verdict: GateVerdict | None = None,
+    without_gates: bool = False,
     now: datetime,
     by: str,
     why: str,
     share: float = CANARY_SHARE,
-    guardrails: GuardrailLimits = GUARDRAILS,
-) -> PromotedBundle:
-    """Put a bundle into a stage; the verdict is kept on the log's shelf and named in the trail.
+) -> None:
+    """Put a bundle into a stage; replicas take it up by themselves.
 
-    The store's alias moves last. Raises InvalidBundle for a shadow or a canary that reads other
-    contexts than the champion, InvalidInput, StoreUnavailable.
+    `without_gates`: whatever the verdict says, or a champion without one. A verdict is kept in the
+    log and named in the audit trail, and a champion that has one is watched. The log's alias moves
+    last, so that a failure before leaves the old champion in force. Raises InvalidInput where a
+    gate keeps the bundle out, InvalidBundle for a shadow or a canary that reads other contexts than
+    the champion, StoreUnavailable.
     """
-    log.save_bundle(bundle.bundle_id, bundle.files())
-    verdict_id = ""
-    if verdict is not None:
-        verdict_id = verdict.verdict_id
-        log.save_bundle(verdict_id, verdict.files())
-        why = f"{why}; {verdict.summary()}"
-    why = f"version {version}: {why}"
-    if to == "champion":
+    version, bundle_id = registered.version, registered.bundle.bundle_id
+    blocking = [] if verdict is None else [gate.name for gate in objections(verdict, stage)]
+    may_pass = without_gates and (verdict is not None or stage == "champion")
+    if (verdict is None or blocking) and not may_pass:
+        reason = f"{', '.join(blocking) or 'no verdict'}; evaluate it, or promote it without gates"
+        raise InvalidInput("which", bundle_id, f"it may not be {stage}: {reason}")
+    log.save_bundle(bundle_id, registered.bundle.files())
+    if verdict is None:
         registry.point(CHAMPION, version)
-        make_champion(
-            log,
-            bundle.bundle_id,
-            now,
-            by=by,
-            why=why,
-            version=version,
-            guardrails=guardrails,
-            verdict=verdict_id,
-        )
-        return PromotedBundle(version, bundle.bundle_id, to)
-    _check_beside(log, bundle)
+        log.set_alias(CHAMPION, bundle_id, now, by=by, why=why)
+        end(log, now, by=by, why=f"{bundle_id} is champion")
+        return
+    log.save_bundle(verdict.verdict_id, verdict.files())
+    why = f"version {version}: {why}; {verdict.summary()}"
+    verdict_id = verdict.verdict_id
+    if stage == "champion":
+        registry.point(CHAMPION, version)
+        make_champion(log, bundle_id, now, by=by, why=why, version=version, verdict=verdict_id)
+        return
+    _check_beside(log, registered.bundle)
     begin(
         log,
-        to,
-        bundle.bundle_id,
+        stage,
+        bundle_id,
         now,
         by=by,
         why=why,
         version=version,
         share=share,
-        guardrails=guardrails,
         verdict=verdict_id,
     )
-    return PromotedBundle(version, bundle.bundle_id, to)
 
 
 def _check_beside(log: Log, bundle: Bundle) -> None:
-    champion = log.alias(CHAMPION)
-    stored = None if champion is None else log.bundle(champion)
+    stored = version_in_force(log, CHAMPION)
     if stored is None:
         return
-    theirs = load_bundle(stored.files).manifest.schema_hash
-    if theirs != bundle.manifest.schema_hash:
+    schema_hash = load_bundle(stored.files).manifest.schema_hash
+    if schema_hash != bundle.manifest.schema_hash:
         raise InvalidBundle(
             f"{bundle.bundle_id}: it reads other contexts than the champion "
-            f"({bundle.manifest.schema_hash}, {theirs}), and both would decide on one: promote it "
-            "with --to champion"
+            f"({bundle.manifest.schema_hash}, {schema_hash}), and both would decide on one: "
+            "promote it with --to champion"
         )

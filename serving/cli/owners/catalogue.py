@@ -140,17 +140,27 @@ class _Champion:
         InvalidBundle, NotFound, StoreUnavailable.
         """
         from models.bundles.registry import Registry
-        from nba.stores.versioned import CHAMPION
         from serving.replica.bundle_checks import check_champion
-        from training.runs.promote import promote
+        from training.runs.promote import promote, usable_bundle
 
         if self.promote is None:
             if not self.without:
                 check_champion(self.log, journey)
             return
         registry = Registry(self.settings.tracking_url, self.settings.artifacts)
-        given = {"which": self.promote, "alias": CHAMPION, "by": self.by}
-        version, bundle_id = promote(registry, self.log, journey, now=self.now, **given)
+        registered = usable_bundle(registry, journey, self.promote)
+        version, bundle_id = registered.version, registered.bundle.bundle_id
+        why = f"promoted version {version}"
+        promote(
+            registry,
+            self.log,
+            registered,
+            "champion",
+            without_gates=True,
+            now=self.now,
+            by=self.by,
+            why=why,
+        )
         self.promoted = {"champion": bundle_id, "champion_version": version}
 
     def say(self) -> None:

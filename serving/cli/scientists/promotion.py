@@ -110,22 +110,37 @@ def promote(
     `nba promote challenger --to canary --share 0.1 --why "spring model"`
     """
     from serving.replica.assembly import journey_in_force, opened_log, utc_now
-    from training.runs.promote import fetched, move, next_stage, objections
+    from training.runs.promote import (
+        next_stage,
+        objections,
+        promote as promote_bundle,
+        usable_bundle,
+    )
 
     if anyway and not why:
         raise typer.BadParameter("--anyway is kept in the audit trail with its --why")
     settings = command_settings()
     registry = registry_of(settings)
     with opened_log(settings) as log:
-        version, bundle = fetched(registry, journey_in_force(settings, log), which)
+        registered = usable_bundle(registry, journey_in_force(settings, log), which)
+        version, bundle = registered
         stage = to or next_stage(log, bundle.bundle_id)
         found = judged(settings, log, version, bundle, margin=margin, ess=ess, retrain=retrain)
         against = objections(found.verdict, stage)
         if not against or anyway:
             because = f"anyway: {why}" if against else why or "every gate that blocks has passed"
-            who, now = by or current_user(), utc_now()
-            given = (registry, log, version, bundle, found.verdict, stage)
-            move(*given, now=now, by=who, why=because, share=share)
+            promote_bundle(
+                registry,
+                log,
+                registered,
+                stage,
+                verdict=found.verdict,
+                without_gates=anyway,
+                now=utc_now(),
+                by=by or current_user(),
+                why=because,
+                share=share,
+            )
     moved = not against or anyway
     if json:
         place = {"version": version, "bundle": bundle.bundle_id, "alias": stage if moved else None}

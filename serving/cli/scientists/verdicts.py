@@ -68,9 +68,10 @@ def judged(
 
 def first_champion(settings: Settings, log: Log, version: str, training: Training) -> str:
     """Make what was just trained the champion, judged on what it was trained from; gives its id."""
+    from models.bundles.registry import RegisteredBundle
     from serving.replica.assembly import utc_now
     from training.gates.gates import STEPS, GateEvidence, judge
-    from training.runs.promote import move, objections
+    from training.runs.promote import objections, promote
     from training.runs.verdict import keep_verdict
 
     bundle, now = training.bundle, utc_now()
@@ -87,7 +88,17 @@ def first_champion(settings: Settings, log: Log, version: str, training: Trainin
     registry = registry_of(settings)
     keep_verdict(settings.tracking_url, version, verdict)
     why = "anyway: the first one" if objections(verdict, "champion") else "the first one"
-    move(registry, log, version, bundle, verdict, "champion", now=now, by=current_user(), why=why)
+    promote(
+        registry,
+        log,
+        RegisteredBundle(version, bundle),
+        "champion",
+        verdict=verdict,
+        without_gates=True,
+        now=now,
+        by=current_user(),
+        why=why,
+    )
     print_verdict(verdict)
     print_moved(version, bundle.bundle_id, "champion", 0.0, [], moved=True)
     return bundle.bundle_id

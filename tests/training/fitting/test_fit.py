@@ -16,6 +16,7 @@ from models.bundles.registry import CHALLENGER, Registry
 from models.bundles.scorer import BundleScorer
 from nba.errors import InvalidBundle, NotFound
 from nba.events.names import ACTION_DECIDED
+from nba.journey.file import JourneyFile
 from nba.journey_file.loader import load_journey
 from nba.measurement.off_policy.evaluation import METHODS, PolicyGain, PolicyValue
 from nba.measurement.off_policy.logged_decisions import Overlap
@@ -29,7 +30,7 @@ from tests.fixtures.small_replica import FOLD, NOON
 from training.data.history import History, history_of, read_history
 from training.fitting.fit import Training, train
 from training.gates.evaluation import Evaluation, champion_beside, evaluate
-from training.runs.promote import promote
+from training.runs.promote import promote, usable_bundle
 from training.runs.retrain import STEPS, folder_history, register, retrain
 from training.simulation.history import write_history
 from training.simulation.world import WorldConfig
@@ -219,11 +220,17 @@ def test_a_bundle_of_another_journey_cannot_be_evaluated(bank: Bank) -> None:
 # Register and promote
 
 
+def make_champion(registry: Registry, log: MemoryLog, journey: JourneyFile, which: str) -> None:
+    """Promote it without a verdict, where this journey can use it."""
+    registered = usable_bundle(registry, journey, which)
+    told = {"without_gates": True, "now": NOON, "by": "ada", "why": ""}
+    promote(registry, log, registered, "champion", **told)
+
+
 def test_a_promoted_bundle_is_in_the_store_under_its_alias(bank: Bank, registry: Registry) -> None:
     log = MemoryLog()
-    promoted = promote(registry, log, BANK.schema.journey, which="1", alias=CHAMPION, now=NOON)
+    make_champion(registry, log, BANK.schema.journey, "1")
     bundle_id = bank.training.bundle.bundle_id
-    assert promoted == ("1", bundle_id)
     assert log.alias(CHAMPION) == bundle_id
     stored = log.bundle(bundle_id)
     assert stored is not None and stored.files == bank.training.bundle.files()
@@ -237,10 +244,10 @@ def test_a_promoted_bundle_is_in_the_store_under_its_alias(bank: Bank, registry:
 )
 def test_an_incomplete_bundle_is_not_promoted(registry: Registry, which: str, refusal: str) -> None:
     log = MemoryLog()
-    promote(registry, log, BANK.schema.journey, which="1", alias=CHAMPION, now=NOON)
+    make_champion(registry, log, BANK.schema.journey, "1")
     before = log.alias(CHAMPION)
     with pytest.raises(InvalidBundle, match=refusal):
-        promote(registry, log, BANK.schema.journey, which=which, alias=CHAMPION, now=NOON)
+        make_champion(registry, log, BANK.schema.journey, which)
     assert log.alias(CHAMPION) == before
     assert registry.load(CHAMPION)[0] == "1"
 
@@ -248,13 +255,13 @@ def test_an_incomplete_bundle_is_not_promoted(registry: Registry, which: str, re
 def test_a_bundle_of_another_journey_is_not_promoted(registry: Registry) -> None:
     log = MemoryLog()
     with pytest.raises(InvalidBundle, match="train and promote again"):
-        promote(registry, log, FOLD.schema.journey, which="1", alias=CHAMPION, now=NOON)
+        make_champion(registry, log, FOLD.schema.journey, "1")
     assert log.alias(CHAMPION) is None
 
 
 def test_an_unknown_version_is_not_promoted(registry: Registry) -> None:
     with pytest.raises(NotFound, match="run nba train first"):
-        promote(registry, MemoryLog(), BANK.schema.journey, which="99", alias=CHAMPION, now=NOON)
+        make_champion(registry, MemoryLog(), BANK.schema.journey, "99")
 
 
 def test_retraining_registers_a_challenger_with_its_pictures(

@@ -14,7 +14,7 @@ import pytest
 from mlflow import MlflowClient
 
 from models.bundles.bundle import Bundle
-from models.bundles.registry import CHALLENGER, MODEL, Registry
+from models.bundles.registry import CHALLENGER, MODEL, RegisteredBundle, Registry
 from nba.errors import InvalidBundle, InvalidInput
 from nba.promotion.rollout import changes, roll_back, rollout_of
 from nba.promotion.verdict import Gate, GateVerdict, failed, passed, undecided
@@ -25,7 +25,7 @@ from serving.replica.replica import Replica
 from serving.settings import Settings
 from tests.fixtures.small_replica import JOURNEY, NOON, changed
 from tests.models.bundles.test_bundle import made
-from training.runs.promote import fetched, move, next_stage, objections, promote
+from training.runs.promote import next_stage, objections, promote, usable_bundle
 from training.runs.verdict import align, keep_verdict
 
 pytestmark = [
@@ -71,13 +71,17 @@ def verdict(*gates: Gate, bundle: Bundle = B, champion: str | None = A.bundle_id
 def moved(url: str, log: MemoryLog, which: str, to: str | None = None, **fields: float) -> str:
     """Move it with a verdict that lets it through; gives the stage."""
     registry = Registry(url)
-    version, bundle = fetched(registry, JOURNEY, which)
-    stage = to or next_stage(log, bundle.bundle_id)
-    found = move(
-        *(registry, log, version, bundle, verdict(bundle=bundle), stage),
+    registered = usable_bundle(registry, JOURNEY, which)
+    stage = to or next_stage(log, registered.bundle.bundle_id)
+    promote(
+        registry,
+        log,
+        registered,
+        stage,
+        verdict=verdict(bundle=registered.bundle),
         **{"now": NOON, "by": "ada", "why": "spring", **fields},
     )
-    return found.stage
+    return stage
 
 
 def test_the_first_goes_at_once_and_each_challenger_stage_by_stage(url: str) -> None:
@@ -164,7 +168,9 @@ def test_a_challenger_that_reads_other_contexts_cannot_decide_beside_the_champio
     other = Bundle(manifest, B.churn, B.touchpoint)
     told = {"now": NOON, "by": "ada", "why": "spring"}
     with pytest.raises(InvalidBundle, match="--to champion"):
-        move(Registry(url), log, "2", other, verdict(), "shadow", **told)
+        promote(
+            Registry(url), log, RegisteredBundle("2", other), "shadow", verdict=verdict(), **told
+        )
     assert rollout_of(log) is None
 
 
@@ -173,7 +179,25 @@ def test_a_promotion_with_a_new_catalogue_ends_what_is_rolled_out(url: str) -> N
     moved(url, log, "1")
     moved(url, log, "2")
     registry = Registry(url)
-    found = promote(registry, log, JOURNEY, which="1", alias=CHAMPION, now=NOON, by="ada")
-    assert found == ("1", A.bundle_id) and rollout_of(log) is None
+    registered = usable_bundle(registry, JOURNEY, "1")
+    told = {"now": NOON, "by": "ada", "why": "promoted version 1"}
+    with pytest.raises(InvalidInput, match="no verdict"):
+        promote(registry, log, registered, "champion", **told)
+    promote(registry, log, registered, "champion", without_gates=True, **told)
+    assert (registered.version, log.alias(CHAMPION)) == ("1", A.bundle_id)
+    assert rollout_of(log) is None
     with pytest.raises(InvalidBundle, match="train and promote again"):
-        promote(registry, log, changed(traits={}), which="1", alias=CHAMPION, now=NOON)
+        usable_bundle(registry, changed(traits={}), "1")
+
+
+def test_a_gate_that_fails_keeps_a_bundle_out_unless_it_is_promoted_without_gates(
+    url: str,
+) -> None:
+    log, registry = MemoryLog(), Registry(url)
+    registered = usable_bundle(registry, JOURNEY, "1")
+    told = {"verdict": verdict(failed("calibration", "off"), bundle=A), "now": NOON, "by": "ada"}
+    with pytest.raises(InvalidInput, match="may not be champion: calibration"):
+        promote(registry, log, registered, "champion", why="spring", **told)
+    assert log.alias(CHAMPION) is None
+    promote(registry, log, registered, "champion", without_gates=True, why="spring", **told)
+    assert log.alias(CHAMPION) == A.bundle_id
