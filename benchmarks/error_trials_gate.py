@@ -16,7 +16,7 @@ from nba.measurement.off_policy.logged_decisions import logged_decisions
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.moments import SampleMean, moments, ratio_mean
 from nba.measurement.statistics.verdict import GuardrailVerdict, Metric, guardrail_verdict
-from nba.promotion.guardrails import difference
+from nba.promotion.customer_sums import difference
 from nba.promotion.rollout import GUARDRAILS
 from nba.promotion.verdict import Status
 from training.gates.off_policy_gate import off_policy_gate

@@ -12,7 +12,8 @@ from nba.engine.pipeline import Pipeline
 from nba.engine.redecision import redecided
 from nba.errors import NbaError, StoreUnavailable
 from nba.promotion import catalogue_versions as catalogue
-from nba.promotion.guardrails import Guardrails, Keep, Other, RollBack, act
+from nba.promotion.champion_before import Redecide
+from nba.promotion.guardrails import Guardrails, Keep, RollBack, act
 from nba.promotion.rollout import Rollout, rollout_of
 from nba.rewards.attribution import Attribution
 from nba.stores.log import Log
@@ -59,12 +60,18 @@ class RolloutWatch:
         version = engine.journey.catalogue_version()
         if self._made is None or self._made[:2] != (rollout, version):
             attribution = Attribution(engine.journey, engine.fold.encoder.kind)
-            other = self._before(rollout, engine) if rollout.stage == "champion" else None
-            guard = Guardrails(self._log, engine.journey, attribution, rollout, other)
-            self._made = rollout, version, guard
+            is_champion = rollout.stage == "champion"
+            guardrails = Guardrails(
+                self._log,
+                journey=engine.journey,
+                attribution=attribution,
+                rollout=rollout,
+                redecide=self._champion_before(rollout, engine) if is_champion else None,
+            )
+            self._made = rollout, version, guardrails
         return self._made[2]
 
-    def _before(self, rollout: Rollout, engine: Engine) -> Other | None:
+    def _champion_before(self, rollout: Rollout, engine: Engine) -> Redecide | None:
         """How the champion before decides, None where it cannot on what serves now."""
         schema, journey = engine.fold.schema, engine.journey
         try:

@@ -92,7 +92,9 @@ class Drill:
 
     def guard(self, other: Any = None) -> Guardrails:
         rule = Attribution(JOURNEY, self.replica.fold.encoder.kind)
-        return Guardrails(self.log, JOURNEY, rule, self.rollout, other)
+        return Guardrails(
+            self.log, journey=JOURNEY, attribution=rule, rollout=self.rollout, redecide=other
+        )
 
     def wave(self, customers: int = 100, returning: bool = False) -> None:
         """New customers, or the first ones again."""
