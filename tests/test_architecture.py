@@ -76,6 +76,7 @@ ORDER = (
     "training.diagnostics",
     "training.emotion",
     "training.fitting",
+    "training.rehearsal",
     "training.gates",
     "training.runs",
     "serving",

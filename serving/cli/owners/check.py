@@ -15,7 +15,7 @@ from serving.reports.tables import print_unmapped
 if TYPE_CHECKING:
     from nba.journey.file import JourneyFile
     from nba.measurement.statistics.estimate import Undecided
-    from serving.reports.rehearsal import Rehearsal
+    from training.rehearsal.rehearsal import Rehearsal
 
 
 def check(
@@ -72,14 +72,14 @@ def _check_against(journey: JourneyFile, against: str, days: float | None, *, js
     from nba.journey_file.diff import diff
     from nba.journey_file.loader import load_journey
     from nba.promotion.catalogue_versions import stored_journey
-    from serving.replica.assembly import journey_in_force, opened_log
-    from serving.reports.rehearsal import rehearse_on
-    from serving.reports.rehearsal_tables import (
+    from serving.cli.owners.rehearsal_tables import (
         changes_json,
         print_changes,
         print_rehearsal,
         rehearsal_json,
     )
+    from serving.replica.assembly import journey_in_force, opened_log
+    from training.rehearsal.rehearsal import rehearse_on
 
     rehearsal: Rehearsal | Undecided | None = None
     in_log = against == "live" or against.startswith("catalogue-")

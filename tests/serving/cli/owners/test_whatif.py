@@ -25,11 +25,11 @@ from nba.measurement.off_policy.logged_decisions import OverlapRequirements
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from nba.promotion import catalogue_versions as catalogue
 from serving.cli import app
-from serving.reports.rehearsal import looked_at, span_of
-from serving.reports.rehearsal_side import RehearsalSide
 from tests.fixtures.files import SMALL_JOURNEY
 from tests.fixtures.small_replica import JOURNEY, SmallReplica, StubScorer, changed
 from training.gates.whatif import Redecided, WhatIf, what_if
+from training.rehearsal.redecisions import redecide, span_of
+from training.rehearsal.side import RehearsalSide
 
 SCORES = (0.5, 0.2, 0.3, 0.1, 0.0)
 OPEN = changed(
@@ -76,7 +76,7 @@ def asked(
     assert span is not None
     seen = [
         Redecided(decision, before.chances, after.chances)
-        for block in looked_at(replica.log, sides[0], sides[1], span)
+        for block in redecide(replica.log, sides[0], sides[1], span)
         for decision, before, after in zip(block.decisions, block.old, block.new, strict=True)
     ]
     return what_if(seen, rewards_of(replica) if rewards is None else rewards, **more)

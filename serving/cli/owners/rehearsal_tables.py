@@ -12,7 +12,7 @@ from nba.journey.actions import NO_ACTION
 from nba.journey_file.diff import PartChange
 from nba.measurement.statistics.estimate import Undecided
 from serving.console import console, print_table
-from serving.reports.rehearsal import Rehearsal
+from training.rehearsal.rehearsal import Rehearsal
 
 SHOWN = 15  # changes that a table lists
 

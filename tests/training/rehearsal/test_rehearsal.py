@@ -22,11 +22,12 @@ from nba.journey_file.diff import PartChange, diff
 from nba.measurement.statistics.estimate import Undecided
 from nba.promotion import catalogue_versions as catalogue
 from nba.stores.memory.log import MemoryLog
-from serving.reports.rehearsal import Rehearsal, coupled, rehearse, rehearse_on, span_of
-from serving.reports.rehearsal_side import RehearsalSide
-from serving.reports.rehearsal_tables import changes_json, rehearsal_json
+from serving.cli.owners.rehearsal_tables import changes_json, rehearsal_json
 from tests.fixtures.small_replica import JOURNEY, NOON, SmallReplica, StubScorer, changed, event
 from tests.models.bundles.test_bundle import made
+from training.rehearsal.redecisions import span_of
+from training.rehearsal.rehearsal import Rehearsal, coupled, rehearse, rehearse_on
+from training.rehearsal.side import RehearsalSide
 
 SCORES = (0.5, 0.2, 0.3, 0.1, 0.0)
 OPEN = changed(

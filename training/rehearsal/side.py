@@ -1,4 +1,4 @@
-"""One version of the journey file with the champion, deciding logged decisions in expectation."""
+"""One version of the journey file with the champion: logged decisions, decided in expectation."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ class RehearsalSide:
     """One version, with what scores on its columns."""
 
     def __init__(
-        self, fold: Fold, judge: CalibratedScorer, log: Log, earlier: Sequence[SubJourney] = ()
+        self, fold: Fold, scorer: CalibratedScorer, log: Log, earlier: Sequence[SubJourney] = ()
     ) -> None:
         self.fold = fold
         self.journey = journey = fold.schema.journey
         self.folded_again = 0
         self.taken: dict[tuple[str, str], float] = {}
         self._log = log
-        self._judge = judge
+        self._scorer = scorer
         actions = [action.id for action in journey.actions]
-        self._drawing = exploration_policy_of(journey.exploration, actions)
-        self._pipeline = Pipeline(self.fold.schema, self._drawing, earlier)
+        self._policy = exploration_policy_of(journey.exploration, actions)
+        self._pipeline = Pipeline(self.fold.schema, self._policy, earlier)
         governor = self._pipeline.governor
         self._arbitration = Arbitration(
             journey, self.fold.schema, governor.variants, governor.names
@@ -60,44 +60,46 @@ class RehearsalSide:
             return False
         return True
 
-    def looks(self, decisions: Sequence[Decision]) -> list[RehearsedDecision]:
-        """Each decision under this version; the capacities that they take are gone for the next."""
+    def redecide(self, decisions: Sequence[Decision]) -> list[RehearsedDecision]:
+        """Decide each under this version; the capacities that they take are gone for the next."""
         contexts = self._contexts(decisions)
         governor = self._pipeline.governor
         used = self._used(decisions)
-        churns = self._judge.base.churn(contexts)
+        churns = self._scorer.base.churn(contexts)
         governed, population = governor.govern(
-            [one.request for one in decisions], contexts, churns, used
+            [decision.request for decision in decisions], contexts, churns, used
         )
-        moments = self._arbitration.inputs(
+        inputs = self._arbitration.inputs(
             population,
             contexts,
             churns,
-            calls=[one.calls for one in governed],
-            today=[one.today for one in governed],
+            calls=[candidates.calls for candidates in governed],
+            today=[candidates.today for candidates in governed],
         )
-        found = []
-        for one, mine, moment in zip(governed, self._judge.scores(governed), moments, strict=True):
+        rehearsed = []
+        for candidates, scores, moment in zip(
+            governed, self._scorer.scores(governed), inputs, strict=True
+        ):
             priorities = self._arbitration.priorities(
-                one.codes, mine, moment, learned_value=self._judge.learns_value
+                candidates.codes, scores, moment, learned_value=self._scorer.learns_value
             )
-            chances = self._drawing.probabilities(priorities.worth(self._judge.exposures)).tolist()
+            chances = self._policy.probabilities(priorities.worth(self._scorer.exposures)).tolist()
             actions = [self._names[code] for code in priorities.codes.tolist()]
-            if not one.request.deferred:
-                self._take(actions, chances, one.context.as_of)
-            found.append(
+            if not candidates.request.deferred:
+                self._take(actions, chances, candidates.context.as_of)
+            rehearsed.append(
                 RehearsedDecision(
                     chances=dict(zip(actions, chances, strict=True)),
                     refused=frozenset(
-                        (r.action_id, r.stage.value, r.code, r.rule) for r in one.refused
+                        (r.action_id, r.stage.value, r.code, r.rule) for r in candidates.refused
                     ),
                 )
             )
-        return found
+        return rehearsed
 
     def most(self) -> dict[str, float]:
         """The capacities of this version."""
-        return {one.id: one.most for one in self.journey.contact_policy.capacities}
+        return {capacity.id: capacity.most for capacity in self.journey.contact_policy.capacities}
 
     def periods(self, at: datetime) -> list[tuple[str, str]]:
         """The (capacity, period) of this version at a moment."""
@@ -105,20 +107,22 @@ class RehearsalSide:
 
     def _contexts(self, decisions: Sequence[Decision]) -> list[Context]:
         """As they were logged, or folded from the log where this version reads it otherwise."""
-        again = [one for one in decisions if not self._reads(one)]
-        customers = dict.fromkeys((one.request.customer_id for one in again), 0)
+        again = [decision for decision in decisions if not self._reads(decision)]
+        customers = dict.fromkeys((decision.request.customer_id for decision in again), 0)
         events = self._log.events_since(customers) if customers else {}
         self.folded_again += len(again)
         contexts = []
-        for one in decisions:
-            if self._reads(one):
-                contexts.append(context_of(one))
+        for decision in decisions:
+            if self._reads(decision):
+                contexts.append(context_of(decision))
                 continue
-            customer = one.request.customer_id
-            seen = [event for event in events.get(customer, ()) if event.seq <= one.context_seq]
-            state = self.fold.advance(self.fold.empty, seen)
+            customer = decision.request.customer_id
+            known = [
+                event for event in events.get(customer, ()) if event.seq <= decision.context_seq
+            ]
+            state = self.fold.advance(self.fold.empty, known)
             assert state is not None  # the empty state is never ahead of an event
-            contexts.append(self.fold.context(customer, state, one.decided_at))
+            contexts.append(self.fold.context(customer, state, decision.decided_at))
         return contexts
 
     def _reads(self, decision: Decision) -> bool:
@@ -139,14 +143,13 @@ class RehearsalSide:
             return False
         if logged.schema.kernel_hash != self.fold.schema.kernel_hash:
             return False
-        mine, theirs = self.fold.contact_history_rules, logged.contact_history_rules
-        return _wider(theirs, mine)
+        return _covers(logged.contact_history_rules, self.fold.contact_history_rules)
 
     def _used(self, decisions: Sequence[Decision]) -> dict[tuple[str, str], float]:
         """By (capacity, period): what was taken before its first decision, and since."""
-        for one in decisions:
-            for key in self.periods(one.decided_at):
-                self.taken.setdefault(key, one.used.get(key[0], 0.0))
+        for decision in decisions:
+            for key in self.periods(decision.decided_at):
+                self.taken.setdefault(key, decision.used.get(key[0], 0.0))
         return self.taken
 
     def _take(self, actions: Sequence[str], chances: Sequence[float], at: datetime) -> None:
@@ -162,6 +165,7 @@ class RehearsalSide:
         return self._pipeline.governor.uses(action, at)
 
 
-def _wider(logged: ContactHistoryRules, read: ContactHistoryRules) -> bool:
+def _covers(logged: ContactHistoryRules, read: ContactHistoryRules) -> bool:
+    """Whether the logged contact history holds all that the other one reads."""
     enough = all(logged.kinds.get(kind, 0) >= kept for kind, kept in read.kinds.items())
     return logged.horizon_s >= read.horizon_s and enough

@@ -1,0 +1,1 @@
+"""Logged decisions, decided again by two versions of the journey file."""
