@@ -13,10 +13,8 @@ from typer.testing import CliRunner
 
 from nba.stores.postgres.log import PostgresLog
 from serving.cli import app
-from tests.fixtures.files import ROOT
+from tests.fixtures.files import SMALL_JOURNEY as SMALL
 from tests.fixtures.small_replica import failed_search
-
-SMALL = ROOT / "tests" / "data" / "small_journey.yaml"
 
 Run = Callable[..., Any]
 
