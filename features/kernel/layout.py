@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from nba.customer.context import HALF_LIVES_DAYS
-from nba.events.signals import DETECTORS, ROLES
+from nba.events.detectors import DETECTORS
+from nba.events.signals import ROLES
 
 EVENT, TRAIT, CONTACT = range(3)  # what a row does
 ROLE = {role: code for code, role in enumerate(ROLES, start=1)}  # 0: no role

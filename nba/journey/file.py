@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from nba.content_ids import content_id
-from nba.events.signals import Detector, detectors_of
+from nba.events.detectors import THRESHOLDS, Detector, detectors_of
 from nba.journey.actions import Action
 from nba.journey.arbitration import ArbitrationRules, Lever, Weight
 from nba.journey.exploration import Exploration
@@ -53,12 +53,17 @@ class JourneyFile(JourneyPart, frozen=True):
 
     def stages(self) -> list[tuple[Scene, Journey, JourneyStage]]:
         """Every stage with where it belongs, in file order."""
-        return [(s, j, g) for s in self.scenes for j in s.journeys for g in j.stages]
+        return [
+            (scene, journey, stage)
+            for scene in self.scenes
+            for journey in scene.journeys
+            for stage in journey.stages
+        ]
 
     def touchpoints(self) -> list[Touchpoint]:
         """Every touchpoint once, in file order."""
-        found = {t.id: t for _, _, stage in self.stages() for t in stage.touchpoints}
-        return list(found.values())
+        by_id = {t.id: t for _, _, stage in self.stages() for t in stage.touchpoints}
+        return list(by_id.values())
 
     def channels(self) -> list[str]:
         """The channels of the actions, sorted: those on which we contact."""
@@ -67,17 +72,14 @@ class JourneyFile(JourneyPart, frozen=True):
     def detectors(self) -> list[Detector]:
         """The detectors that run: those whose roles are mapped, with this file's thresholds."""
         roles = {mapping.role for mapping in self.events if mapping.role is not None}
-        found = []
+        detectors = []
         for detector in detectors_of(roles):
             rule = self.emotion.signals.get(detector.signal, SignalRule())
-            changed = {
-                name: value
-                for name in ("times", "within_s", "beyond", "again")
-                if (value := getattr(rule, name)) is not None
-            }
+            declared = {name: getattr(rule, name) for name in THRESHOLDS}
             if rule.use:
-                found.append(detector._replace(**changed))
-        return found
+                changes = {name: value for name, value in declared.items() if value is not None}
+                detectors.append(detector._replace(**changes))
+        return detectors
 
     def catalogue_version(self) -> str:
         """A hash of the whole content, the order of traits among it: what every decision names."""

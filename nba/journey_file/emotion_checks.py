@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nba.errors import InvalidInput, did_you_mean
+from nba.events.detectors import DETECTOR_OF, THRESHOLDS, detectors_of
 from nba.events.prohibited_sources import biometric
-from nba.events.signals import DETECTED, PRIORS, ROLES, SETTABLE, SURVEYS, detectors_of
+from nba.events.signals import PRIORS, ROLES, SURVEYS
 from nba.journey.file import JourneyFile
 from nba.journey.mapping import EventMapping, SignalRule
 
@@ -34,11 +35,16 @@ def _mapping_errors(path: str, mapping: EventMapping) -> Iterator[InvalidInput]:
     known = ROLES[mapping.role] if mapping.role is not None else {}
     for name in mapping.reads:
         if name not in known:
-            listed = did_you_mean(name, known) if known else "give the event a role that reads it"
-            yield InvalidInput(f"{path}.reads.{name}", mapping.reads[name], listed)
+            remedy = did_you_mean(name, known) if known else "give the event a role that reads it"
+            yield InvalidInput(f"{path}.reads.{name}", mapping.reads[name], remedy)
     survey = mapping.role if mapping.role in SURVEYS else None
-    felt = {"arousal": mapping.arousal, "agency": mapping.agency}
-    for field, value in (felt | {"text": mapping.text, "role": survey}).items():
+    felt = {
+        "arousal": mapping.arousal,
+        "agency": mapping.agency,
+        "text": mapping.text,
+        "role": survey,
+    }
+    for field, value in felt.items():
         if value is not None and mapping.touchpoint is None:
             remedy = "what is felt belongs to a touchpoint; give the event one"
             yield InvalidInput(f"{path}.{field}", value, remedy)
@@ -55,7 +61,7 @@ def _signal_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
             continue
         if signal not in possible and signal not in sent:
             remedy = "no event brings it; map an event with "
-            detector = DETECTED.get(signal)
+            detector = DETECTOR_OF.get(signal)
             needed = " and ".join(f"role: {r}" for r in detector.roles) if detector else ""
             yield InvalidInput(path, signal, remedy + (needed or f"signal: {signal}"))
         yield from _threshold_errors(path, signal, rule)
@@ -70,14 +76,16 @@ def _signal_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
 
 
 def _threshold_errors(path: str, signal: str, rule: SignalRule) -> Iterator[InvalidInput]:
-    detector = DETECTED.get(signal)
-    for field in ("times", "within_s", "beyond", "again"):
+    detector = DETECTOR_OF.get(signal)
+    for field in THRESHOLDS:
         value = getattr(rule, field)
-        if value is not None and detector is None:
+        if value is None:
+            continue
+        if detector is None:
             remedy = "this signal is taken as sent and has no threshold; remove it"
             yield InvalidInput(f"{path}.{field}", value, remedy)
-        elif value is not None and field not in SETTABLE[signal]:
-            remedy = f"{signal} does not read it; it reads {', '.join(SETTABLE[signal])}"
+        elif field not in detector.settable:
+            remedy = f"{signal} does not read it; it reads {', '.join(detector.settable)}"
             yield InvalidInput(f"{path}.{field}", value, remedy)
     if detector is None and not rule.use:
         remedy = "taken as sent; remove `signal` from its event, or give it a valence of 0"
@@ -89,28 +97,32 @@ def _threshold_errors(path: str, signal: str, rule: SignalRule) -> Iterator[Inva
 
 def _biometric_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     for i, mapping in enumerate(journey.events):
-        named = {"id": mapping.id, "event": mapping.event, "when": mapping.when or ""}
-        named |= {"text": mapping.text or "", "amount": mapping.amount or ""}
-        named |= {f"reads.{name}": read for name, read in mapping.reads.items()}
-        for field, name in named.items():
-            if biometric(name):
+        names = {
+            "id": mapping.id,
+            "event": mapping.event,
+            "when": mapping.when,
+            "text": mapping.text,
+            "amount": mapping.amount,
+        }
+        names |= {f"reads.{role_property}": name for role_property, name in mapping.reads.items()}
+        for field, name in names.items():
+            if name is not None and biometric(name):
                 yield InvalidInput(f"events[{i}].{field}", name, _BODY)
-    for space, declared in (("traits", journey.traits), ("request", journey.request)):
+    for section, declared in (("traits", journey.traits), ("request", journey.request)):
         for name in declared:
             if biometric(name):
-                yield InvalidInput(f"{space}.{name}", name, _BODY)
+                yield InvalidInput(f"{section}.{name}", name, _BODY)
 
 
 def _employee_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     actors: dict[str, set[str]] = {}
-    for _, trip, stage in journey.stages():
+    for _, scene_journey, stage in journey.stages():
         for touchpoint in stage.touchpoints:
-            actors.setdefault(touchpoint.id, set()).add(trip.actor)
+            actors.setdefault(touchpoint.id, set()).add(scene_journey.actor)
     for i, mapping in enumerate(journey.events):
         if mapping.touchpoint is None or "customer" in actors.get(mapping.touchpoint, {"customer"}):
             continue
-        fields = ("signal", "valence", "arousal", "agency", "role", "text")
-        for field in fields:
+        for field in ("signal", "valence", "arousal", "agency", "role", "text"):
             value = getattr(mapping, field)
             if value is not None and value != 0.0:
                 yield InvalidInput(f"events[{i}].{field}", value, _EMPLOYEE)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from nba.errors import InvalidInput
 from nba.journey.actions import ActionReward
 from nba.journey.file import JourneyFile
+from nba.journey.goals import RewardRule
 from nba.journey_file.reference_checks import id_list_errors
 from nba.rewards.terms import bounds_of
 
@@ -14,7 +15,7 @@ from nba.rewards.terms import bounds_of
 def reward_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     """Every error of the file's reward rule and of its actions', with its path."""
     reward = journey.reward
-    yield from _kind_errors(journey, "reward", reward.events, reward.minus, amounts=True)
+    yield from _kind_errors(journey, "reward", reward, amounts=True)
     if reward.target == "value" and not reward.events:
         remedy = "target: value needs the kinds of event whose amounts are summed"
         yield InvalidInput("reward.events", reward.events, remedy)
@@ -29,14 +30,10 @@ def _value_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     """What only a value in EUR can have."""
     reward, bounds = journey.reward, journey.reward.bounds
     if reward.target == "response":
-        given = {
-            "bounds": bounds is not None,
-            "staying": reward.staying,
-            "feeling_eur": reward.feeling_eur > 0.0,
-        }
-        for name in (name for name, is_given in given.items() if is_given):
-            remedy = "a response lies between 0 and 1; remove it or write target: value"
-            yield InvalidInput(f"reward.{name}", getattr(reward, name), remedy)
+        for name in ("bounds", "staying", "feeling_eur"):
+            if getattr(reward, name):
+                remedy = "a response lies between 0 and 1; remove it or write target: value"
+                yield InvalidInput(f"reward.{name}", getattr(reward, name), remedy)
         return
     if bounds is not None and bounds.low >= bounds.high:
         remedy = f"it is not below high, which is {bounds.high:g}"
@@ -47,11 +44,10 @@ def _value_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
 
 
 def _action_errors(journey: JourneyFile, path: str, action: ActionReward) -> Iterator[InvalidInput]:
-    events, minus, worth = action.events, action.minus, action.worth
-    response = journey.reward.target == "response"
+    worth, response = action.worth, journey.reward.target == "response"
     amounts = worth is None and not response
-    yield from _kind_errors(journey, path, events, minus, amounts=amounts)
-    if worth is not None and not (events or minus):
+    yield from _kind_errors(journey, path, action, amounts=amounts)
+    if worth is not None and not (action.events or action.minus):
         yield InvalidInput(f"{path}.worth", worth, "list the events that are worth it")
     if worth is not None and response and not 0.0 < worth <= 1.0:
         remedy = "a response lies between 0 and 1; write a share of it, or target: value"
@@ -64,19 +60,19 @@ def _action_errors(journey: JourneyFile, path: str, action: ActionReward) -> Ite
 
 
 def _kind_errors(
-    journey: JourneyFile, path: str, events: list[str], minus: list[str], *, amounts: bool
+    journey: JourneyFile, path: str, reward: RewardRule | ActionReward, *, amounts: bool
 ) -> Iterator[InvalidInput]:
     amount_of = {mapping.id: mapping.amount for mapping in journey.events}
-    for name, listed in (("events", events), ("minus", minus)):
-        yield from id_list_errors(f"{path}.{name}", listed, amount_of)
-        for i, kind in enumerate(listed):
+    for name, kinds in (("events", reward.events), ("minus", reward.minus)):
+        yield from id_list_errors(f"{path}.{name}", kinds, amount_of)
+        for i, kind in enumerate(kinds):
             if amounts and kind in amount_of and amount_of[kind] is None:
                 remedy = "this event has no amount to sum; give its mapping one"
                 if path != "reward":
                     remedy = "this event has no amount; give its mapping one, or say its worth"
                 yield InvalidInput(f"{path}.{name}[{i}]", kind, remedy)
-    for i, kind in enumerate(minus):
-        if kind in events:
+    for i, kind in enumerate(reward.minus):
+        if kind in reward.events:
             yield InvalidInput(f"{path}.minus[{i}]", kind, "listed under events too; keep one")
 
 

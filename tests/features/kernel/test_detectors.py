@@ -11,7 +11,8 @@ import pytest
 from features.fold import Fold
 from features.kernel.layout import RULE
 from nba.durations import DAY_S
-from nba.events.signals import DETECTORS, PRIORS, SETTABLE
+from nba.events.detectors import DETECTORS
+from nba.events.signals import PRIORS
 from nba.journey.mapping import SignalRule
 from tests.fixtures.customer_with_signals import (
     FOLD_OF_SIGNALS,
@@ -396,7 +397,7 @@ def test_a_silence_happens_at_its_deadline_whenever_it_is_noticed() -> None:
 def test_thresholds_can_be_set(signal: str) -> None:
     detector = next(d for d in DETECTORS if d.signal == signal)
     wanted = {"times": detector.most_times, "within_s": 5.0, "beyond": 0.25, "again": 0.5}
-    changes = {field: wanted[field] for field in SETTABLE[signal]}
+    changes = {field: wanted[field] for field in detector.settable}
     fold = Fold(signal_journey(**{signal: SignalRule(**changes, valence=-0.33)}))
     at = RULE[signal]
     for field, value in zip(wanted, fold.plan[at + 1 : at + 5].tolist(), strict=True):

@@ -7,8 +7,9 @@ import pytest
 
 from nba.customer.appraisal import SurveyAppraisal
 from nba.customer.context import emotion_columns
+from nba.events.detectors import DETECTORS, Detector, detectors_of
 from nba.events.prohibited_sources import biometric
-from nba.events.signals import DETECTORS, PRIORS, ROLES, detectors_of
+from nba.events.signals import PRIORS, ROLES
 from nba.events.valences import SurveyScale
 from nba.journey.file import JourneyFile
 from nba.journey.mapping import EmotionRule, EventMapping, SignalRule
@@ -30,10 +31,10 @@ def with_event(**fields: object) -> JourneyFile:
 
 
 @pytest.mark.parametrize("detector", DETECTORS, ids=lambda d: d.signal)
-def test_the_page_has_every_threshold(detector: object) -> None:
-    signal, roles, times, within_s, beyond, again, _, rule, source = detector  # type: ignore[misc]
-    row = f"| `{signal}` | {', '.join(roles)} | {times} | {within_s:g} | {beyond:g} | {again:.3g}"
-    assert f"{row} | {rule} | {source} |" in PAGE
+def test_the_page_has_every_threshold(detector: Detector) -> None:
+    row = f"| `{detector.signal}` | {', '.join(detector.roles)} | {detector.times} | "
+    row += f"{detector.within_s:g} | {detector.beyond:g} | {detector.again:.3g} | "
+    assert f"{row}{detector.rule} | {detector.source} |" in PAGE
 
 
 @pytest.mark.parametrize("signal", PRIORS)
