@@ -28,8 +28,9 @@ def recheck(
     scorer, governor = pipeline.scorer, pipeline.governor
     churns = [None] if scorer is None else scorer.churn([context])
     request = replace(decision.request, deferred=False)
-    without = [frozenset(decision.without)]
-    ((governed,), _) = governor.govern([request], [context], churns, used, without)
+    ((governed,), _) = governor.govern(
+        [request], [context], churns, used, dropped_rules=[frozenset(decision.without)]
+    )
     action_id = decision.action_id
     refused = tuple(one for one in governed.refused if one.action_id == action_id)
     call = governed.calls.get(action_id)

@@ -204,7 +204,9 @@ class Pipeline:
         churns: Sequence[Churn | None] = [None] * len(asked)
         if scorer is not None:
             churns = scorer.base.churn(contexts)
-        governed, population = self.governor.govern(requests, contexts, churns, used, without)
+        governed, population = self.governor.govern(
+            requests, contexts, churns, used, dropped_rules=without
+        )
         if scorer is None:
             return [
                 self._recorder.fall_back(

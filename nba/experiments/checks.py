@@ -6,13 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from nba.errors import InvalidInput, did_you_mean
 from nba.experiments.experiment import ArmSpec, Experiment, MetricSpec, Started
+from nba.governance.reason_codes import RULE_KINDS
 from nba.governance.rule_ablation import rule_parts
 from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.journey_file.reference_checks import duplicate_id_errors, id_list_errors, unknown_id_errors
-
-# consents are hers, quiet hours are the law's, capacities are shared: no arm may leave them out
-FREE = ("engagement", "inline", "cap", "cool-down", "pause", "weight", "lever")
 
 
 def check_experiment(experiment: Experiment, journey: JourneyFile) -> Iterator[InvalidInput]:
@@ -69,7 +67,7 @@ def _share_errors(experiment: Experiment) -> Iterator[InvalidInput]:
 def _arm_errors(
     path: str, arm: ArmSpec, journey: JourneyFile, kinds: dict[str, str]
 ) -> Iterator[InvalidInput]:
-    free = [name for name, kind in kinds.items() if kind in FREE]
+    free = [name for name, kind in kinds.items() if RULE_KINDS[kind].droppable]
     for n, name in enumerate(arm.without):
         at = f"{path}.without[{n}]"
         if name not in kinds:

@@ -44,7 +44,7 @@ def shipped(journey: JourneyFile, arm: ArmSpec) -> JourneyFile:
     Raises InvalidInput for an id that is not in it.
     """
     for name in arm.without:
-        found = next((part.without for part in rule_parts(journey) if part.id == name), None)
+        found = next((part.ablated for part in rule_parts(journey) if part.id == name), None)
         if found is None:
             raise InvalidInput("without", name, "it is not in this journey file any more")
         journey = found

@@ -1,7 +1,7 @@
-"""Slate: the actions of one decision while the stages strike them out.
+"""The candidate set of one decision: the actions that are left while the stages refuse others.
 
 Its unit is the variant: an action in one treatment. An action is refused when its last variant is
-struck out, by the rule that did so.
+taken out, by the rule that did so.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nba.decisions.candidate import Refused, Stage
+from nba.decisions.candidate import Refused
 from nba.decisions.decision import LiftedRule
+from nba.governance.reason_codes import STAGE_OF
 from nba.journey.actions import Action
 from nba.journey.file import JourneyFile
 from nba.randomization import in_share
@@ -66,8 +67,15 @@ class Variants:
 
     def where(self, holds: Callable[..., bool]) -> Mask:
         """The variants of the actions for which it holds."""
-        found = np.array([holds(action) for action in self.actions], dtype=bool)
-        return found[self.code] if len(found) else np.zeros(0, dtype=bool)
+        actions = np.array([holds(action) for action in self.actions], dtype=bool)
+        return actions[self.code] if len(actions) else np.zeros(0, dtype=bool)
+
+    def any_of(self, masks: Sequence[Mask]) -> Mask:
+        """The variants in any of these masks."""
+        union = np.zeros(len(self.code), dtype=bool)
+        for mask in masks:
+            union |= mask
+        return union
 
     @cached_property
     def everything(self) -> Mask:
@@ -76,27 +84,34 @@ class Variants:
 
 
 class CandidateSet:
-    """What is left of the variants, and what was struck out."""
+    """What is left of the variants, and what was refused."""
 
-    def __init__(self, variants: Variants, without: frozenset[str] = frozenset()) -> None:
-        """`without`: rules that do not hold for her, whatever their share."""
+    def __init__(
+        self,
+        variants: Variants,
+        *,
+        customer_id: str = "",
+        dropped_rules: frozenset[str] = frozenset(),
+    ) -> None:
+        """`dropped_rules`: those that do not hold for this customer, whatever their share."""
+        self.customer_id = customer_id
         self._variants = variants
-        self._without = without
+        self._dropped_rules = dropped_rules
         self._left = bytearray(b"\x01") * len(variants.code)
         self.alive: Mask = np.frombuffer(self._left, dtype=np.bool_)  # the same memory
         self.refused: list[Refused] = []
-        self.lifted: list[LiftedRule] = []  # rules that would have struck, and were lifted for her
+        self.lifted: list[LiftedRule] = []  # rules that would have refused, and were lifted
 
     @property
     def codes(self) -> list[int]:
         """The actions that are left, in file order."""
         left = self._variants.code[self.alive]
-        found: list[int] = left.tolist() if self._variants.alike else np.unique(left).tolist()
-        return found
+        codes: list[int] = left.tolist() if self._variants.alike else np.unique(left).tolist()
+        return codes
 
     def treatments(self, code: int) -> list[int]:
         """The variants of an action that are left."""
-        return [one for one in self._variants.of[code] if self._left[one]]
+        return self.among(self._variants.of[code])
 
     def meets(self, mask: Mask) -> bool:
         """Whether anything of the mask is left."""
@@ -105,54 +120,52 @@ class CandidateSet:
     def among(self, positions: Sequence[int]) -> list[int]:
         """Which of these variants are left."""
         left = self._left
-        return [one for one in positions if left[one]]
+        return [position for position in positions if left[position]]
 
-    def strike(
-        self, mask: Mask, stage: Stage, code: str, rule: str, detail: str | Callable[[], str]
+    def refuse(
+        self, mask: Mask, code: str, *, rule: str, detail: str | Callable[[], str]
     ) -> tuple[str, ...]:
-        """Take the variants of the mask out; gives the ids of the actions that this refuses."""
-        hit = np.flatnonzero(self.alive & mask).tolist()
-        return self.take_out(hit, stage, code, rule, detail) if hit else ()
+        """Take the variants of the mask out; gives the ids of the actions that this refuses.
 
-    def take_out_unless_lifted(
+        `code`: one of `STAGE_OF`. `detail`: the fact, or what computes it where it is needed.
+        """
+        hit = np.flatnonzero(self.alive & mask).tolist()
+        return self.refuse_at(hit, code, rule=rule, detail=detail) if hit else ()
+
+    def refuse_unless_lifted(
         self,
         positions: Sequence[int],
-        stage: Stage,
         code: str,
+        *,
         rule: str,
         detail: str | Callable[[], str],
-        *,
         lifted_share: float,
-        customer_id: str,
     ) -> None:
-        """`take_out`, but for the share of the customers for whom the rule is lifted."""
-        left_out = rule in self._without or in_share(f"lifted:{rule}", lifted_share, customer_id)
-        if not left_out:
-            self.take_out(positions, stage, code, rule, detail)
+        """`refuse_at`, but for the share of the customers for whom the rule is lifted."""
+        if rule not in self._dropped_rules and not in_share(
+            f"lifted:{rule}", lifted_share, self.customer_id
+        ):
+            self.refuse_at(positions, code, rule=rule, detail=detail)
             return
         codes = np.unique(self._variants.code[positions]).tolist()
-        ids = tuple(self._variants.ids[one] for one in codes)
+        ids = tuple(self._variants.ids[action] for action in codes)
         self.lifted.append(LiftedRule(rule=rule, action_ids=ids))
 
-    def take_out(
-        self,
-        positions: Sequence[int],
-        stage: Stage,
-        code: str,
-        rule: str,
-        detail: str | Callable[[], str],
+    def refuse_at(
+        self, positions: Sequence[int], code: str, *, rule: str, detail: str | Callable[[], str]
     ) -> tuple[str, ...]:
-        """`strike` for variants by position, all of them left so far."""
+        """`refuse` for variants by position, all of them left so far."""
         variants, left = self._variants, self._left
-        for one in positions:
-            left[one] = 0
+        for position in positions:
+            left[position] = 0
         if variants.alike:
-            ids = [variants.ids[one] for one in positions]
+            ids = [variants.ids[position] for position in positions]
         else:
-            codes = dict.fromkeys(int(variants.code[one]) for one in positions)
-            ids = [variants.ids[one] for one in codes if not self.treatments(one)]
+            codes = dict.fromkeys(int(variants.code[position]) for position in positions)
+            ids = [variants.ids[action] for action in codes if not self.treatments(action)]
         if not ids:
             return ()
         fact = detail if isinstance(detail, str) else detail()
-        self.refused += [Refused(one, stage, code, rule, fact) for one in ids]
+        stage = STAGE_OF[code]
+        self.refused += [Refused(action_id, stage, code, rule, fact) for action_id in ids]
         return tuple(ids)

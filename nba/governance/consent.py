@@ -1,4 +1,4 @@
-"""Consent and suppression: what she allows, in force with the next decision.
+"""Consent and suppression: what the customer allows, in force with the next decision.
 
 Reason codes: `no_consent`, `suppressed`.
 """
@@ -6,7 +6,6 @@ Reason codes: `no_consent`, `suppressed`.
 from __future__ import annotations
 
 from nba.customer.contact_history import ContactHistory
-from nba.decisions.candidate import Stage
 from nba.governance.candidate_set import CandidateSet, Mask, Variants
 from nba.journey.file import JourneyFile
 
@@ -16,49 +15,44 @@ class ConsentPolicy:
 
     def __init__(self, journey: JourneyFile, variants: Variants) -> None:
         self._variants = variants
-        self._default = {name: one.default == "granted" for name, one in journey.consents.items()}
-        self._asked = [
-            (
-                *(purpose, channel),
-                variants.where(lambda a, p=purpose, c=channel: (a.purpose, a.channel) == (p, c)),
+        self._default = {
+            purpose: consent.default == "granted" for purpose, consent in journey.consents.items()
+        }
+        self._needed = {
+            (purpose, channel): variants.where(
+                lambda a, p=purpose, c=channel: (a.purpose, a.channel) == (p, c)
             )
             for purpose in journey.consents
             for channel in journey.channels()
-        ]
-        self._stoppable = [
-            (
-                channel,
-                variants.where(lambda a, c=channel: a.channel == c and a.type != "transactional"),
+        }
+        self._suppressible = {
+            channel: variants.where(
+                lambda a, c=channel: a.channel == c and a.type != "transactional"
             )
             for channel in journey.channels()
-        ]
+        }
 
     def concerned(self) -> Mask:
-        """What needs a consent, or can be stopped."""
-        found = ~self._variants.everything
-        for _, _, mask in self._asked:
-            found = found | mask
-        for _, mask in self._stoppable:
-            found = found | mask
-        return found
+        """What needs a consent, or can be suppressed."""
+        return self._variants.any_of([*self._needed.values(), *self._suppressible.values()])
 
     def granted(self, contact_history: ContactHistory, purpose: str, channel: str) -> bool:
-        """Whether she consents, by what she said or by the default."""
-        said = contact_history.granted(purpose, channel)
-        return self._default.get(purpose, False) if said is None else said
+        """Whether the customer consents, by what they said or by the default."""
+        granted = contact_history.granted(purpose, channel)
+        return self._default.get(purpose, False) if granted is None else granted
 
-    def ask(
+    def apply(
         self, candidate_set: CandidateSet, contact_history: ContactHistory, now_s: float
     ) -> None:
-        """Strike what she has not consented to, and channels on which contacts are stopped."""
+        """Refuse what the customer has not consented to, and channels that are suppressed."""
         if contact_history.suppressions:
-            for channel, mask in self._stoppable:
+            for channel, mask in self._suppressible.items():
                 if contact_history.is_suppressed(channel, now_s):
                     detail = f"contacts on {channel} are stopped for this customer"
-                    candidate_set.strike(mask, Stage.CONSENT, "suppressed", channel, detail)
-        for purpose, channel, mask in self._asked:
+                    candidate_set.refuse(mask, "suppressed", rule=channel, detail=detail)
+        for (purpose, channel), mask in self._needed.items():
             if candidate_set.meets(mask) and not self.granted(contact_history, purpose, channel):
-                said = contact_history.granted(purpose, channel)
-                what = "has not given it" if said is None else "has withdrawn it"
+                granted = contact_history.granted(purpose, channel)
+                what = "has not given it" if granted is None else "has withdrawn it"
                 detail = f"consent to {purpose} on {channel}: the customer {what}"
-                candidate_set.strike(mask, Stage.CONSENT, "no_consent", purpose, detail)
+                candidate_set.refuse(mask, "no_consent", rule=purpose, detail=detail)

@@ -1,8 +1,8 @@
 """Engagement policy: which actions may be offered to this customer now, each refusal with its fact.
 
 Three layers, each over what the earlier ones left: eligibility (may we: law, product),
-applicability (does it make sense now), suitability (is it good for her). Rules stand at four
-levels: for all actions, for a group or channel, on an action, on a treatment.
+applicability (does it make sense now), suitability (is it good for the customer). Rules stand at
+four levels: for all actions, for a group or channel, on an action, on a treatment.
 
 Reason codes: `not_a_candidate`, `already_placed`, `other_channel`, `other_placement`,
 `out_of_date`, `no_step` (available), `not_eligible`, `unread` (eligibility), `not_applicable`,
@@ -11,27 +11,21 @@ Reason codes: `not_a_candidate`, `already_placed`, `other_channel`, `other_place
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
-from nba.decisions.candidate import Stage
 from nba.decisions.request import Request
 from nba.governance.candidate_set import CandidateSet, Mask, Variants
+from nba.governance.reason_codes import CODE_OF_LAYER
 from nba.governance.rule_inputs import Population
 from nba.journey.actions import INLINE_RULES
 from nba.journey.file import JourneyFile
 from nba.journey.policies import Layer
 from nba.rules.rule import Names, Rule, parse_rule
-
-CODES: Mapping[Layer, str] = {
-    "eligibility": "not_eligible",
-    "applicability": "not_applicable",
-    "suitability": "not_suitable",
-}
 
 
 class EngagementClause(NamedTuple):
@@ -61,70 +55,88 @@ def day(text: str | None) -> date | None:
     return None if text is None else date.fromisoformat(text)
 
 
-class Engagement:
-    """The owner's rules on who may be asked what."""
+class EngagementPolicy:
+    """The owner's rules on who may be offered what."""
 
     def __init__(self, journey: JourneyFile, variants: Variants, names: Names) -> None:
         self._variants = variants
         self._actions = journey.actions
-        codes = {action.id: code for code, action in enumerate(journey.actions)}
-        self._codes = codes
-        channels = sorted({action.channel for action in journey.actions})
-        self._channel = {one: variants.where(lambda a, c=one: a.channel != c) for one in channels}
+        self._codes = {action.id: code for code, action in enumerate(journey.actions)}
+        self._other_channel = {
+            channel: variants.where(lambda a, c=channel: a.channel != c)
+            for channel in sorted({action.channel for action in journey.actions})
+        }
         places = {place for a in journey.actions for place in (a.touchpoint, *a.also_at)}
-        self._place = {
-            one: variants.where(lambda a, p=one: p not in (a.touchpoint, *a.also_at))
-            for one in places
+        self._other_placement = {
+            place: variants.where(lambda a, p=place: p not in (a.touchpoint, *a.also_at))
+            for place in places
         }
         self._dates = [(day(action.begins), day(action.ends)) for action in journey.actions]
         self._dated = [code for code, dates in enumerate(self._dates) if dates != (None, None)]
-        self._stepped = variants.where(lambda action: action.only_in_sub_journey)
+        self._only_in_sub_journey = variants.where(lambda action: action.only_in_sub_journey)
         self.clauses = _clauses(journey, variants, names)
 
     def make_available(
         self, candidate_set: CandidateSet, request: Request, called: Sequence[str], today: date
     ) -> None:
-        """Strike what the request does not ask for, or its channel cannot show."""
-        stage = Stage.AVAILABLE
+        """Refuse what the request does not ask for, or its channel cannot show.
+
+        `called`: ids of the actions for which an open step of a sub-journey calls.
+        """
         if request.candidates is not None:
-            others = ~self._mask(request.candidates)
-            detail = "the request names other candidates"
-            candidate_set.strike(others, stage, "not_a_candidate", "request.candidates", detail)
+            candidate_set.refuse(
+                ~self._mask(request.candidates),
+                "not_a_candidate",
+                rule="request.candidates",
+                detail="the request names other candidates",
+            )
         if request.without:
-            detail = "another placement of the same question shows it"
-            taken = self._mask(request.without)
-            candidate_set.strike(taken, stage, "already_placed", "request.placements", detail)
-        if request.channel is not None and request.channel in self._channel:
-            detail = f"the action is for another channel than {request.channel}"
-            mask = self._channel[request.channel]
-            candidate_set.strike(mask, stage, "other_channel", "request.channel", detail)
-        if request.placement is not None and request.placement in self._place:
-            detail = f"the action cannot be shown at {request.placement}"
-            mask = self._place[request.placement]
-            candidate_set.strike(mask, stage, "other_placement", "request.placement", detail)
+            candidate_set.refuse(
+                self._mask(request.without),
+                "already_placed",
+                rule="request.placements",
+                detail="another placement of the same question shows it",
+            )
+        if request.channel is not None and request.channel in self._other_channel:
+            candidate_set.refuse(
+                self._other_channel[request.channel],
+                "other_channel",
+                rule="request.channel",
+                detail=f"the action is for another channel than {request.channel}",
+            )
+        if request.placement is not None and request.placement in self._other_placement:
+            candidate_set.refuse(
+                self._other_placement[request.placement],
+                "other_placement",
+                rule="request.placement",
+                detail=f"the action cannot be shown at {request.placement}",
+            )
         for code in self._dated:
             begins, ends = self._dates[code]
             if not in_force(begins, ends, today):
-                mask = self._variants.code == code
                 bound = f"from {begins}" if begins and today < begins else f"until {ends}"
-                detail = f"today is {today}, the action is offered {bound}"
-                candidate_set.strike(mask, stage, "out_of_date", self._actions[code].id, detail)
-        uncalled = self._stepped & ~self._mask(called) if called else self._stepped
-        detail = "no sub-journey that she is in calls for it now"
-        candidate_set.strike(uncalled, stage, "no_step", "only_in_sub_journey", detail)
+                candidate_set.refuse(
+                    self._variants.code == code,
+                    "out_of_date",
+                    rule=self._actions[code].id,
+                    detail=f"today is {today}, the action is offered {bound}",
+                )
+        uncalled = self._only_in_sub_journey
+        candidate_set.refuse(
+            uncalled & ~self._mask(called) if called else uncalled,
+            "no_step",
+            rule="only_in_sub_journey",
+            detail="no sub-journey that she is in calls for it now",
+        )
 
     def concerned(self) -> Mask:
         """What any rule concerns."""
-        found = ~self._variants.everything
-        for clause in self.clauses:
-            found = found | clause.mask
-        return found
+        return self._variants.any_of([clause.mask for clause in self.clauses])
 
-    def govern(
+    def apply(
         self,
         candidate_sets: Sequence[CandidateSet],
         population: Population,
-        customers: Sequence[str],
         today: Sequence[date],
     ) -> None:
         """Apply the three layers in order, but for the rules that are lifted to be priced.
@@ -137,42 +149,36 @@ class Engagement:
                     continue
                 candidate_set = candidate_sets[n]
                 left = candidate_set.among(clause.positions)
-                if not left:
-                    continue
-                why = partial(population.facts[n].failing, clause.rule)
-                layer = clause.layer
-                candidate_set.take_out_unless_lifted(
-                    *(left, Stage(layer), CODES[layer], clause.id, why),
-                    lifted_share=clause.lifted_share,
-                    customer_id=customers[n],
-                )
+                if left:
+                    candidate_set.refuse_unless_lifted(
+                        left,
+                        CODE_OF_LAYER[clause.layer],
+                        rule=clause.id,
+                        detail=partial(population.facts[n].failing, clause.rule),
+                        lifted_share=clause.lifted_share,
+                    )
 
     def _mask(self, action_ids: Sequence[str]) -> Mask:
-        wanted = [self._codes[one] for one in action_ids if one in self._codes]
-        return np.isin(self._variants.code, wanted)
+        codes = [self._codes[action] for action in action_ids if action in self._codes]
+        return np.isin(self._variants.code, codes)
 
 
-def _clause(
-    name: str,
-    layer: Layer,
-    rule: Rule,
-    mask: Mask,
-    begins: date | None = None,
-    ends: date | None = None,
-    lifted_share: float = 0.0,
-) -> EngagementClause:
+def _clause(id_: str, layer: Layer, rule: Rule, mask: Mask) -> EngagementClause:
     positions = tuple(np.flatnonzero(mask).tolist())
-    return EngagementClause(name, layer, rule, mask, positions, begins, ends, lifted_share)
+    return EngagementClause(id=id_, layer=layer, rule=rule, mask=mask, positions=positions)
 
 
 def _clauses(journey: JourneyFile, variants: Variants, names: Names) -> list[EngagementClause]:
     """Layer by layer; within one: the owner's rules, then those of actions, then of treatments."""
-    found: list[EngagementClause] = []
+    clauses: list[EngagementClause] = []
     for rule in journey.engagement:
-        dates = (day(rule.begins), day(rule.ends))
         parsed = parse_rule(rule.when, names)
-        mask = variants.mask(rule)
-        found.append(_clause(rule.id, rule.layer, parsed, mask, *dates, rule.lifted_share))
+        clause = _clause(rule.id, rule.layer, parsed, variants.mask(rule))
+        clauses.append(
+            clause._replace(
+                begins=day(rule.begins), ends=day(rule.ends), lifted_share=rule.lifted_share
+            )
+        )
     shared: dict[tuple[str, str], list[int]] = {}  # the same text on many actions is read once
     for code, action in enumerate(journey.actions):
         for name in INLINE_RULES:
@@ -180,9 +186,9 @@ def _clauses(journey: JourneyFile, variants: Variants, names: Names) -> list[Eng
             if text is not None:
                 shared.setdefault((name, text), []).append(code)
     for (name, text), codes in shared.items():
-        where = f"{journey.actions[codes[0]].id}.{name}"  # of the first that has it
+        rule_id = f"{journey.actions[codes[0]].id}.{name}"  # of the first that has it
         mask = np.isin(variants.code, codes)
-        found.append(_clause(where, INLINE_RULES[name], parse_rule(text, names), mask))
+        clauses.append(_clause(rule_id, INLINE_RULES[name], parse_rule(text, names), mask))
     for position, treatment in enumerate(variants.treatments):
         if treatment is None:
             continue
@@ -192,7 +198,7 @@ def _clauses(journey: JourneyFile, variants: Variants, names: Names) -> list[Eng
         for name, layer in INLINE_RULES.items():
             text = getattr(treatment, name)
             if text is not None:
-                where = f"{action_id}.{treatment.id}.{name}"
-                found.append(_clause(where, layer, parse_rule(text, names), mask))
-    order = list(CODES)
-    return sorted(found, key=lambda clause: order.index(clause.layer))
+                rule_id = f"{action_id}.{treatment.id}.{name}"
+                clauses.append(_clause(rule_id, layer, parse_rule(text, names), mask))
+    layers = list(CODE_OF_LAYER)
+    return sorted(clauses, key=lambda clause: layers.index(clause.layer))

@@ -1,17 +1,16 @@
-"""Quiet hours on a customer's own clock, and the periods in which capacities are counted."""
+"""Quiet hours on a customer's own clock. Reason code: `quiet_hours`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
-from typing import Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from nba.decisions.candidate import Stage
 from nba.governance.candidate_set import CandidateSet, Mask, Variants
+from nba.journey.file import JourneyFile
 from nba.journey.policies import QuietHours
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -26,14 +25,14 @@ def zone(name: str) -> ZoneInfo:
         raise ValueError(f"{name!r} is no time zone of the IANA list") from error
 
 
-class Quiet:
+class QuietHoursRule:
     """One rule of quiet hours; they may reach past midnight."""
 
     def __init__(self, rule: QuietHours) -> None:
         self.rule = rule
         self._from = time.fromisoformat(rule.from_)
         self._until = time.fromisoformat(rule.until)
-        self._days = {_DAYS.index(one) for one in rule.days or _DAYS}
+        self._days = {_DAYS.index(day) for day in rule.days or _DAYS}
 
     def over_at(self, local: datetime) -> datetime | None:
         """When they end, where `local` falls into them; on the same clock.
@@ -53,7 +52,7 @@ class Quiet:
         return None
 
 
-def next_allowed(rules: Sequence[Quiet], local: datetime) -> datetime | None:
+def next_allowed(rules: Sequence[QuietHoursRule], local: datetime) -> datetime | None:
     """The first moment from `local` on that is in none of these quiet hours.
 
     None where there is none within a week.
@@ -69,19 +68,26 @@ def next_allowed(rules: Sequence[Quiet], local: datetime) -> datetime | None:
         at = over.astimezone(local.tzinfo)  # a time that the clock skips becomes the one after it
 
 
-class QuietPolicy:
+class QuietHoursPolicy:
     """All quiet hours, each with the variants that it concerns."""
 
-    def __init__(self, rules: Sequence[tuple[Quiet, Mask]], variants: Variants) -> None:
-        self.rules = rules
+    def __init__(self, journey: JourneyFile, variants: Variants, exempt: Mask) -> None:
+        """`exempt`: the variants that no quiet hours concern."""
         self._code = variants.code
+        self._rules = [
+            (QuietHoursRule(rule), variants.mask(rule) & ~exempt)
+            for rule in journey.contact_policy.quiet_hours
+        ]
 
-    def apply_quiet_hours(
-        self, candidate_set: CandidateSet, local: datetime
-    ) -> dict[int, datetime]:
-        """Strike what is dropped now; by action code, when what may wait can be shown."""
+    @property
+    def masks(self) -> list[Mask]:
+        """What each of them concerns."""
+        return [mask for _, mask in self._rules]
+
+    def apply(self, candidate_set: CandidateSet, local: datetime) -> dict[int, datetime]:
+        """Refuse what is dropped now; by action code, when what may wait can be shown."""
         waiting: dict[int, str] = {}  # by code: the rule for which it waits
-        for quiet, mask in self.rules:
+        for quiet, mask in self._rules:
             over_at = quiet.over_at(local)
             if over_at is None or not candidate_set.meets(mask):
                 continue
@@ -90,25 +96,15 @@ class QuietPolicy:
                 waiting |= dict.fromkeys(codes, quiet.rule.id)
                 continue
             detail = f"it is {local:%H:%M} for her, quiet until {over_at:%H:%M}"
-            candidate_set.strike(mask, Stage.CONTACT_POLICY, "quiet_hours", quiet.rule.id, detail)
+            candidate_set.refuse(mask, "quiet_hours", rule=quiet.rule.id, detail=detail)
         not_before: dict[int, datetime] = {}
-        for code, rule in waiting.items():
-            only = self._code == code
-            concerning = [quiet for quiet, mask in self.rules if bool((mask & only).any())]
-            free = next_allowed(concerning, local)
-            if free is None:
+        for code, rule_id in waiting.items():
+            variants = self._code == code
+            concerning = [quiet for quiet, mask in self._rules if bool((mask & variants).any())]
+            allowed_at = next_allowed(concerning, local)
+            if allowed_at is None:
                 detail = "her quiet hours never end"
-                candidate_set.strike(only, Stage.CONTACT_POLICY, "quiet_hours", rule, detail)
+                candidate_set.refuse(variants, "quiet_hours", rule=rule_id, detail=detail)
             else:
-                not_before[code] = free
+                not_before[code] = allowed_at
         return not_before
-
-
-def period(every: Literal["day", "week", "month"], local: datetime) -> str:
-    """The name of the day, week or month, such as 2026-03-01, 2026-W09, 2026-03."""
-    if every == "day":
-        return local.date().isoformat()
-    if every == "month":
-        return f"{local:%Y-%m}"
-    year, week, _ = local.isocalendar()
-    return f"{year}-W{week:02d}"

@@ -8,48 +8,28 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from nba.decisions.candidate import Refused
+from nba.governance.reason_codes import RULE_KINDS
 from nba.journey.actions import INLINE_RULES, Action, Treatment
 from nba.journey.file import JourneyFile
-
-_LIMITS = (
-    ("cap", "caps"),
-    ("cool-down", "cool_downs"),
-    ("pause", "pauses"),
-    ("quiet hours", "quiet_hours"),
-    ("capacity", "capacities"),
-)
-
-
-_LAYERS = ("not_eligible", "not_applicable", "not_suitable")
-_CODES = {
-    "engagement": _LAYERS,
-    "inline": _LAYERS,
-    "consent": ("no_consent",),
-    "cap": ("contact_cap",),
-    "cool-down": ("cool_down",),
-    "pause": ("paused",),
-    "quiet hours": ("quiet_hours",),
-    "capacity": ("no_capacity",),
-}
 
 
 class RulePart(NamedTuple):
     """One rule, lever or weight."""
 
-    kind: str
+    kind: str  # of `RULE_KINDS`
     id: str  # as refusals and candidates name it
-    without: JourneyFile  # the file with this one alone left out
+    ablated: JourneyFile  # the file with this one alone left out
     lifted_share: float = 0.0
     factor: float | None = None  # of a lever or a weight
 
     @property
     def refuses(self) -> bool:
         """Whether it takes actions away; levers and weights change what they are worth."""
-        return self.factor is None
+        return bool(RULE_KINDS[self.kind].codes)
 
-    def struck(self, refused: Refused) -> bool:
+    def has_refused(self, refused: Refused) -> bool:
         """Whether this rule was the one that refused."""
-        return refused.rule == self.id and refused.code in _CODES.get(self.kind, ())
+        return refused.rule == self.id and refused.code in RULE_KINDS[self.kind].codes
 
 
 def rule_parts(journey: JourneyFile) -> Iterator[RulePart]:
@@ -58,29 +38,30 @@ def rule_parts(journey: JourneyFile) -> Iterator[RulePart]:
     Inline rules of one text on several actions have one id; those of one id are one part.
     """
     for at, rule in enumerate(journey.engagement):
-        left = replace(journey, engagement=_but(journey.engagement, at))
-        yield RulePart("engagement", rule.id, left, rule.lifted_share)
-    for name in _inline_ids(journey):
-        actions = [_without_inline(action, name, journey) for action in journey.actions]
-        yield RulePart("inline", name, replace(journey, actions=actions))
+        ablated = replace(journey, engagement=_but(journey.engagement, at))
+        yield RulePart("engagement", rule.id, ablated, lifted_share=rule.lifted_share)
+    for rule_id in _inline_ids(journey):
+        actions = [_without_inline(action, rule_id, journey) for action in journey.actions]
+        yield RulePart("inline", rule_id, replace(journey, actions=actions))
     for purpose in journey.consents:
         actions = [
             replace(action, purpose=None) if action.purpose == purpose else action
             for action in journey.actions
         ]
         yield RulePart("consent", purpose, replace(journey, actions=actions))
-    for kind, field in _LIMITS:
-        listed: list[Any] = getattr(journey.contact_policy, field)
-        for at, limit in enumerate(listed):
-            policy = replace(journey.contact_policy, **{field: _but(listed, at)})
-            share = getattr(limit, "lifted_share", 0.0)
-            yield RulePart(kind, limit.id, replace(journey, contact_policy=policy), share)
+    for name, kind in RULE_KINDS.items():
+        limits: list[Any] = getattr(journey.contact_policy, kind.limits) if kind.limits else []
+        for at, limit in enumerate(limits):
+            policy = replace(journey.contact_policy, **{str(kind.limits): _but(limits, at)})
+            ablated = replace(journey, contact_policy=policy)
+            lifted_share = getattr(limit, "lifted_share", 0.0)
+            yield RulePart(name, limit.id, ablated, lifted_share=lifted_share)
     for at, weight in enumerate(journey.weights):
-        left = replace(journey, weights=_but(journey.weights, at))
-        yield RulePart("weight", weight.id, left, factor=weight.factor)
+        ablated = replace(journey, weights=_but(journey.weights, at))
+        yield RulePart("weight", weight.id, ablated, factor=weight.factor)
     for at, lever in enumerate(journey.levers):
-        left = replace(journey, levers=_but(journey.levers, at))
-        yield RulePart("lever", lever.id, left, factor=lever.factor)
+        ablated = replace(journey, levers=_but(journey.levers, at))
+        yield RulePart("lever", lever.id, ablated, factor=lever.factor)
 
 
 def _but(parts: list[Any], at: int) -> list[Any]:
@@ -111,16 +92,18 @@ def _inline_id(action: Action, name: str, journey: JourneyFile) -> str:
     return f"{first.id}.{name}"
 
 
-def _without_inline(action: Action, rule: str, journey: JourneyFile) -> Action:
-    mine = {
+def _without_inline(action: Action, rule_id: str, journey: JourneyFile) -> Action:
+    removed = {
         name: None
         for name in INLINE_RULES
-        if getattr(action, name) is not None and _inline_id(action, name, journey) == rule
+        if getattr(action, name) is not None and _inline_id(action, name, journey) == rule_id
     }
-    treatments = [_without_own(action.id, one, rule) for one in action.treatments]
-    return replace(action, **mine, treatments=treatments)
+    treatments = [
+        _without_treatment_rule(action.id, treatment, rule_id) for treatment in action.treatments
+    ]
+    return replace(action, **removed, treatments=treatments)
 
 
-def _without_own(action_id: str, treatment: Treatment, rule: str) -> Treatment:
-    mine = {name: None for name in INLINE_RULES if rule == f"{action_id}.{treatment.id}.{name}"}
-    return replace(treatment, **mine)
+def _without_treatment_rule(action_id: str, treatment: Treatment, rule_id: str) -> Treatment:
+    prefix = f"{action_id}.{treatment.id}"
+    return replace(treatment, **{n: None for n in INLINE_RULES if rule_id == f"{prefix}.{n}"})

@@ -1,28 +1,52 @@
-"""Course: one version of a sub-journey with its rules read: when a step is over, what follows."""
+"""The flow of one sub-journey: its rules parsed, when a step is over, and what follows it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from nba.customer.contact_history import ContactHistory, SubJourneyPosition
+from nba.customer.contact_history import ContactHistory
+from nba.customer.contact_history_fold import apply_sub_journey_move
+from nba.decisions.sub_journey_moves import SubJourneyMove
 from nba.durations import HOUR_S
 from nba.events.event import from_micros, micros
+from nba.governance.rule_inputs import RuleInputs
 from nba.journey.policies import CONTACT_STATUSES
 from nba.journey.sub_journeys import EXIT, Step, SubJourney
 from nba.rules.rule import Names, Rule, parse_rule
 
 
+class SubJourneyInputs(NamedTuple):
+    """What sub-journeys read of one customer at one moment."""
+
+    customer_id: str
+    history: ContactHistory
+    facts: RuleInputs
+    now: datetime  # UTC
+
+    @property
+    def now_s(self) -> float:
+        """Now, in seconds since 1970 UTC."""
+        return micros(self.now) / 1e6
+
+    def after(self, move: SubJourneyMove) -> SubJourneyInputs:
+        """The same customer at the same moment, after a move."""
+        event = move.as_event(self.customer_id, self.now)
+        history = apply_sub_journey_move(self.history, event.name, event.properties, self.now_s)
+        return self._replace(history=history, facts=self.facts.after(history))
+
+
 class SubJourneyFlow:
     """A sub-journey with its rules parsed. Raises InvalidInput for a rule that cannot be read."""
 
-    def __init__(self, given: SubJourney, names: Names) -> None:
-        self.given = given
-        self.steps = {step.id: (at, step) for at, step in enumerate(given.steps)}
-        texts = {given.enter, given.leave}
-        texts |= {step.when for step in given.steps}
-        texts |= {branch.when for step in given.steps for branch in step.next}
+    def __init__(self, sub_journey: SubJourney, names: Names) -> None:
+        self.sub_journey = sub_journey
+        self.definition = sub_journey.definition()
+        self.steps = {step.id: (at, step) for at, step in enumerate(sub_journey.steps)}
+        texts = {sub_journey.enter, sub_journey.leave}
+        texts |= {step.when for step in sub_journey.steps}
+        texts |= {branch.when for step in sub_journey.steps for branch in step.next}
         self._rules = {text: parse_rule(text, names) for text in texts if text is not None}
 
     @property
@@ -34,55 +58,49 @@ class SubJourneyFlow:
         """The parsed rule of a text in this definition."""
         return None if text is None else self._rules[text]
 
-    def follows(self, step: Step, facts: Mapping[str, Any]) -> Step | None:
+    def following(self, step: Step, facts: Mapping[str, Any]) -> Step | None:
         """The step after this one, None where it goes to the exit."""
         for branch in step.next:
             rule = self.rule(branch.when)
             if rule is None or rule.holds(facts):
                 return None if branch.to == EXIT else self.steps[branch.to][1]
         after = self.steps[step.id][0] + 1
-        return self.given.steps[after] if after < len(self.given.steps) else None
+        return self.sub_journey.steps[after] if after < len(self.sub_journey.steps) else None
 
-    def over(
-        self,
-        position: SubJourneyPosition,
-        step: Step,
-        since_s: float,
-        contact_history: ContactHistory,
-        facts: Mapping[str, Any],
-        now_s: float,
+    def step_over(
+        self, step: Step, inputs: SubJourneyInputs, *, episode: str, since_s: float
     ) -> str | None:
-        """Why a step that she came to at `since_s` is over, None where it lasts.
+        """Why a step that the customer came to at `since_s` is over, None where it lasts.
 
         An event of that very moment came before it: it does not end two steps at once.
         """
-        begins_s = since_s + step.wait_hours * HOUR_S
+        begins_s, now_s = since_s + step.wait_hours * HOUR_S, inputs.now_s
         if now_s < begins_s:
             return None
-        key = step_key(position, step)
         if step.done in CONTACT_STATUSES:
-            for touch in contact_history.contacts:
-                at_s = touch.status_s(step.done) if touch.step == key else None
+            key = step_key(episode, step)
+            for contact in inputs.history.contacts:
+                at_s = contact.status_s(step.done) if contact.step == key else None
                 if at_s is not None and at_s >= since_s:
-                    return f"{touch.action} was {step.done}"
+                    return f"{contact.action} was {step.done}"
         if any(
-            mark.kind == step.done and mark.at_s > since_s
-            for mark in contact_history.counted_events
+            event.kind == step.done and event.at_s > since_s
+            for event in inputs.history.counted_events
         ):
             return f"{step.done} happened"
         if step.time_out_hours is not None and now_s >= begins_s + step.time_out_hours * HOUR_S:
             return f"{step.time_out_hours:g} hours are over"
         when = self.rule(step.when)
-        if when is not None and not when.holds(facts):
-            return f"skipped: {when.failing(facts)}"
+        if when is not None and not when.holds(inputs.facts):
+            return f"skipped: {when.failing(inputs.facts)}"
         if step.action is None and step.time_out_hours is None and step.done in CONTACT_STATUSES:
             return f"{step.wait_hours:g} hours of waiting are over"
         return None
 
 
-def step_key(position: SubJourneyPosition, step: Step) -> str:
+def step_key(episode: str, step: Step) -> str:
     """What names this step of this passage."""
-    return f"{position.episode}/{step.id}"
+    return f"{episode}/{step.id}"
 
 
 def due(step: Step, now: datetime) -> tuple[datetime, ...]:
@@ -91,4 +109,4 @@ def due(step: Step, now: datetime) -> tuple[datetime, ...]:
     due_s = [begins_s] if begins_s > 0 or step.outbound else []
     if step.time_out_hours is not None:
         due_s.append(begins_s + step.time_out_hours * HOUR_S)
-    return tuple(from_micros(micros(now) + round(one * 1e6)) for one in due_s)
+    return tuple(from_micros(micros(now) + round(after_s * 1e6)) for after_s in due_s)

@@ -158,7 +158,7 @@ class RuleEffects:
         for n, one in enumerate(asked.governed):
             for refused in one.refused:
                 for part in self._by_rule.get(refused.rule, ()):
-                    if self._parts[part].struck(refused):
+                    if self._parts[part].has_refused(refused):
                         struck.setdefault(part, {}).setdefault(n, []).append(refused.action_id)
         back: list[dict[int, list[int]]] = [{} for _ in asked.governed]
         for part, where in struck.items():
@@ -200,7 +200,7 @@ class RuleEffects:
 
     def _alone(self, part: int) -> _Alone:
         if part not in self._made_without:
-            self._made_without[part] = self._made(self._parts[part].without)
+            self._made_without[part] = self._made(self._parts[part].ablated)
         return self._made_without[part]
 
     def _made(self, journey: JourneyFile) -> _Alone:

@@ -152,7 +152,7 @@ def _struck(decision: Decision, parts: Sequence[RulePart]) -> list[int]:
         refused[one.rule].append(one)
     priced = Counter(name for one in decision.candidates for name in one.because)
     return [
-        sum(map(part.struck, refused[part.id])) if part.refuses else priced[part.id]
+        sum(map(part.has_refused, refused[part.id])) if part.refuses else priced[part.id]
         for part in parts
     ]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings, strategies as st
 
-from nba.decisions.candidate import Stage
 from nba.governance.candidate_set import CandidateSet, Variants
 from nba.journey.policies import EngagementRule
 from tests.fixtures.random_catalogues import IDS, OPEN
@@ -16,7 +15,7 @@ VARIANTS = Variants(OPEN)  # help_popup has two treatments: five variants of fou
 
 def strike(candidate_set: CandidateSet, *positions: int) -> tuple[str, ...]:
     mask = np.isin(np.arange(len(VARIANTS.code)), positions)
-    return candidate_set.strike(mask, Stage.SUITABILITY, "not_suitable", "rule", lambda: "why")
+    return candidate_set.refuse(mask, "not_suitable", rule="rule", detail=lambda: "why")
 
 
 def left(candidate_set: CandidateSet) -> tuple[str, ...]:
@@ -45,7 +44,7 @@ def test_an_action_is_refused_with_its_last_variant() -> None:
 def test_a_detail_is_computed_only_where_it_is_needed() -> None:
     candidate_set = CandidateSet(VARIANTS)
     nothing = np.zeros(5, dtype=bool)
-    assert candidate_set.strike(nothing, Stage.CONSENT, "c", "r", lambda: 1 / 0) == ()  # type: ignore
+    assert candidate_set.refuse(nothing, "no_consent", rule="r", detail=lambda: 1 / 0) == ()  # type: ignore
 
 
 def test_a_scope_is_what_group_channel_and_list_share() -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from nba.decisions.request import Request
 from nba.events.event import Event
-from nba.governance.contact_policy import ON_ITS_WAY_S
+from nba.governance.contact_limits import ON_ITS_WAY_S
 from nba.journey.policies import CONTACT_STATUSES, Cap, ContactRules, CoolDown, Pause
 from tests.fixtures.random_catalogues import (
     CHANNELS,

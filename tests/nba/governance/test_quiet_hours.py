@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from nba.governance.quiet_hours import Quiet, next_allowed, period, zone
+from nba.governance.capacities import period
+from nba.governance.quiet_hours import QuietHoursRule, next_allowed, zone
 from nba.journey.policies import QuietHours
 
 BERLIN = zone("Europe/Berlin")
 NIGHT = {"from_": "22:00", "until": "07:00"}
 
 
-def quiet(**fields: Any) -> Quiet:
-    return Quiet(QuietHours(id="night", **(NIGHT | fields)))
+def quiet(**fields: Any) -> QuietHoursRule:
+    return QuietHoursRule(QuietHours(id="night", **(NIGHT | fields)))
 
 
 def at(day: int, hour: int, minute: int = 0, month: int = 3, fold: int = 0) -> datetime:
@@ -96,7 +97,7 @@ def test_quiet_hours_are_what_the_clock_on_the_wall_says(
     given_rules: list[QuietHours], name: str, moment: datetime
 ) -> None:
     local = moment.astimezone(zone(name))
-    found = [Quiet(rule) for rule in given_rules]
+    found = [QuietHoursRule(rule) for rule in given_rules]
     for one, rule in zip(found, given_rules, strict=True):
         assert (one.over_at(local) is not None) == _is_quiet(rule, local)
     free = next_allowed(found, local)

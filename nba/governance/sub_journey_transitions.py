@@ -1,0 +1,181 @@
+"""Sub-journey transitions: what takes a customer into a sub-journey, from step to step, and out.
+
+Pure functions of contact history, facts and time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Literal
+
+from nba.customer.contact_history import ContactHistory, SubJourneyPosition
+from nba.decisions.sub_journey_moves import SubJourneyMove
+from nba.durations import DAY_S
+from nba.events.event import micros
+from nba.events.names import SUB_JOURNEY_ENTERED, SUB_JOURNEY_LEFT, SUB_JOURNEY_MOVED
+from nba.governance.consent import ConsentPolicy
+from nba.governance.sub_journey_steps import SubJourneyFlow, SubJourneyInputs, due
+from nba.journey.file import JourneyFile
+from nba.journey.sub_journeys import SubJourney
+from nba.randomization import in_share
+
+Exit = Literal[
+    "success", "time_out", "opt_out", "overtaken", "left", "budget", "done", "gone"
+]  # docs/reasons.md explains each
+
+
+class SubJourneyTransitions:
+    """The moves of the sub-journeys of one journey file."""
+
+    def __init__(self, journey: JourneyFile, consent: ConsentPolicy) -> None:
+        self._consent = consent
+        self._actions = {action.id: action for action in journey.actions}
+        self._priority = {one.id: one.priority for one in journey.sub_journeys}
+        pairs = {(one.id, other) for one in journey.sub_journeys for other in one.conflicts}
+        self._conflicts = pairs | {(other, one) for one, other in pairs}
+
+    def onward(
+        self, position: SubJourneyPosition, flow: SubJourneyFlow, inputs: SubJourneyInputs
+    ) -> Iterator[SubJourneyMove]:
+        """The moves of a customer who is in it: to later steps, or out."""
+        number = position.moves
+        ended = self._ended(position, flow, inputs)
+        if ended is not None:
+            exit_, why = ended
+            yield leave(position, exit_, why, number=number + 1)
+            return
+        if position.held_out:
+            return
+        _, step = flow.steps[position.step]
+        since_s = position.since_s
+        while True:
+            why_over = flow.step_over(step, inputs, episode=position.episode, since_s=since_s)
+            if why_over is None:
+                return
+            number += 1
+            following = flow.following(step, inputs.facts)
+            if following is None:
+                yield leave(position, "done", why_over, number=number)
+                return
+            step, since_s = following, inputs.now_s
+            yield SubJourneyMove(
+                name=SUB_JOURNEY_MOVED,
+                sub_journey=position.sub_journey,
+                definition=position.definition,
+                episode_id=position.episode,
+                number=number,
+                step=step.id,
+                why=why_over,
+                due=due(step, inputs.now),
+            )
+            if number - position.moves > len(flow.steps):
+                return  # branches that go round in a circle go on next time
+
+    def enter(self, flow: SubJourneyFlow, inputs: SubJourneyInputs) -> Iterator[SubJourneyMove]:
+        """The entry of a customer for whom it begins now, after the exits of its rivals."""
+        sub_journey = flow.sub_journey
+        if not self._may_enter(flow, inputs):
+            return
+        rivals = [
+            position
+            for position in inputs.history.positions
+            if not position.held_out and (sub_journey.id, position.sub_journey) in self._conflicts
+        ]
+        if any(
+            self._priority.get(rival.sub_journey, 0) >= sub_journey.priority for rival in rivals
+        ):
+            return
+        customer_id, now = inputs.customer_id, inputs.now
+        held_out = in_share(f"holdout:{sub_journey.id}", sub_journey.holdout, customer_id)
+        for rival in [] if held_out else rivals:  # held out: as if it did not exist
+            yield leave(rival, "overtaken", f"by {sub_journey.id}", number=rival.moves + 1)
+        step = sub_journey.steps[0]
+        time_out_at = now + timedelta(days=sub_journey.time_out_days)
+        yield SubJourneyMove(
+            name=SUB_JOURNEY_ENTERED,
+            sub_journey=sub_journey.id,
+            definition=flow.definition,
+            episode_id=f"{sub_journey.id}:{customer_id}:{micros(now)}",
+            number=1,
+            step=step.id,
+            held_out=held_out,
+            why=" ".join(sub_journey.enter.split()),
+            due=(*due(step, now), time_out_at),
+        )
+
+    def _may_enter(self, flow: SubJourneyFlow, inputs: SubJourneyInputs) -> bool:
+        sub_journey, now_s = flow.sub_journey, inputs.now_s
+        if inputs.history.position(sub_journey.id) is not None:
+            return False
+        last = inputs.history.last_exit(sub_journey.id)
+        again = sub_journey.again_after_days
+        if last is not None and (
+            again is None or now_s <= last.at_s or now_s < last.at_s + again * DAY_S
+        ):
+            return False
+        enter = flow.rule(sub_journey.enter)
+        if enter is None or not enter.holds(inputs.facts):
+            return False
+        purpose = sub_journey.purpose
+        return purpose is None or self._consents(purpose, sub_journey, inputs.history)
+
+    def _ended(
+        self, position: SubJourneyPosition, flow: SubJourneyFlow, inputs: SubJourneyInputs
+    ) -> tuple[Exit, str] | None:
+        """(exit, why) where the whole sub-journey is over."""
+        sub_journey, history = flow.sub_journey, inputs.history
+        if any(
+            event.kind == sub_journey.goal and event.at_s > position.entered_s
+            for event in history.counted_events
+        ):
+            return "success", f"{sub_journey.goal} happened"
+        if inputs.now_s >= position.entered_s + sub_journey.time_out_days * DAY_S:
+            return "time_out", f"{sub_journey.time_out_days:g} days are over"
+        if position.held_out:
+            return None
+        purpose = sub_journey.purpose
+        if purpose is not None and not self._consents(purpose, sub_journey, history):
+            return "opt_out", f"consent to {purpose} was withdrawn"
+        leave_rule = flow.rule(sub_journey.leave)
+        if leave_rule is not None and leave_rule.holds(inputs.facts):
+            return "left", " ".join((sub_journey.leave or "").split())
+        return self._over_budget(position, flow, history)
+
+    def _over_budget(
+        self, position: SubJourneyPosition, flow: SubJourneyFlow, history: ContactHistory
+    ) -> tuple[Exit, str] | None:
+        budget, passage = flow.sub_journey.budget, f"{position.episode}/"
+        spent = [c for c in history.contacts if c.counted and c.step.startswith(passage)]
+        if budget.contacts is not None and len(spent) >= budget.contacts:
+            return "budget", f"{len(spent)} contacts, at most {budget.contacts}"
+        cost_eur = sum(self._cost_eur(contact.action) for contact in spent)
+        coming = self._cost_eur(flow.steps[position.step][1].action or "")
+        if budget.cost_eur is not None and cost_eur + coming > budget.cost_eur:
+            fact = f"{cost_eur:g} EUR and {coming:g} for this step, at most {budget.cost_eur:g}"
+            return "budget", fact
+        return None
+
+    def _cost_eur(self, action_id: str) -> float:
+        action = self._actions.get(action_id)
+        return 0.0 if action is None else action.cost_eur
+
+    def _consents(self, purpose: str, sub_journey: SubJourney, history: ContactHistory) -> bool:
+        """Whether the customer consents on any channel of its actions."""
+        actions = [self._actions.get(step.action or "") for step in sub_journey.steps]
+        channels = {action.channel for action in actions if action is not None} or {""}
+        return any(self._consent.granted(history, purpose, channel) for channel in channels)
+
+
+def leave(position: SubJourneyPosition, exit_: Exit, why: str, *, number: int) -> SubJourneyMove:
+    """The move out of a sub-journey, `number` in its passage."""
+    return SubJourneyMove(
+        name=SUB_JOURNEY_LEFT,
+        sub_journey=position.sub_journey,
+        definition=position.definition,
+        episode_id=position.episode,
+        number=number,
+        step=position.step,
+        exit=exit_,
+        why=why,
+    )
