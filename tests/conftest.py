@@ -1,24 +1,70 @@
-"""The PostgreSQL of the tests: that of NBA_DATABASE_URL, else a private one for the session."""
+"""What every test shares: PostgreSQL, one thread a process, one compiled kernel, Hypothesis.
+
+PostgreSQL is that of NBA_DATABASE_URL, else a private one, started by the first test that asks for
+it; the workers of pytest-xdist share it, each with databases of its own.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
-import psycopg
-import pytest
-from psycopg.conninfo import make_conninfo
-from psycopg.sql import SQL, Identifier
-
-from nba.stores.postgres import embedded, schema
-
-# LightGBM's threads would spin while they wait for one another: ten times the CPU, when it is busy.
+# Before anything imports a library that reads them. The workers share the cores as it is: threads
+# on top of them spin while they wait for one another, at ten times the CPU when it is busy.
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# The kernel is compiled once for all runs, workers and programs that tests start.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "numba"))
+
+import psycopg  # noqa: E402
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+from psycopg.conninfo import make_conninfo  # noqa: E402
+from psycopg.sql import SQL, Identifier  # noqa: E402
+
+from nba.stores.postgres import embedded, schema  # noqa: E402
+
+# `--hypothesis-profile dev` plays a fifth of the examples, see tests.fixtures.examples
+settings.register_profile("ci", deadline=None)
+settings.register_profile("dev", deadline=None, max_examples=20)
+settings.load_profile("ci")
+
+SERVERS = {"postgres_server", "data_folder", "shared_data_folder"}  # fixtures
 _numbers = count(1)
+_server_folder = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the folder of this run's PostgreSQL; the workers are told it by who starts them."""
+    if not hasattr(config, "workerinput"):
+        config.stash[_server_folder] = Path(mkdtemp(prefix="test-nba-"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    node.workerinput["server_folder"] = str(node.config.stash[_server_folder])  # type: ignore[attr-defined]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    folder = config.stash.get(_server_folder, None)
+    if folder is not None:
+        embedded.stop(folder)
+        shutil.rmtree(folder)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test-fast` leaves out."""
+    for item in items:
+        if SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("server")
+        if "tests/training/" in item.nodeid:
+            item.add_marker("training")
 
 
 @pytest.fixture
@@ -39,14 +85,14 @@ def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The URL of a PostgreSQL in which tests make databases."""
+def postgres_server(request: pytest.FixtureRequest) -> str:
+    """The URL of a PostgreSQL in which tests make databases; who comes first starts it."""
     given = os.environ.get("NBA_DATABASE_URL")
     if given:
-        yield given
-        return
-    with new_data_folder() as folder:
-        yield embedded.start(folder)
+        return given
+    of_worker = getattr(request.config, "workerinput", None)
+    folder = of_worker["server_folder"] if of_worker else request.config.stash[_server_folder]
+    return embedded.start(Path(folder))
 
 
 @pytest.fixture(scope="module")
@@ -92,21 +138,17 @@ def new_data_folder() -> Iterator[Path]:
             embedded.stop(Path(name))
 
 
-class _database:
+@contextmanager
+def _database(server: str, template: str = "template1") -> Iterator[str]:
     """A database for as long as the block lasts."""
+    name = f"nba_test_{os.getpid()}_{next(_numbers)}"
+    _run(server, "CREATE DATABASE {} TEMPLATE {}", name, template)
+    try:
+        yield name
+    finally:
+        _run(server, "DROP DATABASE {} WITH (FORCE)", name)
 
-    def __init__(self, server: str, template: str = "template1") -> None:
-        self._server = server
-        self._template = template
-        self.name = f"nba_test_{os.getpid()}_{next(_numbers)}"
 
-    def __enter__(self) -> str:
-        self._run("CREATE DATABASE {} TEMPLATE {}", self.name, self._template)
-        return self.name
-
-    def __exit__(self, *_: object) -> None:
-        self._run("DROP DATABASE {} WITH (FORCE)", self.name)
-
-    def _run(self, statement: str, *names: str) -> None:
-        with psycopg.connect(self._server, autocommit=True) as connection:
-            connection.execute(SQL(statement).format(*map(Identifier, names)))
+def _run(server: str, statement: str, *names: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(SQL(statement).format(*map(Identifier, names)))

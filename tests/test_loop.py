@@ -44,7 +44,7 @@ class Clock:
         return self.at
 
 
-def house_on(log: MemoryLog, clock: Clock) -> Replica:
+def replica_on(log: MemoryLog, clock: Clock) -> Replica:
     """The service's own composition, with what it takes from outside given."""
     ids, seeds = count(1), count(1)
     return assemble(
@@ -64,7 +64,7 @@ def test_the_loop_closes(tmp_path: Path) -> None:
     write_history(config, history)
     log = MemoryLog()
     clock = Clock(config.start + timedelta(days=config.days))
-    replica = house_on(log, clock)
+    replica = replica_on(log, clock)
     imported = import_files(log, replica.fold.schema, [history])
     assert imported.accepted == log.position() > 20_000
 
@@ -102,7 +102,7 @@ def test_the_loop_closes(tmp_path: Path) -> None:
     log.save_bundle(bundle.bundle_id, bundle.files())
     log.set_alias(CHAMPION, bundle.bundle_id, clock())
     assert replica.reload() and not replica.reload()
-    assert house_on(log, clock).champion == replica.champion == bundle.bundle_id
+    assert replica_on(log, clock).champion == replica.champion == bundle.bundle_id
 
     # decide: live, drawn, explained, and aware of the first contact
     log.append_events(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from features.context_store import ContextStore
 from features.replay.point_in_time import ContextQuestions, encode, replay
@@ -18,6 +18,7 @@ from nba.decisions.request import Request
 from nba.events.event import Event, micros
 from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
+from tests.fixtures.examples import examples
 from tests.fixtures.small_replica import NOON, SmallReplica, StubScorer, event
 
 CUSTOMERS = ("ada", "ada", "bob", "ada", "bob", "cid")  # few, so that histories grow
@@ -31,7 +32,7 @@ DELAYS = (
     *(timedelta(minutes=10), timedelta(hours=5), timedelta(days=3)),
 )
 
-SETTINGS = settings(max_examples=60, deadline=None)
+SETTINGS = examples(60)
 
 
 @pytest.fixture(autouse=True)

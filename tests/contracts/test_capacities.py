@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 
 from nba.decisions.decision import CapacityTaken, Decision
 from nba.stores.log import GuardedEvents, Log
 from nba.stores.memory.log import MemoryLog
+from tests.fixtures.examples import examples
 from tests.fixtures.log_records import NOON, at_once, decision, event, guarded, timer, use
 
 POST = ("post", "2026-03")
@@ -186,7 +187,7 @@ def _guarded(wanted: Sequence[tuple[str, bool, tuple[CapacityTaken, ...]]]) -> l
     ]
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(_wanted)
 def test_one_call_stores_what_its_appends_would_store_one_after_the_other(
     wanted: list[tuple[str, bool, tuple[CapacityTaken, ...]]],
@@ -201,9 +202,7 @@ def test_one_call_stores_what_its_appends_would_store_one_after_the_other(
     assert together.page_events() == apart.page_events()
 
 
-@settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_wanted, max_size=3))
 def test_every_log_answers_as_the_one_in_memory(
     log: Log, calls: list[list[tuple[str, bool, tuple[CapacityTaken, ...]]]]

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 from msgspec.structs import replace
 
 from nba.decisions.decision import Mode
@@ -15,6 +15,7 @@ from nba.errors import NotFound
 from nba.journey.actions import NO_ACTION
 from nba.stores.log import Delivery, Log
 from nba.stores.memory.log import MemoryLog
+from tests.fixtures.examples import examples
 from tests.fixtures.log_records import NOON, at_once, decision, event
 
 MINUTE = timedelta(minutes=1)
@@ -184,9 +185,7 @@ _steps = st.lists(
 )
 
 
-@settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_steps)
 def test_every_log_settles_as_the_one_in_memory(
     log: Log, steps: list[tuple[Any, int, int]]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 
 from nba.events.event import Event
 from nba.stores.log import Log
+from tests.fixtures.examples import examples
 from tests.fixtures.log_records import at_once, decision, event
 
 
@@ -121,9 +122,7 @@ _events = st.builds(
 
 
 # One log for all examples: what an example finds there belongs to the law as well.
-@settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(_events, max_size=6), max_size=3))
 def test_any_events_with_any_repeats_come_back_once_and_in_order(
     log: Log, calls: list[list[Event]]

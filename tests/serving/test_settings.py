@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings as hypothesis_settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.errors import InvalidInput
 from serving.settings import Settings, prepare_environment, read_settings
+from tests.fixtures.examples import examples
 from tests.fixtures.files import ROOT
 
 OTHER = {
@@ -166,7 +167,7 @@ numbers = {
 
 
 @given(st.fixed_dictionaries(numbers))
-@hypothesis_settings(max_examples=100, deadline=None, derandomize=True)
+@examples(100, derandomize=True)
 def test_environ_and_read_settings_are_inverses(fields: dict[str, int]) -> None:
     chosen = Settings(**fields)
     assert read_settings(chosen.environ()) == chosen

@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from features.fold import Fold
 from features.replay.visits import EmotionHistoryNode, emotion_history
 from nba.durations import DAY_S
 from nba.journey.mapping import EmotionRule
+from tests.fixtures.examples import examples
 from tests.fixtures.small_replica import JOURNEY, NOON, changed, event
 
 NAMES = ("search", "advice", "complaint", "purchase", "branch_visit", "page", "rage_click")
@@ -59,7 +60,7 @@ def expected(nodes: list[EmotionHistoryNode], kept: int, after_s: float) -> dict
     st.sampled_from(sorted(FOLDS)),
     st.integers(0, 20 * 24 * 60),
 )
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_every_column_is_what_its_definition_says(
     steps: list[tuple[int, str]], kept: int, wait_minutes: int
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from features.fold import CustomerState, untraced
 from features.kernel import fold_events as kernel
@@ -17,6 +17,7 @@ from nba.customer.context import HALF_LIVES_DAYS, Context
 from nba.durations import DAY_S
 from nba.events.event import Event
 from tests.fixtures.customer_with_signals import FOLD_OF_SIGNALS
+from tests.fixtures.examples import examples
 from tests.fixtures.small_replica import FOLD, JOURNEY, NOON, event, failed_search
 
 SECONDS = st.floats(0, 90 * DAY_S)
@@ -50,7 +51,7 @@ def decided(action_id: Any, minutes: float = 0, **properties: Any) -> Event:
     st.lists(st.tuples(SECONDS, st.floats(-1e3, 1e3)), min_size=1, max_size=30),
     st.floats(0, 60 * DAY_S),
 )
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_decayed_counts_and_sums_are_what_their_definition_says(
     bought: list[tuple[float, float]], wait_s: float
 ) -> None:
@@ -236,7 +237,7 @@ def replays(draw: st.DrawFn) -> tuple[np.ndarray, ...]:
 
 
 @given(replays())
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_replay_equals_folding_every_query_from_nothing(case: tuple[np.ndarray, ...]) -> None:
     rows, received, customers, asked, as_of, seen_seq, seen_received = case
     n, width = len(as_of), len(FOLD_OF_SIGNALS.schema.columns)

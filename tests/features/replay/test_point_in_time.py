@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from msgspec.structs import replace
 
 from features.replay.point_in_time import ContextQuestions, encode, frame, replay
 from nba.customer.context import OFFERED
 from nba.events.event import Event, micros
+from tests.fixtures.examples import examples
 from tests.fixtures.small_replica import FOLD, NOON, event, failed_search
 
 HOUR = timedelta(hours=1)
@@ -42,7 +43,7 @@ def rows_at(events: list[Event], *moments: tuple[str, datetime]) -> np.ndarray:
     ),
     st.lists(st.integers(-1, 41), min_size=1, max_size=6),
 )
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_what_is_received_later_changes_nothing_earlier(
     made: list[tuple[str, str, int, int]], looks: list[int]
 ) -> None:

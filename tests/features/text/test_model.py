@@ -8,10 +8,11 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from features.text.model import CONTENT, MANIFEST, TextModel, load_text_model, n_grams, normalised
 from nba.errors import InvalidBundle
+from tests.fixtures.examples import examples
 
 WEIGHTS = {
     "\tgood": 2.0, "\tawful": -3.0, "\tnot good": -4.0, " good": 0.5, "\t好": 1.5,
@@ -85,7 +86,7 @@ def test_head_and_tail_of_a_long_text_are_read_and_the_middle_is_not() -> None:
 
 
 @given(st.lists(st.text(st.characters(codec=None, exclude_categories=())), max_size=4))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_any_text_has_a_valence_within_bounds(texts: list[str]) -> None:
     valences, confidences = MODEL.score(texts)
     assert (np.abs(valences) <= 1).all()

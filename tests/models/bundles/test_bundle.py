@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 from scipy.special import expit, logit
 
 from models.bundles.bundle import FORMAT, MANIFEST, Bundle, Manifest, load_bundle, part
@@ -23,6 +23,7 @@ from models.predictors.touchpoint_columns import (
 from nba.customer.context import Context, ContextSchema, offered_columns
 from nba.errors import InvalidBundle
 from nba.journey.actions import NO_ACTION
+from tests.fixtures.examples import examples
 from tests.fixtures.small_replica import FOLD, JOURNEY, NOON, changed, event, failed_search
 
 ACTIONS = (*(action.id for action in JOURNEY.actions), NO_ACTION)
@@ -113,9 +114,7 @@ def test_the_id_follows_from_the_content(bundle: Bundle) -> None:
 
 
 @given(st.sampled_from(["churn.txt", "touchpoint.txt"]), st.integers(0), st.integers(0, 7))
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_one_flipped_bit_in_a_model_is_refused(
     bundle: Bundle, name: str, position: int, bit: int
 ) -> None:
@@ -125,9 +124,7 @@ def test_one_flipped_bit_in_a_model_is_refused(
 
 
 @given(st.integers(0), st.integers(0, 7))
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@examples(200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_one_flipped_bit_in_the_manifest_is_refused_or_shows_in_the_id(
     bundle: Bundle, position: int, bit: int
 ) -> None:

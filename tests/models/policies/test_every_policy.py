@@ -6,7 +6,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from scipy.special import gammaincc
 
 from models.policies.epsilon_greedy import EpsilonGreedy
@@ -19,6 +19,7 @@ from models.policies.thompson import Thompson
 from models.policies.uniform import Random
 from nba.engine.policy import Policy, Worth, choose
 from nba.journey.exploration import Exploration, Kind
+from tests.fixtures.examples import examples
 
 POLICIES: tuple[Policy, ...] = (
     Random(),
@@ -50,7 +51,7 @@ candidate_sets = st.lists(st.tuples(eur, wide), min_size=1, max_size=12).map(
 
 @every_policy
 @given(worth=candidate_sets)
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_probabilities_sum_to_one_over_the_candidates(policy: Policy, worth: Worth) -> None:
     p = policy.probabilities(worth)
     assert p.shape == worth.codes.shape
@@ -60,7 +61,7 @@ def test_probabilities_sum_to_one_over_the_candidates(policy: Policy, worth: Wor
 
 @every_policy
 @given(worth=candidate_sets, seed=st.integers(0, 1000))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_the_order_of_the_candidates_changes_nothing(
     policy: Policy, worth: Worth, seed: int
 ) -> None:
@@ -72,7 +73,7 @@ def test_the_order_of_the_candidates_changes_nothing(
 
 @every_policy
 @given(mean=eur, spread=wide, n=st.integers(1, 6), lower=st.lists(eur, max_size=4))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_equal_candidates_share_evenly(
     policy: Policy, mean: float, spread: float, n: int, lower: list[float]
 ) -> None:
@@ -85,7 +86,7 @@ def test_equal_candidates_share_evenly(
 
 @every_policy
 @given(mean=eur, spread=wide)
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_a_single_candidate_is_certain(policy: Policy, mean: float, spread: float) -> None:
     assert policy.probabilities(worth_of([mean], spread)).tolist() == [1.0]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from scipy.special import ndtr
 
 from models.policies.thompson import Thompson, best_probabilities
 from nba.engine.policy import Worth
+from tests.fixtures.examples import examples
 
 
 def probabilities(mean: list[float], spread: list[float]) -> np.ndarray:
@@ -20,7 +21,7 @@ def probabilities(mean: list[float], spread: list[float]) -> np.ndarray:
     log_spreads=st.tuples(st.floats(-5, 3), st.floats(-5, 3)),
     shift=st.floats(-1e3, 1e3),
 )
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_two_candidates_are_the_normal_difference(
     gap: float, log_spreads: tuple[float, float], shift: float
 ) -> None:
@@ -31,7 +32,7 @@ def test_two_candidates_are_the_normal_difference(
 
 
 @given(gap=st.floats(-10, 10), spread=st.floats(1e-6, 1e3))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_one_certain_and_one_unsure_candidate_too(gap: float, spread: float) -> None:
     p = probabilities([gap, 0.0], [spread, 0.0])
     assert p[0] == pytest.approx(ndtr(gap / spread), abs=1e-6)
@@ -73,7 +74,7 @@ def test_exact_ties_share_evenly() -> None:
         max_size=8,
     )
 )
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_no_finite_worth_makes_it_fail(rows: list[tuple[float, float]]) -> None:
     p = probabilities([m for m, _ in rows], [s for _, s in rows])
     assert np.isfinite(p).all()
@@ -85,7 +86,7 @@ def test_no_finite_worth_makes_it_fail(rows: list[tuple[float, float]]) -> None:
     spread=st.floats(0.01, 1),
     more=st.floats(0.001, 1),
 )
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_a_better_mean_is_never_drawn_less(means: list[float], spread: float, more: float) -> None:
     spreads = [spread] * len(means)
     before = probabilities(means, spreads)[0]

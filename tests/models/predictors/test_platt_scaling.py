@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from scipy.special import expit
 
 from models.predictors.platt_scaling import (
@@ -12,6 +12,7 @@ from models.predictors.platt_scaling import (
     expected_calibration_error,
     fit_calibration,
 )
+from tests.fixtures.examples import examples
 
 
 def sample(slope: float, intercept: float, n: int = 40_000) -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +39,7 @@ def test_calibrated_probabilities_have_the_base_rate_of_the_labels() -> None:
 @given(
     st.lists(st.tuples(st.floats(-20, 20), st.booleans()), min_size=1, max_size=40),
 )
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_calibration_never_turns_a_ranking_round(rows: list[tuple[float, bool]]) -> None:
     scores = np.array([score for score, _ in rows])
     found = fit_calibration(scores, np.array([float(label) for _, label in rows]))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from models.residual.features import ResidualSpec, fit_spec
 from models.residual.sums import ResidualSums
 from nba.durations import DAY_S
 from nba.errors import InvalidBundle, InvalidInput
+from tests.fixtures.examples import examples
 
 ACTIONS = ("loan", "card", "call")
 
@@ -63,7 +64,7 @@ half_lives = st.sampled_from([None, 3.0, 30.0])
 
 
 @given(half_life=half_lives, seed=st.integers(0, 99), shards=st.integers(1, 4))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_shards_add_up_to_the_whole_in_any_order(
     half_life: float | None, seed: int, shards: int
 ) -> None:
@@ -81,7 +82,7 @@ def test_shards_add_up_to_the_whole_in_any_order(
 
 
 @given(half_life=half_lives, seed=st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_rows_may_come_one_by_one_in_any_order(half_life: float | None, seed: int) -> None:
     spec = spec_of(half_life)
     rows = Rows(spec, 30, seed)
@@ -99,7 +100,7 @@ def test_rows_may_come_one_by_one_in_any_order(half_life: float | None, seed: in
 
 
 @given(half_life=half_lives, seed=st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_what_is_taken_back_leaves_nothing(half_life: float | None, seed: int) -> None:
     """As a duplicate that was learned twice, and a reward that was booked in error."""
     spec = spec_of(half_life)
@@ -150,7 +151,7 @@ def test_moving_the_landmark_is_exact() -> None:
 
 
 @given(half_life=half_lives, seed=st.integers(0, 99), products=st.booleans())
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_bytes_come_back_bit_for_bit(half_life: float | None, seed: int, products: bool) -> None:
     spec = spec_of(half_life, products=products)
     sums = Rows(spec, 20, seed).into(ResidualSums(spec, ACTIONS), np.arange(20))

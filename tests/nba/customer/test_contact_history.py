@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from msgspec.structs import replace
 
 from features.context_store import ContextStore
@@ -16,6 +16,7 @@ from nba.customer.contact_history_fold import MAX_CONTACTS, fold
 from nba.durations import DAY_S, HOUR_S
 from nba.events.event import Event
 from nba.stores.memory.log import MemoryLog
+from tests.fixtures.examples import examples
 from tests.fixtures.random_catalogues import CHANNELS, DAY, HOUR, catalogues, governed, histories
 from tests.fixtures.small_replica import NOON, event
 
@@ -180,7 +181,7 @@ def test_positions_follow_from_the_log() -> None:
 FOLD = Fold(governed())
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(histories(most=14), st.lists(st.integers(1, 3), max_size=14))
 def test_event_by_event_is_all_at_once(events: list[Event], pieces: list[int]) -> None:
     """In any order of arrival, in any pieces, with a replica that comes late."""
@@ -199,7 +200,7 @@ def test_event_by_event_is_all_at_once(events: list[Event], pieces: list[int]) -
     assert (piecewise.seq, piecewise.as_of) == (at_once.seq, at_once.as_of)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(catalogues(), histories(most=14), st.randoms(use_true_random=False))
 def test_the_order_of_arrival_does_not_show(journey: Any, events: list[Event], random: Any) -> None:
     """Where no two happened at the same moment: those keep the order in which they came."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.customer.contact_history import Contact, ContactHistory
 from nba.decisions.candidate import Candidate, Reason, Refused, Stage
@@ -20,6 +20,7 @@ from nba.decisions.decision import (
 from nba.decisions.request import Request
 from nba.decisions.sub_journey_moves import SubJourneyMove
 from nba.journey.actions import NO_ACTION
+from tests.fixtures.examples import examples
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 
@@ -106,7 +107,7 @@ decisions = st.builds(
 
 
 @given(decisions)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_a_decision_comes_back_from_its_json_and_gives_the_same_bytes(decision: Decision) -> None:
     written = decision.to_json()
     again = decision_from_json(written)

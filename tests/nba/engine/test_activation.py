@@ -11,7 +11,7 @@ from tests.fixtures.random_catalogues import HOUR, SCORES, governed
 from tests.fixtures.small_replica import NOON, SmallReplica, StubScorer, event
 
 
-def house_of(**limits: Any) -> SmallReplica:
+def replica_of(**limits: Any) -> SmallReplica:
     journey = governed(contact_policy=ContactRules(**limits), no_action_value_eur=-99.0)
     return SmallReplica(journey, scorer=StubScorer(SCORES))
 
@@ -32,7 +32,7 @@ def touches(replica: SmallReplica) -> list[Any]:
 
 
 def test_a_deferred_decision_is_no_contact_until_it_is_activated() -> None:
-    replica = house_of(caps=[Cap(id="one", times=1, days=7)])
+    replica = replica_of(caps=[Cap(id="one", times=1, days=7)])
     decision = deferred(replica)
     [context] = replica.contexts.of(["ada"], NOON)
     assert touches(replica) == [] and context.contacts == () and decision.uses == ()
@@ -44,7 +44,7 @@ def test_a_deferred_decision_is_no_contact_until_it_is_activated() -> None:
 
 
 def test_a_second_activation_changes_nothing() -> None:
-    replica = house_of(capacities=[Capacity(id="room", most=5)])
+    replica = replica_of(capacities=[Capacity(id="room", most=5)])
     decision = deferred(replica)
     for later in (1, 2):
         assert replica.decider.activate(decision, NOON + later * HOUR) == ((), None)
@@ -53,13 +53,13 @@ def test_a_second_activation_changes_nothing() -> None:
 
 
 def test_what_became_forbidden_meanwhile_is_refused() -> None:
-    replica = house_of(caps=[Cap(id="one", times=1, days=7)])
+    replica = replica_of(caps=[Cap(id="one", times=1, days=7)])
     first, second = deferred(replica), deferred(replica)
     assert replica.decider.activate(first, NOON) == ((), None)
     [refused], _ = replica.decider.activate(second, NOON)
     assert (refused.action_id, refused.code, refused.rule) == ("card_offer", "contact_cap", "one")
     assert len(touches(replica)) == 1
-    free = house_of()
+    free = replica_of()
     third = deferred(free)
     free.log.append_events([event("Consent Withdrawn", NOON, {"purpose": "marketing"})])
     assert [one.code for one in free.decider.activate(third, NOON)[0]] == ["no_consent"]
@@ -67,7 +67,7 @@ def test_what_became_forbidden_meanwhile_is_refused() -> None:
 
 def test_all_rules_are_asked_again() -> None:
     night = QuietHours(id="night", from_="12:30", until="20:00", blocked="next_allowed")
-    replica = house_of(quiet_hours=[night])
+    replica = replica_of(quiet_hours=[night])
     decision = deferred(replica)
     refused, not_before = replica.decider.activate(decision, NOON + HOUR)
     assert (refused, not_before) == ((), NOON + 7 * HOUR)  # 20:00 on her clock
@@ -83,14 +83,14 @@ def test_all_rules_are_asked_again() -> None:
 
 
 def test_what_was_shown_already_counts_and_takes_whether_there_is_room_or_not() -> None:
-    replica = house_of(capacities=[Capacity(id="room", most=1)])
+    replica = replica_of(capacities=[Capacity(id="room", most=1)])
     for shown in [deferred(replica, customer_id) for customer_id in ("ada", "bob", "cid")]:
         assert replica.decider.activate(shown, NOON, anyway=True) == ((), None)
     assert replica.log.used([("room", "2026-03-01")]) == {("room", "2026-03-01"): 3.0}
 
 
 def test_activations_share_the_capacities() -> None:
-    replica = house_of(capacities=[Capacity(id="room", most=1)])
+    replica = replica_of(capacities=[Capacity(id="room", most=1)])
     hers, his = deferred(replica), deferred(replica, "bob")
     assert replica.decider.activate(hers, NOON) == ((), None)
     [refused], _ = replica.decider.activate(his, NOON)

@@ -22,7 +22,7 @@ REMIND = Step(id="remind", action="card_offer", outbound=True, done="accepted")
 RESCUE = SubJourney(id="rescue", enter="segment.upset", steps=[REMIND])
 
 
-def house_of(*given: SubJourney, **fields: object) -> SmallReplica:
+def replica_of(*given: SubJourney, **fields: object) -> SmallReplica:
     log = fields.pop("log", None) or MemoryLog()
     journey = governed(sub_journeys=list(given), **fields)
     replica = SmallReplica(
@@ -36,15 +36,15 @@ def house_of(*given: SubJourney, **fields: object) -> SmallReplica:
 
 
 def test_nothing_is_logged_of_who_is_in_no_sub_journey() -> None:
-    replica = house_of(RESCUE)
+    replica = replica_of(RESCUE)
     replica.log.append_events([failed_search(customer_id="bob")])
     assert replica.decider.advance_sub_journeys(["bob", "eve"], NOON, replica.chance) == []
     assert replica.log.position() == 2
-    assert house_of().decider.advance_sub_journeys(["ada"], NOON, replica.chance) == []
+    assert replica_of().decider.advance_sub_journeys(["ada"], NOON, replica.chance) == []
 
 
 def test_an_outbound_step_addresses_her_once() -> None:
-    replica = house_of(RESCUE)
+    replica = replica_of(RESCUE)
     [decision] = replica.decider.advance_sub_journeys(["ada", "ada"], NOON, replica.chance)
     assert decision.action_id == "card_offer" and decision.request.outbound
     assert decision.request.channel == "app"
@@ -58,7 +58,7 @@ def test_an_outbound_step_addresses_her_once() -> None:
 
 def test_a_step_that_waits_for_an_answer_is_sent_once() -> None:
     waiting = replace(REMIND, done="accepted", time_out_hours=200.0)
-    replica = house_of(replace(RESCUE, steps=[waiting]))
+    replica = replica_of(replace(RESCUE, steps=[waiting]))
     sent = []
     for visit in range(5):
         at = NOON + 7 * visit * HOUR
@@ -68,7 +68,7 @@ def test_a_step_that_waits_for_an_answer_is_sent_once() -> None:
 
 
 def test_what_a_step_waits_for_wakes_it_up() -> None:
-    replica = house_of(replace(RESCUE, steps=[replace(REMIND, wait_hours=24.0)]))
+    replica = replica_of(replace(RESCUE, steps=[replace(REMIND, wait_hours=24.0)]))
     assert replica.decider.advance_sub_journeys(["ada"], NOON, replica.chance) == []
     assert replica.log.fire_timers(NOON + 23 * HOUR) == []
     [fired] = replica.log.fire_timers(NOON + DAY)
@@ -79,7 +79,7 @@ def test_what_a_step_waits_for_wakes_it_up() -> None:
 
 def test_a_step_that_came_to_nothing_is_tried_again_after_hours() -> None:
     cap = Cap(id="one", times=1, days=1)
-    replica = house_of(RESCUE, contact_policy=ContactRules(caps=[cap]))
+    replica = replica_of(RESCUE, contact_policy=ContactRules(caps=[cap]))
     contact = {"action_id": "card_offer", "channel": "app"}
     replica.log.append_events([event("Action Decided", NOON - 20 * HOUR, contact)])
     [nothing] = replica.decider.advance_sub_journeys(["ada"], NOON, replica.chance)
@@ -104,7 +104,7 @@ def test_two_replicas_that_attend_at_once_move_her_once() -> None:
 
         raced = False
 
-    replica = house_of(RESCUE, log=Raced())
+    replica = replica_of(RESCUE, log=Raced())
     other = SmallReplica(replica.journey, scorer=StubScorer(SCORES), log=replica.log, name="o")
     replica.decider.advance_sub_journeys(["ada"], NOON, replica.chance)
     names = [one.name for one in replica.log.page_events()]
@@ -116,6 +116,6 @@ def test_a_log_that_cannot_be_reached_is_said() -> None:
         def append_guarded(self, appends: Sequence[GuardedEvents]) -> list[bool]:
             raise StoreUnavailable("gone")
 
-    replica = house_of(RESCUE, log=Lost())
+    replica = replica_of(RESCUE, log=Lost())
     with pytest.raises(StoreUnavailable):
         replica.decider.advance_sub_journeys(["ada"], NOON, replica.chance)

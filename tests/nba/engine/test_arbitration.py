@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from features.fold import Fold
 from models.policies.epsilon_greedy import EpsilonGreedy
@@ -22,6 +22,7 @@ from nba.governance.candidate_set import Variants
 from nba.governance.rule_inputs import rule_names
 from nba.journey.arbitration import ArbitrationRules, Lever, Weight
 from nba.journey.file import JourneyFile
+from tests.fixtures.examples import examples
 from tests.fixtures.random_catalogues import OPEN, OPEN_ACTIONS, SCORES, RiskScorer, governed
 from tests.fixtures.small_replica import JOURNEY, NOON, SmallReplica, changed, event
 
@@ -78,7 +79,7 @@ def situations(draw: st.DrawFn) -> tuple[JourneyFile, ArbitrationInputs, list[fl
     return journey, now, draw(st.lists(st.floats(0, 1), min_size=4, max_size=4))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(situations())
 def test_a_priority_is_the_formula_of_its_factors(
     situation: tuple[JourneyFile, ArbitrationInputs, list[float]],
@@ -165,7 +166,7 @@ def test_a_candidate_names_the_weights_levers_and_steps_in_its_factors() -> None
 
 
 @given(EUR, EUR)
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_a_learned_value_takes_the_place_of_p_accept_and_value(call: float, quiet: float) -> None:
     code = [action.id for action in JOURNEY.actions].index("agent_callback")
     found = arbitration(JOURNEY).priorities(
@@ -212,7 +213,7 @@ class LastMoment(np.random.Generator):
     st.lists(st.sampled_from([0.0, 0.0, 0.1, 0.25, 1.0]), min_size=1, max_size=6).filter(any),
     st.floats(0, 1, exclude_max=True),
 )
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_what_has_probability_0_is_never_drawn(weights: list[float], number: float) -> None:
     probabilities = np.array(weights) / np.sum(weights)
     assert probabilities[choose(probabilities, LastMoment(number)).at] > 0.0

@@ -16,7 +16,7 @@ from tests.fixtures.small_replica import SmallReplica, StubScorer
 PLACES = ["site_search", "website", "site_search", "banking_app"]
 
 
-def house_of(epsilon: float) -> SmallReplica:
+def replica_of(epsilon: float) -> SmallReplica:
     assert NO_ACTION_CODE < 0
     return SmallReplica(governed(), scorer=StubScorer(SCORES), policy=EpsilonGreedy(epsilon))
 
@@ -32,7 +32,7 @@ def asked_at(replica: SmallReplica, request: Request, placements: list[str]) -> 
 
 @pytest.mark.parametrize("epsilon", [0.0, 1.0])
 def test_no_action_is_repeated(epsilon: float) -> None:
-    replica = house_of(epsilon)
+    replica = replica_of(epsilon)
     for n in range(20):
         request = Request(customer_id=f"c{n}")
         decisions = asked_at(replica, request, PLACES)
@@ -47,7 +47,7 @@ def test_no_action_is_repeated(epsilon: float) -> None:
 
 
 def test_a_repeated_question_gets_the_same_answers() -> None:
-    replica = house_of(1.0)
+    replica = replica_of(1.0)
     request = Request(customer_id="ada", request_id="r")
     first = asked_at(replica, request, PLACES[:2])
     assert [one.request.request_id for one in first] == ["r/site_search", "r/website"]
@@ -55,6 +55,6 @@ def test_a_repeated_question_gets_the_same_answers() -> None:
 
 
 def test_an_unknown_placement_is_refused() -> None:
-    replica = house_of(0.0)
+    replica = replica_of(0.0)
     with pytest.raises(InvalidInput, match="did you mean 'website'"):
         asked_at(replica, Request(customer_id="ada"), ["web_site"])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.errors import InvalidInput
 from nba.events.event import Event, from_micros, micros
@@ -20,6 +20,7 @@ from nba.events.parsing import (
     checked_id,
     parse_event,
 )
+from tests.fixtures.examples import examples
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AT = "2026-03-01T11:00:00Z"
@@ -119,7 +120,7 @@ def test_absurd_clocks_are_clamped(original: str, sent: str | None, occurred: da
 
 
 @given(st.datetimes(), st.none() | st.datetimes(), st.datetimes(datetime(1950, 1, 1)))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_nothing_happens_after_it_was_received(
     original: datetime, sent: datetime | None, received: datetime
 ) -> None:

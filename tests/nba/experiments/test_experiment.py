@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.errors import InvalidInput
 from nba.experiments.experiment import (
@@ -19,6 +19,7 @@ from nba.experiments.experiment import (
     free_slots,
     taken_slots,
 )
+from tests.fixtures.examples import examples
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 PRIMARY = PrimarySpec(id="buyers", measure="any", events=["purchase"], least_effect=0.01)
@@ -52,7 +53,7 @@ def off(count: int, share: float, n: int) -> float:
     return abs(count - n * share) / np.sqrt(n * share * (1.0 - share))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(customer=st.text(min_size=1, max_size=50), seed=st.integers(0, 5))
 def test_an_arm_is_a_matter_of_ids_alone(customer: str, seed: int) -> None:
     one = started(experiment(salt=f"salt-{seed}"))
@@ -62,7 +63,7 @@ def test_an_arm_is_a_matter_of_ids_alone(customer: str, seed: int) -> None:
     assert found == again.arm_of(customer)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     shares=st.lists(st.floats(0.05, 0.4), min_size=2, max_size=4).filter(lambda s: sum(s) <= 1.0),
     salt=st.text(min_size=1, max_size=10),
@@ -75,7 +76,7 @@ def test_arms_hold_their_shares(shares: list[float], salt: str) -> None:
     assert abs((found == "").mean() - rest) < 0.03
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(sizes=st.lists(st.floats(0.05, 0.5), min_size=2, max_size=5), drop=st.integers(0, 4))
 def test_experiments_of_one_layer_share_no_customer_and_fill_what_is_free(
     sizes: list[float], drop: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.experiments.evidence import ExperimentEvidence
 from nba.experiments.experiment import ArmSpec, GuardrailSpec, MetricSpec
@@ -15,6 +15,7 @@ from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.moments import moments
 from nba.measurement.statistics.multiple_testing import holm
 from nba.measurement.statistics.verdict import GuardrailVerdict, MetricVerdict
+from tests.fixtures.examples import examples
 from tests.nba.experiments.test_experiment import PRIMARY, experiment
 
 ARMS = [ArmSpec("a", 0.5), ArmSpec("b", 0.5)]
@@ -31,7 +32,7 @@ def shares(n: int, a: int, b: int, metric: str = "buyers") -> ExperimentEvidence
     return ExperimentEvidence(exposed={"a": n, "b": n}, sums={metric: by_arm})
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(-9, 9), st.integers(0, 9)), max_size=60),
     st.integers(1, 5),

@@ -60,7 +60,7 @@ def test_an_exploration_is_written_over_the_one_that_is_there() -> None:
 
 
 def test_a_block_of_lines_is_taken_out_as_a_whole() -> None:
-    small = (FILE.parents[2] / "tests" / "data" / "small_journey.yaml").read_text("utf-8")
+    small = SMALL_JOURNEY.read_text("utf-8")
     new = shipped_text(small, ArmSpec("b", without=["loan_offer.eligible"]), "journey.yaml")
     assert parse_journey(new).actions[-1].eligible is None
     assert len(removed(new, small)) == 3

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.governance.candidate_set import CandidateSet, Variants
 from nba.journey.policies import EngagementRule
+from tests.fixtures.examples import examples
 from tests.fixtures.random_catalogues import IDS, OPEN
 from tests.fixtures.small_replica import JOURNEY
 
@@ -58,7 +59,7 @@ def test_a_scope_is_what_group_channel_and_list_share() -> None:
     assert concerned(actions=["agent_callback"], channel="web") == []
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.sets(st.integers(0, 4)), max_size=6))
 def test_what_is_left_and_what_is_refused_is_everything(strikes: list[set[int]]) -> None:
     candidate_set = CandidateSet(VARIANTS)

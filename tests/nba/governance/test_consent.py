@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 
 from nba.decisions.candidate import Refused, Stage
 from nba.decisions.request import Request
 from nba.journey.file import JourneyFile
 from nba.journey.policies import Consent
+from tests.fixtures.examples import examples
 from tests.fixtures.random_catalogues import (
     DAY,
     OPEN_ACTIONS,
@@ -85,10 +86,7 @@ def test_stopped_contacts_are_all_but_the_transactional_ones() -> None:
     assert refused(*stop_and_go) == {}
 
 
-@settings(
-    max_examples=100, deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
+@examples(100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
     catalogues(),
     histories(most=8),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from msgspec.structs import replace
 
 from nba.decisions.request import Request
 from nba.events.event import Event
 from nba.governance.contact_limits import ON_ITS_WAY_S
 from nba.journey.policies import CONTACT_STATUSES, Cap, ContactRules, CoolDown, Pause
+from tests.fixtures.examples import examples
 from tests.fixtures.random_catalogues import (
     CHANNELS,
     DAY,
@@ -169,7 +170,7 @@ limits = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(limits, st.lists(contacts(), max_size=8), st.lists(st.integers(0, 40), max_size=4))
 def test_caps_cool_downs_and_pauses_are_plain_counting(
     rules: ContactRules, made: list[Contact], days: list[int]

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from msgspec.structs import replace
 
 from nba.decisions.candidate import Refused, Stage
@@ -14,6 +14,7 @@ from nba.decisions.decision import Decision
 from nba.decisions.request import Request
 from nba.journey.policies import EngagementRule
 from nba.journey.sub_journeys import Step, SubJourney
+from tests.fixtures.examples import examples
 from tests.fixtures.random_catalogues import (
     DAY,
     IDS,
@@ -202,7 +203,7 @@ def test_the_rules_of_the_small_journey() -> None:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(engagement_rules())
 def test_what_no_rule_refuses_may_be_offered(rules: list[EngagementRule]) -> None:
     """Held to the rules one by one, each alone."""

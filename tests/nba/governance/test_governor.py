@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 
 from features.fold import Fold
 from models.policies.epsilon_greedy import EpsilonGreedy
@@ -18,6 +18,7 @@ from nba.engine.pipeline import Pipeline
 from nba.engine.scorer import Scorer
 from nba.governance.rule_inputs import FEW
 from nba.journey.file import JourneyFile
+from tests.fixtures.examples import examples
 from tests.fixtures.random_catalogues import (
     SCORES,
     RiskScorer,
@@ -56,7 +57,7 @@ def crowds(draw: st.DrawFn) -> tuple[list[Any], list[Request]]:
     return events, [draw(requests(name)) for name in names]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
+@examples(60, suppress_health_check=SLOW)
 @given(catalogues(), crowds(), st.booleans(), st.sampled_from([0.0, 2.0]))
 def test_governing_many_at_once_is_governing_each(
     journey: JourneyFile, crowd: tuple[list[Any], list[Request]], live: bool, taken: float
@@ -71,7 +72,7 @@ def test_governing_many_at_once_is_governing_each(
         assert at_once[n].to_json() == alone.to_json()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=SLOW)
+@examples(100, suppress_health_check=SLOW)
 @given(catalogues(), histories(most=12), requests(), st.booleans())
 def test_every_action_is_a_candidate_or_refused_once_by_a_rule_with_a_name(
     journey: JourneyFile, events: list[Any], request: Request, live: bool
@@ -86,7 +87,7 @@ def test_every_action_is_a_candidate_or_refused_once_by_a_rule_with_a_name(
     assert stages == sorted(stages)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=SLOW)
+@examples(100, suppress_health_check=SLOW)
 @given(catalogues(), histories(most=12), requests(), st.booleans(), st.sampled_from([0.0, 2.0]))
 def test_a_decision_replays_byte_for_byte_from_what_it_logged(
     journey: JourneyFile, events: list[Any], request: Request, live: bool, taken: float

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.governance.capacities import period
 from nba.governance.quiet_hours import QuietHoursRule, next_allowed, zone
 from nba.journey.policies import QuietHours
+from tests.fixtures.examples import examples
 
 BERLIN = zone("Europe/Berlin")
 NIGHT = {"from_": "22:00", "until": "07:00"}
@@ -91,7 +92,7 @@ moments = st.one_of(
 QUARTER = timedelta(minutes=15)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(st.lists(rules, min_size=1, max_size=2), zones, moments)
 def test_quiet_hours_are_what_the_clock_on_the_wall_says(
     given_rules: list[QuietHours], name: str, moment: datetime

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 from msgspec.structs import replace
 
 from features.fold import Fold
@@ -22,6 +22,7 @@ from nba.governance.rule_inputs import (
 )
 from nba.journey.sub_journeys import Step, SubJourney
 from nba.rules.rule import Boolean, Category, Number, parse_rule
+from tests.fixtures.examples import examples
 from tests.fixtures.random_catalogues import RULES, contexts_of, governed, histories
 from tests.fixtures.small_replica import NOON
 
@@ -93,10 +94,7 @@ def subjects(draw: st.DrawFn) -> list[RuleSubject]:
     ]
 
 
-@settings(
-    max_examples=60, deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
+@examples(60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(subjects())
 def test_both_readings_agree_on_every_rule(found: list[RuleSubject]) -> None:
     many = Population(FOLD.schema, found, SEGMENTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 from msgspec.structs import replace
 
 from features.context_store import ContextStore
@@ -13,6 +13,7 @@ from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.decisions.request import Request
 from nba.journey.file import JourneyFile
 from nba.stores.memory.log import MemoryLog
+from tests.fixtures.examples import examples
 from tests.fixtures.random_catalogues import HOUR, OPEN, SCORES, histories, sub_journeys
 from tests.fixtures.small_replica import NOON, SmallReplica, StubScorer, event
 
@@ -25,10 +26,7 @@ moments_ = st.lists(
 )
 
 
-@settings(
-    max_examples=120, deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
+@examples(120, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(journeys, histories(most=6), moments_)
 def test_random_passages_keep_the_laws(
     journey: JourneyFile, events: list[Any], moments: list[tuple[int, str | None, bool]]

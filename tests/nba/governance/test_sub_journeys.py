@@ -24,7 +24,7 @@ MAIL = Step(id="mail", action="card_offer", time_out_hours=24)
 RESCUE = SubJourney(id="rescue", enter="segment.upset", steps=[CALL, MAIL], goal="purchase")
 
 
-def house_of(*given_: SubJourney, **fields: Any) -> SmallReplica:
+def replica_of(*given_: SubJourney, **fields: Any) -> SmallReplica:
     journey = governed(sub_journeys=list(given_), **fields)
     return SmallReplica(journey, scorer=StubScorer(SCORES), policy=EpsilonGreedy(0.0))
 
@@ -63,14 +63,14 @@ class Path:
 
 def upset(*given_: SubJourney, **fields: Any) -> Path:
     """A customer who has just become upset, so that she has entered."""
-    return Path(house_of(*given_, **fields)).at(timedelta(), "Complaint Filed")
+    return Path(replica_of(*given_, **fields)).at(timedelta(), "Complaint Filed")
 
 
 def test_who_enters_stands_at_the_first_step() -> None:
     position = upset(RESCUE).position()
     assert position is not None and (position.step, position.moves) == ("call", 1)
     assert position.definition == RESCUE.definition()
-    assert Path(house_of(RESCUE)).at(timedelta(), "page").position() is None
+    assert Path(replica_of(RESCUE)).at(timedelta(), "page").position() is None
 
 
 def test_a_step_that_times_out_leads_to_the_next_and_the_last_to_the_exit() -> None:
@@ -84,7 +84,7 @@ def test_a_step_that_times_out_leads_to_the_next_and_the_last_to_the_exit() -> N
 
 def test_a_step_competes_with_its_weight_and_is_over_when_it_is_done() -> None:
     call = replace(CALL, weight=3.0)
-    replica = house_of(replace(RESCUE, steps=[call, MAIL]))
+    replica = replica_of(replace(RESCUE, steps=[call, MAIL]))
     replica.log.append_events([event("Complaint Filed")])
     [decision] = replica.decide(Request(customer_id="ada", candidates=("agent_callback",)))
     assert [move.name for move in decision.moves] == ["Sub-journey Entered"]
@@ -187,7 +187,7 @@ def test_she_may_enter_again_after_a_while() -> None:
 def test_of_two_in_conflict_the_higher_priority_runs() -> None:
     help_ = replace(RESCUE, id="help", enter="search_failed.total >= 1", priority=1)
     care = replace(RESCUE, priority=2, conflicts=["help"], goal=None)
-    path = Path(house_of(help_, care))
+    path = Path(replica_of(help_, care))
     path.replica.log.append_events([failed_search()])
     assert path.at(HOUR).position("help") is not None
     path.at(2 * HOUR, "Complaint Filed", "Complaint Filed")
@@ -198,7 +198,7 @@ def test_of_two_in_conflict_the_higher_priority_runs() -> None:
 def test_the_held_out_enter_and_are_left_in_peace() -> None:
     help_ = replace(RESCUE, id="help", enter="search_failed.total >= 1", priority=1)
     care = replace(RESCUE, priority=2, conflicts=["help"], holdout=0.5)
-    replica = house_of(help_, care)
+    replica = replica_of(help_, care)
     names = [f"c{n}" for n in range(40)]
     for name in names:
         replica.log.append_events([failed_search(customer_id=name)])
@@ -216,10 +216,10 @@ def test_the_held_out_enter_and_are_left_in_peace() -> None:
 
 
 def test_a_customer_in_flight_finishes_on_the_definition_that_she_entered() -> None:
-    before = house_of(RESCUE)
+    before = replica_of(RESCUE)
     Path(before).at(timedelta(), "Complaint Filed")
     changed = replace(RESCUE, steps=[Step(id="letter", action="loan_offer")])
-    after = house_of(changed)
+    after = replica_of(changed)
     after.contexts = type(after.contexts)(ContextStore(before.log, after.fold))
     pipeline = Pipeline(after.fold.schema, EpsilonGreedy(0.0), earlier=[RESCUE])
     after.decider = type(after.decider)(pipeline=pipeline, contexts=after.contexts, log=before.log)
@@ -232,7 +232,7 @@ def test_a_customer_in_flight_finishes_on_the_definition_that_she_entered() -> N
 
 
 def test_a_replica_that_has_not_heard_of_her_definition_leaves_her_where_she_is() -> None:
-    ahead = house_of(RESCUE)
+    ahead = replica_of(RESCUE)
     Path(ahead).at(timedelta(), "Complaint Filed")
     behind = SmallReplica(governed(sub_journeys=[replace(RESCUE, name="old")]), log=ahead.log)
     assert Path(behind).at(HOUR).step == "call"

@@ -13,7 +13,7 @@ import jsonschema
 import msgspec
 import pytest
 import yaml
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 import nba.journey
 from nba.errors import InvalidFile, InvalidJourney
@@ -23,6 +23,7 @@ from nba.journey_file.loader import load_journey, parse_journey, schema_text
 from nba.journey_file.located_yaml import read_yaml
 from nba.journey_file.shape_checks import shape_errors
 from nba.journey_file.summary import summarise, to_text
+from tests.fixtures.examples import examples
 from tests.fixtures.files import ROOT, SMALL_JOURNEY
 
 TEXT = SMALL_JOURNEY.read_text(encoding="utf-8")
@@ -88,7 +89,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert load_journey(missing) == load_journey(SMALL_JOURNEY)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.data())
 def test_a_damaged_file_loads_or_says_why(data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(TEXT) - 1))
@@ -100,7 +101,7 @@ def test_a_damaged_file_loads_or_says_why(data: st.DataObject) -> None:
         assert all(1 <= e.line <= TEXT.count("\n") + 8 for e in error.errors)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.data())
 def test_the_shape_check_agrees_with_msgspec(data: st.DataObject) -> None:
     tree = yaml.safe_load(TEXT)

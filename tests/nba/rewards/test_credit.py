@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from msgspec.structs import replace
 
 from nba.durations import DAY_S
@@ -17,6 +17,7 @@ from nba.journey.file import JourneyFile
 from nba.journey.goals import RewardRule
 from nba.rewards.attribution import Attribution
 from nba.rewards.credit import Credit, SettledCounts, carried, settled_counts
+from tests.fixtures.examples import examples
 from tests.fixtures.small_replica import FOLD, JOURNEY, NOON, changed, event
 
 END_S = NOON.timestamp() + 30 * DAY_S
@@ -85,7 +86,7 @@ def credits(journey: JourneyFile, log: Sequence[Event], end_s: float = END_S) ->
 
 @pytest.mark.parametrize("rule", RULES)
 @given(log=logs(), data=st.data())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_credits_do_not_depend_on_the_order_or_on_repetitions(
     rule: str, log: list[Event], data: st.DataObject
 ) -> None:
@@ -98,7 +99,7 @@ def test_credits_do_not_depend_on_the_order_or_on_repetitions(
 
 @pytest.mark.parametrize("rule", RULES)
 @given(log=logs())
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_what_concerns_no_credit_changes_none(rule: str, log: list[Event]) -> None:
     attribution = Attribution(RULES[rule], FOLD.encoder.kind)
     some = [one for one in log if attribution.concerns(one)]
@@ -107,7 +108,7 @@ def test_what_concerns_no_credit_changes_none(rule: str, log: list[Event]) -> No
 
 @pytest.mark.parametrize("rule", RULES)
 @given(log=logs(), cuts=st.lists(st.integers(0, 18), min_size=1, max_size=5))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_what_is_learned_step_by_step_is_what_is_learned_at_once(
     rule: str, log: list[Event], cuts: list[int]
 ) -> None:
@@ -126,7 +127,7 @@ def test_what_is_learned_step_by_step_is_what_is_learned_at_once(
 
 @pytest.mark.parametrize("rule", RULES)
 @given(log=logs(), end=st.integers(0, 30))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_no_decision_is_lost_and_each_is_in_one_state(
     rule: str, log: list[Event], end: int
 ) -> None:
@@ -142,7 +143,7 @@ def test_no_decision_is_lost_and_each_is_in_one_state(
 
 
 @given(log=logs())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_of_each_event_one_decision_has_the_credit_where_the_last_touch_counts(
     log: list[Event],
 ) -> None:

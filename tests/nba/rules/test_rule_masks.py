@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.errors import InvalidInput
 from nba.rules.rule import parse_rule
+from tests.fixtures.examples import examples
 from tests.nba.rules.test_rule import NAMES
 
 # The law: a mask is `holds`, row by row. Rules are made as text from small trees.
@@ -71,7 +72,7 @@ def _float_column(values: list[Any]) -> np.ndarray:
     return np.array([math.nan if value is None else float(value) for value in values])
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(_RULES, st.lists(_FACTS, max_size=8), st.booleans())
 def test_a_mask_is_holds_row_by_row(text: str, rows: list[dict[str, Any]], typed: bool) -> None:
     try:

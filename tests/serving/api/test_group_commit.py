@@ -7,9 +7,10 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from serving.api.group_commit import GroupCommit
+from tests.fixtures.examples import examples
 
 
 class Desk:
@@ -181,7 +182,7 @@ def test_after_closing_nothing_is_accepted() -> None:
     lanes=st.integers(1, 3),
     most=st.integers(1, 5),
 )
-@settings(max_examples=25, deadline=None, derandomize=True)
+@examples(25, derandomize=True)
 def test_everybody_gets_the_answer_to_her_own_item(items: list[int], lanes: int, most: int) -> None:
     async def play(handlers: Desk, batcher: GroupCommit[int, int]) -> None:
         tasks = await submitted(batcher, items)

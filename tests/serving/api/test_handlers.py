@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 
 from nba.errors import StoreUnavailable
+from tests.fixtures.examples import examples
 from tests.fixtures.small_replica import JOURNEY, NOON, StubScorer
 
 if TYPE_CHECKING:
@@ -336,12 +337,7 @@ batches = st.lists(st.sampled_from(["new", "old", "bad"]), max_size=12)
 
 
 @given(batches)
-@settings(
-    max_examples=40,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@examples(40, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_event_of_a_batch_is_accepted_a_duplicate_or_rejected(
     shared_client: InProcess, kinds: list[str]
 ) -> None:

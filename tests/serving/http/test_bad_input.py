@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 
 from nba.decisions.decision import Decision
+from tests.fixtures.examples import examples
 
 if TYPE_CHECKING:
     from tests.fixtures.routes_in_process import InProcess
@@ -330,12 +331,7 @@ json_values = st.recursive(
 
 
 @given(route=st.sampled_from(ROUTES), data=st.data())
-@settings(
-    max_examples=80,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@examples(80, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_stands_in_a_field_the_answer_is_no_500(
     client: InProcess, route: str, data: st.DataObject
 ) -> None:

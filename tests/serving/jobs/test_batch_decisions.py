@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from models.bundles.scorer import BundleScorer
 from models.policies.epsilon_greedy import EpsilonGreedy
@@ -33,6 +33,7 @@ from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
 from serving.jobs import decision_files
 from serving.jobs.batch_decisions import BatchAsk, customers_in, customers_of, run_batch
+from tests.fixtures.examples import examples
 from tests.fixtures.files import ROOT
 from tests.fixtures.small_replica import (
     FOLD,
@@ -96,7 +97,7 @@ def alone(replica: SmallReplica, plan: BatchPlan, customer_id: str) -> Decision:
     return decision
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     n=st.integers(1, 30),
     most=st.sampled_from([0.0, 1.0, 5.0, 8.5, 40.0]),
@@ -172,14 +173,14 @@ def test_a_dry_run_logs_nothing_and_rations_all_the_same() -> None:
 # The folder
 
 
-def house_on(log: Any = None, scorer: Any = None) -> Any:
+def replica_on(log: Any = None, scorer: Any = None) -> Any:
     """What `run_batch` needs of a replica."""
     small = SmallReplica(log=log or MemoryLog(), scorer=scorer or StubScorer(SCORES))
     return SimpleNamespace(
         log=small.log,
         journey=small.journey,
         decider=small.decider,
-        customers=small.contexts,
+        contexts=small.contexts,
         now=lambda: NOON,
         chance=small.chance,
         small=small,
@@ -209,7 +210,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_parts")
 def test_a_batch_goes_on_from_its_last_complete_part(tmp_path: Path) -> None:
     log = Dying()
-    replica = house_on(log)
+    replica = replica_on(log)
     customers = filled(replica.small, 35)
     log.left = 5  # in the midst of the second part, after its decisions were committed
     ask = BatchAsk(whole=True)
@@ -238,7 +239,7 @@ def test_a_batch_goes_on_from_its_last_complete_part(tmp_path: Path) -> None:
 def test_a_dry_run_that_goes_on_remembers_what_it_has_taken(tmp_path: Path) -> None:
     results = []
     for name, dies in (("whole", False), ("cut", True)):
-        replica = house_on()
+        replica = replica_on()
         small = SmallReplica(governed(4.0, "contacts"), scorer=StubScorer((0.9, 0, 0.9, 0, 0)))
         replica.decider, replica.journey, replica.customers = (
             small.decider,
@@ -259,7 +260,7 @@ def test_a_dry_run_that_goes_on_remembers_what_it_has_taken(tmp_path: Path) -> N
 
 
 def test_another_question_does_not_go_on_in_the_same_folder(tmp_path: Path) -> None:
-    replica = house_on()
+    replica = replica_on()
     filled(replica.small, 3)
     run_batch(replica, tmp_path / "out", BatchAsk(seed=1), lambda: customers_in(replica.log))
     for ask in (BatchAsk(channel="web"), BatchAsk(dry_run=True), BatchAsk(seed=2)):
@@ -275,7 +276,7 @@ def test_another_question_does_not_go_on_in_the_same_folder(tmp_path: Path) -> N
 
 
 def test_customers_come_from_the_log_or_from_a_file(tmp_path: Path) -> None:
-    replica = house_on()
+    replica = replica_on()
     replica.log.append_events([failed_search(customer_id=one) for one in ("b", "a", "b", "c d")])
     assert list(customers_in(replica.log)) == ["b", "a", "c d"]
     file = tmp_path / "who.txt"
@@ -324,7 +325,7 @@ def test_a_batch_that_is_killed_goes_on_and_decides_for_nobody_twice(
         **{name: value for name, value in os.environ.items() if not name.startswith("NBA_")},
         "NBA_DATABASE_URL": postgres_url,
         "NBA_HOME": str(tmp_path / "home"),
-        "NBA_JOURNEY": str(ROOT / "tests" / "data" / "small_journey.yaml"),
+        "NBA_JOURNEY": str(SMALL_JOURNEY),
     }
     command = [sys.executable, "-c", CHILD, str(out)]
     child = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.DEVNULL)

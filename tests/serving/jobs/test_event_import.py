@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, strategies as st
 
 from nba.customer.context import ContextSchema
 from nba.errors import InvalidFile
 from nba.stores.memory.log import MemoryLog
 from serving.jobs import event_import as importing
 from serving.jobs.event_import import Imported, import_files
+from tests.fixtures.examples import examples
 from tests.fixtures.small_replica import JOURNEY
 
 SCHEMA = ContextSchema(JOURNEY)
@@ -155,12 +156,7 @@ def test_a_broken_gz_file_is_one_line(tmp_path: Path, content: bytes) -> None:
 
 
 @given(st.lists(st.binary(max_size=30), max_size=8))
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@examples(60, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_file_holds_every_line_is_accounted_for(
     tmp_path: Path, lines: list[bytes]
 ) -> None:

@@ -175,7 +175,7 @@ def bundle() -> Bundle:
     return made()
 
 
-def house_on(log: MemoryLog) -> Replica:
+def replica_on(log: MemoryLog) -> Replica:
     ids, seeds = count(1), count(1)
     return assemble(
         Settings(),
@@ -206,7 +206,7 @@ def test_a_service_takes_experiments_up_and_each_decision_is_replayed_byte_for_b
     for one in (bundle, other):
         log.save_bundle(one.bundle_id, one.files())
     log.set_alias(CHAMPION, bundle.bundle_id, NOON)
-    replica = house_on(log)
+    replica = replica_on(log)
     assert {one.arms for one in decided(replica, names(5, "before"))} == {()}
 
     softmax = ExplorationChange(policy="softmax", temperature_eur=3.0)
@@ -252,6 +252,6 @@ def test_without_a_champion_nobody_is_in_an_arm() -> None:
         why="to know",
         check_bundle=partial(check_arm_bundle, log, JOURNEY),
     )
-    for one in decided(house_on(log), names(10)):
+    for one in decided(replica_on(log), names(10)):
         assert (one.mode, one.arms) == (Mode.FALLBACK, ())
         assert one.action_id in ("help_popup", NO_ACTION)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings as hypothesis_settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.errors import InvalidInput
 from nba.events.event import Event
@@ -27,6 +27,7 @@ from nba.stores.postgres.log import PostgresLog
 from serving.settings import Settings
 from serving.workers.delivery import FIRST_WAIT_S, LONGEST_WAIT_S, Deliverer, again
 from serving.workers.webhook import Webhook, signature, verdict_of, webhook_of
+from tests.fixtures.examples import examples
 from tests.fixtures.log_records import NOON, decision
 
 SECRET = "0123456789abcdef-s3cret"
@@ -163,7 +164,7 @@ def test_a_receiver_can_verify_the_signature(log: MemoryLog, receiver: Receiver)
 
 
 @given(st.binary(max_size=50), st.binary(max_size=50), st.text("0123456789", min_size=1))
-@hypothesis_settings(max_examples=100, deadline=None)
+@examples(100)
 def test_another_body_time_or_secret_has_another_signature(
     body: bytes, other: bytes, timestamp: str
 ) -> None:
@@ -365,7 +366,7 @@ def test_a_message_of_now_is_sent_though_the_one_before_failed(
 
 
 @given(st.integers(1, 60), st.integers(0, 2**32))
-@hypothesis_settings(max_examples=100, deadline=None)
+@examples(100)
 def test_waits_grow_to_an_hour_and_scatter(tried: int, seed: int) -> None:
     webhook = Webhook(url=None, secret=None, attempts=1, dry_run=True)
     waited = Deliverer(MemoryLog(), webhook, np.random.default_rng(seed))._wait_s(tried)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.decisions.sub_journey_moves import SubJourneyTimer
 from nba.errors import StoreUnavailable
@@ -22,6 +22,7 @@ from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
 from serving.workers import orchestrator as conductor
 from serving.workers.orchestrator import Orchestrator, OrchestratorPass, begin, conduct
+from tests.fixtures.examples import examples
 from tests.fixtures.log_records import NOON, decision, event, guarded, timer
 
 MINUTE = timedelta(minutes=1)
@@ -255,7 +256,7 @@ _steps = st.lists(
 
 
 @given(_steps)
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_a_crash_between_any_two_steps_loses_nothing(steps: list[tuple[str, Any]]) -> None:
     log, now = MemoryLog(), NOON
     begin(log)

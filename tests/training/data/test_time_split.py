@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.measurement.statistics.estimate import Undecided
+from tests.fixtures.examples import examples
 from training.data.time_split import MIN_OF_EACH, MIN_ROWS, Split, check_split, split_by_time
 from training.data.training_sets import TrainingSet
 
@@ -28,7 +29,7 @@ horizons = st.floats(1, 1e9) | st.integers(1, 30).map(float)  # seconds
 
 
 @given(moments, horizons)
-@settings(max_examples=400, deadline=None)
+@examples(400)
 def test_no_label_window_of_an_earlier_part_reaches_into_a_later_one(
     at_s: list[float], horizon_s: float
 ) -> None:
@@ -41,7 +42,7 @@ def test_no_label_window_of_an_earlier_part_reaches_into_a_later_one(
 
 
 @given(moments.filter(bool), horizons)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_the_latest_moment_is_always_for_the_test(at_s: list[float], horizon_s: float) -> None:
     assert split_by_time(data(at_s, horizon_s)).test[-1]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from msgspec.structs import replace
 
 from nba.customer.contact_history_fold import fold
@@ -17,6 +17,7 @@ from nba.durations import DAY_S
 from nba.events.event import Event
 from nba.journey.actions import NO_ACTION
 from nba.journey.goals import ChurnRule, RewardRule
+from tests.fixtures.examples import examples
 from tests.fixtures.small_replica import (
     FOLD,
     JOURNEY,
@@ -362,7 +363,7 @@ def test_an_imported_decision_knows_what_had_been_received() -> None:
         max_size=15,
     )
 )
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_no_row_uses_an_event_that_was_received_later(made: list[tuple[str, int, int]]) -> None:
     """Each row is the fold of what had been received by its moment."""
     events = [

@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from sklearn.metrics import roc_auc_score
 
 from models.predictors.platt_scaling import expected_calibration_error
 from nba.customer.context import STAGE, ContextSchema
 from nba.measurement.statistics.estimate import Estimate, Undecided
+from tests.fixtures.examples import examples
 from tests.fixtures.small_replica import JOURNEY
 from training.data.training_sets import TrainingSet
 from training.diagnostics.intervals import Resamples, auc, ece, mean
@@ -82,7 +83,7 @@ scores = st.lists(
 
 
 @given(scores)
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_weighted_figures_are_those_of_repeated_rows(rows: list[tuple[float, bool]]) -> None:
     predicted = np.array([p for p, _ in rows])
     labels = np.array([label for _, label in rows], dtype=float)

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.analytics.journeys.friction import MIN_LOSSES, Friction, Visits, friction
 from nba.analytics.journeys.lagged_visits import VisitHistory
 from nba.analytics.journeys.loss_by_emotion import SMALL, loss_by_sign
 from nba.measurement.statistics.estimate import Estimate, Undecided
 from nba.measurement.statistics.intervals import wilson
+from tests.fixtures.examples import examples
 
 STORIES = {
     "accumulation": "accumulation",
@@ -209,7 +210,7 @@ def test_wilson_gives_the_published_interval() -> None:
 # Lags
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(st.lists(st.floats(-1, 1), min_size=1, max_size=25), min_size=1, max_size=6))
 def test_lags_are_what_a_loop_over_each_customer_finds(lives: list[list[float]]) -> None:
     past = VisitHistory(np.repeat(np.arange(len(lives)), [len(life) for life in lives]))

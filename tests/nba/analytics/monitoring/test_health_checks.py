@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.analytics.monitoring.check import Period
 from nba.analytics.monitoring.daily_record import DailyRecord, DecisionCounts
 from nba.analytics.monitoring.drift_checks import context_drift
 from nba.analytics.monitoring.report import CHECKS, Dated, Health, Learning, health_of
 from nba.analytics.monitoring.sketches import KEPT, Distinct, binned, distinct, hash_of
+from tests.fixtures.examples import examples
 from tests.fixtures.files import ROOT
 from tests.fixtures.simulated_days import (
     ACTIONS,
@@ -204,7 +205,7 @@ def test_every_check_is_explained_with_what_to_do() -> None:
     assert [name for name, *_ in rows] == list(CHECKS)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.lists(st.sampled_from([CLEAN, plant(moved=1.0), plant(unknown="x")]), min_size=2,
                 max_size=4), st.integers(0, 1_000))  # fmt: skip
 def test_days_add_up_in_any_order_and_grouping(worlds: list[World], seed: int) -> None:

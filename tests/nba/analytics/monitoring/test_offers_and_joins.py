@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.analytics.monitoring.offers_and_joins import (
     OfferCounts,
@@ -19,6 +19,7 @@ from nba.analytics.monitoring.offers_and_joins import (
 )
 from nba.errors import InvalidInput
 from nba.measurement.statistics.estimate import Undecided
+from tests.fixtures.examples import examples
 
 ACTIONS = ("call", "card", "letter")
 
@@ -71,7 +72,7 @@ def test_the_catalogue_says_what_is_never_used() -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(0, 200))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_shards_with_other_actions_add_up(seed: int, cut: int) -> None:
     rng = np.random.default_rng(seed)
     p = rng.dirichlet(np.ones(3), 200) * (rng.random((200, 3)) < 0.8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.errors import InvalidInput
 from nba.measurement.off_policy.bandit_arms import (
@@ -21,6 +21,7 @@ from nba.measurement.off_policy.bandit_arms import (
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.moments import ratio_mean
+from tests.fixtures.examples import examples
 
 
 def effect(found: Effect | Undecided) -> Effect:
@@ -133,7 +134,7 @@ def test_equal_arms_are_seldom_told_apart_at_any_look() -> None:
 
 
 @given(st.integers(0, 1_000), st.integers(1, 999), st.booleans())
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_shards_of_customers_add_up(seed: int, cut: int, grouped: bool) -> None:
     draws = bandit(seed, 1_000, (0.2, 0.4))
     customers = np.arange(1_000) // 4 if grouped else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.errors import InvalidInput
 from nba.measurement.off_policy import estimators
@@ -33,6 +33,7 @@ from nba.measurement.off_policy.logged_decisions import (
 )
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.intervals import normal_interval
+from tests.fixtures.examples import examples
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -84,7 +85,7 @@ def test_every_estimator_gives_the_peers_figure() -> None:
 
 
 @given(seeds)
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_the_policy_that_logged_has_weights_of_one_and_its_mean(seed: int) -> None:
     found, _, _ = drawn_log(seed, 60)
     own = found.with_target(found.propensity, found.q_logged)
@@ -94,7 +95,7 @@ def test_the_policy_that_logged_has_weights_of_one_and_its_mean(seed: int) -> No
 
 
 @given(seeds, st.floats(0.1, 1.0))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_where_weights_are_constant_snips_is_ips_over_the_mean_weight(
     seed: int, share: float
 ) -> None:
@@ -105,7 +106,7 @@ def test_where_weights_are_constant_snips_is_ips_over_the_mean_weight(
 
 
 @given(seeds)
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_dr_is_dm_where_the_model_is_right_and_ips_where_it_knows_nothing(seed: int) -> None:
     found, _, _ = drawn_log(seed, 60)
     parts = (found.target, found.propensity, found.rewards, found.customers)
@@ -117,7 +118,7 @@ def test_dr_is_dm_where_the_model_is_right_and_ips_where_it_knows_nothing(seed: 
 
 
 @given(seeds, st.integers(1, 59))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_the_rows_of_shards_put_together_are_the_whole(seed: int, cut: int) -> None:
     found, _, _ = drawn_log(seed, 60)
     for make in (estimators.ips, estimators.snips, estimators.dm, estimators.dr):
@@ -128,7 +129,7 @@ def test_the_rows_of_shards_put_together_are_the_whole(seed: int, cut: int) -> N
 
 
 @given(seeds, st.floats(0.01, 100.0), st.floats(-5, 5))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_values_and_errors_scale_with_the_rewards(seed: int, scale: float, shift: float) -> None:
     found, _, _ = drawn_log(seed, 60)
     assert found.q_logged is not None and found.q_target is not None
@@ -149,7 +150,7 @@ def test_values_and_errors_scale_with_the_rewards(seed: int, scale: float, shift
 
 
 @given(seeds)
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_what_truncates_nothing_is_dr_and_what_truncates_all_is_dm(seed: int) -> None:
     found, _, _ = drawn_log(seed, 60)
     most, least = float(found.weights.max()), float(found.weights.min())

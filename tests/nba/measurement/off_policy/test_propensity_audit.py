@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.errors import InvalidInput
 from nba.measurement.off_policy.propensity_audit import (
@@ -14,6 +14,7 @@ from nba.measurement.off_policy.propensity_audit import (
     draw_counts,
 )
 from nba.measurement.statistics.estimate import Undecided
+from tests.fixtures.examples import examples
 
 ACTIONS = ("call", "card", "letter", "loan", "none")
 LOGGED = np.array([0.8, 0.05, 0.05, 0.05, 0.05])
@@ -108,7 +109,7 @@ def test_rare_actions_count_together_and_have_no_z_of_their_own() -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(0, 600))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_days_with_other_actions_add_up(seed: int, cut: int) -> None:
     rng = np.random.default_rng(seed)
     p = MIXED[rng.integers(0, 3, 600)]

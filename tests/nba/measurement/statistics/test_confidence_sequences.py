@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.measurement.statistics.bounded_sequences import (
     ConfidenceSequence,
@@ -19,6 +19,7 @@ from nba.measurement.statistics.confidence_sequences import (
 from nba.measurement.statistics.effect import Effect, fixed_horizon
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.moments import SampleMean, proportion
+from tests.fixtures.examples import examples
 
 X = (np.random.default_rng(0).random(1000) < 0.1).astype(float)
 bounded = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=60).map(np.array)
@@ -83,7 +84,7 @@ def test_knowing_where_the_mean_lies_narrows_the_band() -> None:
 
 
 @given(levels, levels, st.integers(100, 1_000_000))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_an_always_valid_interval_holds_the_fixed_one_and_widens_with_confidence(
     a: SampleMean, b: SampleMean, tuning_n: int
 ) -> None:
@@ -99,7 +100,7 @@ def test_an_always_valid_interval_holds_the_fixed_one_and_widens_with_confidence
 
 
 @given(bounded)
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_bands_hold_the_mean_and_turn_round_with_the_values(x: np.ndarray) -> None:
     band, turned = mixture_bernstein(x, v_opt=10.0), mixture_bernstein(1.0 - x, v_opt=10.0)
     assert (band.low < band.high).all()
@@ -108,7 +109,7 @@ def test_bands_hold_the_mean_and_turn_round_with_the_values(x: np.ndarray) -> No
 
 
 @given(st.floats(0.0, 1e6), st.floats(0.5, 50.0))
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_the_gamma_bound_scales_and_grows(v: float, scale: float) -> None:
     one = gamma_exponential_bound(v, alpha=0.05, v_opt=100.0, scale=scale)
     twice = gamma_exponential_bound(4.0 * v, alpha=0.05, v_opt=400.0, scale=2.0 * scale)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.errors import InvalidInput
 from nba.measurement.statistics.calibration import (
@@ -27,6 +27,7 @@ from nba.measurement.statistics.drift import (
     stability_index,
 )
 from nba.measurement.statistics.estimate import Undecided
+from tests.fixtures.examples import examples
 
 cells = st.one_of(st.floats(-5, 5), st.just(math.nan), st.sampled_from([0.0, 1.0]))
 columns = st.lists(cells, max_size=60).map(lambda values: np.array(values, dtype=float))
@@ -113,7 +114,7 @@ def test_columns_of_few_values_keep_them_apart() -> None:
 
 
 @given(columns, columns, columns)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_histograms_of_parts_are_that_of_the_whole(
     reference: np.ndarray, one: np.ndarray, two: np.ndarray
 ) -> None:
@@ -170,7 +171,7 @@ def test_few_outcomes_are_no_drift() -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(0, 300))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_bins_of_parts_are_those_of_the_whole(seed: int, cut: int) -> None:
     p, y = outcomes(seed, 300, 1.0)
     added = calibration_bins(p[:cut], y[:cut]) + calibration_bins(p[cut:], y[cut:])

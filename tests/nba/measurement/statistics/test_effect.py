@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.errors import InvalidInput
 from nba.measurement.statistics.effect import MIN_CUSTOMERS, Effect, fixed_horizon
@@ -21,6 +21,7 @@ from nba.measurement.statistics.moments import (
     ratio_mean,
     sample_mean,
 )
+from tests.fixtures.examples import examples
 
 A = Moments(
     n=2000,
@@ -139,7 +140,7 @@ def test_clustering_keeps_the_promise_where_counting_decisions_breaks_it() -> No
 
 
 @given(columns, columns, columns)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_the_sums_of_parts_are_the_sums_of_the_whole(
     one: list[tuple[float, float]], two: list[tuple[float, float]], three: list[tuple[float, float]]
 ) -> None:
@@ -154,7 +155,7 @@ def test_the_sums_of_parts_are_the_sums_of_the_whole(
 
 
 @given(arms, arms, st.integers(0, 9_999))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_the_order_of_customers_does_not_matter(a: np.ndarray, b: np.ndarray, seed: int) -> None:
     order = np.random.default_rng(seed)
     found = fixed_horizon(sample_mean(moments(a)), sample_mean(moments(b)))
@@ -164,7 +165,7 @@ def test_the_order_of_customers_does_not_matter(a: np.ndarray, b: np.ndarray, se
 
 
 @given(arms, arms)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_swapping_the_arms_turns_the_effect_round_and_confidence_widens_it(
     a: np.ndarray, b: np.ndarray
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from scipy.special import ndtr
 
 from nba.errors import InvalidInput
@@ -20,6 +20,7 @@ from nba.measurement.statistics.power import (
     sample_size,
     sd_of_share,
 )
+from tests.fixtures.examples import examples
 
 tunings = st.one_of(st.none(), st.integers(100, 100_000))
 
@@ -52,7 +53,7 @@ def test_the_textbook_size_of_a_difference() -> None:
 
 
 @given(st.floats(0.02, 1.0), st.floats(0.1, 3.0), st.floats(0.05, 0.95), tunings)
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_size_power_and_detectable_effect_agree(
     effect: float, sd: float, part: float, tuning_n: int | None
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.errors import InvalidInput
 from nba.measurement.statistics.estimate import Undecided
@@ -15,6 +15,7 @@ from nba.measurement.statistics.sample_ratio import (
     detectable_loss,
     ratio_mismatch,
 )
+from tests.fixtures.examples import examples
 
 P = [0.001, 0.008, 0.039, 0.041, 0.042, 0.06, 0.074, 0.205]
 P += [0.212, 0.216, 0.222, 0.251, 0.269, 0.275, 0.34]
@@ -85,7 +86,7 @@ def test_what_cannot_be_is_refused(
 
 
 @given(st.lists(st.integers(0, 5000), min_size=2, max_size=5), st.randoms(use_true_random=False))
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_the_order_of_arms_does_not_matter(counts: list[int], any_order) -> None:
     shares = list(range(1, len(counts) + 1))
     pairs = list(zip(counts, shares, strict=True))
@@ -129,7 +130,7 @@ def test_corrections_are_those_of_the_papers() -> None:
 
 
 @given(p_values, st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_corrections_raise_p_keep_its_order_and_do_not_mind_the_order(
     p: np.ndarray, any_order
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from nba.measurement.statistics.confidence_sequences import always_valid
 from nba.measurement.statistics.effect import Effect, fixed_horizon
@@ -19,6 +19,7 @@ from nba.measurement.statistics.verdict import (
     metric_verdict,
     sentence,
 )
+from tests.fixtures.examples import examples
 
 CONVERSION = Metric(name="conversion", unit="points")
 COMPLAINTS = Metric(name="the complaint rate", unit="points", higher_is_better=False, margin=0.002)
@@ -125,7 +126,7 @@ def test_without_an_interval_nothing_is_judged() -> None:
 
 
 @given(st.floats(-1, 1), st.floats(0, 1), st.floats(0, 0.5), st.booleans())
-@settings(max_examples=100, deadline=None)
+@examples(100)
 def test_a_better_arm_never_breaks_a_guardrail(
     low: float, width: float, margin: float, higher: bool
 ) -> None:

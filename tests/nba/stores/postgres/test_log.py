@@ -296,7 +296,8 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from itertools import count
-from nba.events.event import TIMER_FIRED, Event
+from nba.events.event import Event
+from nba.events.names import TIMER_FIRED
 from nba.stores.postgres.log import PostgresLog
 
 log = PostgresLog.open(sys.argv[1])
