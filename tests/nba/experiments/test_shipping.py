@@ -13,7 +13,7 @@ from nba.experiments.shipping import shippable, shipped, shipped_text
 from nba.governance.rule_ablation import rule_parts
 from nba.journey_file.loader import load_journey, parse_journey
 from nba.stores.memory.log import MemoryLog
-from tests.fixtures.files import BANK_JOURNEY
+from tests.fixtures.files import BANK_JOURNEY, SMALL_JOURNEY
 from tests.fixtures.running_experiment import an_experiment, in_force
 
 FILE = BANK_JOURNEY

@@ -34,7 +34,7 @@ from nba.stores.postgres.log import PostgresLog
 from serving.jobs import decision_files
 from serving.jobs.batch_decisions import BatchAsk, customers_in, customers_of, run_batch
 from tests.fixtures.examples import examples
-from tests.fixtures.files import ROOT
+from tests.fixtures.files import ROOT, SMALL_JOURNEY
 from tests.fixtures.small_replica import (
     FOLD,
     NOON,

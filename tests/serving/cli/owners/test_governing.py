@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from nba.stores.postgres.log import PostgresLog
 from serving.cli import app
-from tests.fixtures.files import SMALL_JOURNEY as SMALL
+from tests.fixtures.files import SMALL_JOURNEY
 from tests.fixtures.small_replica import failed_search
 
 Run = Callable[..., Any]
@@ -24,7 +24,7 @@ def run(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     """`nba WORDS --json`; gives what it printed."""
     monkeypatch.setenv("NBA_DATABASE_URL", postgres_url)
     monkeypatch.setenv("NBA_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NBA_JOURNEY", str(SMALL))
+    monkeypatch.setenv("NBA_JOURNEY", str(SMALL_JOURNEY))
     log = PostgresLog.open(postgres_url)
     past = datetime.now(UTC) - timedelta(minutes=5)
     log.append_events([failed_search(past, f"c{n}") for n in range(12)])
@@ -62,15 +62,18 @@ def test_a_batch_is_decided_reported_and_rehearsed(run: Run, tmp_path: Path) -> 
     assert "undecided" in run("report", "shadow", text=True)
 
     other = tmp_path / "other.yaml"
-    other.write_text(SMALL.read_text().replace("times: 3, days: 7", "times: 2, days: 7"))
+    other.write_text(SMALL_JOURNEY.read_text().replace("times: 3, days: 7", "times: 2, days: 7"))
     found = run("check", other, "--against", "live", "--log")
     (change,) = found["changes"]
     assert (change["id"], change["field"], change["old"], change["new"]) == (
         *("three_a_week", "times"), *(3, 2),
     )  # fmt: skip
     assert "nba promote" in found["rehearsal"]["undecided"]
-    assert "three_a_week" in run("check", other, "--against", SMALL, text=True)
-    assert "equal" in CliRunner().invoke(app, ["check", str(SMALL), "--against", str(SMALL)]).output
+    assert "three_a_week" in run("check", other, "--against", SMALL_JOURNEY, text=True)
+    assert (
+        "equal"
+        in CliRunner().invoke(app, ["check", str(SMALL_JOURNEY), "--against", str(SMALL)]).output
+    )
 
 
 def test_a_batch_needs_a_folder_and_a_single_decision_a_customer(run: Run, tmp_path: Path) -> None:

@@ -19,10 +19,8 @@ from nba.stores.postgres.log import PostgresLog
 from serving.cli import app
 from serving.cli.scientists import train as learning
 from serving.console import console
-from tests.fixtures.files import ROOT
+from tests.fixtures.files import SMALL_JOURNEY
 from tests.fixtures.small_replica import event, failed_search
-
-SMALL = ROOT / "tests" / "data" / "small_journey.yaml"
 
 Run = Callable[..., Result]
 pytestmark = [
@@ -41,7 +39,7 @@ def run(
     shutil.copy(mlflow_database, home / "mlflow.db")
     monkeypatch.setenv("NBA_DATABASE_URL", postgres_url)
     monkeypatch.setenv("NBA_HOME", str(home))
-    monkeypatch.setenv("NBA_JOURNEY", str(SMALL))
+    monkeypatch.setenv("NBA_JOURNEY", str(SMALL_JOURNEY))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(console, "width", 200)
     log = PostgresLog.open(postgres_url)
