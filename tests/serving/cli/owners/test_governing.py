@@ -72,7 +72,9 @@ def test_a_batch_is_decided_reported_and_rehearsed(run: Run, tmp_path: Path) -> 
     assert "three_a_week" in run("check", other, "--against", SMALL_JOURNEY, text=True)
     assert (
         "equal"
-        in CliRunner().invoke(app, ["check", str(SMALL_JOURNEY), "--against", str(SMALL)]).output
+        in CliRunner()
+        .invoke(app, ["check", str(SMALL_JOURNEY), "--against", str(SMALL_JOURNEY)])
+        .output
     )
 
 
