@@ -1,4 +1,4 @@
-"""What differs between two versions of a journey file, part by part and field by field."""
+"""The differences between two versions of a journey file, part by part and field by field."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
-from msgspec.structs import asdict, fields
+from msgspec.structs import FieldInfo, asdict, fields
 
 from nba.journey.file import JourneyFile
 
@@ -30,7 +30,7 @@ def diff(old: JourneyFile, new: JourneyFile) -> list[PartChange]:
 def _fields(section: str, old: msgspec.Struct, new: msgspec.Struct) -> Iterator[PartChange]:
     after = asdict(new)
     for name, before in asdict(old).items():
-        path = f"{section}.{name}" if section else name
+        path = _joined(section, name)
         if before == after[name] and _order(before) == _order(after[name]):
             continue
         if _has_parts(before) and _has_parts(after[name]):
@@ -42,18 +42,20 @@ def _fields(section: str, old: msgspec.Struct, new: msgspec.Struct) -> Iterator[
 
 
 def _parts(section: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[PartChange]:
-    for name, before in old.items():
+    for name, part in old.items():
         if name not in new:
-            yield PartChange(part=section, id=name, change="removed", old=said(before))
+            declared = _without_defaults(part)
+            yield PartChange(part=section, id=name, change="removed", old=declared)
         else:
-            for field, one, other in _within("", before, new[name]):
-                yield _changed(section, name, field, one, other)
-    for name, after in new.items():
+            for field, before, after in _within("", part, new[name]):
+                yield _changed(section, name, field, before, after)
+    for name, part in new.items():
         if name not in old:
-            yield PartChange(part=section, id=name, change="added", new=said(after))
-    kept, now = [one for one in old if one in new], [one for one in new if one in old]
-    if kept != now:
-        yield _changed(section, "", "order", kept, now)
+            declared = _without_defaults(part)
+            yield PartChange(part=section, id=name, change="added", new=declared)
+    before, after = _common_orders(old, new)
+    if before != after:
+        yield _changed(section, "", "order", before, after)
 
 
 def _within(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
@@ -64,9 +66,9 @@ def _within(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
         before, after = asdict(old), asdict(new)
     elif _has_parts(old) and _has_parts(new) and (old or new):
         before, after = dict(_by_id(old)), dict(_by_id(new))
-        kept, now = [one for one in before if one in after], [one for one in after if one in before]
-        if kept != now:
-            yield _joined(path, "order"), kept, now
+        old_order, new_order = _common_orders(before, after)
+        if old_order != new_order:
+            yield _joined(path, "order"), old_order, new_order
     else:
         yield path, old, new
         return
@@ -74,9 +76,19 @@ def _within(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
         yield from _within(_joined(path, name), before.get(name), after.get(name))
 
 
-def _changed(section: str, name: str, field: str, old: Any, new: Any) -> PartChange:
+def _common_orders(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The names that both have, in the order of each."""
+    return [name for name in old if name in new], [name for name in new if name in old]
+
+
+def _changed(section: str, part_id: str, field: str, old: Any, new: Any) -> PartChange:
     return PartChange(
-        part=section, id=name, change="changed", field=field, old=said(old), new=said(new)
+        part=section,
+        id=part_id,
+        change="changed",
+        field=field,
+        old=_without_defaults(old),
+        new=_without_defaults(new),
     )
 
 
@@ -87,35 +99,35 @@ def _joined(path: str, name: str) -> str:
 def _has_parts(value: Any) -> bool:
     """A list of parts with ids, or a mapping by name."""
     if isinstance(value, list):
-        return all(isinstance(one, msgspec.Struct) and hasattr(one, "id") for one in value)
+        return all(isinstance(item, msgspec.Struct) and hasattr(item, "id") for item in value)
     return isinstance(value, dict)
 
 
 def _order(value: Any) -> list[str]:
-    """Of a mapping by name: it gives columns their places."""
+    """The order of a mapping by name: it gives columns their places."""
     return list(value) if isinstance(value, dict) else []
 
 
 def _by_id(parts: Any) -> Mapping[str, Any]:
-    return parts if isinstance(parts, dict) else {one.id: one for one in parts}
+    return parts if isinstance(parts, dict) else {part.id: part for part in parts}
 
 
-def said(value: Any) -> Any:
-    """A value as the file would say it: without what is left at its default."""
+def _without_defaults(value: Any) -> Any:
+    """A value as the file would declare it: without what is left at its default."""
     if isinstance(value, msgspec.Struct):
         return {
-            field.encode_name: said(getattr(value, field.name))
+            field.encode_name: _without_defaults(getattr(value, field.name))
             for field in fields(value)
             if field.required or getattr(value, field.name) != _default(field)
         }
     if isinstance(value, list | tuple):
-        return [said(one) for one in value]
+        return [_without_defaults(item) for item in value]
     if isinstance(value, dict):
-        return {name: said(one) for name, one in value.items()}
+        return {name: _without_defaults(item) for name, item in value.items()}
     return value
 
 
-def _default(field: Any) -> Any:
+def _default(field: FieldInfo) -> Any:
     if field.default is not msgspec.NODEFAULT:
         return field.default
     return field.default_factory()

@@ -1,4 +1,4 @@
-"""The journey file from disk: read, held to its shape, checked as a whole.
+"""Load a journey file: read it, compare its shape with the types, check it as a whole.
 
 Every error has its line, and all of them come at once, in two rounds: first the shape (YAML, keys,
 types), then what the parts say of each other.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -40,7 +40,7 @@ def parse_journey(text: str, file: str = "journey.yaml") -> JourneyFile:
 
 
 def load_checked(path: str | Path, struct: type[T], check: Check[T]) -> T:
-    """What a file holds, as a struct that `check` finds no error in.
+    """What the file at `path` holds, as a struct that `check` finds no error in.
 
     Raises InvalidJourney with every error found.
     """
@@ -48,56 +48,57 @@ def load_checked(path: str | Path, struct: type[T], check: Check[T]) -> T:
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError:
-        raise _alone(file, 1, "file", file, "no such file; give the path of a file") from None
+        remedy = "no such file; give the path of a file"
+        raise _invalid(file, 1, InvalidInput("file", file, remedy)) from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise _alone(file, 1, "file", file, f"cannot be read: {reason}") from None
+        remedy = f"cannot be read: {reason}"
+        raise _invalid(file, 1, InvalidInput("file", file, remedy)) from None
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        bad = content[error.start : error.end]
-        raise _alone(file, line, "file", bad, "save the file as UTF-8") from None
+        undecodable = content[error.start : error.end]
+        wrong = InvalidInput("file", undecodable, "save the file as UTF-8")
+        raise _invalid(file, line, wrong) from None
     return parse_checked(text, file, struct, check)
 
 
 def parse_checked(text: str, file: str, struct: type[T], check: Check[T]) -> T:
-    """What `text` holds, likewise."""
+    """What `text` holds, as a struct that `check` finds no error in; `file` names it in errors.
+
+    Raises InvalidJourney with every error found.
+    """
     try:
         located = read_yaml(text)
     except InvalidYaml as error:
-        raise InvalidJourney([InvalidFile.at(file, error.line, error.error)]) from None
+        raise _invalid(file, error.line, error.error) from None
     errors = [InvalidFile.at(file, line, error) for line, error in located.errors]
-    told = {error.field for error in errors}
-    shape = (e for e in shape_errors(located.data, struct) if e.field not in told)
+    reported = {error.field for error in errors}
+    shape = (e for e in shape_errors(located.data, struct) if e.field not in reported)
     errors += _placed(file, located, shape)
     if errors:
         raise InvalidJourney(errors)
-    found = msgspec.convert(located.data, struct)
-    errors = _placed(file, located, check(found))
+    parsed = msgspec.convert(located.data, struct)
+    errors = _placed(file, located, check(parsed))
     if errors:
         raise InvalidJourney(errors)
-    return found
-
-
-def journey_schema() -> dict[str, Any]:
-    """The JSON schema with which editors complete and check a journey file."""
-    schema = msgspec.json.schema(JourneyFile)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "nba journey file",
-        **schema,
-    }
+    return parsed
 
 
 def schema_text() -> str:
-    """The content of `docs/journey.schema.json`."""
-    return json.dumps(journey_schema(), indent=2) + "\n"
+    """The JSON schema with which editors complete a journey file: `docs/journey.schema.json`."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "nba journey file",
+        **msgspec.json.schema(JourneyFile),
+    }
+    return json.dumps(schema, indent=2) + "\n"
 
 
 def _placed(file: str, located: LocatedData, errors: Iterable[InvalidInput]) -> list[InvalidFile]:
     return [InvalidFile.at(file, located.line(error.field), error) for error in errors]
 
 
-def _alone(file: str, line: int, field: str, value: object, remedy: str) -> InvalidJourney:
-    return InvalidJourney([InvalidFile(file, line, field, value, remedy)])
+def _invalid(file: str, line: int, error: InvalidInput) -> InvalidJourney:
+    return InvalidJourney([InvalidFile.at(file, line, error)])

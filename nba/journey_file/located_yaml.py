@@ -64,10 +64,10 @@ class LocatedData:
         return self.lines.get(path, 1)
 
 
-def below(path: str, key: str | int) -> str:
+def joined(path: str, key: str | int) -> str:
     """The path of a key or an index in `path`.
 
-    >>> below(below("actions", 3), "channel")
+    >>> joined(joined("actions", 3), "channel")
     'actions[3].channel'
     """
     if isinstance(key, int):
@@ -96,8 +96,8 @@ def read_yaml(text: str) -> LocatedData:
     if node is None:
         raise InvalidYaml(1, text[:60].strip(), "the file is empty; start with version: 1")
     reader = _Reader()
-    reader.found.data = reader.value(node, "", node.start_mark.line + 1)
-    return reader.found
+    reader.located.data = reader.value(node, "", node.start_mark.line + 1)
+    return reader.located
 
 
 def _line(text: str, line: int) -> str:
@@ -126,7 +126,7 @@ def _indented_by_tab(text: str, line: int) -> bool:
 
 class _Reader:
     def __init__(self) -> None:
-        self.found = LocatedData()
+        self.located = LocatedData()
         self.nodes = 0
         self.depth = 0
 
@@ -136,14 +136,14 @@ class _Reader:
             raise InvalidYaml(line, path, f"its aliases make more than {MAX_NODES} values")
         if self.depth >= MAX_DEPTH:
             raise InvalidYaml(line, path, f"nest at most {MAX_DEPTH} levels; no alias in itself")
-        self.found.lines.setdefault(path, line)
+        self.located.lines.setdefault(path, line)
         self.depth += 1
         try:
             if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
                 return self._mapping(node, path)
             if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
                 return [
-                    self.value(item, below(path, i), item.start_mark.line + 1)
+                    self.value(item, joined(path, i), item.start_mark.line + 1)
                     for i, item in enumerate(node.value)
                 ]
             return self._scalar(node, path, line)
@@ -163,12 +163,12 @@ class _Reader:
                 remedy = "a key is a text; put it in quotes"
                 self._error(line, path or "file", key if isinstance(key, str) else "...", remedy)
                 continue
-            key_path = below(path, key)
+            key_path = joined(path, key)
             if key in own:
-                remedy = f"duplicate key, first on line {self.found.lines[key_path]}; keep one"
+                remedy = f"duplicate key, first on line {self.located.lines[key_path]}; keep one"
                 self._error(line, key_path, key, remedy)
                 continue
-            self.found.lines[key_path] = line
+            self.located.lines[key_path] = line
             own[key] = self.value(value_node, key_path, line)
         return merged | own
 
@@ -179,11 +179,11 @@ class _Reader:
             if not isinstance(part, yaml.MappingNode):
                 self._error(line, path or "file", "<<", "merge only keys and values")
                 continue
-            scratch = _Reader()  # its lines are those of the anchor, not of this place
-            scratch.nodes, scratch.depth = self.nodes, self.depth
-            merged = scratch.value(part, path, line) | merged
-            self.nodes = scratch.nodes
-            self.found.errors += scratch.found.errors
+            at_anchor = _Reader()  # its lines are those of the anchor, not of this place
+            at_anchor.nodes, at_anchor.depth = self.nodes, self.depth
+            merged = at_anchor.value(part, path, line) | merged
+            self.nodes = at_anchor.nodes
+            self.located.errors += at_anchor.located.errors
         return merged
 
     def _scalar(self, node: yaml.Node, path: str, line: int) -> Any:
@@ -208,4 +208,4 @@ class _Reader:
         return None
 
     def _error(self, line: int, path: str, value: object, remedy: str) -> None:
-        self.found.errors.append((line, InvalidInput(path, value, remedy)))
+        self.located.errors.append((line, InvalidInput(path, value, remedy)))

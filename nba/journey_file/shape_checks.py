@@ -1,4 +1,4 @@
-"""Data against the structs of the journey file: every key and value that does not fit.
+"""Compare data with a struct: every key and value that does not fit.
 
 `msgspec.convert` stops at the first; an owner wants them all.
 """
@@ -16,7 +16,7 @@ import msgspec
 from msgspec import inspect
 
 from nba.errors import InvalidInput, did_you_mean
-from nba.journey_file.located_yaml import below
+from nba.journey_file.located_yaml import joined
 
 
 def shape_errors(data: object, struct: type[msgspec.Struct]) -> Iterator[InvalidInput]:
@@ -44,13 +44,13 @@ def _errors(data: Any, expected: inspect.Type, path: str, about: str) -> Iterato
         if len(data) < (expected.min_length or 0):
             yield InvalidInput(path, data, "list at least one")
         for index, item in enumerate(data):
-            yield from _errors(item, expected.item_type, below(path, index), "")
+            yield from _errors(item, expected.item_type, joined(path, index), "")
     elif isinstance(expected, inspect.DictType) and isinstance(data, dict):
         for key, item in data.items():
-            for error in _errors(key, expected.key_type, below(path, key), ""):
+            for error in _errors(key, expected.key_type, joined(path, key), ""):
                 error.remedy = error.remedy.replace("write ", "name it in ", 1)
                 yield InvalidInput(error.field, key, error.remedy)
-            yield from _errors(item, expected.value_type, below(path, key), "")
+            yield from _errors(item, expected.value_type, joined(path, key), "")
     elif not _fits(data, expected):
         yield InvalidInput(path or "file", data, _remedy(data, expected, about))
 
@@ -59,18 +59,18 @@ def _struct_errors(
     data: dict[str, Any], expected: inspect.StructType, path: str
 ) -> Iterator[InvalidInput]:
     fields = {item.encode_name: item for item in expected.fields}
-    meant: set[str] = set()
+    misspelt: set[str] = set()  # fields that an unknown key is close to
     for key, item in data.items():
         if key in fields:
-            yield from _errors(item, fields[key].type, below(path, key), "")
+            yield from _errors(item, fields[key].type, joined(path, key), "")
         else:
-            # A key that is already there cannot be what was meant.
+            # a key that is already there cannot be what was meant
             free = [name for name in fields if name not in data] or list(fields)
-            meant.update(get_close_matches(key, sorted(free), n=1))
-            yield InvalidInput(below(path, key), item, "unknown key, " + did_you_mean(key, free))
+            misspelt.update(get_close_matches(key, sorted(free), n=1))
+            yield InvalidInput(joined(path, key), item, "unknown key, " + did_you_mean(key, free))
     for name, item in fields.items():
-        if item.required and name not in data and name not in meant:
-            yield InvalidInput(below(path, name), None, f"missing, write {_words(item.type, '')}")
+        if item.required and name not in data and name not in misspelt:
+            yield InvalidInput(joined(path, name), None, f"missing, write {_words(item.type, '')}")
 
 
 def _fits(data: Any, expected: inspect.Type) -> bool:
