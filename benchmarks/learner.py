@@ -127,8 +127,8 @@ def measure(folder: Path, outcomes: int) -> dict[str, float | int]:
         "duplicates": len(twice),
         "decisions": len(decisions),
         "kills": kills,
-        "lessons": state.head.lessons,
-        "lessons_per_s": round(state.head.lessons / seconds),
+        "lessons": state.head.changes,
+        "lessons_per_s": round(state.head.changes / seconds),
         "max_relative_difference": apart(state.sums, clean),
         "lessons_lost": int(abs(state.sums.exposures - clean.exposures)),
     }
@@ -228,7 +228,7 @@ def race(
 
 def _reached(log: Log) -> int:
     state = policy_state(log)
-    return 0 if state is None else state.head.place.position
+    return 0 if state is None else state.head.learned_to.position
 
 
 def alone(log: Log) -> ResidualSums:

@@ -204,7 +204,7 @@ def test_what_was_learned_online_is_read_version_by_version(replica: Replica) ->
         state = load_policy_state(stored.files)
         posterior = Posterior.of(state.sums, state.head.prior, state.head.as_of_s)
         assert (state.version, state.head.bundle_id) == (version, was["bundle_id"])
-        assert state.head.lessons == was["lessons"]
+        assert state.head.changes == was["lessons"]
         assert same(posterior.theta[:, 0].tolist(), was["intercepts"])
 
 

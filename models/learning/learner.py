@@ -2,7 +2,7 @@
 
 Everything it knows is the version that serves: its sums, and up to where the log is in them. A
 learner that is killed loses what it had not saved, and the next one learns that again; two that
-run at once can do no harm, since a version follows from the log and its place in it.
+run at once can do no harm, since a version follows from the log and its position in it.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
     """What one pass has done."""
 
     events: int = 0  # of the log, read
-    lessons: int = 0
-    passed_over: int = 0  # lessons of decisions that this bundle cannot read
+    changes: int = msgspec.field(default=0, name="lessons")  # exposures and rewards, learned
+    passed_over: int = 0  # changes of decisions that this bundle cannot read
     version: str | None = None  # that it has put in force
     behind: int = 0  # events that are still to be read
 
@@ -80,18 +80,18 @@ class Learner:
     def __init__(
         self,
         log: Log,
-        subject: Callable[[], LearningTarget | None],
+        target: Callable[[], LearningTarget | None],
         now: Callable[[], datetime],
         *,
         kept: int,
         save_every_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`subject`: what serves now, None where nothing can be learned. `kept`: versions whose
+        """`target`: what serves now, None where nothing can be learned. `kept`: versions whose
         files are kept. A version is saved at most every `save_every_s` seconds of the clock while
         the learner catches up."""
         self._log = log
-        self.subject = subject
+        self.target = target
         self._now = now
         self._kept = kept
         self._save_every_s = save_every_s
@@ -108,50 +108,53 @@ class Learner:
 
         Raises StoreUnavailable.
         """
-        with self._log.turn(TURN) as mine:
-            return self._pass(stopping, page) if mine else None
+        with self._log.turn(TURN) as is_ours:
+            return self._pass(stopping, page) if is_ours else None
 
     def _pass(self, stopping: Callable[[], bool], page: int) -> Learned:
-        subject = self.subject()
-        if subject is None or mode(self._log) == "paused":
+        target = self.target()
+        if target is None or mode(self._log) == "paused":
             return Learned()
-        state, lasting = self._begin(subject)
+        state, is_saved = self._begin(target)
         if state is None:
             return Learned()
         # the sums are added to in place: those of the version in force stay as they are
         sums = ResidualSums.from_bytes(state.sums.to_bytes())
         head = state.head
         done = Learned()
-        fresh = 0 if lasting else 1  # a first version is put in force even if nothing came
+        unsaved = 0 if is_saved else 1  # a first version is put in force even if nothing came
         while not stopping():
-            found = next_segment(self._log, subject.attribution, head.place, page)
-            if found.events == 0:
+            segment = next_segment(self._log, target.attribution, head.learned_to, page)
+            if segment.events == 0:
                 break
-            taken = self._take(subject, sums, found.lessons)
-            fresh += taken
+            learned = self._learn(target, sums, segment.changes)
+            unsaved += learned
             head = msgspec.structs.replace(
-                head, place=found.place, lessons=head.lessons + taken, as_of_s=found.place.end_s
+                head,
+                learned_to=segment.end,
+                changes=head.changes + learned,
+                as_of_s=segment.end.end_s,
             )
             done = msgspec.structs.replace(
                 done,
-                events=done.events + found.events,
-                lessons=done.lessons + taken,
-                passed_over=done.passed_over + len(found.lessons) - taken,
+                events=done.events + segment.events,
+                changes=done.changes + learned,
+                passed_over=done.passed_over + len(segment.changes) - learned,
             )
-            if fresh and self._clock() - self._saved_at >= self._save_every_s:
+            if unsaved and self._clock() - self._saved_at >= self._save_every_s:
                 break
-        if fresh == 0:
-            self._reached = (self._log.alias(POLICY), head.place)
+        if unsaved == 0:
+            self._reached = (self._log.alias(POLICY), head.learned_to)
             return done
         head = msgspec.structs.replace(head, prior=fit_prior(sums, head.as_of_s, head.prior))
-        why = f"{done.lessons} lessons of {done.events} events"
-        made = PolicyState(head, sums)
-        version = put_in_force(self._log, made, self._now(), by=LEARNER, why=why, kept=self._kept)
+        why = f"{done.changes} lessons of {done.events} events"
+        state = PolicyState(head, sums)
+        version = put_in_force(self._log, state, self._now(), by=LEARNER, why=why, kept=self._kept)
         self._saved_at = self._clock()
-        behind = max(self._log.position() - head.place.position, 0)
+        behind = max(self._log.position() - head.learned_to.position, 0)
         return msgspec.structs.replace(done, version=version, behind=behind)
 
-    def _begin(self, subject: LearningTarget) -> tuple[PolicyState | None, bool]:
+    def _begin(self, target: LearningTarget) -> tuple[PolicyState | None, bool]:
         """The version to go on from, and whether it is in force already."""
         try:
             state = policy_state(self._log)
@@ -160,24 +163,27 @@ class Learner:
         except NbaError as error:
             logger.warning("the policy begins anew: %s", error)
             state = None
-        bundle, attribution = subject.bundle, subject.attribution
-        actions = [action.id for action in subject.schema.journey.actions]
+        bundle, attribution = target.bundle, target.attribution
+        actions = [action.id for action in target.schema.journey.actions]
         if state is not None:
             head = state.head
             if (head.bundle_id, head.reward_version) == (bundle.bundle_id, attribution.version):
-                version, place = self._reached
+                version, position = self._reached
                 if version == state.version:
-                    state = PolicyState(msgspec.structs.replace(head, place=place), state.sums)
+                    head = msgspec.structs.replace(head, learned_to=position)
+                    state = PolicyState(head, state.sums)
                 return state.for_actions(actions), True
-        begun = first_state(self._log, bundle, attribution)
-        return None if begun is None else begun.for_actions(actions), False
+        state = first_state(self._log, bundle, attribution)
+        return None if state is None else state.for_actions(actions), False
 
-    def _take(
-        self, subject: LearningTarget, sums: ResidualSums, lessons: Sequence[RewardChange]
+    def _learn(
+        self, target: LearningTarget, sums: ResidualSums, changes: Sequence[RewardChange]
     ) -> int:
-        """Add the lessons to the sums; gives how many could be."""
-        rows = self._rows_of(subject, sums, [lesson.decision_id for lesson in lessons])
-        readable = [(one, row) for one, row in zip(lessons, rows, strict=True) if row is not None]
+        """Add the changes to the sums; gives how many could be."""
+        rows = self._rows_of(target, sums, [change.decision_id for change in changes])
+        readable = [
+            (change, row) for change, row in zip(changes, rows, strict=True) if row is not None
+        ]
         if not readable:
             return 0
         x = sums.spec.features(
@@ -187,8 +193,8 @@ class Learner:
         codes = np.array([row.code for _, row in readable], dtype=np.int64)
         scores = np.array([row.score for _, row in readable])
         at_s = np.array([row.at_s for _, row in readable])
-        exposed = np.array([one.exposed for one, _ in readable])
-        rewards = np.array([one.reward for one, _ in readable])
+        exposed = np.array([change.exposed for change, _ in readable])
+        rewards = np.array([change.reward for change, _ in readable])
         for sign in (1, -1):
             some = exposed == sign
             if some.any():
@@ -199,46 +205,52 @@ class Learner:
         return len(readable)
 
     def _rows_of(
-        self, subject: LearningTarget, sums: ResidualSums, decision_ids: Sequence[str]
+        self, target: LearningTarget, sums: ResidualSums, decision_ids: Sequence[str]
     ) -> list[ResidualRow | None]:
         """Of each decision; None where this bundle cannot read it, or it is not learned from."""
-        bundle_id = subject.bundle.bundle_id
-        keys = [(bundle_id, one) for one in decision_ids]
-        absent = list(dict.fromkeys(one for key, one in zip(keys, decision_ids, strict=True)
-                                    if key not in self._rows))  # fmt: skip
-        for one, row in _rows(subject, sums, self._log.decisions(absent), absent).items():
-            self._rows[bundle_id, one] = row
-        found = [self._rows[key] for key in keys]
+        bundle_id = target.bundle.bundle_id
+        absent = [
+            decision_id
+            for decision_id in dict.fromkeys(decision_ids)
+            if (bundle_id, decision_id) not in self._rows
+        ]
+        decisions = self._log.decisions(absent)
+        read = _residual_rows(target, sums, list(decisions.values()))
+        for decision_id in absent:
+            self._rows[bundle_id, decision_id] = read.get(decision_id)
+        rows = [self._rows[bundle_id, decision_id] for decision_id in decision_ids]
         while len(self._rows) > REMEMBERED:
             self._rows.popitem(last=False)
-        return found
+        return rows
 
 
-def _rows(
-    subject: LearningTarget,
-    sums: ResidualSums,
-    decisions: dict[str, Decision],
-    asked: Sequence[str],
-) -> dict[str, ResidualRow | None]:
-    schema, scorer = subject.schema, subject.scorer
+def _residual_rows(
+    target: LearningTarget, sums: ResidualSums, decisions: Sequence[Decision]
+) -> dict[str, ResidualRow]:
+    """Of the decisions that this bundle can read, by id."""
+    schema, scorer = target.schema, target.scorer
     codes = {action.id: code for code, action in enumerate(schema.journey.actions)}
     if scorer.learns_value:
         codes[NO_ACTION] = -1
-    found: dict[str, ResidualRow | None] = dict.fromkeys(asked)
     readable = [
-        one
-        for one in decisions.values()
-        if one.mode is Mode.LIVE
-        and one.context_schema == schema.schema_hash
-        and one.action_id in codes
+        decision
+        for decision in decisions
+        if decision.mode is Mode.LIVE
+        and decision.context_schema == schema.schema_hash
+        and decision.action_id in codes
     ]
     if not readable:
-        return found
-    contexts = [context_of(one) for one in readable]
-    chosen = [codes[one.action_id] for one in readable]
+        return {}
+    contexts = [context_of(decision) for decision in readable]
+    chosen = [codes[decision.action_id] for decision in readable]
     scores = scorer.touchpoint(contexts, [[code] for code in chosen]).tolist()
     columns = [schema.index[name] for name in sums.spec.columns]
-    for one, context, code, score in zip(readable, contexts, chosen, scores, strict=True):
-        at_s = micros(one.decided_at) / 1e6
-        found[one.decision_id] = ResidualRow(context.values[columns], code, score, at_s)
-    return found
+    return {
+        decision.decision_id: ResidualRow(
+            values=context.values[columns],
+            code=code,
+            score=score,
+            at_s=micros(decision.decided_at) / 1e6,
+        )
+        for decision, context, code, score in zip(readable, contexts, chosen, scores, strict=True)
+    }

@@ -1,4 +1,4 @@
-"""Judges: the bundles of the log, each with what was learned on top of it, bound to a journey."""
+"""Scorers: the bundles of the log, each with what was learned on top of it, bound to a journey."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The policy's versions on the log's shelf: which one serves, and whether it learns.
+"""The policy's versions in the log: which one serves, and whether it learns.
 
 The alias `policy` points at the version that serves, `policy-mode` says whether the learner goes
-on. Every change of either is in the log's trail, with who and why.
+on. Every change of either is in the log's audit trail, with who and why.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ def mode(log: Log) -> Mode:
     return "paused" if b"paused" in stored.files[_MODE_FILE] else "learning"
 
 
-def set_mode(log: Log, wanted: Mode, at: datetime, *, by: str, why: str) -> None:
+def set_mode(log: Log, new: Mode, at: datetime, *, by: str, why: str) -> None:
     """Let the learner pause or go on."""
-    name = f"policy-mode-{wanted}"
-    files = {_MODE_FILE: msgspec.json.encode(wanted)}
+    name = f"policy-mode-{new}"
+    files = {_MODE_FILE: msgspec.json.encode(new)}
     save_version(log, alias=MODE, version=name, files=files, at=at, by=by, why=why)
 
 
@@ -92,8 +92,8 @@ def first_state(log: Log, bundle: Bundle, attribution: Attribution) -> PolicySta
     if warm.reward_version != attribution.version:  # it was rewarded by another rule
         return emptied(log, bundle, attribution)
     known_s = warm.settled_s - attribution.horizon_s
-    place = LogPosition(position=first_after(log, known_s), settled_s=warm.settled_s)
-    return _begun(bundle, warm, attribution, place)
+    position = LogPosition(position=first_after(log, known_s), settled_s=warm.settled_s)
+    return _state_at(position, bundle, warm, attribution)
 
 
 def emptied(log: Log, bundle: Bundle, attribution: Attribution) -> PolicyState:
@@ -106,8 +106,8 @@ def emptied(log: Log, bundle: Bundle, attribution: Attribution) -> PolicyState:
         remedy = "nothing is learned on top of it; train and promote one that has a residual"
         raise InvalidInput("bundle", bundle.bundle_id, remedy)
     end = log.position()
-    place = LogPosition(position=end, begin=end, settled_s=bundle.warm.settled_s)
-    return _begun(bundle, bundle.warm, attribution, place)
+    position = LogPosition(position=end, begin=end, settled_s=bundle.warm.settled_s)
+    return _state_at(position, bundle, bundle.warm, attribution)
 
 
 def back_to(log: Log, version: str, at: datetime, *, by: str, why: str, kept: int) -> PolicyState:
@@ -122,8 +122,8 @@ def back_to(log: Log, version: str, at: datetime, *, by: str, why: str, kept: in
     return state
 
 
-def _begun(
-    bundle: Bundle, warm: WarmStart, attribution: Attribution, place: LogPosition
+def _state_at(
+    position: LogPosition, bundle: Bundle, warm: WarmStart, attribution: Attribution
 ) -> PolicyState:
     sums = warm.sums
     if warm.reward_version != attribution.version:
@@ -131,7 +131,7 @@ def _begun(
     head = PolicyHead(
         bundle_id=bundle.bundle_id,
         reward_version=attribution.version,
-        place=place,
+        learned_to=position,
         prior=warm.prior,
         as_of_s=warm.settled_s,
     )

@@ -29,10 +29,10 @@ class PolicyHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     format: int = FORMAT
     bundle_id: str  # the batch model whose scores it corrects
     reward_version: str  # the reward rule that it learned by
-    place: LogPosition
+    learned_to: LogPosition = msgspec.field(name="place")
     prior: ResidualPrior
     as_of_s: float  # the moment for which forgetting is counted
-    lessons: int = 0  # exposures and rewards since it began
+    changes: int = msgspec.field(default=0, name="lessons")  # exposures and rewards since it began
     sums: str = ""  # sha256 of the sums
 
 

@@ -85,8 +85,8 @@ class Guardrails:
         if self._log.alias(CHAMPION) != in_force:
             return Keep(f"the champion is not {in_force} any more")
         while (segment := next_segment(self._log, self._attribution, self._position)).events:
-            self._position = segment.place
-            self._add(segment.lessons)
+            self._position = segment.end
+            self._add(segment.changes)
         fallback = self._judge_fallback()
         return fallback if isinstance(fallback, RollBack) else self._judge_reward()
 

@@ -1,14 +1,14 @@
-"""Feedback, the decider's mirror: what the log says of decisions, as changes to be learned.
+"""How the rewards of decisions change from one position of the log to a later one.
 
 What was learned at a position of the log is the sum over all decisions of their credits there. So
-what a stretch of the log teaches is the credits at its end less those at its beginning: each
+what a segment of the log changes is the credits at its end less those at its beginning: each
 outcome is learned once however often it is sent, in whatever order, and is taken back where it is
 revised. Nothing else needs to be remembered than the position.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -19,11 +19,11 @@ from nba.rewards.attribution import Attribution
 from nba.rewards.credit import Credit
 from nba.stores.log import Log
 
-PAGE = 5_000  # events of one stretch
+PAGE = 5_000  # events of one segment
 
 
 class RewardChange(NamedTuple):
-    """How one decision's credit has changed over a stretch of the log."""
+    """How one decision's credit has changed over a segment of the log."""
 
     decision_id: str
     exposed: int  # 1: it counts now, -1: it does not any more, 0: as before
@@ -40,40 +40,40 @@ class LogPosition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogSegment(NamedTuple):
-    """What a part of the log teaches, and where that part ends."""
+    """What a part of the log changes, and where that part ends."""
 
-    place: LogPosition
+    end: LogPosition
     events: int
-    lessons: list[RewardChange]
+    changes: list[RewardChange]
 
 
 def next_segment(
-    log: Log, attribution: Attribution, place: LogPosition, limit: int = PAGE
+    log: Log, attribution: Attribution, begin: LogPosition, limit: int = PAGE
 ) -> LogSegment:
-    """The lessons of the next `limit` events. Raises StoreUnavailable.
+    """The reward changes of the next `limit` events. Raises StoreUnavailable.
 
     A reward that waits for what is known when its window closes is learned without those terms.
     """
-    events = log.page_events(place.position, limit)
+    events = log.page_events(begin.position, limit)
     if not events:
-        return LogSegment(place, 0, [])
-    end_s = max(place.end_s, *(micros(event.received_at) / 1e6 for event in events))
-    after = msgspec.structs.replace(place, position=events[-1].seq, end_s=end_s)
-    told = _concerned(log, attribution, events)
-    old = _credits(attribution, told, place)
-    new = _credits(attribution, told, after)
-    lessons = []
+        return LogSegment(begin, 0, [])
+    end_s = max(begin.end_s, *(micros(event.received_at) / 1e6 for event in events))
+    end = msgspec.structs.replace(begin, position=events[-1].seq, end_s=end_s)
+    concerned = _concerned(log, attribution, events)
+    old = _credits(attribution, concerned, begin)
+    new = _credits(attribution, concerned, end)
+    changes = []
     for decision_id, credit in new.items():
         before = old.get(decision_id)
-        known = before is not None and before.closes_s <= place.settled_s
-        known = known or credit.closes_s <= place.settled_s
-        if known or credit.decision.seq <= place.begin:
+        known = before is not None and before.closes_s <= begin.settled_s
+        known = known or credit.closes_s <= begin.settled_s
+        if known or credit.decision.seq <= begin.begin:
             continue
         was = before is not None and before.counted
         reward = credit.reward - (before.reward if before is not None else 0.0)
         if credit.counted != was or reward != 0.0:
-            lessons.append(RewardChange(decision_id, int(credit.counted) - int(was), reward))
-    return LogSegment(after, len(events), lessons)
+            changes.append(RewardChange(decision_id, int(credit.counted) - int(was), reward))
+    return LogSegment(end, len(events), changes)
 
 
 def first_after(log: Log, at_s: float) -> int:
@@ -95,28 +95,30 @@ def first_after(log: Log, at_s: float) -> int:
 
 def _concerned(log: Log, attribution: Attribution, events: Sequence[Event]) -> list[Event]:
     """Every event that the credits of these events' decisions depend on, as far as the log goes."""
-    telling = [event for event in events if attribution.concerns(event)]
-    customers = {event.customer_id for event in telling}
-    told = log.events_since(dict.fromkeys(customers, 0))
-    ours = {one.decision_id for mine in told.values() for one in _decided(mine)}
-    named = {event.decision_id for event in telling if event.decision_id} - ours
+    relevant = [event for event in events if attribution.concerns(event)]
+    customers = {event.customer_id for event in relevant}
+    histories = log.events_since(dict.fromkeys(customers, 0))
+    elsewhere = {e.decision_id for e in relevant if e.decision_id} - _decision_ids(histories)
     others = {
-        decision.request.customer_id
-        for decision in log.decisions(sorted(one for one in named if one)).values()
+        decision.request.customer_id for decision in log.decisions(sorted(elsewhere)).values()
     }
-    told |= log.events_since(dict.fromkeys(others - customers, 0))
-    decided = {one.decision_id for mine in told.values() for one in _decided(mine)}
-    naming = log.outcomes_of(sorted(one for one in decided if one))
-    return [*naming, *(event for mine in told.values() for event in mine)]
+    histories |= log.events_since(dict.fromkeys(others - customers, 0))
+    naming = log.outcomes_of(sorted(_decision_ids(histories)))
+    return [*naming, *(event for history in histories.values() for event in history)]
 
 
-def _decided(events: Iterable[Event]) -> list[Event]:
-    return [event for event in events if event.name == ACTION_DECIDED]
+def _decision_ids(histories: Mapping[str, Sequence[Event]]) -> set[str]:
+    return {
+        event.decision_id
+        for history in histories.values()
+        for event in history
+        if event.name == ACTION_DECIDED and event.decision_id
+    }
 
 
 def _credits(
-    attribution: Attribution, told: Sequence[Event], place: LogPosition
+    attribution: Attribution, events: Sequence[Event], position: LogPosition
 ) -> dict[str, Credit]:
-    known = [event for event in told if event.seq <= place.position]
-    found = attribution.carried(attribution.credits(known, place.end_s))
-    return {credit.decision.decision_id or "": credit for credit in found}
+    known = [event for event in events if event.seq <= position.position]
+    credits = attribution.carried(attribution.credits(known, position.end_s))
+    return {credit.decision.decision_id or "": credit for credit in credits}

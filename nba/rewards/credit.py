@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import msgspec
 
 from nba.events.event import Event
-from nba.rewards.validity import Standing, when
+from nba.rewards.validity import Validity, when
 
 State: TypeAlias = Literal["learned", "default", "deferred", "rejected"]
 
@@ -22,7 +22,7 @@ class Credit(NamedTuple):
     """What came of one decision, as far as the events and the clock tell."""
 
     decision: Event  # its `Action Decided`
-    standing: Standing
+    validity: Validity
     since_s: float  # from when its outcomes count, seconds since 1970 UTC; made, where none do
     closes_s: float  # until when; infinite where none do
     closed: bool  # the window is over
@@ -36,8 +36,8 @@ class Credit(NamedTuple):
 
     @property
     def counted(self) -> bool:
-        """Whether it reached her, as far as is known, or left her in peace."""
-        return self.standing == "counted"
+        """Whether it reached the customer, as far as is known, or left them in peace."""
+        return self.validity == "counted"
 
     @property
     def complete(self) -> bool:
@@ -47,7 +47,7 @@ class Credit(NamedTuple):
     @property
     def state(self) -> State:
         """Where it stands in `SettledCounts`."""
-        if self.standing in ("expired", "malformed"):
+        if self.validity in ("expired", "malformed"):
             return "rejected"
         if not self.complete:
             return "deferred"
@@ -75,7 +75,7 @@ class SettledCounts(msgspec.Struct, frozen=True, kw_only=True):
     learned: int = 0  # something came in the window
     default: int = 0  # silence: the default reward
     deferred: int = 0  # not activated yet, or the window is open, or a term is not known yet
-    rejected: int = 0  # they never reached her, or name no action
+    rejected: int = 0  # they never reached the customer, or name no action
     outcomes: int = 0  # events that made a reward
     late: int = 0  # outcomes after the window
     unreadable: int = 0  # given rewards that are no number
@@ -93,24 +93,24 @@ class SettledCounts(msgspec.Struct, frozen=True, kw_only=True):
         return _combined(self, other, -1)
 
 
-def _combined(one: SettledCounts, other: SettledCounts, sign: int) -> SettledCounts:
+def _combined(counts: SettledCounts, other: SettledCounts, sign: int) -> SettledCounts:
     names = SettledCounts.__struct_fields__
-    return SettledCounts(**{n: getattr(one, n) + sign * getattr(other, n) for n in names})
+    return SettledCounts(**{n: getattr(counts, n) + sign * getattr(other, n) for n in names})
 
 
 def settled_counts(credits: Iterable[Credit]) -> SettledCounts:
     """The counts of these credits."""
-    found: dict[str, int] = defaultdict(int)
+    counts: dict[str, int] = defaultdict(int)
     for credit in credits:
-        found["decided"] += 1
-        found[credit.state] += 1
-        found["outcomes"] += credit.outcomes
-        found["late"] += credit.late
-        found["unreadable"] += credit.unreadable
-    return SettledCounts(**found)
+        counts["decided"] += 1
+        counts[credit.state] += 1
+        counts["outcomes"] += credit.outcomes
+        counts["late"] += credit.late
+        counts["unreadable"] += credit.unreadable
+    return SettledCounts(**counts)
 
 
-class _Rest(NamedTuple):
+class _Return(NamedTuple):
     """What a step and those after it are worth."""
 
     reward: float
@@ -132,36 +132,36 @@ def carried(
     if carry == 0.0:
         return list(credits)
     order = sorted(range(len(credits)), key=lambda n: when(credits[n].decision))
-    place = {n: at for at, n in enumerate(order)}
+    rank = {n: at for at, n in enumerate(order)}
     ids = {n: _text(credits[n].decision, "decision_id") for n in reversed(order)}
     known = {name: n for n, name in ids.items() if name is not None}
     after: dict[int, list[int]] = defaultdict(list)
     for n in order:
         before = known.get(_text(credits[n].decision, "previous_id") or "")
-        if before is not None and place[before] < place[n] and _same(credits, before, n):
+        if before is not None and rank[before] < rank[n] and _is_same_episode(credits, before, n):
             after[before].append(n)
-    rest: dict[int, _Rest | None] = {}  # None: nothing that counts from here on
-    found = list(credits)
+    returns: dict[int, _Return | None] = {}  # None: nothing that counts from here on
+    carried_back = list(credits)
     for n in reversed(order):
         credit = credits[n]
-        following = next((rest[one] for one in after[n] if rest[one] is not None), None)
+        following = next((returns[step] for step in after[n] if returns[step] is not None), None)
         if not credit.counted:
-            rest[n] = following
+            returns[n] = following
             continue
-        own = _Rest(credit.reward, credit.closes_s, credit.closed, credit.unread)
+        own = _Return(credit.reward, credit.closes_s, credit.closed, credit.unread)
         if following is not None:
-            own = _Rest(
-                min(max(credit.reward + carry * following.reward, low), high),
-                max(credit.closes_s, following.closes_s),
-                credit.closed and following.closed,
-                credit.unread or following.unread,
+            own = _Return(
+                reward=min(max(credit.reward + carry * following.reward, low), high),
+                closes_s=max(credit.closes_s, following.closes_s),
+                closed=credit.closed and following.closed,
+                unread=credit.unread or following.unread,
             )
-        rest[n] = own
-        found[n] = credit._replace(**own._asdict())
-    return found
+        returns[n] = own
+        carried_back[n] = credit._replace(**own._asdict())
+    return carried_back
 
 
-def _same(credits: Sequence[Credit], before: int, after: int) -> bool:
+def _is_same_episode(credits: Sequence[Credit], before: int, after: int) -> bool:
     episode = _text(credits[before].decision, "episode_id")
     return episode is not None and episode == _text(credits[after].decision, "episode_id")
 

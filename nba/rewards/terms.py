@@ -64,7 +64,7 @@ def bounds_of(rule: RewardRule) -> tuple[float, float]:
 def reward_version(journey: JourneyFile) -> str:
     """A hash of all that makes a reward what it is: rewards of two versions do not mix."""
     rule = journey.reward
-    declared = [(one.id, one.reward) for one in journey.actions if one.reward is not None]
+    declared = [(a.id, a.reward) for a in journey.actions if a.reward is not None]
     events = [(m.id, m.event, m.when, m.amount, m.outcome) for m in journey.events]
     staying = journey.arbitration.customer_value_eur if rule.staying else 0.0
     nodes = journey.emotion.nodes if rule.feeling_eur else 0

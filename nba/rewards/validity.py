@@ -4,8 +4,8 @@ A decision counts from when it was made. A deferred one counts from its activati
 `Action Activated`, `Action Delivered` or outcome that names it; without one it does not count.
 `no_action` counts from when it was decided, deferred or not: nobody can activate it, and leaving it
 out would choose decisions by what was drawn. `Action Expired` ends that a decision counts, unless
-she had seen it before or any such sign comes after, as in `nba.customer.contact_history_fold`;
-then it counts from where it would have without.
+the customer had seen it before or any such sign comes after, as in
+`nba.customer.contact_history_fold`; then it counts from where it would have without.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from nba.events.names import ACTION_ACTIVATED, ACTION_DELIVERED, ACTION_EXPIRED,
 from nba.journey.actions import NO_ACTION
 
 # waiting: deferred, not activated yet; malformed: without an action
-Standing: TypeAlias = Literal["counted", "waiting", "expired", "malformed"]
+Validity: TypeAlias = Literal["counted", "waiting", "expired", "malformed"]
 ACTION_FEEDBACK = frozenset((*ACTION_OUTCOMES, ACTION_ACTIVATED, ACTION_DELIVERED, ACTION_EXPIRED))
 
 
-def standing_of(decision: Event, named: Iterable[Event]) -> tuple[Standing, float]:
+def validity_of(decision: Event, named: Iterable[Event]) -> tuple[Validity, float]:
     """Whether a decision counts, and from when (of one that does not: when it was made).
 
     `decision`: its `Action Decided`. `named`: the events that name it, in order of time.
@@ -52,12 +52,12 @@ def standing_of(decision: Event, named: Iterable[Event]) -> tuple[Standing, floa
 
 def in_order(events: Iterable[Event]) -> list[Event]:
     """Each event once, in order of time; of a repeated id the one that the log has first."""
-    once: dict[str, Event] = {}
+    by_id: dict[str, Event] = {}
     for event in events:
-        known = once.setdefault(event.event_id, event)
+        known = by_id.setdefault(event.event_id, event)
         if event.seq < known.seq:
-            once[event.event_id] = event
-    return sorted(once.values(), key=when)
+            by_id[event.event_id] = event
+    return sorted(by_id.values(), key=when)
 
 
 def when(event: Event) -> tuple[datetime, int, str]:

@@ -19,7 +19,7 @@ from nba.events.event import Event
 from nba.events.names import LOG_EVENTS
 from nba.events.parsing import checked_id, parse_event
 from nba.journey.actions import NO_ACTION
-from nba.rewards.attribution import is_late
+from nba.rewards.windows import is_late
 from serving.api.answers import (
     customer_answer,
     decide_answer,

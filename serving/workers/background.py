@@ -93,9 +93,9 @@ class BackgroundWorkers:
 
 
 def learner_of(replica: Replica, settings: Settings) -> Learner:
-    """The learner of what this house serves."""
+    """The learner of what this replica serves."""
 
-    def subject() -> LearningTarget | None:
+    def target() -> LearningTarget | None:
         bundle, fold = replica.bundle, replica.fold
         if bundle is None:
             return None
@@ -103,7 +103,9 @@ def learner_of(replica: Replica, settings: Settings) -> Learner:
         return LearningTarget(bundle, BundleScorer(bundle, fold.schema), fold.schema, rule)
 
     return Learner(
-        *(replica.log, subject, replica.now),
+        replica.log,
+        target,
+        replica.now,
         kept=settings.policy_versions,
         save_every_s=settings.learn_s,
     )

@@ -112,8 +112,8 @@ def learner_view(log: Log, now: datetime) -> LearnerView | None:
         return None
     changed = versions(log, 1)
     return LearnerView(
-        behind=max(log.position() - state.head.place.position, 0),
-        lessons=state.head.lessons,
+        behind=max(log.position() - state.head.learned_to.position, 0),
+        lessons=state.head.changes,
         age_s=(now - changed[0].at).total_seconds() if changed else math.nan,
         paused=mode(log) == "paused",
     )

@@ -71,10 +71,10 @@ def reset(why: Why, json: Json = False) -> None:
     settings = command_settings()
     replica = assemble(settings)
     try:
-        subject = learner_of(replica, settings).subject()
-        if subject is None:
+        target = learner_of(replica, settings).target()
+        if target is None:
             raise typer.BadParameter("no champion is in force: there is nothing to reset")
-        state = emptied(replica.log, subject.bundle, subject.attribution)
+        state = emptied(replica.log, target.bundle, target.attribution)
         kept = settings.policy_versions
         version = put_in_force(
             replica.log, state, replica.now(), by=current_user(), why=why, kept=kept

@@ -72,11 +72,11 @@ def test_what_is_shown_counts_at_once_and_a_good_answer_when_it_comes(bundle: Bu
     shown = [one for one in decisions if one.action_id != NO_ACTION]
     done = learner.step()
     assert done is not None and done.version is not None
-    assert done.lessons == len(shown) and sums_of(bank.log).exposures == len(shown)
+    assert done.changes == len(shown) and sums_of(bank.log).exposures == len(shown)
     before = sums_of(bank.log).moment.copy()
     bank.log.append_events([bank.outcome(shown[0], ACCEPTED)])
     done = learner.step()
-    assert done is not None and done.lessons == 1
+    assert done is not None and done.changes == 1
     after = sums_of(bank.log)
     assert after.exposures == len(shown) and np.abs(after.moment - before).max() > 0.1
     done = learner.step()
@@ -178,7 +178,7 @@ def test_two_replicas_and_learners_that_are_killed_learn_what_one_would(
         pass
     learned = sums_of(log)
     state = policy_state(log)
-    assert state is not None and state.head.place.position <= log.position()
+    assert state is not None and state.head.learned_to.position <= log.position()
     clean = Bank(MemoryLog())
     promote(clean.log, bundle)
     for _, decision in log.page_decisions():
@@ -247,9 +247,9 @@ def test_a_pause_a_reset_and_a_way_back(bundle: Bundle) -> None:
     scorer = replica.decider.pipeline.strategy.scorer
     assert scorer is not None and scorer.residual is not None and scorer.residual.version == early
 
-    subject = learner.subject()
-    assert subject is not None
-    state = emptied(bank.log, bundle, subject.attribution)
+    target = learner.target()
+    assert target is not None
+    state = emptied(bank.log, bundle, target.attribution)
     assert state.sums.exposures == 0
     assert [change.after for change in versions(bank.log)] == [early, late, early]
 

@@ -13,9 +13,10 @@ from nba.durations import DAY_S
 from nba.events.event import Event
 from nba.journey.actions import NO_ACTION, ActionReward
 from nba.journey.goals import Bounds, RewardRule
-from nba.rewards.attribution import Attribution, is_late
+from nba.rewards.attribution import Attribution
 from nba.rewards.credit import Credit, Reading, Readings
 from nba.rewards.terms import reward_version
+from nba.rewards.windows import is_late
 from tests.fixtures.small_replica import FOLD, JOURNEY, NOON, changed, event
 
 RESPONSE = RewardRule(target="response", window_days=7.0)
