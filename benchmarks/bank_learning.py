@@ -48,10 +48,10 @@ from serving.settings import Settings
 from serving.workers.background import learner_of
 from training.data.history import events_from, history_of, read_history
 from training.fitting.fit import train
-from training.simulation.config import draw_nature
+from training.simulation.config import draw_parameters
 from training.simulation.history import NeverAct, RandomPolicy
 from training.simulation.policies import AlwaysAct, Oracle
-from training.simulation.responses import MOVES
+from training.simulation.responses import WORLD_ACTIONS
 from training.simulation.world import (
     ContactOpportunity,
     EventJson,
@@ -98,8 +98,8 @@ class Renamed:
 class LearningBank:
     """One bank with the service in it, cohort after cohort on one log."""
 
-    def __init__(self, nature: WorldParameters, cohort: WorldConfig, seed: int) -> None:
-        self.nature, self._cohort, self._seed = nature, cohort, seed
+    def __init__(self, parameters: WorldParameters, cohort: WorldConfig, seed: int) -> None:
+        self.parameters, self._cohort, self._seed = parameters, cohort, seed
         self.log = MemoryLog()
         self.decisions = 0
         self._cohorts = count()
@@ -109,7 +109,7 @@ class LearningBank:
     def begin(self) -> None:
         """The past, a cohort that is met by a random policy, and the first bundle."""
         before = World(replace(self._cohort, customers=PAST, days=120.0, seed=PAST_SEED))
-        before.nature = self.nature
+        before.parameters = self.parameters
         past = events_from(before.play(RandomPolicy(PAST_SEED)))
         self._past = train(history_of(Fold(BANK), past), seed=self._seed).bundle
         world, prefix = self._next(MET_AT_RANDOM)
@@ -173,7 +173,7 @@ class LearningBank:
         seed = self._seed * 1_000 + number
         customers = customers or self._cohort.customers
         world = World(replace(self._cohort, seed=seed, start=start, customers=customers))
-        world.nature = self.nature
+        world.parameters = self.parameters
         return world, f"k{number}-"
 
 
@@ -193,11 +193,11 @@ def main() -> None:
     wanted = sorted(int(one) for one in given.checkpoints.split(","))
     wanted = [one for one in wanted if one <= given.decisions]
     config = WorldConfig(customers=given.cohort, days=given.days, seed=given.seed)
-    nature = draw_nature(config)
-    frozen = lived(LearningBank(nature, config, given.seed), wanted, started)
+    parameters = draw_parameters(config)
+    frozen = lived(LearningBank(parameters, config, given.seed), wanted, started)
     judges = replace(config, customers=given.judged)
     with get_context("fork").Pool(given.jobs) as pool:
-        fixed = best_fixed(pool.map, nature, replace(config, customers=given.judged // 3))
+        fixed = best_fixed(pool.map, parameters, replace(config, customers=given.judged // 3))
         plain = rules_alone(frozen[0])
         asked: dict[str, Callable[[], SimulatedPolicy]] = {
             "nothing": NeverAct,
@@ -206,7 +206,9 @@ def main() -> None:
             "oracle": Oracle,
         }
         asked |= {str(one.decisions): partial(policy_of, one, BANK, given.seed) for one in frozen}
-        played = pool.map(partial(_play, nature, replace(judges, seed=JUDGED_SEED)), asked.values())
+        played = pool.map(
+            partial(_play, parameters, replace(judges, seed=JUDGED_SEED)), asked.values()
+        )
     values = dict(zip(asked, played, strict=True))
     gains = {name: interval(values[name] - values["nothing"]) for name in asked}
     for name, gain in gains.items():
@@ -286,21 +288,21 @@ def rules_alone(frozen: Frozen) -> JourneyFile:
 
 
 def best_fixed(
-    run: Callable[..., list[np.ndarray]], nature: WorldParameters, config: WorldConfig
+    run: Callable[..., list[np.ndarray]], parameters: WorldParameters, config: WorldConfig
 ) -> str:
     """The action that is worth most where it can be shown, on customers of its own."""
     chosen = replace(config, seed=CHOSEN_SEED)
-    made = [partial(AlwaysAct, [action]) for action in MOVES]
-    totals = run(partial(_play, nature, chosen), made)
-    return list(MOVES)[int(np.argmax([values.mean() for values in totals]))]
+    made = [partial(AlwaysAct, [action]) for action in WORLD_ACTIONS]
+    totals = run(partial(_play, parameters, chosen), made)
+    return list(WORLD_ACTIONS)[int(np.argmax([values.mean() for values in totals]))]
 
 
 def _play(
-    nature: WorldParameters, config: WorldConfig, make: Callable[[], SimulatedPolicy]
+    parameters: WorldParameters, config: WorldConfig, make: Callable[[], SimulatedPolicy]
 ) -> np.ndarray:
     """EUR of each customer, (customers,)."""
     world = World(config)
-    world.nature = nature
+    world.parameters = parameters
     for _ in world.play(make(), log_decisions=False):
         pass
     return np.array([world.value_eur[key] for key in sorted(world.value_eur)])

@@ -72,7 +72,7 @@ class _Watched(RandomPolicy):
     def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
         s = self._situation
         assert s is not None
-        known = [1.0, min(s.failures, 3), s.quiet_days > 30, s.person.age / 50 - 1, s.outbound]
+        known = [1.0, min(s.failures, 3), s.quiet_days > 30, s.customer.age / 50 - 1, s.outbound]
         accepts = [accept_probability(action, s) for action in asked.offered]
         self.rows.append((asked.customer_id, [*map(float, known)], asked.offered, accepts))
         return super().choose(asked)

@@ -1,6 +1,6 @@
 """The kinds of actions of the simulated bank: selling, helping, making up, keeping, settling in.
 
-Each kind is a template; `world_actions` fills in the numbers of each action.
+Each kind is a template; `responses` fills in the numbers of each action.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from training.simulation.customers import HiddenState, SimulatedCustomer
 class ShownMoment:
     """The moment in which an action is shown."""
 
-    person: SimulatedCustomer
-    mind: HiddenState
+    customer: SimulatedCustomer
+    state: HiddenState
     goal: str
     failures: int  # of this visit, so far
     strain: float  # contacts above the customer's threshold
-    nature: WorldParameters
+    parameters: WorldParameters
     config: WorldConfig
     outbound: bool = False  # the bank writes or calls of its own accord
-    leaving: bool = False  # she has decided to leave
-    quiet_days: float = 0.0  # since her last visit
-    fatigue: float = 0.0  # contacts that she still remembers
+    leaving: bool = False  # they have decided to leave
+    quiet_days: float = 0.0  # since their last visit
+    fatigue: float = 0.0  # contacts that they still remember
 
     @property
     def felt(self) -> float:
         """The emotion, as far as it moves behaviour, from -3 to 1.5."""
-        return self.config.emotion_effect * min(max(self.mind.emotion, -3.0), 1.5)
+        return self.config.emotion_effect * min(max(self.state.emotion, -3.0), 1.5)
 
     @property
     def in_need(self) -> bool:
-        """Something failed, is still open, or weighs on her."""
-        return self.failures > 0 or self.mind.issue is not None or self.mind.emotion < -0.6
+        """Something failed, is still open, or weighs on them."""
+        return self.failures > 0 or self.state.issue is not None or self.state.emotion < -0.6
 
 
 @runtime_checkable
@@ -79,14 +79,14 @@ class ActionKind:
     keeps: bool = False  # an acceptance ends the wish to leave
     solves: bool = False  # an acceptance settles the open issue
     settles: bool = False  # an acceptance pays what is overdue
-    marketing: bool = False  # needs her consent where the bank writes or calls
+    marketing: bool = False  # needs their consent where the bank writes or calls
 
 
 def sales_lift(s: ShownMoment, accepted: bool) -> float:
-    """Selling to somebody who is cross makes it worse, the more the crosser she is."""
+    """Selling to somebody who is cross makes it worse, the more the crosser they are."""
     if accepted:
         return 0.1
-    cross = min(max(-s.mind.emotion - 0.3, 0.0), 2.0)
+    cross = min(max(-s.state.emotion - 0.3, 0.0), 2.0)
     return -0.10 - 0.10 * cross if cross > 0 else 0.0
 
 
@@ -95,7 +95,7 @@ def help_lift(share: float, glad: float, nuisance: float) -> Lift:
 
     def lift(s: ShownMoment, accepted: bool) -> float:
         if accepted:
-            return share * s.nature.relief if s.in_need else glad
+            return share * s.parameters.relief if s.in_need else glad
         return 0.0 if s.in_need else -nuisance
 
     return lift
@@ -110,11 +110,11 @@ def selling(
     wish: Logit = no_gain,
     shown_eur: float = 0.4,
 ) -> ActionKind:
-    """An offer of a product. `fond`: by segment; `wish`: what else makes her want it."""
+    """An offer of a product. `fond`: by segment; `wish`: what else makes them want it."""
 
     def logit(s: ShownMoment) -> float:
-        wanted = base + fond.get(s.person.segment, 0.0) + wish(s) + 0.55 * s.felt
-        return wanted - 0.5 * s.outbound - 3.0 * (product in s.mind.products)
+        wanted = base + fond.get(s.customer.segment, 0.0) + wish(s) + 0.55 * s.felt
+        return wanted - 0.5 * s.outbound - 3.0 * (product in s.state.products)
 
     return ActionKind(
         logit=logit,
@@ -139,7 +139,7 @@ def helping(
     """Help with what went wrong, in this visit (`failure`) or before (`issue`)."""
 
     def logit(s: ShownMoment) -> float:
-        trouble = failure * min(s.failures, 3) + issue * (s.mind.issue is not None)
+        trouble = failure * min(s.failures, 3) + issue * (s.state.issue is not None)
         return base + trouble - 0.25 * min(s.felt, 0.0)
 
     return ActionKind(
@@ -155,7 +155,7 @@ def making_up(base: float, *, share: float, accepted_eur: float, shown_eur: floa
     """An apology, with or without money."""
 
     def logit(s: ShownMoment) -> float:
-        return base + 0.8 * (s.mind.issue is not None) - 0.35 * min(s.felt, 0.0)
+        return base + 0.8 * (s.state.issue is not None) - 0.35 * min(s.felt, 0.0)
 
     lift = help_lift(share, 0.1, 0.04)
     return ActionKind(logit=logit, lift=lift, shown_eur=shown_eur, accepted_eur=accepted_eur)
@@ -164,19 +164,19 @@ def making_up(base: float, *, share: float, accepted_eur: float, shown_eur: floa
 def habit(
     name: str, base: float, earns_eur: float, *, newcomer: float = 0.0, shown_eur: float = 0.1
 ) -> ActionKind:
-    """Something useful that she takes up once, and that saves the bank money."""
+    """Something useful that they take up once, and that saves the bank money."""
 
     def logit(s: ShownMoment) -> float:
-        fresh = newcomer * (s.person.newcomer and s.mind.loose > 0)
-        return base + fresh - 3.0 * (name in s.mind.products)
+        fresh = newcomer * (s.customer.newcomer and s.state.loose > 0)
+        return base + fresh - 3.0 * (name in s.state.products)
 
     def earns(s: ShownMoment) -> float:
-        return 0.0 if name in s.mind.products else earns_eur
+        return 0.0 if name in s.state.products else earns_eur
 
     def lift(s: ShownMoment, accepted: bool) -> float:
         if accepted:
             return 0.05
-        return -0.05 if s.mind.emotion < -0.3 else 0.0
+        return -0.05 if s.state.emotion < -0.3 else 0.0
 
     return ActionKind(logit=logit, lift=lift, shown_eur=shown_eur, earns_eur=earns, habit=name)
 
@@ -185,12 +185,12 @@ def settling_in(base: float, *, loosens: float, shown_eur: float) -> ActionKind:
     """A welcome for somebody who is new; others shrug."""
 
     def logit(s: ShownMoment) -> float:
-        return base + 1.4 * (s.mind.loose > 0)
+        return base + 1.4 * (s.state.loose > 0)
 
     def lift(s: ShownMoment, accepted: bool) -> float:
         if accepted:
-            return 0.15 if s.mind.loose > 0 else 0.0
-        return 0.0 if s.mind.loose > 0 else -0.05
+            return 0.15 if s.state.loose > 0 else 0.0
+        return 0.0 if s.state.loose > 0 else -0.05
 
     return ActionKind(logit=logit, lift=lift, shown_eur=shown_eur, loosens=loosens)
 
@@ -216,11 +216,11 @@ def rescuing(base: float, *, mortgage: float, share: float, shown_eur: float) ->
     """A way to pay what is overdue."""
 
     def logit(s: ShownMoment) -> float:
-        return base + mortgage * s.person.has_mortgage if s.mind.overdue else -3.5
+        return base + mortgage * s.customer.has_mortgage if s.state.overdue else -3.5
 
     def lift(s: ShownMoment, accepted: bool) -> float:
         if accepted:
-            return share * s.nature.relief if s.mind.overdue else 0.0
-        return 0.0 if s.mind.overdue else -0.10
+            return share * s.parameters.relief if s.state.overdue else 0.0
+        return 0.0 if s.state.overdue else -0.10
 
     return ActionKind(logit=logit, lift=lift, shown_eur=shown_eur, settles=True)

@@ -81,7 +81,7 @@ class SimulatedPolicy(Protocol):
         """The events of one customer since the last call, before `choose` and after a visit."""
         ...
 
-    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
+    def choose(self, opportunity: ContactOpportunity) -> SimulatedChoice:
         """The action for this moment."""
         ...
 
@@ -117,7 +117,7 @@ class WorldParameters:
     newcomer_loose: float  # log-odds of leaving of somebody who has not settled yet
 
 
-def draw_nature(config: WorldConfig) -> WorldParameters:
+def draw_parameters(config: WorldConfig) -> WorldParameters:
     """The numbers of the world with this seed, drawn from ranges; the IVR case is fixed."""
     rng = np.random.Generator(np.random.Philox(key=(config.seed << 64) + 2**63))
 

@@ -1,6 +1,6 @@
-"""The customers of the simulated bank: what they are, what they feel, and their luck.
+"""The customers of the simulated bank: what they are, what they feel, and their random numbers.
 
-Luck is drawn before anything is decided: every visit has its own row of uniforms and every
+Chance is drawn before anything is decided: every visit has its own row of uniforms and every
 purpose its own place in it, so that two policies meet the same customers on the same days
 (common random numbers).
 """
@@ -20,10 +20,12 @@ from training.simulation.config import DAY_S, WorldConfig, WorldParameters
 
 SEGMENTS = (("mass", 0.65), ("affluent", 0.25), ("business", 0.10))
 TIME_ZONES = (
-    *(("Europe/Berlin", 0.60), ("Europe/London", 0.25), ("America/New_York", 0.12)),
-    ("", 0.03),  # nobody has asked her
+    ("Europe/Berlin", 0.60),
+    ("Europe/London", 0.25),
+    ("America/New_York", 0.12),
+    ("", 0.03),  # nobody has asked them
 )
-REACHED = frozenset({"push", "email", "mail", "phone", "ivr"})  # where the bank may address her
+REACHED = frozenset({"push", "email", "mail", "phone", "ivr"})  # where the bank may address them
 GOALS = (("everyday", 0.50), ("explore", 0.28), ("borrow", 0.22))
 LOSS_AVERSION = 2.0  # a loss weighs twice a gain of the same size
 EMOTION_FLOOR, EMOTION_CEILING = -5.0, 3.0
@@ -44,12 +46,12 @@ _PURPOSES |= {  # what came later: a stream of its own too, so that the first dr
     **{"consent": 1, "trigger": 1, "trigger_gap": 1, "trigger_channel": 1, "partner": 1},
 }
 _OFFSETS = dict(zip(_PURPOSES, accumulate(_PURPOSES.values(), initial=0), strict=False))
-LUCK_WIDTH = sum(_PURPOSES.values())
+UNIFORMS_WIDTH = sum(_PURPOSES.values())
 _NORMAL = NormalDist()
 
 
 class VisitUniforms:
-    """The uniforms of one visit, shape (LUCK_WIDTH,), addressed by purpose and turn."""
+    """The uniforms of one visit, shape (UNIFORMS_WIDTH,), addressed by purpose and turn."""
 
     __slots__ = ("_row",)
 
@@ -101,23 +103,25 @@ class SimulatedCustomer:
     monthly_income_eur: float
     has_mortgage: bool
     time_zone: str  # empty: not known
-    newcomer: bool  # has opened her account on the day on which the story begins
+    newcomer: bool  # has opened the account on the day on which the world begins
 
     goal: str
     hard_topic: bool  # searches for what the search knows badly
     sensitivity: float  # log-normal around 1
     memory: float  # share of the emotion that lasts to the next visit
     frailty: float  # log-odds of leaving, whatever happens
-    trouble: float  # log-odds of bad luck: how badly the bank suits her needs
+    trouble: float  # log-odds of a bad visit: how badly the bank suits their needs
     threshold: float  # contacts within the fatigue's memory that are still welcome
     gap_days: float  # median days between visits
     expectation: float  # valence that feels like nothing special
     closing_loss_eur: float
     drives: bool  # owns a car, or is about to
-    consents: frozenset[str]  # channels on which she lets the bank advertise, at the beginning
+    consents: frozenset[str]  # channels on which they let the bank advertise, at the beginning
 
 
-def draw_person(index: int, nature: WorldParameters, config: WorldConfig) -> SimulatedCustomer:
+def draw_customer(
+    index: int, parameters: WorldParameters, config: WorldConfig
+) -> SimulatedCustomer:
     """Customer number `index` of this world, the same in every run."""
     rng = np.random.Generator(np.random.Philox(key=(config.seed << 64) + 2 * index))
     u, z = rng.random(8).tolist(), rng.standard_normal(8).tolist()
@@ -138,7 +142,7 @@ def draw_person(index: int, nature: WorldParameters, config: WorldConfig) -> Sim
         time_zone=picked(v[0], TIME_ZONES),
         newcomer=newcomer,
         goal=picked(u[2], GOALS),
-        hard_topic=u[3] < nature.hard_topic_share,
+        hard_topic=u[3] < parameters.hard_topic_share,
         sensitivity=math.exp(0.35 * z[3]),
         memory=0.70 + 0.25 * u[4],
         frailty=0.30 * z[4] - 0.25 * math.log1p(tenure_months / 24.0) + 0.2,
@@ -146,7 +150,7 @@ def draw_person(index: int, nature: WorldParameters, config: WorldConfig) -> Sim
         threshold=1.0 + 1.6 * u[5],
         gap_days=7.2 * math.exp(0.35 * z[6]),
         expectation=(0.0, 0.05, 0.08)[rank],
-        closing_loss_eur=nature.closing_loss_eur * (1.0, 2.2, 3.0)[rank],
+        closing_loss_eur=parameters.closing_loss_eur * (1.0, 2.2, 3.0)[rank],
         drives=v[4] < 0.30,
         consents=consents if v[3] < 0.50 else consents - {"phone"},
     )
@@ -162,27 +166,27 @@ class HiddenState:
     gaps: deque[float] = field(default_factory=lambda: deque(maxlen=PEAK_VISITS))  # the last ones
     fatigue: float = 0.0  # decayed count of contacts, as of `fatigue_at_s`
     fatigue_at_s: float = 0.0
-    issue: str | None = None  # what she still wants solved
+    issue: str | None = None  # what they still want solved
     products: set[str] = field(default_factory=set)  # and habits, such as paying by direct debit
-    loose: float = 0.0  # log-odds of leaving of a newcomer; below 0: what keeps her here
+    loose: float = 0.0  # log-odds of leaving of a newcomer; below 0: what keeps them here
     consents: set[str] = field(default_factory=set)  # channels on which the bank may advertise
     overdue: bool = False  # a payment is missing
 
-    def feel(self, valence: float, person: SimulatedCustomer, noise: float) -> None:
+    def feel(self, valence: float, customer: SimulatedCustomer, noise: float) -> None:
         """Live through a visit: E <- memory E + sensitivity gap + noise, losses doubled."""
         gap = valence - self.expectation
-        self.last_gap = person.sensitivity * (LOSS_AVERSION * gap if gap < 0 else gap)
+        self.last_gap = customer.sensitivity * (LOSS_AVERSION * gap if gap < 0 else gap)
         self.gaps.append(self.last_gap)
         self.expectation += 0.05 * gap
-        self._set(person.memory * self.emotion + self.last_gap + noise)
+        self._set(customer.memory * self.emotion + self.last_gap + noise)
 
-    def push(self, lift: float, person: SimulatedCustomer) -> None:
+    def push(self, lift: float, customer: SimulatedCustomer) -> None:
         """The effect of an action: a lift of the emotion, downwards doubled."""
         felt = LOSS_AVERSION * lift if lift < 0 else lift
-        self.last_gap += person.sensitivity * felt
+        self.last_gap += customer.sensitivity * felt
         if self.gaps:
             self.gaps[-1] = self.last_gap
-        self._set(self.emotion + person.sensitivity * felt)
+        self._set(self.emotion + customer.sensitivity * felt)
 
     def _set(self, emotion: float) -> None:
         self.emotion = min(max(emotion, EMOTION_FLOOR), EMOTION_CEILING)
@@ -201,16 +205,16 @@ class HiddenState:
         return max(0.0, self.faded(now_s, half_life_days) - threshold)
 
     def faded(self, now_s: float, half_life_days: float) -> float:
-        """The contacts that she still remembers."""
+        """The contacts that they still remember."""
         age_days = max(0.0, now_s - self.fatigue_at_s) / DAY_S
         return self.fatigue * math.exp(-math.log(2.0) * age_days / half_life_days)
 
 
 def closing_probability(
-    person: SimulatedCustomer,
-    mind: HiddenState,
+    customer: SimulatedCustomer,
+    state: HiddenState,
     strain: float,
-    nature: WorldParameters,
+    parameters: WorldParameters,
     config: WorldConfig,
 ) -> float:
     """P(the customer decides to leave after this visit).
@@ -220,21 +224,21 @@ def closing_probability(
     felt, effect = 0.0, 0.0
     if config.mechanism in ("accumulation", "blocking", "peak_end"):
         effect = config.emotion_effect
-        felt = _felt(mind, config)
-    logit = nature.closing_base + person.frailty + mind.loose
+        felt = _felt(state, config)
+    logit = parameters.closing_base + customer.frailty + state.loose
     if config.mechanism == "confounded":
-        logit += 1.6 * person.trouble
+        logit += 1.6 * customer.trouble
     logit += 1.4 * max(0.0, 1.0 - effect)  # the churn that emotion would have brought
-    logit -= nature.closing_emotion * effect * min(felt, 1.0)
-    logit += nature.closing_strain * config.fatigue_effect * strain
+    logit -= parameters.closing_emotion * effect * min(felt, 1.0)
+    logit += parameters.closing_strain * config.fatigue_effect * strain
     return sigmoid(logit)
 
 
-def _felt(mind: HiddenState, config: WorldConfig) -> float:
-    """What moves her to leave; scaled so that about as many leave under each mechanism."""
+def _felt(state: HiddenState, config: WorldConfig) -> float:
+    """What moves them to leave; scaled so that about as many leave under each mechanism."""
     if config.mechanism == "peak_end":
-        return 2.0 * mind.peak_end() + 0.9
-    return mind.emotion if config.mechanism == "accumulation" else 1.6 * mind.last_gap
+        return 2.0 * state.peak_end() + 0.9
+    return state.emotion if config.mechanism == "accumulation" else 1.6 * state.last_gap
 
 
 def sigmoid(logit: float) -> float:

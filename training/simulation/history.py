@@ -36,9 +36,9 @@ class NeverAct:
     def observe(self, events: Sequence[EventJson]) -> None:
         """Nothing is learned."""
 
-    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
+    def choose(self, opportunity: ContactOpportunity) -> SimulatedChoice:
         """No action, always."""
-        return SimulatedChoice(NO_ACTION, 1.0, _decision_id(asked, 0))
+        return SimulatedChoice(NO_ACTION, 1.0, _decision_id(opportunity, 0))
 
 
 class RandomPolicy:
@@ -50,10 +50,10 @@ class RandomPolicy:
     def observe(self, events: Sequence[EventJson]) -> None:
         """Nothing is learned."""
 
-    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
+    def choose(self, opportunity: ContactOpportunity) -> SimulatedChoice:
         """An action with its exact propensity."""
-        decision_id = _decision_id(asked, self._seed)
-        candidates = (*asked.offered, NO_ACTION)
+        decision_id = _decision_id(opportunity, self._seed)
+        candidates = (*opportunity.offered, NO_ACTION)
         drawn = candidates[int(_uniform(decision_id) * len(candidates))]
         return SimulatedChoice(drawn, 1.0 / len(candidates), decision_id)
 
@@ -194,8 +194,8 @@ def frustrated_customer(
     return events
 
 
-def _decision_id(asked: ContactOpportunity, seed: int) -> str:
-    content = f"{seed}|{asked.customer_id}|{iso(asked.at)}|{asked.placement}"
+def _decision_id(opportunity: ContactOpportunity, seed: int) -> str:
+    content = f"{seed}|{opportunity.customer_id}|{iso(opportunity.at)}|{opportunity.placement}"
     return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""One customer's life in the simulated bank: her clock, her events, her answers, her money."""
+"""One customer's life in the simulated bank: clock, events, answers, money."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from training.simulation.config import (
 )
 from training.simulation.customers import HiddenState, SimulatedCustomer, VisitUniforms
 from training.simulation.responses import (
-    MOVES,
+    WORLD_ACTIONS,
     ShownMoment,
     accept_probability,
     cost_eur,
@@ -29,7 +29,7 @@ from training.simulation.responses import (
 )
 
 TIRING = {"push": 0.4, "email": 0.3, "mail": 0.3, "ivr": 0.5, "phone": 0.9}  # against 1
-BREACH_LIFT, BREACH_TIRING = -0.03, 0.1  # what advertising against her consent does beside
+BREACH_LIFT, BREACH_TIRING = -0.03, 0.1  # what advertising against their consent does beside
 FIRMEST = -1.2  # log-odds of leaving: no more than so much can tie a customer
 DELAYS = {"push": 30.0, "email": 300.0, "mail": 4_000.0}  # an answer takes so much longer than 1
 
@@ -45,32 +45,32 @@ class VisitTruth:
 
 
 class Life:
-    """A customer living. Times are seconds since the world's start; a visit sets `luck`."""
+    """A customer living. Times are seconds since the world's start; a visit sets `uniforms`."""
 
     def __init__(
         self,
-        person: SimulatedCustomer,
-        nature: WorldParameters,
+        customer: SimulatedCustomer,
+        parameters: WorldParameters,
         config: WorldConfig,
         policy: SimulatedPolicy,
         *,
         log_decisions: bool,
     ) -> None:
-        self.person, self.nature, self.config = person, nature, config
-        self.mind = HiddenState(
-            expectation=person.expectation,
-            loose=nature.newcomer_loose if person.newcomer else 0.0,
-            consents=set(person.consents),
+        self.customer, self.parameters, self.config = customer, parameters, config
+        self.state = HiddenState(
+            expectation=customer.expectation,
+            loose=parameters.newcomer_loose if customer.newcomer else 0.0,
+            consents=set(customer.consents),
         )
-        self.goal = person.goal
-        self.luck = VisitUniforms(())
+        self.goal = customer.goal
+        self.uniforms = VisitUniforms(())
         self._start_micros = (config.start - EPOCH) // timedelta(microseconds=1)
         self.failures = 0  # of this visit, so far
         self.now_s = 0.0
         self.value_eur = 0.0
         self.closed = False
-        self.leaving = False  # she has decided to leave
-        self.breaches = 0  # contacts against her consent
+        self.leaving = False  # they have decided to leave
+        self.breaches = 0  # contacts against their consent
         self.last_visit_s = 0.0
         self.events: list[EventJson] = []
         self._policy = policy
@@ -82,11 +82,11 @@ class Life:
         self._announced = 0
         self._coming: list[tuple[float, int, str, dict[str, object], float]] = []
 
-    def begin(self, at_s: float, luck: VisitUniforms) -> None:
+    def begin(self, at_s: float, uniforms: VisitUniforms) -> None:
         """Start a visit."""
         self.pass_time(at_s)
         self.now_s = max(self.now_s + 1.0, at_s)
-        self.luck, self.failures, self._paces = luck, 0, 0
+        self.uniforms, self.failures, self._paces = uniforms, 0, 0
 
     def moment(self) -> datetime:
         """The UTC time of now."""
@@ -95,7 +95,7 @@ class Life:
     def emit(self, name: str, properties: dict[str, object], after_s: float | None = None) -> None:
         """Something happened `after_s` seconds after the last event; None: at a human pace."""
         if after_s is None:
-            after_s = 2.0 + self.luck.lognormal("pace", 12.0, 0.7, self._paces % 12)
+            after_s = 2.0 + self.uniforms.lognormal("pace", 12.0, 0.7, self._paces % 12)
             self._paces += 1
         self.now_s += after_s
         self._append(name, self.now_s, properties)
@@ -118,22 +118,22 @@ class Life:
 
     def strain(self) -> float:
         """Contacts above the customer's threshold, now."""
-        half_life = self.nature.fatigue_half_life_days
-        return self.mind.strain(self.now_s, half_life, self.person.threshold)
+        half_life = self.parameters.fatigue_half_life_days
+        return self.state.strain(self.now_s, half_life, self.customer.threshold)
 
     def situation(self, *, outbound: bool = False) -> ShownMoment:
         """The moment, as an action meets it."""
         return ShownMoment(
-            person=self.person,
-            mind=self.mind,
+            customer=self.customer,
+            state=self.state,
             goal=self.goal,
             failures=self.failures,
             strain=self.strain(),
-            nature=self.nature,
+            parameters=self.parameters,
             config=self.config,
             outbound=outbound,
             leaving=self.leaving,
-            fatigue=self.mind.faded(self.now_s, self.nature.fatigue_half_life_days),
+            fatigue=self.state.faded(self.now_s, self.parameters.fatigue_half_life_days),
             quiet_days=(self.now_s - self.last_visit_s) / DAY_S,
         )
 
@@ -148,7 +148,7 @@ class Life:
     ) -> None:
         """Let the policy choose, show its action, live through the response.
 
-        `turn`: of the asks in one visit, from 0 to 3, each with its own luck.
+        `turn`: of the asks in one visit, from 0 to 3, each with its own uniforms.
         """
         shown = self._show(channel, placement, offered, outbound=outbound)
         if shown is None:
@@ -156,7 +156,7 @@ class Life:
         action_id, decision_id = shown
         probability = accept_probability(action_id, self.situation(outbound=outbound))
         purpose, place = ("response_more", turn - 1) if turn else ("response", 0)
-        accepted = self.luck.happens(purpose, probability, place)
+        accepted = self.uniforms.happens(purpose, probability, place)
         self.respond(decision_id, action_id, channel, accepted, turn, outbound=outbound)
 
     def tip(self) -> str | None:
@@ -177,34 +177,35 @@ class Life:
         """The customer's response to what was shown, with its effects."""
         situation = self.situation(outbound=outbound)
         outcome = {"decision_id": decision_id, "action_id": action_id, "channel": channel}
-        manner = self.luck.uniform(*(("manner_more", turn - 1) if turn else ("manner", 0)))
+        purpose, place = ("manner_more", turn - 1) if turn else ("manner", 0)
+        manner = self.uniforms.uniform(purpose, place)
         slow = DELAYS.get(channel, 1.0)
         if accepted or manner < 0.08:
             self.emit("Action Clicked", dict(outcome), slow * (3.0 + 10.0 * manner))
         if accepted:
             self.emit("Action Accepted", dict(outcome), 4.0 + 40.0 * manner)
-            self._keep_promise(action_id, channel, situation)
+            self._carry_out(action_id, channel, situation)
         elif manner > 0.55:
             self.emit("Action Dismissed", dict(outcome), slow * (2.0 + 5.0 * manner))
         self.value_eur -= cost_eur(action_id, accepted)
         tiring = TIRING.get(channel, 1.0) if outbound else 1.0
-        self.mind.push(lift(action_id, situation, accepted, tiring), self.person)
-        if outbound and MOVES[action_id].marketing and channel not in self.mind.consents:
+        self.state.push(lift(action_id, situation, accepted, tiring), self.customer)
+        if outbound and WORLD_ACTIONS[action_id].marketing and channel not in self.state.consents:
             self.breaches += 1
-            self.mind.push(BREACH_LIFT, self.person)
+            self.state.push(BREACH_LIFT, self.customer)
             tiring += BREACH_TIRING
-        self.mind.tire(self.now_s, self.nature.fatigue_half_life_days, tiring)
+        self.state.tire(self.now_s, self.parameters.fatigue_half_life_days, tiring)
 
     def buy(self, product: str, margin_eur: float) -> None:
         """A purchase, one hour to seven days from now."""
-        self.mind.products.add(product)
-        delay_s = HOUR_S + self.luck.uniform("buy_delay") ** 2 * 7.0 * DAY_S
+        self.state.products.add(product)
+        delay_s = HOUR_S + self.uniforms.uniform("buy_delay") ** 2 * 7.0 * DAY_S
         properties: dict[str, object] = {"product": product, "margin_eur": margin_eur}
         self.later(delay_s, "Product Purchased", properties, margin_eur)
 
     def pay_for_call(self) -> None:
         """A call reached an agent."""
-        self.value_eur -= self.nature.call_cost_eur
+        self.value_eur -= self.parameters.call_cost_eur
 
     def report(self) -> None:
         """Let the policy observe what it has not seen yet."""
@@ -218,22 +219,24 @@ class Life:
         taken, self.events, self._observed = self.events, [], 0
         return taken
 
-    def _keep_promise(self, action_id: str, channel: str, situation: ShownMoment) -> None:
-        move, mind = MOVES[action_id], self.mind
-        self.value_eur += move.earns_eur(situation)
-        if move.product is not None:
+    def _carry_out(self, action_id: str, channel: str, situation: ShownMoment) -> None:
+        action, state = WORLD_ACTIONS[action_id], self.state
+        self.value_eur += action.earns_eur(situation)
+        if action.product is not None:
             margin = margin_eur(action_id, situation)
-            self.buy(move.product, round(margin * (0.8 + 0.4 * self.luck.uniform("amount")), 2))
-        if move.habit is not None:
-            mind.products.add(move.habit)
-        if move.solves:
-            mind.issue = None
-        if move.settles and mind.overdue:
-            mind.overdue = False
+            self.buy(
+                action.product, round(margin * (0.8 + 0.4 * self.uniforms.uniform("amount")), 2)
+            )
+        if action.habit is not None:
+            state.products.add(action.habit)
+        if action.solves:
+            state.issue = None
+        if action.settles and state.overdue:
+            state.overdue = False
             self.emit("Payment Completed", {"channel": channel}, 60.0)
-        if move.loosens:
-            mind.loose = max(mind.loose + move.loosens, FIRMEST)
-        if move.keeps:
+        if action.loosens:
+            state.loose = max(state.loose + action.loosens, FIRMEST)
+        if action.keeps:
             self.leaving = False
 
     def _show(
@@ -243,25 +246,25 @@ class Life:
         self.now_s += 1.0
         if self._seeing is not None:
             self._seeing.see(self.situation(outbound=outbound))
-        asked = ContactOpportunity(
-            self.person.customer_id, self.moment(), channel, placement, offered
+        opportunity = ContactOpportunity(
+            self.customer.customer_id, self.moment(), channel, placement, offered
         )
-        chosen = self._policy.choose(asked)
+        choice = self._policy.choose(opportunity)
         where = {"channel": channel, "placement": placement}
         if self._log_decisions:
             decided: dict[str, object] = {
-                "decision_id": chosen.decision_id,
-                "action_id": chosen.action_id,
-                "propensity": chosen.propensity,
+                "decision_id": choice.decision_id,
+                "action_id": choice.action_id,
+                "propensity": choice.propensity,
                 "candidates": [*offered, NO_ACTION],
             }
-            event_id = f"decision:{chosen.decision_id}"
+            event_id = f"decision:{choice.decision_id}"
             self._append("Action Decided", self.now_s, {**decided, **where}, event_id)
-        if chosen.action_id not in offered:
+        if choice.action_id not in offered:
             return None
-        shown = {"decision_id": chosen.decision_id, "action_id": chosen.action_id, **where}
+        shown = {"decision_id": choice.decision_id, "action_id": choice.action_id, **where}
         self.emit("Action Shown", dict(shown), 1.0)
-        return chosen.action_id, chosen.decision_id
+        return choice.action_id, choice.decision_id
 
     def _append(
         self, name: str, at_s: float, properties: dict[str, object], event_id: str | None = None
@@ -271,8 +274,8 @@ class Life:
         latency_micros = 0 if event_id else 1_000 * (40 + self._emitted * 37 % 350)
         self.events.append(
             {
-                "event_id": event_id or f"{self.person.customer_id}-{self._emitted}",
-                "customer_id": self.person.customer_id,
+                "event_id": event_id or f"{self.customer.customer_id}-{self._emitted}",
+                "customer_id": self.customer.customer_id,
                 "name": name,
                 "occurred_at": stamp(micros),
                 "received_at": stamp(micros + latency_micros),

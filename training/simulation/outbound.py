@@ -2,7 +2,7 @@
 
 The routine moments are a calendar that no policy moves. An occasion (a payment that is missing, a
 new account, a look at how to leave, a long silence, a bad day, a dealer's quote) opens a moment of
-its own, with the luck of the visit that it follows.
+its own, with the uniforms of the visit that it follows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from training.simulation.config import DAY_S, HOUR_S
-from training.simulation.customers import FIRST_WIDTH, LUCK_WIDTH, VisitUniforms
+from training.simulation.customers import FIRST_WIDTH, UNIFORMS_WIDTH, VisitUniforms
 from training.simulation.life import Life
 
 PLACEMENTS = {
@@ -58,7 +58,7 @@ class Outbound:
         self._due: list[tuple[float, int, str, str, tuple[str, ...], VisitUniforms]] = []
         self._opened = 0
         self._next_s = 0.0
-        self._luck = self._draw()
+        self._uniforms = self._draw()
         self._plan()
 
     @property
@@ -69,33 +69,33 @@ class Outbound:
         return min(self._next_s, self._due[0][0]) if self._due else self._next_s
 
     def occasion(
-        self, kind: str, at_s: float, luck: VisitUniforms, which: int | None = None
+        self, kind: str, at_s: float, uniforms: VisitUniforms, which: int | None = None
     ) -> None:
         """Something gives the bank a reason to write or call; `which`: of its channels."""
         ways = OCCASIONS[kind]
-        place = int(luck.uniform("trigger_channel") * len(ways)) if which is None else which
+        place = int(uniforms.uniform("trigger_channel") * len(ways)) if which is None else which
         channel, offered = ways[place]
         self._opened += 1
-        heapq.heappush(self._due, (at_s, self._opened, kind, channel, offered, luck))
+        heapq.heappush(self._due, (at_s, self._opened, kind, channel, offered, uniforms))
 
     def live(self) -> None:
         """Let the next moment pass: the bank writes or calls, or does not."""
         life = self._life
         if self._due and self._due[0][0] <= self._next_s:
-            at_s, _, kind, channel, offered, luck = heapq.heappop(self._due)
-            if kind == "overdue" and not life.mind.overdue:
+            at_s, _, kind, channel, offered, uniforms = heapq.heappop(self._due)
+            if kind == "overdue" and not life.state.overdue:
                 return
-            life.begin(at_s, luck)
+            life.begin(at_s, uniforms)
             self._announce(kind)
             self._ask(channel, offered)
-            if kind == "overdue" and life.mind.overdue:
-                life.mind.overdue = False
-                life.value_eur -= OVERDUE_EUR[life.person.has_mortgage]
+            if kind == "overdue" and life.state.overdue:
+                life.state.overdue = False
+                life.value_eur -= OVERDUE_EUR[life.customer.has_mortgage]
             return
-        life.begin(self._next_s, self._luck)
-        channel = self._luck.pick("path", ROUTINE_CHANNELS)
+        life.begin(self._next_s, self._uniforms)
+        channel = self._uniforms.pick("path", ROUTINE_CHANNELS)
         self._ask(channel, ROUTINE[channel])
-        self._luck = self._draw()
+        self._uniforms = self._draw()
         self._plan()
 
     def _ask(self, channel: str, offered: tuple[str, ...]) -> None:
@@ -104,27 +104,29 @@ class Outbound:
     def _announce(self, kind: str) -> None:
         """What the bank's own systems say about the occasion."""
         if kind == "overdue":
-            mortgage = self._life.person.has_mortgage
+            mortgage = self._life.customer.has_mortgage
             properties: dict[str, object] = {"kind": "mortgage" if mortgage else "bill"}
             self._life.emit("Payment Overdue", {"channel": "core", **properties}, 0.0)
         elif kind == "dormant":
             self._life.emit("Account Dormant", {"channel": "core"}, 0.0)
 
     def _plan(self) -> None:
-        gap_s = self._luck.lognormal("gap", self._life.nature.outbound_gap_days * DAY_S, 0.5)
-        hour = 9.0 + 10.0 * self._luck.uniform("clock")
+        gap_s = self._uniforms.lognormal(
+            "gap", self._life.parameters.outbound_gap_days * DAY_S, 0.5
+        )
+        hour = 9.0 + 10.0 * self._uniforms.uniform("clock")
         self._next_s = (self._next_s + gap_s) // DAY_S * DAY_S + hour * HOUR_S
 
     def _draw(self) -> VisitUniforms:
-        return VisitUniforms(self._rng.random(LUCK_WIDTH).tolist())
+        return VisitUniforms(self._rng.random(UNIFORMS_WIDTH).tolist())
 
 
-def second_luck(seed: int, index: int) -> np.random.Generator:
-    """The stream of the purposes that came later; see `world_people.FIRST_WIDTH`."""
+def later_stream(seed: int, index: int) -> np.random.Generator:
+    """The stream of the purposes that came later; see `customers.FIRST_WIDTH`."""
     return np.random.Generator(np.random.Philox(key=(seed << 64) + 2**62 + 2 * index))
 
 
-def row(first: np.random.Generator, second: np.random.Generator) -> VisitUniforms:
-    """The luck of one visit, from both streams."""
-    more = second.random(LUCK_WIDTH - FIRST_WIDTH).tolist()
+def visit_uniforms(first: np.random.Generator, second: np.random.Generator) -> VisitUniforms:
+    """The uniforms of one visit, from both streams."""
+    more = second.random(UNIFORMS_WIDTH - FIRST_WIDTH).tolist()
     return VisitUniforms([*first.random(FIRST_WIDTH).tolist(), *more])

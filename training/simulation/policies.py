@@ -10,7 +10,13 @@ from training.simulation.customers import LOSS_AVERSION, HiddenState, closing_pr
 from training.simulation.history import NeverAct, PolicyValue, RandomPolicy, policy_value
 from training.simulation.life import BREACH_LIFT, BREACH_TIRING, FIRMEST, TIRING
 from training.simulation.outbound import OVERDUE_EUR
-from training.simulation.responses import MOVES, accept_probability, cost_eur, lift, margin_eur
+from training.simulation.responses import (
+    WORLD_ACTIONS,
+    accept_probability,
+    cost_eur,
+    lift,
+    margin_eur,
+)
 from training.simulation.world import (
     NO_ACTION,
     ContactOpportunity,
@@ -20,10 +26,20 @@ from training.simulation.world import (
     WorldConfig,
 )
 
-SELLING = tuple(name for name, move in MOVES.items() if move.marketing and not move.habit)
+SELLING = tuple(
+    name for name, action in WORLD_ACTIONS.items() if action.marketing and not action.habit
+)
 HELPING = (
-    *("help_popup", "search_guide", "chat_invitation", "agent_callback", "apology_credit"),
-    *("fee_refund", "personal_apology", "ivr_payment_tip", "payment_reminder", "payment_plan"),
+    "help_popup",
+    "search_guide",
+    "chat_invitation",
+    "agent_callback",
+    "apology_credit",
+    "fee_refund",
+    "personal_apology",
+    "ivr_payment_tip",
+    "payment_reminder",
+    "payment_plan",
 )
 
 
@@ -36,10 +52,13 @@ class AlwaysAct:
     def observe(self, events: Sequence[EventJson]) -> None:
         """Nothing is learned."""
 
-    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
+    def choose(self, opportunity: ContactOpportunity) -> SimulatedChoice:
         """Deterministic, so its propensity is 1."""
-        drawn = next((one for one in self._actions if one in asked.offered), NO_ACTION)
-        return SimulatedChoice(drawn, 1.0, _decision_id(asked))
+        drawn = next(
+            (action_id for action_id in self._actions if action_id in opportunity.offered),
+            NO_ACTION,
+        )
+        return SimulatedChoice(drawn, 1.0, _decision_id(opportunity))
 
 
 class LastNode:
@@ -69,11 +88,13 @@ class LastNode:
             name = "failed" if _is_failure(event) else str(event["name"])
             self._last[event["customer_id"]] = name
 
-    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
+    def choose(self, opportunity: ContactOpportunity) -> SimulatedChoice:
         """What answers the last event, if the channel can show it."""
-        answers = self.ANSWERS.get(self._last.get(asked.customer_id, ""), ())
-        drawn = next((one for one in answers if one in asked.offered), NO_ACTION)
-        return SimulatedChoice(drawn, 1.0, _decision_id(asked))
+        answers = self.ANSWERS.get(self._last.get(opportunity.customer_id, ""), ())
+        drawn = next(
+            (action_id for action_id in answers if action_id in opportunity.offered), NO_ACTION
+        )
+        return SimulatedChoice(drawn, 1.0, _decision_id(opportunity))
 
 
 class Oracle:
@@ -95,48 +116,52 @@ class Oracle:
     def observe(self, events: Sequence[EventJson]) -> None:
         """It knows already."""
 
-    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
+    def choose(self, opportunity: ContactOpportunity) -> SimulatedChoice:
         """The best action, where it is better than none."""
         s = self._situation
         if s is None:
             raise RuntimeError("the world shows the moment before it asks")
-        quiet_eur = self._leaving_eur(s, s.mind.emotion, s.mind.last_gap, 0.0, s.mind.loose)
+        quiet_eur = self._leaving_eur(s, s.state.emotion, s.state.last_gap, 0.0, s.state.loose)
         best, best_eur = NO_ACTION, 0.0
-        for action_id in asked.offered:
-            worth_eur = quiet_eur - self._cost_eur(action_id, asked, s)
+        for action_id in opportunity.offered:
+            worth_eur = quiet_eur - self._cost_eur(action_id, opportunity, s)
             if worth_eur > best_eur:
                 best, best_eur = action_id, worth_eur
-        return SimulatedChoice(best, 1.0, _decision_id(asked))
+        return SimulatedChoice(best, 1.0, _decision_id(opportunity))
 
-    def _cost_eur(self, action_id: str, asked: ContactOpportunity, s: ShownMoment) -> float:
+    def _cost_eur(self, action_id: str, opportunity: ContactOpportunity, s: ShownMoment) -> float:
         """What is lost in expectation where this action is shown, earnings deducted."""
-        move, mind = MOVES[action_id], s.mind
+        action, state = WORLD_ACTIONS[action_id], s.state
         if action_id == "ivr_payment_tip":  # it moves calls to the machine
-            saved = (s.nature.tip_tries_share - s.nature.ivr_tries_share) * s.nature.ivr_paid_share
+            saved = (
+                s.parameters.tip_tries_share - s.parameters.ivr_tries_share
+            ) * s.parameters.ivr_paid_share
             return (
                 cost_eur(action_id, False)
-                - saved * s.nature.call_cost_eur
-                + self._leaving_eur(s, mind.emotion, mind.last_gap, 1.0, mind.loose)
+                - saved * s.parameters.call_cost_eur
+                + self._leaving_eur(s, state.emotion, state.last_gap, 1.0, state.loose)
             )
         accepts = accept_probability(action_id, s)
-        tiring = TIRING.get(asked.channel, 1.0) if s.outbound else 1.0
-        breach = s.outbound and move.marketing and asked.channel not in mind.consents
+        tiring = TIRING.get(opportunity.channel, 1.0) if s.outbound else 1.0
+        breach = s.outbound and action.marketing and opportunity.channel not in state.consents
         total_eur = 0.0
         for accepted, chance in ((True, accepts), (False, 1.0 - accepts)):
             change = lift(action_id, s, accepted, tiring)
-            change *= (LOSS_AVERSION if change < 0 else 1.0) * s.person.sensitivity
-            change -= breach * -BREACH_LIFT * LOSS_AVERSION * s.person.sensitivity
-            loose = mind.loose
+            change *= (LOSS_AVERSION if change < 0 else 1.0) * s.customer.sensitivity
+            change -= breach * -BREACH_LIFT * LOSS_AVERSION * s.customer.sensitivity
+            loose = state.loose
             lost_eur = cost_eur(action_id, accepted)
-            keeps = s.leaving and accepted and move.keeps
+            keeps = s.leaving and accepted and action.keeps
             if accepted:
-                lost_eur -= margin_eur(action_id, s) + move.earns_eur(s)
-                lost_eur -= move.settles and mind.overdue and OVERDUE_EUR[s.person.has_mortgage]
-                loose = max(loose + move.loosens, FIRMEST) if move.loosens else loose
+                lost_eur -= margin_eur(action_id, s) + action.earns_eur(s)
+                lost_eur -= (
+                    action.settles and state.overdue and OVERDUE_EUR[s.customer.has_mortgage]
+                )
+                loose = max(loose + action.loosens, FIRMEST) if action.loosens else loose
             lost_eur += self._leaving_eur(
                 s,
-                mind.emotion + change,
-                mind.last_gap + change,
+                state.emotion + change,
+                state.last_gap + change,
                 tiring + BREACH_TIRING * breach,
                 loose,
                 stays=keeps,
@@ -156,18 +181,18 @@ class Oracle:
     ) -> float:
         """Expected loss by leaving at the visits ahead, if nothing else happens."""
         if s.leaving and not stays:
-            return s.person.closing_loss_eur
-        person, nature, config = s.person, s.nature, s.config
-        fades = math.exp(-math.log(2.0) * person.gap_days / nature.fatigue_half_life_days)
+            return s.customer.closing_loss_eur
+        customer, parameters, config = s.customer, s.parameters, s.config
+        fades = math.exp(-math.log(2.0) * customer.gap_days / parameters.fatigue_half_life_days)
         here = HiddenState(expectation=0.0, emotion=emotion, last_gap=last_gap, loose=loose)
         fatigue, stayed = s.fatigue + contact, 1.0
         for _ in range(self.VISITS):
-            strain = max(0.0, fatigue - person.threshold)
-            stayed *= 1.0 - closing_probability(person, here, strain, nature, config)
-            here.emotion *= person.memory
+            strain = max(0.0, fatigue - customer.threshold)
+            stayed *= 1.0 - closing_probability(customer, here, strain, parameters, config)
+            here.emotion *= customer.memory
             here.last_gap = 0.0
             fatigue *= fades
-        return (1.0 - stayed) * person.closing_loss_eur
+        return (1.0 - stayed) * customer.closing_loss_eur
 
 
 def _is_failure(event: EventJson) -> bool:
@@ -179,8 +204,13 @@ def _is_failure(event: EventJson) -> bool:
     )
 
 
-def _decision_id(asked: ContactOpportunity) -> str:
-    return f"{asked.customer_id}|{asked.at.timestamp()}|{asked.placement}"
+def _first_offered(actions: Sequence[str], opportunity: ContactOpportunity) -> SimulatedChoice:
+    offered = (action_id for action_id in actions if action_id in opportunity.offered)
+    return SimulatedChoice(next(offered, NO_ACTION), 1.0, _decision_id(opportunity))
+
+
+def _decision_id(opportunity: ContactOpportunity) -> str:
+    return f"{opportunity.customer_id}|{opportunity.at.timestamp()}|{opportunity.placement}"
 
 
 BUILT_IN: Mapping[str, Callable[[int], SimulatedPolicy]] = {

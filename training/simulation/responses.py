@@ -20,7 +20,7 @@ from training.simulation.action_kinds import (
 )
 from training.simulation.customers import sigmoid
 
-__all__ = ["MOVES", "ShownMoment", "accept_probability", "cost_eur", "lift", "margin_eur"]
+__all__ = ["WORLD_ACTIONS", "ShownMoment", "accept_probability", "cost_eur", "lift", "margin_eur"]
 
 QUIET_DAYS = 20.0  # after which an account counts as dormant
 
@@ -28,7 +28,7 @@ QUIET_DAYS = 20.0  # after which an account counts as dormant
 def accept_probability(action_id: str, situation: ShownMoment) -> float:
     """P(the customer accepts), where the action is shown."""
     tired = 0.35 * situation.config.fatigue_effect * situation.strain
-    return sigmoid(MOVES[action_id].logit(situation) - tired)
+    return sigmoid(WORLD_ACTIONS[action_id].logit(situation) - tired)
 
 
 def lift(action_id: str, situation: ShownMoment, accepted: bool, tiring: float = 1.0) -> float:
@@ -36,23 +36,27 @@ def lift(action_id: str, situation: ShownMoment, accepted: bool, tiring: float =
 
     `tiring`: how much of a contact it is; a letter is less in the way than a pop-up.
     """
-    change = MOVES[action_id].lift(situation, accepted)
+    change = WORLD_ACTIONS[action_id].lift(situation, accepted)
     nuisance = 0.10 * situation.config.fatigue_effect * situation.strain
     return (tiring * change if change < 0 else change) - tiring * nuisance
 
 
 def cost_eur(action_id: str, accepted: bool) -> float:
     """What it costs to show the action, and to keep its promise."""
-    move = MOVES[action_id]
-    return move.shown_eur + (move.accepted_eur if accepted else 0.0)
+    action = WORLD_ACTIONS[action_id]
+    return action.shown_eur + (action.accepted_eur if accepted else 0.0)
 
 
 def margin_eur(action_id: str, situation: ShownMoment) -> float:
     """What the product of this action brings in this world, 0 without a product."""
-    move, nature = MOVES[action_id], situation.nature
-    if move.product == "card":
-        return nature.card_margin_eur
-    return nature.loan_margin_eur if move.product == "loan" else move.margin_eur * nature.margins
+    action, parameters = WORLD_ACTIONS[action_id], situation.parameters
+    if action.product == "card":
+        return parameters.card_margin_eur
+    return (
+        parameters.loan_margin_eur
+        if action.product == "loan"
+        else action.margin_eur * parameters.margins
+    )
 
 
 def _help_logit(s: ShownMoment) -> float:
@@ -60,34 +64,34 @@ def _help_logit(s: ShownMoment) -> float:
 
 
 def _callback_logit(s: ShownMoment) -> float:
-    return -2.1 + 1.6 * (s.mind.issue is not None) - 0.25 * min(s.felt, 0.0)
+    return -2.1 + 1.6 * (s.state.issue is not None) - 0.25 * min(s.felt, 0.0)
 
 
 def _card_logit(s: ShownMoment) -> float:
-    fond = {"mass": 0.0, "affluent": 0.8, "business": 0.3}[s.person.segment]
-    young = 0.4 if s.person.age < 40 else 0.0
+    fond = {"mass": 0.0, "affluent": 0.8, "business": 0.3}[s.customer.segment]
+    young = 0.4 if s.customer.age < 40 else 0.0
     wanted = -2.3 + fond + young + 0.55 * s.felt
-    return wanted - 0.5 * s.outbound - 3.0 * ("card" in s.mind.products)
+    return wanted - 0.5 * s.outbound - 3.0 * ("card" in s.state.products)
 
 
 def _loan_logit(s: ShownMoment) -> float:
-    person = s.person
-    needs = 1.3 * (s.goal == "borrow") - 0.5 * person.has_mortgage + 0.5 * (s.failures > 0)
-    income = 0.3 * min(person.monthly_income_eur / 3_000.0 - 1.0, 2.0)
+    customer = s.customer
+    needs = 1.3 * (s.goal == "borrow") - 0.5 * customer.has_mortgage + 0.5 * (s.failures > 0)
+    income = 0.3 * min(customer.monthly_income_eur / 3_000.0 - 1.0, 2.0)
     wanted = -3.1 + needs + income + 0.55 * s.felt
-    return wanted - 0.5 * s.outbound - 3.0 * ("loan" in s.mind.products)
+    return wanted - 0.5 * s.outbound - 3.0 * ("loan" in s.state.products)
 
 
 def _mortgage_wish(s: ShownMoment) -> float:
-    return 1.6 * (s.goal == "borrow") - 2.0 * s.person.has_mortgage
+    return 1.6 * (s.goal == "borrow") - 2.0 * s.customer.has_mortgage
 
 
 def _car_wish(s: ShownMoment) -> float:
-    return 2.2 * s.person.drives
+    return 2.2 * s.customer.drives
 
 
 def _overdraft_wish(s: ShownMoment) -> float:
-    return 0.6 * (s.person.monthly_income_eur < 2_500.0) + 0.8 * s.mind.overdue
+    return 0.6 * (s.customer.monthly_income_eur < 2_500.0) + 0.8 * s.state.overdue
 
 
 def _savings_wish(s: ShownMoment) -> float:
@@ -99,10 +103,10 @@ def _win_back_logit(s: ShownMoment) -> float:
 
 
 def _win_back_eur(s: ShownMoment) -> float:
-    return 24.0 if s.quiet_days > QUIET_DAYS and "win_back" not in s.mind.products else 0.0
+    return 24.0 if s.quiet_days > QUIET_DAYS and "win_back" not in s.state.products else 0.0
 
 
-MOVES: Mapping[str, ActionKind] = {
+WORLD_ACTIONS: Mapping[str, ActionKind] = {
     "card_offer": ActionKind(
         logit=_card_logit, lift=sales_lift, shown_eur=0.4, product="card", marketing=True
     ),

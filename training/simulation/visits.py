@@ -21,16 +21,28 @@ FIELDS = ("income", "employer", "iban", "address")
 
 _KINDS: Mapping[str, tuple[tuple[str, float], ...]] = {  # by goal: touchpoint and weight
     "everyday": (
-        *(("app_home", 0.36), ("payment", 0.30), ("web_search", 0.18)),
-        *(("branch", 0.06), ("contact", 0.08), ("loan_application", 0.02)),
+        ("app_home", 0.36),
+        ("payment", 0.30),
+        ("web_search", 0.18),
+        ("branch", 0.06),
+        ("contact", 0.08),
+        ("loan_application", 0.02),
     ),
     "explore": (
-        *(("web_search", 0.46), ("app_home", 0.24), ("payment", 0.18)),
-        *(("branch", 0.05), ("contact", 0.05), ("loan_application", 0.02)),
+        ("web_search", 0.46),
+        ("app_home", 0.24),
+        ("payment", 0.18),
+        ("branch", 0.05),
+        ("contact", 0.05),
+        ("loan_application", 0.02),
     ),
     "borrow": (
-        *(("loan_application", 0.26), ("web_search", 0.24), ("app_home", 0.20)),
-        *(("payment", 0.18), ("branch", 0.06), ("contact", 0.06)),
+        ("loan_application", 0.26),
+        ("web_search", 0.24),
+        ("app_home", 0.20),
+        ("payment", 0.18),
+        ("branch", 0.06),
+        ("contact", 0.06),
     ),
 }
 
@@ -43,65 +55,67 @@ _KINDS_BY_PERSONA = {
 }
 
 
-def kind_of_visit(goal: str, segment: str, luck: VisitUniforms) -> str:
+def kind_of_visit(goal: str, segment: str, uniforms: VisitUniforms) -> str:
     """The touchpoint of the next planned visit."""
-    return luck.pick("kind", _KINDS_BY_PERSONA[goal, segment])
+    return uniforms.pick("kind", _KINDS_BY_PERSONA[goal, segment])
 
 
 def web_search(life: Life) -> float:
     """One to five searches; empty ones are tried again in other words."""
-    luck, person = life.luck, life.person
-    empty_share = 0.75 if person.hard_topic else life.nature.zero_result_share
+    uniforms, customer = life.uniforms, life.customer
+    empty_share = 0.75 if customer.hard_topic else life.parameters.zero_result_share
     empty_share *= life.config.search_frustration
-    queries = HARD_QUERIES if person.hard_topic else QUERIES
-    first = int(luck.uniform("topic") * len(queries))
-    patience = 1 + int(luck.uniform("searches") * 4)
+    queries = HARD_QUERIES if customer.hard_topic else QUERIES
+    first = int(uniforms.uniform("topic") * len(queries))
+    patience = 1 + int(uniforms.uniform("searches") * 4)
     found = False
     for turn in range(patience):
-        found = not luck.happens("result", _troubled(empty_share, person), turn)
-        count = 1 + int(luck.uniform("result", turn) * 40) if found else 0
+        found = not uniforms.happens("result", _troubled(empty_share, customer), turn)
+        count = 1 + int(uniforms.uniform("result", turn) * 40) if found else 0
         query = queries[(first + turn // 2) % len(queries)] + (" online" if turn % 2 else "")
         life.emit("Products Searched", {"channel": "web", "query": query, "results_count": count})
         if found:
             break
         life.failures += 1
     if not found:
-        life.mind.issue = life.mind.issue or "search"
+        life.state.issue = life.state.issue or "search"
     life.ask("web", "web_search", ("help_popup", "loan_offer"))
     if not found:
         if further(life, 0.5):
             life.emit("Help Article Viewed", {"channel": "web", "topic": "search"})
             life.ask("web", "help_pages", ("search_guide", "chat_invitation"), 1)
         return -0.20 - 0.20 * life.failures
-    product = luck.pick("product", PRODUCTS)
+    product = uniforms.pick("product", PRODUCTS)
     life.emit("Product Viewed", {"channel": "web", "product": product})
     if further(life, 0.5):
         life.ask("web", "product_page", ("insurance_offer", "chat_invitation"), 1)
     wish = -2.9 + 0.5 * life.situation().felt + 0.6 * (life.goal == "explore")
-    if luck.happens("buy", sigmoid(wish - 2.0 * (product in life.mind.products))):
-        life.buy(product, round(15.0 + 30.0 * luck.uniform("amount"), 2))
+    if uniforms.happens("buy", sigmoid(wish - 2.0 * (product in life.state.products))):
+        life.buy(product, round(15.0 + 30.0 * uniforms.uniform("amount"), 2))
     return 0.22 - 0.10 * life.failures
 
 
 def loan_application(life: Life) -> float:
     """A form; each of its pages may be refused, and some give up."""
-    luck = life.luck
+    uniforms = life.uniforms
     life.emit("Application Started", {"channel": "web", "product": "loan"})
     for turn in range(4):
-        if not luck.happens("form", _troubled(life.nature.form_error_share, life.person), turn):
+        if not uniforms.happens(
+            "form", _troubled(life.parameters.form_error_share, life.customer), turn
+        ):
             break
         life.failures += 1
         life.emit("Form Error", {"channel": "web", "form": "loan", "field": FIELDS[turn]})
     life.ask("web", "loan_application", ("help_popup", "loan_offer"))
     felt = life.situation().felt
-    if not luck.happens("submit", sigmoid(1.0 - 0.8 * life.failures + 0.3 * felt)):
+    if not uniforms.happens("submit", sigmoid(1.0 - 0.8 * life.failures + 0.3 * felt)):
         if life.failures:
-            life.mind.issue = life.mind.issue or "application"
+            life.state.issue = life.state.issue or "application"
         return -0.10 - 0.25 * life.failures
-    amount = round(3_000 + 22_000 * luck.uniform("amount"), -2)
+    amount = round(3_000 + 22_000 * uniforms.uniform("amount"), -2)
     life.emit("Application Submitted", {"channel": "web", "product": "loan", "amount_eur": amount})
-    if luck.happens("buy", sigmoid(-0.6 + 0.4 * felt)) and "loan" not in life.mind.products:
-        life.buy("loan", round(life.nature.loan_margin_eur * (0.6 + amount / 32_500.0), 2))
+    if uniforms.happens("buy", sigmoid(-0.6 + 0.4 * felt)) and "loan" not in life.state.products:
+        life.buy("loan", round(life.parameters.loan_margin_eur * (0.6 + amount / 32_500.0), 2))
     return 0.30 - 0.20 * life.failures
 
 
@@ -112,7 +126,7 @@ def app_home(life: Life) -> float:
     if life.config.referral:
         shelf = (*shelf, "referral")
     life.ask("app", "app_home", shelf)
-    if life.config.outbound and life.luck.happens("page", 0.2, 1):
+    if life.config.outbound and life.uniforms.happens("page", 0.2, 1):
         life.later(4 * HOUR_S, "Cash Withdrawn", {"channel": "atm"}, 0.0)
     if further(life, 0.35):
         life.emit("Account Viewed", {"channel": "app"})
@@ -122,34 +136,34 @@ def app_home(life: Life) -> float:
 
 def payment(life: Life) -> float:
     """After a notice: by telephone, in the app or on the web."""
-    path = life.luck.pick("path", (("ivr", 0.35), ("app", 0.40), ("web", 0.25)))
+    path = life.uniforms.pick("path", (("ivr", 0.35), ("app", 0.40), ("web", 0.25)))
     if path == "ivr" and life.config.ivr:
         return ivr_payment(life)
     channel = "app" if path == "ivr" else path
     life.emit("Payment Started", {"channel": channel})
-    if life.luck.happens("paid", life.nature.screen_paid_share):
+    if life.uniforms.happens("paid", life.parameters.screen_paid_share):
         life.emit("Payment Completed", {"channel": channel})
-        if life.config.outbound and life.luck.happens("page", 0.3, 1):
+        if life.config.outbound and life.uniforms.happens("page", 0.3, 1):
             life.later(5 * DAY_S, "Statement Sent", {"channel": "mail"}, 0.0)
         if channel == "app" and further(life, 0.5):
             life.ask("app", "payment_screen", ("set_up_direct_debit",), 1)
         return 0.15
     life.failures += 1
-    if life.luck.happens("agent", 0.3):
+    if life.uniforms.happens("agent", 0.3):
         life.emit("Agent Requested", {"channel": channel})
         return _call(life, "payment", -0.15)
-    life.mind.overdue = True
+    life.state.overdue = True
     return -0.12
 
 
 def ivr_payment(life: Life) -> float:
     """The bank case: most ask for an agent before they try to pay."""
-    luck, nature = life.luck, life.nature
+    uniforms, parameters = life.uniforms, life.parameters
     life.emit("IVR Started", {"channel": "ivr"})
     decision_id = life.tip()
-    tries_share = nature.ivr_tries_share if decision_id is None else nature.tip_tries_share
-    tries = luck.happens("try", tries_share)
-    paid = tries and luck.happens("paid", nature.ivr_paid_share)
+    tries_share = parameters.ivr_tries_share if decision_id is None else parameters.tip_tries_share
+    tries = uniforms.happens("try", tries_share)
+    paid = tries and uniforms.happens("paid", parameters.ivr_paid_share)
     if tries:
         life.emit("IVR Payment Attempted", {"channel": "ivr"})
     if paid:
@@ -165,7 +179,7 @@ def ivr_payment(life: Life) -> float:
 
 def contact(life: Life) -> float:
     """A call, about what is open or something small."""
-    valence = _call(life, life.mind.issue or "question", 0.0)
+    valence = _call(life, life.state.issue or "question", 0.0)
     if valence < 0:
         life.ask("phone", "contact_centre", ("agent_callback",))
     elif further(life, 0.5):
@@ -176,13 +190,15 @@ def contact(life: Life) -> float:
 
 def branch(life: Life) -> float:
     """A visit to the branch, which usually helps."""
-    bad = life.luck.happens("resolved", _troubled(life.nature.branch_bad_share, life.person))
-    reason = life.mind.issue or "advice"
+    bad = life.uniforms.happens(
+        "resolved", _troubled(life.parameters.branch_bad_share, life.customer)
+    )
+    reason = life.state.issue or "advice"
     life.emit("Branch Visited", {"channel": "branch", "reason": reason, "resolved": not bad})
     if bad:
         life.failures += 1
         return -0.35
-    life.mind.issue = None
+    life.state.issue = None
     if further(life, 0.7):
         life.emit("Advice Given", {"channel": "branch", "topic": reason})
         life.ask("branch", "branch_desk", ("investment_plan",), 1)
@@ -191,14 +207,16 @@ def branch(life: Life) -> float:
 
 def further(life: Life, share: float) -> bool:
     """She looks at one more page, of a bank that has more of them than before."""
-    return life.config.outbound and life.luck.happens("page", share)
+    return life.config.outbound and life.uniforms.happens("page", share)
 
 
 def _call(life: Life, issue: str, before: float) -> float:
-    luck, nature = life.luck, life.nature
-    wait_s = round(luck.lognormal("wait", nature.wait_median_s, 0.7))
-    announced_s = round(nature.announced_wait_s)
-    resolved = not luck.happens("resolved", _troubled(1.0 - nature.resolved_share, life.person))
+    uniforms, parameters = life.uniforms, life.parameters
+    wait_s = round(uniforms.lognormal("wait", parameters.wait_median_s, 0.7))
+    announced_s = round(parameters.announced_wait_s)
+    resolved = not uniforms.happens(
+        "resolved", _troubled(1.0 - parameters.resolved_share, life.customer)
+    )
     start = {"channel": "phone", "issue": issue, "announced_wait_s": announced_s}
     life.emit("Contact Started", dict(start))
     ended = {**start, "wait_s": wait_s, "resolved": resolved}
@@ -206,20 +224,20 @@ def _call(life: Life, issue: str, before: float) -> float:
     life.pay_for_call()
     late = min(max(0.0, wait_s / announced_s - 1.0), 2.0)
     if resolved:
-        life.mind.issue = None
-        life.mind.overdue = life.mind.overdue and issue != "payment"
+        life.state.issue = None
+        life.state.overdue = life.state.overdue and issue != "payment"
         return before + 0.30 - 0.15 * late
     life.failures += 1
-    life.mind.issue = issue
-    life.mind.overdue = life.mind.overdue or issue == "payment"
+    life.state.issue = issue
+    life.state.overdue = life.state.overdue or issue == "payment"
     return before - 0.35 - 0.15 * late
 
 
-def _troubled(share: float, person: SimulatedCustomer) -> float:
+def _troubled(share: float, customer: SimulatedCustomer) -> float:
     """A share of bad luck, for this person."""
     if share <= 0.0:
         return share
-    return sigmoid(math.log(share / (1.0 - share)) + person.trouble)
+    return sigmoid(math.log(share / (1.0 - share)) + customer.trouble)
 
 
 VISITS: Mapping[str, Callable[[Life], float]] = {

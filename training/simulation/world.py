@@ -21,7 +21,7 @@ from training.simulation.config import (
     SimulatedPolicy,
     WorldConfig,
     WorldParameters,
-    draw_nature,
+    draw_parameters,
 )
 from training.simulation.life import VisitTruth
 
@@ -43,7 +43,7 @@ class World:
 
     def __init__(self, config: WorldConfig) -> None:
         self.config = config
-        self.nature = draw_nature(config)
+        self.parameters = draw_parameters(config)
         self.value_eur: dict[str, float] = {}  # by customer id: margins less costs and losses
         self.felt: dict[str, list[VisitTruth]] = {}  # by customer id: emotion after each visit
         self.closed: set[str] = set()  # customer ids
@@ -63,24 +63,24 @@ class World:
         service in the loop logs itself.
         """
         self.value_eur, self.felt, self.closed, self.breaches = {}, {}, set(), 0
-        chosen = range(self.config.customers) if customers is None else customers
+        indexes = range(self.config.customers) if customers is None else customers
         turns: list[tuple[float, int, CustomerCalendar]] = []
-        for index in chosen:
-            story = CustomerCalendar(index, self.nature, self.config, policy, log_decisions)
-            heapq.heappush(turns, (story.next_s, index, story))
+        for index in indexes:
+            calendar = CustomerCalendar(index, self.parameters, self.config, policy, log_decisions)
+            heapq.heappush(turns, (calendar.next_s, index, calendar))
         while turns:
-            _, index, story = heapq.heappop(turns)
-            story.turn()
-            yield from story.life.take_events()
-            if story.over:
-                self._note(story)
+            _, index, calendar = heapq.heappop(turns)
+            calendar.turn()
+            yield from calendar.life.take_events()
+            if calendar.over:
+                self._note(calendar)
             else:
-                heapq.heappush(turns, (story.next_s, index, story))
+                heapq.heappush(turns, (calendar.next_s, index, calendar))
 
-    def _note(self, story: CustomerCalendar) -> None:
-        customer_id = story.life.person.customer_id
-        self.value_eur[customer_id] = story.life.value_eur
-        self.felt[customer_id] = story.felt
-        self.breaches += story.life.breaches
-        if story.life.closed:
+    def _note(self, calendar: CustomerCalendar) -> None:
+        customer_id = calendar.life.customer.customer_id
+        self.value_eur[customer_id] = calendar.life.value_eur
+        self.felt[customer_id] = calendar.felt
+        self.breaches += calendar.life.breaches
+        if calendar.life.closed:
             self.closed.add(customer_id)

@@ -25,7 +25,7 @@ from training.simulation.world import (
 
 
 class ServicePolicy:
-    """Events go into a log in memory; each question is one decision of the house."""
+    """Events go into a log in memory; each contact opportunity is one decision of the replica."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
@@ -35,18 +35,20 @@ class ServicePolicy:
         now = datetime.now(UTC)
         self._replica.log.append_events([parse_event(event, now, trusted=True) for event in events])
 
-    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
+    def choose(self, opportunity: ContactOpportunity) -> SimulatedChoice:
         """Decide at the world's moment."""
         request = Request(
-            customer_id=asked.customer_id, channel=asked.channel, placement=asked.placement
+            customer_id=opportunity.customer_id,
+            channel=opportunity.channel,
+            placement=opportunity.placement,
         )
         replica = self._replica
-        (decision,) = replica.decider.decide([request], asked.at, replica.chance)
+        (decision,) = replica.decider.decide([request], opportunity.at, replica.chance)
         return SimulatedChoice(decision.action_id, decision.propensity, decision.decision_id)
 
 
 def service_policy(settings: Settings) -> Callable[[int], SimulatedPolicy]:
-    """A fresh house with the champion's models for each seed.
+    """A fresh replica with the champion's models for each seed.
 
     Raises NotFound where no champion is promoted.
     """

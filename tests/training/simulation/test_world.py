@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.simulation.config import Mechanism, draw_nature
-from training.simulation.customers import HiddenState, closing_probability, draw_person
+from training.simulation.config import Mechanism, draw_parameters
+from training.simulation.customers import HiddenState, closing_probability, draw_customer
 from training.simulation.history import (
     NeverAct,
     RandomPolicy,
@@ -27,7 +27,7 @@ from training.simulation.history import (
 )
 from training.simulation.outbound import OCCASIONS, PLACEMENTS, ROUTINE
 from training.simulation.policies import SELLING, AlwaysAct as AlwaysShown, LastNode, Oracle
-from training.simulation.responses import MOVES
+from training.simulation.responses import WORLD_ACTIONS
 from training.simulation.world import (
     NO_ACTION,
     ContactOpportunity,
@@ -50,16 +50,18 @@ class Always:
     def observe(self, events: Sequence[EventJson]) -> None:
         """Nothing is learned."""
 
-    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
+    def choose(self, opportunity: ContactOpportunity) -> SimulatedChoice:
         """The action, unless the cap is reached."""
-        wanted = next((a for a in self._actions if a in asked.offered), NO_ACTION)
-        kept = self._contacts.setdefault(asked.customer_id, [])
-        recent = [at for at in kept if asked.at - at < timedelta(days=14)]
+        wanted = next((a for a in self._actions if a in opportunity.offered), NO_ACTION)
+        kept = self._contacts.setdefault(opportunity.customer_id, [])
+        recent = [at for at in kept if opportunity.at - at < timedelta(days=14)]
         if self._cap is not None and len(recent) >= self._cap:
             wanted = NO_ACTION
         if wanted != NO_ACTION:
-            kept.append(asked.at)
-        return SimulatedChoice(wanted, 1.0, f"{asked.customer_id}@{asked.at.isoformat()}")
+            kept.append(opportunity.at)
+        return SimulatedChoice(
+            wanted, 1.0, f"{opportunity.customer_id}@{opportunity.at.isoformat()}"
+        )
 
 
 class HelpAfterFailure:
@@ -74,10 +76,10 @@ class HelpAfterFailure:
             empty = event["properties"].get("results_count") == 0
             self._failed[event["customer_id"]] = empty or event["name"] == "Form Error"
 
-    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
+    def choose(self, opportunity: ContactOpportunity) -> SimulatedChoice:
         """Help where the last event was a failure."""
-        wanted = self._failed.get(asked.customer_id) and "help_popup" in asked.offered
-        decision_id = f"{asked.customer_id}@{asked.at.isoformat()}"
+        wanted = self._failed.get(opportunity.customer_id) and "help_popup" in opportunity.offered
+        decision_id = f"{opportunity.customer_id}@{opportunity.at.isoformat()}"
         return SimulatedChoice("help_popup" if wanted else NO_ACTION, 1.0, decision_id)
 
 
@@ -92,12 +94,12 @@ class Recorder(NeverAct):
         """Keep them."""
         self.seen.extend(events)
 
-    def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
+    def choose(self, opportunity: ContactOpportunity) -> SimulatedChoice:
         """No action."""
-        mine = [e for e in self.seen if e["customer_id"] == asked.customer_id]
-        assert all(datetime.fromisoformat(e["received_at"]) <= asked.at for e in mine)
-        self.asked.append(asked)
-        return super().choose(asked)
+        mine = [e for e in self.seen if e["customer_id"] == opportunity.customer_id]
+        assert all(datetime.fromisoformat(e["received_at"]) <= opportunity.at for e in mine)
+        self.asked.append(opportunity)
+        return super().choose(opportunity)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +153,11 @@ def test_the_policy_observes_every_event_before_it_is_asked() -> None:
     events = list(World(replace(SMALL, customers=40)).play(policy, log_decisions=False))
     assert len(policy.seen) == len(events)
     inbound = {"web", "app", "ivr", "phone", "branch"}
-    assert {asked.channel for asked in policy.asked} == inbound | {"push", "email", "mail"}
+    assert {opportunity.channel for opportunity in policy.asked} == inbound | {
+        "push",
+        "email",
+        "mail",
+    }
 
 
 def test_referral_changes_nothing_but_its_cost() -> None:
@@ -216,10 +222,10 @@ def test_making_up_after_failures_pays_and_the_truth_pays_most() -> None:
     class AfterBadDays(HelpAfterFailure):
         """Makes up where the last thing was a failure, and nothing else."""
 
-        def choose(self, asked: ContactOpportunity) -> SimulatedChoice:
+        def choose(self, opportunity: ContactOpportunity) -> SimulatedChoice:
             """Every kind of apology."""
-            failed = self._failed.get(asked.customer_id)
-            return made_up.choose(asked) if failed else NeverAct().choose(asked)
+            failed = self._failed.get(opportunity.customer_id)
+            return made_up.choose(opportunity) if failed else NeverAct().choose(opportunity)
 
         def observe(self, events: Sequence[EventJson]) -> None:
             """Calls that settled nothing, and complaints."""
@@ -253,19 +259,26 @@ def test_the_bank_knows_thirty_actions_and_shows_each_of_them(
         for e in random_play[1]
         if e["name"] == "Action Shown"
     }
-    assert len(MOVES) == 30
-    assert sorted(action_id for action_id, _ in shown) == sorted(MOVES)  # on one channel each
+    assert len(WORLD_ACTIONS) == 30
+    assert sorted(action_id for action_id, _ in shown) == sorted(
+        WORLD_ACTIONS
+    )  # on one channel each
     offered = {name for names in ROUTINE.values() for name in names}
     offered |= {name for ways in OCCASIONS.values() for _, names in ways for name in names}
-    assert offered <= set(MOVES)
+    assert offered <= set(WORLD_ACTIONS)
     assert set(ROUTINE) < set(PLACEMENTS)
 
 
 def test_without_outbound_nobody_is_written_to_or_called() -> None:
     policy = Recorder()
     list(World(replace(SMALL, customers=60, outbound=False)).play(policy))
-    assert {asked.channel for asked in policy.asked} <= {"web", "app", "ivr", "phone"}
-    assert {asked.placement for asked in policy.asked} == {
+    assert {opportunity.channel for opportunity in policy.asked} <= {
+        "web",
+        "app",
+        "ivr",
+        "phone",
+    }
+    assert {opportunity.placement for opportunity in policy.asked} == {
         *("web_search", "loan_application", "app_home", "ivr_menu", "contact_centre")
     }
 
@@ -273,7 +286,7 @@ def test_without_outbound_nobody_is_written_to_or_called() -> None:
 def test_occasions_open_the_moments_that_answer_them() -> None:
     policy = Recorder()
     events = list(World(replace(SMALL, customers=300)).play(policy, log_decisions=False))
-    offered = {(asked.placement, asked.offered) for asked in policy.asked}
+    offered = {(opportunity.placement, opportunity.offered) for opportunity in policy.asked}
     for kind, ways in OCCASIONS.items():
         assert any((PLACEMENTS[channel], names) in offered for channel, names in ways), kind
     assert ("closing_page", ("retention_rate",)) in offered
@@ -325,10 +338,10 @@ def test_almost_everybody_has_a_time_zone_and_some_are_new() -> None:
 
 
 def test_a_loss_weighs_twice_a_gain() -> None:
-    person = draw_person(0, draw_nature(SMALL), SMALL)
+    customer = draw_customer(0, draw_parameters(SMALL), SMALL)
     glad, sad = HiddenState(expectation=0.0), HiddenState(expectation=0.0)
-    glad.feel(0.2, person, 0.0)
-    sad.feel(-0.2, person, 0.0)
+    glad.feel(0.2, customer, 0.0)
+    sad.feel(-0.2, customer, 0.0)
     assert sad.emotion == pytest.approx(-2.0 * glad.emotion)
 
 
@@ -470,17 +483,17 @@ def test_customers_leave_for_the_reason_that_the_mechanism_says(
     mechanism: Mechanism, moves: set[str]
 ) -> None:
     config = replace(SMALL, mechanism=mechanism)
-    nature = draw_nature(config)
-    person = replace(draw_person(0, nature, config), trouble=0.0)
+    parameters = draw_parameters(config)
+    customer = replace(draw_customer(0, parameters, config), trouble=0.0)
     worse = {
-        "emotion": (person, HiddenState(expectation=0.0, emotion=-2.0)),
-        "last_gap": (person, HiddenState(expectation=0.0, last_gap=-2.0)),
-        "worst_gap": (person, HiddenState(expectation=0.0, gaps=deque([-2.0, 0.0]))),
-        "trouble": (replace(person, trouble=2.0), HiddenState(expectation=0.0)),
+        "emotion": (customer, HiddenState(expectation=0.0, emotion=-2.0)),
+        "last_gap": (customer, HiddenState(expectation=0.0, last_gap=-2.0)),
+        "worst_gap": (customer, HiddenState(expectation=0.0, gaps=deque([-2.0, 0.0]))),
+        "trouble": (replace(customer, trouble=2.0), HiddenState(expectation=0.0)),
     }
-    usual = closing_probability(person, HiddenState(expectation=0.0), 0.0, nature, config)
-    for name, (somebody, mind) in worse.items():
-        risk = closing_probability(somebody, mind, 0.0, nature, config)
+    usual = closing_probability(customer, HiddenState(expectation=0.0), 0.0, parameters, config)
+    for name, (somebody, state) in worse.items():
+        risk = closing_probability(somebody, state, 0.0, parameters, config)
         assert risk > 2 * usual if name in moves else risk == usual
-    tired = closing_probability(person, HiddenState(expectation=0.0), 2.0, nature, config)
+    tired = closing_probability(customer, HiddenState(expectation=0.0), 2.0, parameters, config)
     assert tired > usual

@@ -12,7 +12,7 @@ from nba.rewards.attribution import Attribution
 from tests.fixtures.files import BANK_JOURNEY
 from training.data.history import events_from
 from training.simulation.history import RandomPolicy
-from training.simulation.responses import MOVES
+from training.simulation.responses import WORLD_ACTIONS
 from training.simulation.world import EventJson, World, WorldConfig
 
 BANK = load_journey(BANK_JOURNEY)
@@ -40,7 +40,7 @@ def test_world_and_journey_know_the_same_actions_at_the_same_places(
     events: list[EventJson],
 ) -> None:
     actions = {action.id: action for action in BANK.actions}
-    assert set(actions) == set(MOVES)
+    assert set(actions) == set(WORLD_ACTIONS)
     seen = set()
     for event in events:
         if event["name"] == "Action Decided":
