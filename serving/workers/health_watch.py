@@ -9,16 +9,16 @@ from datetime import datetime
 import msgspec
 
 from models.learning.versions import mode, policy_state, versions
-from nba.analytics.monitoring.report import (
+from nba.analytics.monitoring.health_report import (
     REFERENCE_DAYS,
     WINDOW_DAYS,
-    Health,
-    Learning,
+    HealthReport,
+    LearnerProgress,
     ServingFacts,
-    health_of,
+    health_report,
 )
-from nba.analytics.monitoring.store import SummaryStore
-from nba.analytics.monitoring.watch import HealthWatch, MonitoredBundle
+from nba.analytics.monitoring.log_summarizer import LogSummarizer, MonitoredJourney
+from nba.analytics.monitoring.summary_store import SummaryStore
 from nba.errors import NbaError, StoreUnavailable
 from nba.rewards.attribution import Attribution
 from nba.stores.log import Log
@@ -38,20 +38,20 @@ class LearnerView(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
 
 
-def watch_of(replica: Replica) -> HealthWatch:
+def watch_of(replica: Replica) -> LogSummarizer:
     """The watch over what this house serves."""
-    return HealthWatch(replica.log, lambda: subject_of(replica), replica.now)
+    return LogSummarizer(replica.log, lambda: subject_of(replica), replica.now)
 
 
-def subject_of(replica: Replica) -> MonitoredBundle:
+def subject_of(replica: Replica) -> MonitoredJourney:
     """What is watched now."""
     fold = replica.fold
     rule = Attribution(fold.schema.journey, fold.encoder.kind)
-    return MonitoredBundle(fold.schema, fold.encoder.mapping, rule, replica.champion)
+    return MonitoredJourney(fold.schema, fold.encoder.mapping, rule, replica.champion)
 
 
 def look_after(
-    replica: Replica, watch: HealthWatch, metrics: Metrics, stopping: Callable[[], bool]
+    replica: Replica, watch: LogSummarizer, metrics: Metrics, stopping: Callable[[], bool]
 ) -> bool:
     """One look: read on, where nobody else does, and set the gauges; whether there is more to read.
 
@@ -71,7 +71,7 @@ def health_now(
     window_days: int = WINDOW_DAYS,
     reference_days: int = REFERENCE_DAYS,
     anchor: datetime | None = None,
-) -> Health:
+) -> HealthReport:
     """The report on what the shelf has loaded. `anchor`: by default when the champion was promoted.
 
     Raises StoreUnavailable.
@@ -85,9 +85,9 @@ def health_now(
         catalogue=tuple(action.id for action in replica.journey.actions),
         learning=None
         if learner is None
-        else Learning(behind=learner.behind, paused=learner.paused),
+        else LearnerProgress(behind=learner.behind, paused=learner.paused),
     )
-    return health_of(
+    return health_report(
         *(shelf.dated, replica.now(), facts), window_days=window_days, reference_days=reference_days
     )
 
@@ -119,7 +119,7 @@ def learner_view(log: Log, now: datetime) -> LearnerView | None:
     )
 
 
-def note(metrics: Metrics, health: Health, learner: LearnerView | None) -> None:
+def note(metrics: Metrics, health: HealthReport, learner: LearnerView | None) -> None:
     """Set the gauges."""
     for check in health.checks:
         value = math.nan if check.value is None else check.value

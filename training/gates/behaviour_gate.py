@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nba.analytics.monitoring.offers_and_joins import STARVED_SHARE, exploration, offers
+from nba.analytics.monitoring.offer_counts import STARVED_SHARE, exploration, offer_counts
 from nba.decisions.candidate import Stage
 from nba.decisions.decision import Decision
 from nba.engine.pipeline import Pipeline
@@ -124,5 +124,5 @@ class _Drawing:
         self.top = max(mean, key=lambda name: mean[name]) if mean else NO_ACTION
         self.top_share = mean[self.top] / acting if acting > 0.0 else 0.0
         self.alive = {name for name, share in mean.items() if share >= STARVED_SHARE}
-        found = exploration(offers(names, probabilities, drawn))
+        found = exploration(offer_counts(names, probabilities, drawn))
         self.entropy = 0.0 if isinstance(found, Undecided) else found

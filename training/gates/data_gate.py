@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from features.replay.point_in_time import ContextQuestions, replay
-from nba.analytics.monitoring.offers_and_joins import OutcomeJoin
+from nba.analytics.monitoring.outcome_join import OutcomeJoin
 from nba.decisions.decision import Decision
 from nba.durations import WEEK_S
 from nba.errors import InvalidInput

@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from nba.analytics.monitoring.daily_record import DailyRecord
-from nba.analytics.monitoring.sketches import BinEdges
+from nba.analytics.monitoring.context_bins import ContextBins
+from nba.analytics.monitoring.daily_summary import DailySummary
 
 State: TypeAlias = Literal["ok", "warn", "red", "undecided"]
 
@@ -26,14 +26,14 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     limit: float | None = None
 
 
-class Period(msgspec.Struct, frozen=True, kw_only=True):
+class ComparedPeriods(msgspec.Struct, frozen=True, kw_only=True):
     """What is compared: the days of the reference and the days now, added up."""
 
-    reference: DailyRecord
-    now: DailyRecord
-    last: DailyRecord  # the newest days, where now is longer
-    own: DailyRecord  # days of the champion before those of now
-    cut: BinEdges | None
+    reference: DailySummary
+    now: DailySummary
+    last: DailySummary  # the newest days, where now is longer
+    own: DailySummary  # days of the champion before those of now
+    cut: ContextBins | None
     champion: str | None
     catalogue: tuple[str, ...]  # action ids
     schema: str  # hash of the columns that the champion reads

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from nba.analytics.monitoring.check import Check, State, listed, undecided
-from nba.analytics.monitoring.daily_record import EventCounts
+from nba.analytics.monitoring.daily_summary import EventCounts
 
 MIN_EVENTS = 50  # of a kind or a source, before it is judged
 MIN_UNKNOWN = 20  # events of a new name, and the share of the day's events

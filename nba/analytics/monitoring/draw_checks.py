@@ -6,12 +6,12 @@ from nba.analytics.monitoring.check import (
     MIN_DECISIONS,
     MIN_SHARE,
     Check,
-    Period,
+    ComparedPeriods,
     State,
     listed,
     undecided,
 )
-from nba.analytics.monitoring.offers_and_joins import coverage, exploration, starved
+from nba.analytics.monitoring.offer_counts import coverage, exploration, starved
 from nba.measurement.off_policy.propensity_audit import LEVEL, audit_propensities
 from nba.measurement.statistics.estimate import Undecided
 
@@ -23,7 +23,7 @@ MAX_FALLBACK = (0.01, 0.05)  # share of decisions: warn, red
 MAX_PASSED_OVER = (0.05, 0.5)  # share of live decisions: warn, red
 
 
-def draw_checks(period: Period) -> list[Check]:
+def draw_checks(period: ComparedPeriods) -> list[Check]:
     """Every check of how we draw."""
     return [
         explored(period),
@@ -37,7 +37,7 @@ def draw_checks(period: Period) -> list[Check]:
     ]
 
 
-def explored(period: Period) -> Check:
+def explored(period: ComparedPeriods) -> Check:
     """How much of the draw is chance."""
     name = "exploration"
     now, before = exploration(period.now.drawn.offers), exploration(period.reference.drawn.offers)
@@ -49,7 +49,7 @@ def explored(period: Period) -> Check:
     return Check(name=name, state=state, value=now, limit=limit, text=text)
 
 
-def least(period: Period) -> Check:
+def least(period: ComparedPeriods) -> Check:
     """The smallest probability of a candidate: its inverse is the largest weight."""
     name, drawn = "least_propensity", period.now.drawn
     if drawn.offers.choices == 0:
@@ -60,7 +60,7 @@ def least(period: Period) -> Check:
     return Check(name=name, state=state, value=drawn.least, limit=MIN_PROPENSITY, text=text)
 
 
-def starving(period: Period) -> Check:
+def starving(period: ComparedPeriods) -> Check:
     """Actions that are offered often and hardly ever drawn."""
     found = starved(period.now.drawn.offers)
     text = f"hardly ever drawn: {listed(found)}" if found else "no action is starved"
@@ -68,7 +68,7 @@ def starving(period: Period) -> Check:
     return Check(name="starved", state=state, value=float(len(found)), limit=0.0, text=text)
 
 
-def covered(period: Period) -> Check:
+def covered(period: ComparedPeriods) -> Check:
     """How much of the catalogue was drawn at least once."""
     name = "coverage"
     found = coverage(period.now.drawn.offers, period.catalogue)
@@ -85,7 +85,7 @@ def covered(period: Period) -> Check:
     return Check(name=name, state=state, value=found.share, limit=MIN_COVERAGE, text=text)
 
 
-def concentrated(period: Period) -> Check:
+def concentrated(period: ComparedPeriods) -> Check:
     """The share of the action that is drawn most."""
     name, record = "concentration", period.now.drawn.offers
     total = sum(record.drawn)
@@ -97,14 +97,14 @@ def concentrated(period: Period) -> Check:
     return Check(name=name, state=state, value=share, limit=MAX_TOP, text=text)
 
 
-def fallback(period: Period) -> Check:
+def fallback(period: ComparedPeriods) -> Check:
     """The share of decisions that came from the owner's fallback."""
     modes = period.now.drawn.modes
     some, what = modes.of("fallback"), "decisions came from the fallback"
     return _share("fallback", some, some + modes.of("live"), MAX_FALLBACK, what)
 
 
-def passed_over(period: Period) -> Check:
+def passed_over(period: ComparedPeriods) -> Check:
     """The share of live decisions that the champion cannot learn from: other columns."""
     schemas = period.now.drawn.schemas
     some = schemas.total - schemas.of(period.schema)
@@ -112,7 +112,7 @@ def passed_over(period: Period) -> Check:
     return _share("passed_over", some, schemas.total, MAX_PASSED_OVER, what)
 
 
-def audited(period: Period) -> Check:
+def audited(period: ComparedPeriods) -> Check:
     """Whether actions are drawn as often as their logged probabilities say."""
     name, drawn = "propensity_audit", period.now.drawn
     if drawn.unsound:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from nba.analytics.monitoring.check import MIN_DECISIONS, MIN_SHARE, Check, Period, State, undecided
-from nba.analytics.monitoring.daily_record import Kind, lag_s
-from nba.analytics.monitoring.offers_and_joins import join_rate, join_rate_fell
+from nba.analytics.monitoring.check import (
+    MIN_DECISIONS,
+    MIN_SHARE,
+    Check,
+    ComparedPeriods,
+    State,
+    undecided,
+)
+from nba.analytics.monitoring.daily_summary import Kind, lag_quantile_s
+from nba.analytics.monitoring.outcome_join import join_rate, join_rate_fell
 from nba.durations import HOUR_S
 from nba.measurement.statistics.calibration import (
     MAX_ECE,
@@ -27,7 +34,7 @@ MAX_LAG = 2.0  # times what it was
 WORST = 3  # columns that a sentence names
 
 
-def drift_checks(period: Period) -> list[Check]:
+def drift_checks(period: ComparedPeriods) -> list[Check]:
     """Every check of what changes."""
     return [
         context_drift(period),
@@ -40,7 +47,7 @@ def drift_checks(period: Period) -> list[Check]:
     ]
 
 
-def context_drift(period: Period) -> Check:
+def context_drift(period: ComparedPeriods) -> Check:
     """PSI of every column of the context, but of those that time alone moves.
 
     A customer who is decided for many times counts as one: her contexts are alike.
@@ -77,7 +84,7 @@ def context_drift(period: Period) -> Check:
     return Check(name=name, state=state, value=top.psi, limit=top.limit, text=text)
 
 
-def score_drift(period: Period, name: str, kind: Kind) -> Check:
+def score_drift(period: ComparedPeriods, name: str, kind: Kind) -> Check:
     """PSI of what the champion predicts, against its own days before."""
     if period.champion is None:
         return undecided(name, "no champion predicts anything")
@@ -99,7 +106,7 @@ def score_drift(period: Period, name: str, kind: Kind) -> Check:
     return Check(name=name, state=state, value=moved.psi, limit=moved.limit, text=text)
 
 
-def calibration_drift(period: Period) -> Check:
+def calibration_drift(period: ComparedPeriods) -> Check:
     """What the champion predicted of what it drew, against what came."""
     name = "calibration"
     bins = period.now.settled.of_bundle(period.champion)
@@ -119,7 +126,7 @@ def calibration_drift(period: Period) -> Check:
     return Check(name=name, state=state, value=found.ece, limit=limit, text=text)
 
 
-def reward_drop(period: Period) -> Check:
+def reward_drop(period: ComparedPeriods) -> Check:
     """Reward per decision at one age, now minus before, by an interval that may be read daily."""
     name = "reward_drop"
     before, now = period.reference.early.rewards.level, period.now.early.rewards.level
@@ -134,7 +141,7 @@ def reward_drop(period: Period) -> Check:
     return Check(name=name, state=state, value=found.value, limit=0.0, text=text)
 
 
-def join(period: Period) -> Check:
+def join(period: ComparedPeriods) -> Check:
     """The share of decisions to which an outcome came, at one age; over the last days too, so that
     a feed that has stopped is not hidden by the week before."""
     name = "join_rate"
@@ -151,22 +158,22 @@ def join(period: Period) -> Check:
     return Check(name=name, state=state, value=rate.value, limit=was.low, text=text)
 
 
-def lag(period: Period) -> Check:
+def lag(period: ComparedPeriods) -> Check:
     """How long the first answer takes."""
     name = "reward_lag"
     now, before = period.now.settled.lags, period.reference.settled.lags
     if sum(now) < MIN_SHARE:
         return undecided(name, f"{sum(now)} settled decisions were answered, under {MIN_SHARE}")
-    median, late = lag_s(now, 0.5) / HOUR_S, lag_s(now, 0.9) / HOUR_S
+    median, late = lag_quantile_s(now, 0.5) / HOUR_S, lag_quantile_s(now, 0.9) / HOUR_S
     text = f"half of the answers come within {median:.3g} h, nine tenths within {late:.3g} h"
     if sum(before) < MIN_SHARE:
         return Check(name=name, state="ok", value=median, text=text)
-    limit = MAX_LAG * lag_s(before, 0.5) / HOUR_S
+    limit = MAX_LAG * lag_quantile_s(before, 0.5) / HOUR_S
     state: State = "warn" if median > limit else "ok"
     return Check(name=name, state=state, value=median, limit=limit, text=text)
 
 
-def _few(period: Period) -> str | None:
+def _few(period: ComparedPeriods) -> str | None:
     """Why two distributions of contexts cannot be compared yet."""
     sides = [one.drawn.customers.count for one in (period.reference, period.now)]
     if min(sides) >= MIN_DECISIONS:

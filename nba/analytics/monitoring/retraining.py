@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from nba.analytics.monitoring.report import Health
+from nba.analytics.monitoring.health_report import HealthReport
 from nba.errors import InvalidInput
 
 REFERENCE_DAYS = 7  # before the last training: has the world moved since?
@@ -29,7 +29,7 @@ class RetrainingDue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def retrain_due(
-    reports: Sequence[Health],
+    reports: Sequence[HealthReport],
     trained_at: datetime | None,
     now: datetime,
     *,

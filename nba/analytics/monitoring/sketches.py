@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from itertools import accumulate
 
 import msgspec
 import numpy as np
 
-from nba.errors import InvalidInput
-from nba.measurement.statistics.drift import Histogram, histogram, quantile_edges
 from nba.measurement.statistics.moments import SampleMean, moments, ratio_mean
 
 KEPT = 256  # smallest hashes of customers: their number is known to 1 / sqrt(254), 6 %
@@ -29,7 +26,7 @@ class NamedCounts(msgspec.Struct, frozen=True):
         counts = dict(self.items())
         for name, count in other.items():
             counts[name] = counts.get(name, 0) + count
-        return tally_of(counts)
+        return named_counts(counts)
 
     def items(self) -> Iterable[tuple[str, int]]:
         """(name, count) in order."""
@@ -44,13 +41,13 @@ class NamedCounts(msgspec.Struct, frozen=True):
         return sum(self.counts)
 
 
-def tally_of(counts: Mapping[str, int]) -> NamedCounts:
+def named_counts(counts: Mapping[str, int]) -> NamedCounts:
     """The counts by name."""
     names = tuple(sorted(counts))
     return NamedCounts(names, tuple(counts[name] for name in names))
 
 
-class Distinct(msgspec.Struct, frozen=True):
+class DistinctCount(msgspec.Struct, frozen=True):
     """About how many customers there were, whatever days and shards saw the same ones.
 
     The k-th smallest of their hashes tells: (k - 1) / h_k. Beyer, Haas, Reinwald, Sismanis and
@@ -59,8 +56,8 @@ class Distinct(msgspec.Struct, frozen=True):
 
     hashes: tuple[int, ...] = ()  # ascending, the smallest `KEPT` of 64 bits
 
-    def __add__(self, other: Distinct) -> Distinct:
-        return Distinct(tuple(sorted({*self.hashes, *other.hashes})[:KEPT]))
+    def __add__(self, other: DistinctCount) -> DistinctCount:
+        return DistinctCount(tuple(sorted({*self.hashes, *other.hashes})[:KEPT]))
 
     @property
     def count(self) -> int:
@@ -69,68 +66,17 @@ class Distinct(msgspec.Struct, frozen=True):
         return round((KEPT - 1) * _HASHES / (self.hashes[-1] + 1))
 
 
-def hash_of(customer_id: str) -> int:
+def customer_hash(customer_id: str) -> int:
     """64 bits of a customer's id, the same in every process."""
     return int.from_bytes(hashlib.blake2b(customer_id.encode(), digest_size=8).digest(), "big")
 
 
-def distinct(hashes: Iterable[int]) -> Distinct:
+def distinct_count(hashes: Iterable[int]) -> DistinctCount:
     """The customers with these hashes."""
-    return Distinct(tuple(sorted(set(hashes))[:KEPT]))
+    return DistinctCount(tuple(sorted(set(hashes))[:KEPT]))
 
 
-class BinEdges(msgspec.Struct, frozen=True):
-    """Where the columns of a context are cut into bins."""
-
-    schema: str  # hash of the columns
-    names: tuple[str, ...] = ()
-    edges: tuple[tuple[float, ...], ...] = ()  # a column each
-    bundle_id: str | None = None  # the champion before whose time they were chosen
-
-
-def cut_of(
-    schema: str, names: tuple[str, ...], rows: np.ndarray, bundle_id: str | None
-) -> BinEdges:
-    """Cuts at the quantiles of (n, columns) reference rows."""
-    return BinEdges(schema, names, tuple(quantile_edges(column) for column in rows.T), bundle_id)
-
-
-class Binned(msgspec.Struct, frozen=True):
-    """Counts of every column of a cut, one after the other; none before anything was cut."""
-
-    counts: bytes = b""  # int64 little-endian; of a column: one more than its bins, for missing
-
-    def __add__(self, other: Binned) -> Binned:
-        if not self.counts or not other.counts:
-            return self if self.counts else other
-        one, two = (np.frombuffer(each.counts, "<i8") for each in (self, other))
-        if one.shape != two.shape:
-            raise InvalidInput("columns", len(two), f"{len(one)} counts, cut as the other record")
-        return Binned((one + two).tobytes())
-
-    def columns(self, cut: BinEdges) -> list[Histogram]:
-        """The histogram of each column; empty where nothing was counted."""
-        widths = [len(edges) + 2 for edges in cut.edges]
-        counts = [0] * sum(widths)
-        if self.counts:
-            counts = np.frombuffer(self.counts, "<i8").tolist()
-        ends = list(accumulate(widths))
-        return [
-            Histogram(edges=edges, counts=tuple(counts[end - width : end]))
-            for edges, end, width in zip(cut.edges, ends, widths, strict=True)
-        ]
-
-
-def binned(rows: np.ndarray, cut: BinEdges) -> Binned:
-    """The counts of (n, columns) rows."""
-    if not len(rows):
-        return Binned()
-    columns = zip(rows.T, cut.edges, strict=True)
-    counts = [count for column, edges in columns for count in histogram(column, edges).counts]
-    return Binned(np.array(counts, dtype="<i8").tobytes())
-
-
-class Source(msgspec.Struct, frozen=True):
+class PropertySums(msgspec.Struct, frozen=True):
     """What one property of the events told: how often it could have, and how large it was."""
 
     told: int = 0  # events that could have held it
@@ -140,8 +86,8 @@ class Source(msgspec.Struct, frozen=True):
     logs: float = 0.0  # sum of log |number|
     logs2: float = 0.0
 
-    def __add__(self, other: Source) -> Source:
-        return Source(
+    def __add__(self, other: PropertySums) -> PropertySums:
+        return PropertySums(
             *(self.told + other.told, self.read + other.read, self.unlisted + other.unlisted),
             *(self.n + other.n, self.logs + other.logs, self.logs2 + other.logs2),
         )
@@ -159,34 +105,34 @@ class Source(msgspec.Struct, frozen=True):
         return max(self.logs2 - self.logs**2 / self.n, 0.0) / (self.n - 1) / self.n
 
 
-class Sources(msgspec.Struct, frozen=True):
+class PropertiesByName(msgspec.Struct, frozen=True):
     """The properties by name."""
 
     names: tuple[str, ...] = ()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[PropertySums, ...] = ()
 
-    def __add__(self, other: Sources) -> Sources:
+    def __add__(self, other: PropertiesByName) -> PropertiesByName:
         found = dict(self.items())
         for name, source in other.items():
-            found[name] = found.get(name, Source()) + source
-        return sources_of(found)
+            found[name] = found.get(name, PropertySums()) + source
+        return properties_by_name(found)
 
-    def items(self) -> Iterable[tuple[str, Source]]:
+    def items(self) -> Iterable[tuple[str, PropertySums]]:
         """(name, source) in order."""
         return zip(self.names, self.sources, strict=True)
 
-    def of(self, name: str) -> Source:
+    def of(self, name: str) -> PropertySums:
         """One of them; an empty one where it never came."""
-        return dict(self.items()).get(name, Source())
+        return dict(self.items()).get(name, PropertySums())
 
 
-def sources_of(found: Mapping[str, Source]) -> Sources:
+def properties_by_name(found: Mapping[str, PropertySums]) -> PropertiesByName:
     """The sources by name."""
     names = tuple(sorted(found))
-    return Sources(names, tuple(found[name] for name in names))
+    return PropertiesByName(names, tuple(found[name] for name in names))
 
 
-class Rewards(msgspec.Struct, frozen=True):
+class BucketedRewards(msgspec.Struct, frozen=True):
     """Rewards of decisions by buckets of customers, so that a mean knows how they cluster.
 
     A customer is in one bucket on all days, and whatever makes her rewards alike is within it.
@@ -194,10 +140,10 @@ class Rewards(msgspec.Struct, frozen=True):
 
     n: tuple[int, ...] = (0,) * BUCKETS  # decisions
     y: tuple[float, ...] = (0.0,) * BUCKETS
-    customers: Distinct = Distinct()
+    customers: DistinctCount = DistinctCount()
 
-    def __add__(self, other: Rewards) -> Rewards:
-        return Rewards(
+    def __add__(self, other: BucketedRewards) -> BucketedRewards:
+        return BucketedRewards(
             tuple(a + b for a, b in zip(self.n, other.n, strict=True)),
             tuple(a + b for a, b in zip(self.y, other.y, strict=True)),
             self.customers + other.customers,
@@ -212,11 +158,11 @@ class Rewards(msgspec.Struct, frozen=True):
         return SampleMean(found.mean, found.error2 * customers if found.n else 0.0, customers)
 
 
-def rewards_of(hashes: np.ndarray, values: np.ndarray) -> Rewards:
+def bucket_rewards(hashes: np.ndarray, values: np.ndarray) -> BucketedRewards:
     """The rewards of n decisions; `hashes` (n,) uint64 of their customers."""
     places = (hashes % np.uint64(BUCKETS)).astype(np.int64)
-    return Rewards(
+    return BucketedRewards(
         tuple(np.bincount(places, minlength=BUCKETS).tolist()),
         tuple(np.bincount(places, weights=values, minlength=BUCKETS).tolist()),
-        distinct(hashes.tolist()),
+        distinct_count(hashes.tolist()),
     )

@@ -15,9 +15,9 @@ from serving.console import console, print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
     from nba.analytics.monitoring.check import Check
-    from nba.analytics.monitoring.report import Health
+    from nba.analytics.monitoring.health_report import HealthReport
     from nba.analytics.monitoring.retraining import RetrainingDue
-    from nba.analytics.monitoring.store import SummaryStore
+    from nba.analytics.monitoring.summary_store import SummaryStore
     from serving.replica.replica import Replica
     from serving.settings import Settings
 
@@ -130,7 +130,7 @@ def due_now(settings: Settings, schedule_days: float | None = None) -> Retrainin
     return ask(reports, trained_at, utc_now())
 
 
-def print_health(found: Health) -> None:
+def print_health(found: HealthReport) -> None:
     """A table, the worst first, and one line that sums it up."""
     order = ["red", "warn", "ok", "undecided"]
     checks = sorted(found.checks, key=lambda one: order.index(one.state))

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from models.bundles.bundle import Bundle, RecipeNote
 from models.policies.from_journey import exploration_policy_of
-from nba.analytics.monitoring.offers_and_joins import OutcomeJoin
+from nba.analytics.monitoring.outcome_join import OutcomeJoin
 from nba.decisions.candidate import Refused, Stage
 from nba.decisions.decision import Decision, Mode
 from nba.decisions.request import Request

@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from nba.analytics.monitoring.daily_record import EventCounts
-from nba.analytics.monitoring.daily_summaries import (
+from nba.analytics.monitoring.daily_aggregation import (
     MAX_NAMES,
     OTHERS,
-    columns_cut,
-    contexts_of,
-    drawn_of,
-    told_of,
+    choose_bins,
+    context_rows,
+    count_decisions,
+    count_events,
 )
+from nba.analytics.monitoring.daily_summary import EventCounts
 from nba.decisions.decision import Decision, Mode
 from nba.events.event import Event
 from tests.fixtures.open_replica import ADA, all_eligible, open_replica
@@ -23,7 +23,7 @@ from tests.fixtures.small_replica import FOLD, JOURNEY, event
 
 
 def told(*events: Event, known: tuple[str, ...] = ()) -> EventCounts:
-    return told_of(events, JOURNEY, FOLD.encoder.mapping, known)
+    return count_events(events, JOURNEY, FOLD.encoder.mapping, known)
 
 
 def bought(revenue: Any) -> Event:
@@ -80,7 +80,7 @@ def decisions(n: int = 40) -> list[Decision]:
 
 def test_decisions_are_counted_with_their_probabilities_and_scores() -> None:
     made = decisions()
-    found = drawn_of(made, None)
+    found = count_decisions(made, None)
     assert found.live == found.schemas.total == 40 and found.unsound == 0
     assert found.customers.count == 1
     assert found.least == min(c.propensity for one in made for c in one.candidates)
@@ -96,27 +96,27 @@ def test_probabilities_that_do_not_sum_to_one_are_counted_and_left_out() -> None
     half = tuple(msgspec.structs.replace(c, propensity=c.propensity / 2) for c in first.candidates)
     none = msgspec.structs.replace(others[0], action_id="left_the_catalogue")
     wrong = [msgspec.structs.replace(first, candidates=half), none, *others[1:]]
-    found = drawn_of(wrong, None)
+    found = count_decisions(wrong, None)
     assert (found.unsound, found.draws.n, found.live) == (2, 38, 40)
 
 
 def test_a_fallback_is_counted_and_nothing_is_learned_of_its_draw() -> None:
     made = [msgspec.structs.replace(one, mode=Mode.FALLBACK) for one in decisions(3)]
-    found = drawn_of(made, None)
+    found = count_decisions(made, None)
     assert (found.modes.of("fallback"), found.live, found.draws.n) == (3, 0, 0)
 
 
 def test_contexts_of_other_columns_are_not_counted() -> None:
     made = decisions(4)
     schema = FOLD.schema
-    rows = contexts_of(made, made[0].context_schema)
+    rows = context_rows(made, made[0].context_schema)
     assert rows.shape == (4, len(schema.columns))
-    cut = columns_cut(made[0].context_schema, schema.columns, rows, "bundle-1")
+    cut = choose_bins(made[0].context_schema, schema.columns, rows, "bundle-1")
     assert cut.edges[schema.index["customer.days_known"]] == ()  # time alone moves it
     other = msgspec.structs.replace(made[0], context_schema="other")
-    found = drawn_of([*made, other], cut)
+    found = count_decisions([*made, other], cut)
     assert {one.n for one in found.contexts.columns(cut)} == {4} and found.schemas.total == 5
 
 
 def test_no_event_and_no_decision_is_a_day_of_nothing() -> None:
-    assert told() == EventCounts() and drawn_of([], None).modes.total == 0
+    assert told() == EventCounts() and count_decisions([], None).modes.total == 0

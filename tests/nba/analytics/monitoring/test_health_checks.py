@@ -11,11 +11,18 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from nba.analytics.monitoring.check import Period
-from nba.analytics.monitoring.daily_record import DailyRecord, DecisionCounts
+from nba.analytics.monitoring.check import ComparedPeriods
+from nba.analytics.monitoring.context_bins import count_contexts
+from nba.analytics.monitoring.daily_summary import DailySummary, DecisionCounts
 from nba.analytics.monitoring.drift_checks import context_drift
-from nba.analytics.monitoring.report import CHECKS, Dated, Health, Learning, health_of
-from nba.analytics.monitoring.sketches import KEPT, Distinct, binned, distinct, hash_of
+from nba.analytics.monitoring.health_report import (
+    CHECKS,
+    DatedSummary,
+    HealthReport,
+    LearnerProgress,
+    health_report,
+)
+from nba.analytics.monitoring.sketches import KEPT, DistinctCount, customer_hash, distinct_count
 from tests.fixtures.examples import examples
 from tests.fixtures.files import ROOT
 from tests.fixtures.simulated_days import (
@@ -39,20 +46,20 @@ def plant(**fault: Any) -> World:
     return msgspec.structs.replace(CLEAN, **fault)
 
 
-def health(days: list[Dated], **fields: Any) -> Health:
-    return health_of(days, end_of(days), facts(), **fields)
+def health(days: list[DatedSummary], **fields: Any) -> HealthReport:
+    return health_report(days, end_of(days), facts(), **fields)
 
 
-def alarms(found: Health) -> dict[str, str]:
+def alarms(found: HealthReport) -> dict[str, str]:
     return {one.name: one.state for one in found.alarms()}
 
 
 @pytest.fixture(scope="module")
-def clean() -> list[Dated]:
+def clean() -> list[DatedSummary]:
     return days_of([CLEAN] * DAYS, 1)
 
 
-def with_last(clean: list[Dated], world: World, days: int) -> list[Dated]:
+def with_last(clean: list[DatedSummary], world: World, days: int) -> list[DatedSummary]:
     """The clean days, the last of them another world's."""
     late = days_of([world] * days, 9)
     dates = [when for when, _ in clean[-days:]]
@@ -100,23 +107,23 @@ def test_a_clean_week_raises_nothing_and_leaves_nothing_undecided(seed: int) -> 
     ids=lambda value: value if isinstance(value, str) else None,
 )  # fmt: skip
 def test_each_fault_raises_its_own_alarm(
-    clean: list[Dated], world: World, days: int, alarm: str, state: str
+    clean: list[DatedSummary], world: World, days: int, alarm: str, state: str
 ) -> None:
     found = with_last(clean, world, days)
     now = end_of(found) + (timedelta(hours=1) if alarm == "volume" else timedelta())
-    report = health_of(found, now, facts())
+    report = health_report(found, now, facts())
     assert alarms(report)[alarm] == state
     assert report.red == ("red" in alarms(report).values())
 
 
-def test_a_fault_of_the_data_raises_no_alarm_of_the_models(clean: list[Dated]) -> None:
+def test_a_fault_of_the_data_raises_no_alarm_of_the_models(clean: list[DatedSummary]) -> None:
     for world in (plant(unit=100.0), plant(null=True), plant(unknown="x"), plant(unlisted=0.1)):
         found = with_last(clean, world, 1)
-        names = set(alarms(health_of(found, end_of(found) + timedelta(hours=1), facts())))
+        names = set(alarms(health_report(found, end_of(found) + timedelta(hours=1), facts())))
         assert len(names) == 1
 
 
-def test_probabilities_that_are_none_are_red_whatever_was_drawn(clean: list[Dated]) -> None:
+def test_probabilities_that_are_none_are_red_whatever_was_drawn(clean: list[DatedSummary]) -> None:
     when, day = clean[-1]
     bad = msgspec.structs.replace(day, drawn=msgspec.structs.replace(day.drawn, unsound=1))
     assert alarms(health([*clean[:-1], (when, bad)]))["propensity_audit"] == "red"
@@ -131,17 +138,17 @@ def test_a_wrong_propensity_is_seen_within_5000_decisions() -> None:
     assert missed <= 1
 
 
-def side(rng: np.random.Generator, n: int, moved: float = 0.0, times: int = 1) -> DailyRecord:
+def side(rng: np.random.Generator, n: int, moved: float = 0.0, times: int = 1) -> DailySummary:
     """Contexts of n customers, each decided for so many times."""
     rows = rng.normal(size=(n, len(COLUMNS)))
     rows[:, 0] += moved
-    customers = distinct(rng.integers(0, 2**64, n, dtype=np.uint64).tolist())
-    contexts = binned(np.repeat(rows, times, axis=0), CUT)
-    return DailyRecord(drawn=DecisionCounts(customers=customers, contexts=contexts))
+    customers = distinct_count(rng.integers(0, 2**64, n, dtype=np.uint64).tolist())
+    contexts = count_contexts(np.repeat(rows, times, axis=0), CUT)
+    return DailySummary(drawn=DecisionCounts(customers=customers, contexts=contexts))
 
 
-def period(before: DailyRecord, now: DailyRecord) -> Period:
-    return Period(
+def period(before: DailySummary, now: DailySummary) -> ComparedPeriods:
+    return ComparedPeriods(
         reference=before, now=now, last=now, own=before, cut=CUT, champion=BUNDLE,
         catalogue=ACTIONS, schema=SCHEMA,
     )  # fmt: skip
@@ -171,28 +178,28 @@ def test_customers_who_come_often_are_no_drift() -> None:
     assert found.state == "ok"
 
 
-def test_without_a_past_nothing_is_made_up(clean: list[Dated]) -> None:
-    report = health_of(clean[:1], end_of(clean[:1]), facts(anchor=None, learning=None))
+def test_without_a_past_nothing_is_made_up(clean: list[DatedSummary]) -> None:
+    report = health_report(clean[:1], end_of(clean[:1]), facts(anchor=None, learning=None))
     unknown = {one.name for one in report.checks if one.state == "undecided"}
     assert {"context_drift", "score_drift", "reward_drop", "join_rate", "volume"} <= unknown
     assert not report.alarms()
-    nothing = health_of([], end_of(clean[:1]), facts())
+    nothing = health_report([], end_of(clean[:1]), facts())
     assert {one.state for one in nothing.checks} <= {"undecided", "ok"}
 
 
-def test_a_learner_that_is_paused_or_far_behind_is_told(clean: list[Dated]) -> None:
-    def state(learning: Learning) -> str:
-        return health_of(clean, end_of(clean), facts(learning=learning)).check(
+def test_a_learner_that_is_paused_or_far_behind_is_told(clean: list[DatedSummary]) -> None:
+    def state(learning: LearnerProgress) -> str:
+        return health_report(clean, end_of(clean), facts(learning=learning)).check(
             "learner_behind"
         ).state  # fmt: skip
 
-    assert state(Learning(behind=10)) == "ok"
-    assert state(Learning(behind=10, paused=True)) == "warn"
-    assert state(Learning(behind=50_000)) == "warn"
-    assert state(Learning(behind=1_000_000)) == "red"
+    assert state(LearnerProgress(behind=10)) == "ok"
+    assert state(LearnerProgress(behind=10, paused=True)) == "warn"
+    assert state(LearnerProgress(behind=50_000)) == "warn"
+    assert state(LearnerProgress(behind=1_000_000)) == "red"
 
 
-def test_a_weekend_is_compared_with_weekends(clean: list[Dated]) -> None:
+def test_a_weekend_is_compared_with_weekends(clean: list[DatedSummary]) -> None:
     """In a window of two days, what every weekend has is no drift."""
     weekly = [plant(moved=1.0) if n % 7 in (5, 6) else CLEAN for n in range(42)]
     days = days_of(weekly, 3)
@@ -211,11 +218,11 @@ def test_every_check_is_explained_with_what_to_do() -> None:
 def test_days_add_up_in_any_order_and_grouping(worlds: list[World], seed: int) -> None:
     small = [msgspec.structs.replace(one, decisions=60) for one in worlds]
     days = [day for _, day in days_of(small, seed)]
-    forwards = sum(days, DailyRecord())
-    backwards = DailyRecord()
+    forwards = sum(days, DailySummary())
+    backwards = DailySummary()
     for day in reversed(days):
         backwards = day + backwards
-    grouped = days[0] + sum(days[1:], DailyRecord())
+    grouped = days[0] + sum(days[1:], DailySummary())
     for other in (backwards, grouped):
         assert other.told.unmapped == forwards.told.unmapped
         assert other.drawn.contexts == forwards.drawn.contexts
@@ -229,7 +236,7 @@ def test_days_add_up_in_any_order_and_grouping(worlds: list[World], seed: int) -
 @pytest.mark.parametrize("n", [0, 5, KEPT - 1, KEPT, 5_000, 100_000])
 def test_customers_are_counted_about_right_whoever_saw_them_twice(n: int) -> None:
     ids = [f"customer-{number}" for number in range(n)]
-    one = distinct(hash_of(name) for name in ids[: n // 2 + n // 4])
-    other = distinct(hash_of(name) for name in ids[n // 4 :])
+    one = distinct_count(customer_hash(name) for name in ids[: n // 2 + n // 4])
+    other = distinct_count(customer_hash(name) for name in ids[n // 4 :])
     assert (one + other).count == (n if n < KEPT else pytest.approx(n, rel=0.2))
-    assert one + one == one and one + Distinct() == one
+    assert one + one == one and one + DistinctCount() == one

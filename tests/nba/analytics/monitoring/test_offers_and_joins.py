@@ -6,17 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from nba.analytics.monitoring.offers_and_joins import (
+from nba.analytics.monitoring.offer_counts import (
     OfferCounts,
-    OutcomeJoin,
-    Rate,
+    ShareEstimate,
     coverage,
     exploration,
-    join_rate,
-    join_rate_fell,
-    offers,
+    offer_counts,
     starved,
 )
+from nba.analytics.monitoring.outcome_join import OutcomeJoin, join_rate, join_rate_fell
 from nba.errors import InvalidInput
 from nba.measurement.statistics.estimate import Undecided
 from tests.fixtures.examples import examples
@@ -27,11 +25,11 @@ ACTIONS = ("call", "card", "letter")
 def test_the_join_rate_has_an_exact_interval() -> None:
     """Clopper and Pearson's own example: 8 of 20 is 19.1 % to 63.9 %."""
     found = join_rate(OutcomeJoin(decisions=12, joined=5) + OutcomeJoin(decisions=8, joined=3))
-    assert isinstance(found, Rate)
+    assert isinstance(found, ShareEstimate)
     assert (found.value, found.n) == (0.4, 20)
     assert (found.low, found.high) == pytest.approx((0.1912, 0.6395), abs=5e-5)
     none = join_rate(OutcomeJoin(decisions=20, joined=0))
-    assert isinstance(none, Rate) and (none.low, round(none.high, 4)) == (0.0, 0.1684)
+    assert isinstance(none, ShareEstimate) and (none.low, round(none.high, 4)) == (0.0, 0.1684)
     with pytest.raises(InvalidInput, match="joined"):
         join_rate(OutcomeJoin(decisions=3, joined=4))
     assert isinstance(join_rate(OutcomeJoin()), Undecided)
@@ -50,9 +48,9 @@ def test_exploration_is_one_where_the_draw_is_uniform_and_nothing_where_it_is_no
     uniform = np.array([[0.5, 0.5, 0.0], [1 / 3, 1 / 3, 1 / 3]])
     greedy = np.array([[1.0, 0.0, 0.0]] * 2)
     hardly = np.array([[1.0 - 2e-9, 1e-9, 1e-9]])
-    assert exploration(offers(ACTIONS, uniform, np.array([0, 2]))) == pytest.approx(1.0)
-    assert exploration(offers(ACTIONS, hardly, np.array([0]))) == pytest.approx(0.0, abs=1e-6)
-    assert exploration(offers(ACTIONS, greedy, np.array([0, 0]))) == Undecided(
+    assert exploration(offer_counts(ACTIONS, uniform, np.array([0, 2]))) == pytest.approx(1.0)
+    assert exploration(offer_counts(ACTIONS, hardly, np.array([0]))) == pytest.approx(0.0, abs=1e-6)
+    assert exploration(offer_counts(ACTIONS, greedy, np.array([0, 0]))) == Undecided(
         reason="no decision with two candidates or more"
     )
 
@@ -81,8 +79,11 @@ def test_shards_with_other_actions_add_up(seed: int, cut: int) -> None:
     drawn = p.argmax(axis=1)
     turned = [2, 0, 1]
     names, back = tuple(ACTIONS[i] for i in turned), np.argsort(turned)
-    other = offers(names, p[cut:][:, turned], back[drawn[cut:]])
-    added, whole = other + offers(ACTIONS, p[:cut], drawn[:cut]), offers(ACTIONS, p, drawn)
+    other = offer_counts(names, p[cut:][:, turned], back[drawn[cut:]])
+    added, whole = (
+        other + offer_counts(ACTIONS, p[:cut], drawn[:cut]),
+        offer_counts(ACTIONS, p, drawn),
+    )
     assert (added.actions, added.offered, added.drawn) == (
         whole.actions,
         whole.offered,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 import pytest
 
-from nba.analytics.monitoring.report import Dated, health_of
+from nba.analytics.monitoring.health_report import DatedSummary, health_report
 from nba.analytics.monitoring.retraining import (
     REFERENCE_DAYS,
     WINDOWS_DAYS,
@@ -23,11 +23,11 @@ MOVED = msgspec.structs.replace(CLEAN, moved=1.0)
 
 
 def asked(
-    days: Sequence[Dated], trained_at: datetime | None, schedule_days: float = 7.0
+    days: Sequence[DatedSummary], trained_at: datetime | None, schedule_days: float = 7.0
 ) -> RetrainingDue:
     now = end_of(days)
     reports = [
-        health_of(
+        health_report(
             *(days, now, facts(anchor=trained_at)), window_days=one, reference_days=REFERENCE_DAYS
         )
         for one in WINDOWS_DAYS

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from models.bundles.bundle import Bundle
-from nba.analytics.monitoring.daily_record import DailyRecord
-from nba.analytics.monitoring.report import CHECKS
-from nba.analytics.monitoring.sketches import Binned
-from nba.analytics.monitoring.store import HEALTH, SummaryStore
-from nba.analytics.monitoring.watch import KEPT_DAYS
+from nba.analytics.monitoring.context_bins import ContextCounts
+from nba.analytics.monitoring.daily_summary import DailySummary
+from nba.analytics.monitoring.health_report import CHECKS
+from nba.analytics.monitoring.log_summarizer import KEPT_DAYS
+from nba.analytics.monitoring.summary_store import HEALTH, SummaryStore
 from nba.decisions.decision import Decision, Mode
 from nba.journey.actions import NO_ACTION
 from nba.stores.log import Log
@@ -54,14 +54,14 @@ def lived(bank: Bank, replica: Replica, hours: int, seed: int) -> list[Decision]
     return found
 
 
-def total(shelf: SummaryStore) -> DailyRecord:
-    return sum((day for _, day in shelf.dated), DailyRecord())
+def total(shelf: SummaryStore) -> DailySummary:
+    return sum((day for _, day in shelf.dated), DailySummary())
 
 
-def near(one: DailyRecord, other: DailyRecord) -> None:
+def near(one: DailySummary, other: DailySummary) -> None:
     """Equal, but for the order in which floats were added, and where contexts were cut."""
 
-    def plain(day: DailyRecord) -> list[float]:
+    def plain(day: DailySummary) -> list[float]:
         numbers: list[float] = []
 
         def walk(value: object) -> None:
@@ -74,7 +74,7 @@ def near(one: DailyRecord, other: DailyRecord) -> None:
             elif isinstance(value, int | float):
                 numbers.append(float(value))
 
-        drawn = msgspec.structs.replace(day.drawn, contexts=Binned())
+        drawn = msgspec.structs.replace(day.drawn, contexts=ContextCounts())
         walk(msgspec.to_builtins(msgspec.structs.replace(day, drawn=drawn)))
         return numbers
 
@@ -132,7 +132,7 @@ def test_a_watch_that_is_killed_is_gone_on_with_by_the_next(bundle: Bundle) -> N
     first.step()
     saved = total(first.shelf)
     lived(bank, replica, 10, 2)
-    first.shelf.add(bank.now.date(), DailyRecord())  # read, and not saved: it dies here
+    first.shelf.add(bank.now.date(), DailySummary())  # read, and not saved: it dies here
     second = watch_of(replica)
     second.shelf.load()
     assert total(second.shelf) == saved

@@ -14,7 +14,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from nba.analytics.monitoring.report import CHECKS
+from nba.analytics.monitoring.health_report import CHECKS
 from nba.stores.postgres.log import PostgresLog
 from serving.cli import app
 from serving.cli.scientists import train as learning

@@ -1,6 +1,6 @@
 """Health: what happened on a day becomes sums: events told, decisions drawn, credits that came.
 
-Pure: events and decisions in, records of `nba.analytics.monitoring.daily_record` out.
+Pure: events and decisions in, records of `nba.analytics.monitoring.daily_summary` out.
 """
 
 from __future__ import annotations
@@ -11,26 +11,29 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from nba.analytics.monitoring.daily_record import (
+from nba.analytics.monitoring.context_bins import (
+    ContextBins,
+    ContextCounts,
+    context_bins,
+    count_contexts,
+)
+from nba.analytics.monitoring.daily_summary import (
     DecisionCounts,
     EarlyOutcomes,
     EventCounts,
     SettledOutcomes,
-    lags_of,
-    scores_of,
+    lag_counts,
+    prediction_histograms,
 )
-from nba.analytics.monitoring.offers_and_joins import OutcomeJoin, offers
+from nba.analytics.monitoring.offer_counts import offer_counts
+from nba.analytics.monitoring.outcome_join import OutcomeJoin
 from nba.analytics.monitoring.sketches import (
-    BinEdges,
-    Binned,
-    Source,
-    binned,
-    cut_of,
-    distinct,
-    hash_of,
-    rewards_of,
-    sources_of,
-    tally_of,
+    PropertySums,
+    bucket_rewards,
+    customer_hash,
+    distinct_count,
+    named_counts,
+    properties_by_name,
 )
 from nba.decisions.decision import Decision, Mode
 from nba.engine.redecision import chances
@@ -61,7 +64,7 @@ _SOUND = 1e-9  # of probabilities that sum to one
 _SIGNS = {ACTION_DECIDED, ACTION_ACTIVATED, ACTION_DELIVERED, ACTION_EXPIRED, ACTION_SHOWN}
 
 
-def told_of(
+def count_events(
     events: Iterable[Event],
     journey: JourneyFile,
     mapping_of: Callable[[Event], EventMapping | None],
@@ -70,7 +73,7 @@ def told_of(
     """The events of one day from outside. `known`: the unmapped names that it has already."""
     kinds, unmapped = Counter[str](), Counter[str]()
     names = set(known)
-    sources: dict[str, Source] = defaultdict(Source)
+    sources: dict[str, PropertySums] = defaultdict(PropertySums)
     count = 0
     for event in events:
         if event.name in LOG_EVENTS:
@@ -93,38 +96,38 @@ def told_of(
                 unmapped[event.name] += 1
     return EventCounts(
         events=count,
-        kinds=tally_of(kinds),
-        unmapped=tally_of(unmapped),
-        sources=sources_of(sources),
+        kinds=named_counts(kinds),
+        unmapped=named_counts(unmapped),
+        sources=properties_by_name(sources),
     )
 
 
-def drawn_of(decisions: Sequence[Decision], cut: BinEdges | None) -> DecisionCounts:
+def count_decisions(decisions: Sequence[Decision], cut: ContextBins | None) -> DecisionCounts:
     """The decisions of one day; contexts are counted where they have the columns of the cut."""
     modes = Counter(one.mode.value for one in decisions)
     live = [one for one in decisions if one.mode is Mode.LIVE]
     sound = [one for one in live if _is_sound(one)]
     free = chances(sound)
-    rows = contexts_of(live, cut.schema) if cut is not None else np.empty((0, 0))
-    contexts = Binned() if cut is None else binned(rows, cut)
+    rows = context_rows(live, cut.schema) if cut is not None else np.empty((0, 0))
+    contexts = ContextCounts() if cut is None else count_contexts(rows, cut)
     by_bundle: dict[str, list[Decision]] = defaultdict(list)
     for one in live:
         if one.bundle_id is not None:
             by_bundle[one.bundle_id].append(one)
     bundles = tuple(sorted(by_bundle))
     return DecisionCounts(
-        modes=tally_of(modes),
-        schemas=tally_of(Counter(one.context_schema for one in live)),
-        customers=distinct(hash_of(one.request.customer_id) for one in live),
+        modes=named_counts(modes),
+        schemas=named_counts(Counter(one.context_schema for one in live)),
+        customers=distinct_count(customer_hash(one.request.customer_id) for one in live),
         draws=draw_counts(*free),
-        offers=offers(*free),
+        offers=offer_counts(*free),
         unsound=len(live) - len(sound),
         least=float(free.probabilities[free.probabilities > 0.0].min(initial=1.0)),
         cut="" if cut is None or not contexts.counts else cut.schema,
         contexts=contexts,
         bundles=bundles,
         scores=tuple(
-            scores_of(
+            prediction_histograms(
                 np.array([score for one in by_bundle[name] for score in _scores(one)]),
                 np.array([one.churn.risk for one in by_bundle[name] if one.churn is not None]),
             )
@@ -133,37 +136,37 @@ def drawn_of(decisions: Sequence[Decision], cut: BinEdges | None) -> DecisionCou
     )
 
 
-def contexts_of(decisions: Sequence[Decision], schema: str) -> np.ndarray:
+def context_rows(decisions: Sequence[Decision], schema: str) -> np.ndarray:
     """(n, columns) the contexts of those decisions that have these columns."""
     rows = [np.frombuffer(one.context, "<f8") for one in decisions if one.context_schema == schema]
     return np.array(rows) if rows else np.empty((0, 0))
 
 
-def columns_cut(
+def choose_bins(
     schema: str, columns: Sequence[str], rows: np.ndarray, bundle_id: str | None
-) -> BinEdges:
+) -> ContextBins:
     """Where (n, columns) contexts are cut; columns that time alone moves are left whole."""
     still = rows.copy()
     for n, column in enumerate(columns):
         if column.endswith(GROWING):
             still[:, n] = np.nan  # no edges: everything falls into one bin
-    return cut_of(schema, tuple(columns), still, bundle_id)
+    return context_bins(schema, tuple(columns), still, bundle_id)
 
 
-def early_of(credits: Sequence[Credit]) -> EarlyOutcomes:
+def early_outcomes(credits: Sequence[Credit]) -> EarlyOutcomes:
     """What had come of decisions by the time at which they were looked at."""
     counted = [one for one in credits if one.counted]
     asked = [one for one in counted if one.decision.properties.get("action_id") != NO_ACTION]
-    hashes = [hash_of(one.decision.customer_id) for one in counted]
+    hashes = [customer_hash(one.decision.customer_id) for one in counted]
     return EarlyOutcomes(
         join=OutcomeJoin(decisions=len(asked), joined=sum(one.answered for one in asked)),
-        rewards=rewards_of(
+        rewards=bucket_rewards(
             np.array(hashes, dtype=np.uint64), np.array([one.reward for one in counted])
         ),
     )
 
 
-def settled_of(
+def settled_outcomes(
     credits: Sequence[Credit], decisions: Mapping[str, Decision], answers: Iterable[Event]
 ) -> SettledOutcomes:
     """What came of decisions whose windows are over; `answers`: events that name them."""
@@ -183,7 +186,7 @@ def settled_of(
     bundles = tuple(sorted(told))
     return SettledOutcomes(
         counts=settled_counts(credits),
-        lags=lags_of(np.array(list(first_s.values()))),
+        lags=lag_counts(np.array(list(first_s.values()))),
         bundles=bundles,
         calibration=tuple(
             calibration_bins(
@@ -230,19 +233,19 @@ def _maps(journey: JourneyFile, name: str) -> bool:
     return any(mapping.event == name for mapping in journey.events)
 
 
-def _of_trait(trait: Trait, value: object) -> Source:
+def _of_trait(trait: Trait, value: object) -> PropertySums:
     if trait.type == "number":
         return _of_number(value)
     if trait.type == "boolean":
-        return Source(1, int(isinstance(value, bool)))
+        return PropertySums(1, int(isinstance(value, bool)))
     listed = value in (trait.values or [])
-    return Source(1, int(listed), int(value is not None and not listed))
+    return PropertySums(1, int(listed), int(value is not None and not listed))
 
 
-def _of_number(value: object) -> Source:
+def _of_number(value: object) -> PropertySums:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return Source(1)
+        return PropertySums(1)
     if value == 0.0:
-        return Source(1, 1)
+        return PropertySums(1, 1)
     log = math.log(abs(value))
-    return Source(1, 1, 0, 1, log, log * log)
+    return PropertySums(1, 1, 0, 1, log, log * log)

@@ -17,17 +17,17 @@ from typing import NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
-from nba.analytics.monitoring.daily_record import DailyRecord
-from nba.analytics.monitoring.daily_summaries import (
-    columns_cut,
-    contexts_of,
-    drawn_of,
-    early_of,
-    settled_of,
-    told_of,
+from nba.analytics.monitoring.daily_aggregation import (
+    choose_bins,
+    context_rows,
+    count_decisions,
+    count_events,
+    early_outcomes,
+    settled_outcomes,
 )
-from nba.analytics.monitoring.report import REFERENCE_DAYS, WINDOW_DAYS
-from nba.analytics.monitoring.store import HEALTH, SummaryStore
+from nba.analytics.monitoring.daily_summary import DailySummary
+from nba.analytics.monitoring.health_report import REFERENCE_DAYS, WINDOW_DAYS
+from nba.analytics.monitoring.summary_store import HEALTH, SummaryStore
 from nba.customer.context import ContextSchema
 from nba.durations import DAY_S, HOUR_S
 from nba.errors import InvalidBundle
@@ -49,7 +49,7 @@ MIN_ROWS = 500  # contexts before columns are cut
 SAMPLES, SAMPLE = 20, 200  # places of the log, and decisions at each, that a cut is made of
 
 
-class MonitoredBundle(NamedTuple):
+class MonitoredJourney(NamedTuple):
     """What is watched: a journey with the rule of its rewards, and the champion on it."""
 
     schema: ContextSchema
@@ -58,7 +58,7 @@ class MonitoredBundle(NamedTuple):
     champion: str | None
 
 
-class LogPass(NamedTuple):
+class SummaryPass(NamedTuple):
     """What one pass has read."""
 
     events: int = 0
@@ -66,7 +66,7 @@ class LogPass(NamedTuple):
     more: bool = False  # it was stopped before the end
 
 
-class OutcomeCounts(NamedTuple):
+class OutcomesByDeadline(NamedTuple):
     """What had come of some decisions by a moment."""
 
     decided: dict[str, Event]  # by decision id
@@ -74,11 +74,11 @@ class OutcomeCounts(NamedTuple):
     naming: list[Event]
 
 
-class HealthWatch:
+class LogSummarizer:
     """Passes over the log."""
 
     def __init__(
-        self, log: Log, subject: Callable[[], MonitoredBundle], now: Callable[[], datetime]
+        self, log: Log, subject: Callable[[], MonitoredJourney], now: Callable[[], datetime]
     ) -> None:
         self._log = log
         self._subject = subject
@@ -90,7 +90,7 @@ class HealthWatch:
         self,
         stopping: Callable[[], bool] = lambda: False,
         progress: Callable[[int], None] = lambda events: None,
-    ) -> LogPass | None:
+    ) -> SummaryPass | None:
         """Read up to the end of the log; None where another replica does.
 
         Raises StoreUnavailable.
@@ -98,7 +98,7 @@ class HealthWatch:
         with self._log.turn(HEALTH) as mine:
             return self._pass(stopping, progress) if mine else None
 
-    def _pass(self, stopping: Callable[[], bool], progress: Callable[[int], None]) -> LogPass:
+    def _pass(self, stopping: Callable[[], bool], progress: Callable[[int], None]) -> SummaryPass:
         shelf, now = self.shelf, self._now()
         try:
             shelf.load()
@@ -112,12 +112,12 @@ class HealthWatch:
             )
         subject = self._subject()
         self._cut(subject, now)
-        seen = LogPass()
+        seen = SummaryPass()
         while not stopping():
             events = self._read_events(subject)
             decisions = self._read_decisions()
             moved = [self._read_outcomes(subject, now, early) for early in (True, False)]
-            seen = LogPass(seen.events + events, seen.decisions + decisions)
+            seen = SummaryPass(seen.events + events, seen.decisions + decisions)
             progress(events)
             shelf.save(now)
             if not (events or decisions or any(moved)):
@@ -127,7 +127,7 @@ class HealthWatch:
     def _after(self, now: datetime, days: float) -> int:
         return first_after(self._log, micros(now) / 1e6 - days * DAY_S)
 
-    def _cut(self, subject: MonitoredBundle, now: datetime) -> None:
+    def _cut(self, subject: MonitoredJourney, now: datetime) -> None:
         """Choose the bins anew where the columns are others, or another champion came."""
         shelf, schema = self.shelf, subject.schema
         known = shelf.cut
@@ -145,21 +145,21 @@ class HealthWatch:
             for place in places
             for _, one in self._log.page_decisions(place, SAMPLE)
         }
-        rows = contexts_of(list(found.values()), schema.schema_hash)
+        rows = context_rows(list(found.values()), schema.schema_hash)
         if len(rows) >= MIN_ROWS:
-            cut = columns_cut(schema.schema_hash, schema.columns, rows, subject.champion)
+            cut = choose_bins(schema.schema_hash, schema.columns, rows, subject.champion)
             shelf.recut(cut, begin)
 
-    def _read_events(self, subject: MonitoredBundle) -> int:
+    def _read_events(self, subject: MonitoredJourney) -> int:
         shelf = self.shelf
         events = self._log.page_events(shelf.places.told, PAGE)
         by_day: dict[date, list[Event]] = defaultdict(list)
         for event in events:
             by_day[event.received_at.date()].append(event)
         for when, mine in by_day.items():
-            known = shelf.days.get(when, DailyRecord()).told.unmapped.names
-            told = told_of(mine, subject.schema.journey, subject.mapping_of, known)
-            shelf.add(when, DailyRecord(told=told))
+            known = shelf.days.get(when, DailySummary()).told.unmapped.names
+            told = count_events(mine, subject.schema.journey, subject.mapping_of, known)
+            shelf.add(when, DailySummary(told=told))
         if events:
             shelf.places = replace(shelf.places, told=events[-1].seq)
         return len(events)
@@ -169,13 +169,13 @@ class HealthWatch:
         page = self._log.page_decisions(shelf.places.drawn, DECISIONS)
         dated = sorted(((one.decided_at.date(), one) for _, one in page), key=lambda pair: pair[0])
         for when, pairs in groupby(dated, key=lambda pair: pair[0]):
-            drawn = drawn_of([one for _, one in pairs], shelf.cut)
-            shelf.add(when, DailyRecord(drawn=drawn))
+            drawn = count_decisions([one for _, one in pairs], shelf.cut)
+            shelf.add(when, DailySummary(drawn=drawn))
         if page:
             shelf.places = replace(shelf.places, drawn=page[-1][0])
         return len(page)
 
-    def _read_outcomes(self, subject: MonitoredBundle, now: datetime, early: bool) -> bool:
+    def _read_outcomes(self, subject: MonitoredJourney, now: datetime, early: bool) -> bool:
         """Look at the decisions that have reached the age; whether there were any events."""
         shelf, rule = self.shelf, subject.attribution
         age_s = min(EARLY_DAYS * DAY_S, rule.horizon_s) if early else rule.horizon_s
@@ -197,22 +197,24 @@ class HealthWatch:
         shelf.places = replace(shelf.places, **changed)
         return True
 
-    def _came(self, found: OutcomeCounts, early: bool) -> list[tuple[date, DailyRecord]]:
+    def _came(self, found: OutcomesByDeadline, early: bool) -> list[tuple[date, DailySummary]]:
         """The outcomes by the day of their decision."""
         by_day: dict[date, list[Credit]] = defaultdict(list)
         for credit in found.credits:
             by_day[credit.decision.occurred_at.date()].append(credit)
         if early:
-            return [(when, DailyRecord(early=early_of(mine))) for when, mine in by_day.items()]
+            return [
+                (when, DailySummary(early=early_outcomes(mine))) for when, mine in by_day.items()
+            ]
         decisions = self._log.decisions(list(found.decided))
         return [
-            (when, DailyRecord(settled=settled_of(mine, decisions, found.naming)))
+            (when, DailySummary(settled=settled_outcomes(mine, decisions, found.naming)))
             for when, mine in by_day.items()
         ]
 
     def _outcomes(
         self, rule: Attribution, events: Sequence[Event], until_s: float
-    ) -> OutcomeCounts:
+    ) -> OutcomesByDeadline:
         """Of our own decisions among the events, by what was received until then."""
         decided = {
             one.decision_id or "": one
@@ -222,7 +224,7 @@ class HealthWatch:
             and "context_seq" in one.properties
         }
         if not decided:
-            return OutcomeCounts({}, [], [])
+            return OutcomesByDeadline({}, [], [])
         customers = dict.fromkeys((one.customer_id for one in decided.values()), events[0].seq - 1)
         told = [one for mine in self._log.events_since(customers).values() for one in mine]
         naming = self._log.outcomes_of(list(decided))
@@ -240,7 +242,9 @@ class HealthWatch:
         ]
         credits = rule.credits(known, until_s)
         ours = [one for one in credits if one.decision.decision_id in decided]
-        return OutcomeCounts(decided, ours, [one for one in naming if one.received_at <= until])
+        return OutcomesByDeadline(
+            decided, ours, [one for one in naming if one.received_at <= until]
+        )
 
 
 def _hour(event: Event) -> int:

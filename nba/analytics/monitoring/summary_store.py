@@ -13,9 +13,9 @@ from typing import TypeVar
 
 import msgspec
 
-from nba.analytics.monitoring.daily_record import DailyRecord
-from nba.analytics.monitoring.report import Dated
-from nba.analytics.monitoring.sketches import BinEdges
+from nba.analytics.monitoring.context_bins import ContextBins
+from nba.analytics.monitoring.daily_summary import DailySummary
+from nba.analytics.monitoring.health_report import DatedSummary
 from nba.content_ids import content_id
 from nba.errors import InvalidBundle
 from nba.stores.log import Log
@@ -24,7 +24,7 @@ from nba.stores.versioned import save_version
 HEALTH = "health"  # the alias, and the turn in which it is moved
 FORMAT = 1
 _INDEX, _CUT = "index.json", "cut"
-Part = TypeVar("Part", DailyRecord, BinEdges)
+Part = TypeVar("Part", DailySummary, ContextBins)
 _TRIES = 3  # a pass may strip what was just read
 
 
@@ -56,8 +56,8 @@ class SummaryStore:
         self._name: str | None = None
         self._index = SummaryIndex()
         self._changed: set[str] = set()
-        self.cut: BinEdges | None = None
-        self.days: dict[date, DailyRecord] = {}
+        self.cut: ContextBins | None = None
+        self.days: dict[date, DailySummary] = {}
         self.places = SummaryCursors()
 
     @property
@@ -71,7 +71,7 @@ class SummaryStore:
         return self._index.at
 
     @property
-    def dated(self) -> list[Dated]:
+    def dated(self) -> list[DatedSummary]:
         """The days in order."""
         return sorted(self.days.items())
 
@@ -93,17 +93,17 @@ class SummaryStore:
                         f"{name}: a part of it is gone; the next pass begins anew"
                     ) from None
 
-    def add(self, when: date, day: DailyRecord) -> None:
+    def add(self, when: date, day: DailySummary) -> None:
         """Add to a day."""
-        self.days[when] = self.days.get(when, DailyRecord()) + day
+        self.days[when] = self.days.get(when, DailySummary()) + day
         self._changed.add(when.isoformat())
 
-    def recut(self, cut: BinEdges | None, drawn: int) -> None:
+    def recut(self, cut: ContextBins | None, drawn: int) -> None:
         """Cut contexts otherwise: decisions are counted anew, from this position on."""
         self.cut = cut
         self.places = msgspec.structs.replace(self.places, drawn=drawn)
         self.days = {
-            when: DailyRecord(told=one.told, early=one.early, settled=one.settled)
+            when: DailySummary(told=one.told, early=one.early, settled=one.settled)
             for when, one in self.days.items()
         }
         self._changed |= {_CUT, *(when.isoformat() for when in self.days)}
@@ -146,12 +146,12 @@ class SummaryStore:
         found = {one: self._file(index.files[one], one) for one in fresh}
         days = {when: day for when, day in self.days.items() if when.isoformat() in index.files}
         days |= {
-            date.fromisoformat(one): _decoded(one, content, DailyRecord)
+            date.fromisoformat(one): _decoded(one, content, DailySummary)
             for one, content in found.items()
             if one != _CUT
         }
         cut = self.cut if _CUT in index.files else None
-        self.cut = _decoded(_CUT, found[_CUT], BinEdges) if _CUT in found else cut
+        self.cut = _decoded(_CUT, found[_CUT], ContextBins) if _CUT in found else cut
         self._name, self._index, self._changed = name, index, set()
         self.days, self.places = days, index.places
 

@@ -8,12 +8,12 @@ from typing import TypeAlias
 
 import msgspec
 
-from nba.analytics.monitoring.check import MIN_DECISIONS, Check, Period, State, undecided
-from nba.analytics.monitoring.daily_record import DailyRecord, EventCounts
+from nba.analytics.monitoring.check import MIN_DECISIONS, Check, ComparedPeriods, State, undecided
+from nba.analytics.monitoring.context_bins import ContextBins
+from nba.analytics.monitoring.daily_summary import DailySummary, EventCounts
 from nba.analytics.monitoring.data_checks import data_checks
 from nba.analytics.monitoring.draw_checks import draw_checks
 from nba.analytics.monitoring.drift_checks import drift_checks
-from nba.analytics.monitoring.sketches import BinEdges
 
 REFERENCE_DAYS = 28
 WINDOW_DAYS = 7  # a whole week, so that weekdays are not taken for drift
@@ -25,10 +25,10 @@ CHECKS = (
     *("learner_behind", "unknown_event", "new_category", "unit_change", "null_column", "volume"),
 )
 
-Dated: TypeAlias = tuple[date, DailyRecord]
+DatedSummary: TypeAlias = tuple[date, DailySummary]
 
 
-class Learning(msgspec.Struct, frozen=True, kw_only=True):
+class LearnerProgress(msgspec.Struct, frozen=True, kw_only=True):
     """How far the learner is."""
 
     behind: int  # events of the log
@@ -40,13 +40,13 @@ class ServingFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     champion: str | None = None
     anchor: datetime | None = None  # the reference is what was before it
-    cut: BinEdges | None = None
+    cut: ContextBins | None = None
     schema: str = ""  # hash of the columns that the champion reads
     catalogue: tuple[str, ...] = ()  # action ids
-    learning: Learning | None = None  # None: nothing was learned online yet
+    learning: LearnerProgress | None = None  # None: nothing was learned online yet
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True):
+class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
     """The report."""
 
     at: datetime
@@ -71,14 +71,14 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         return any(one.state == "red" for one in self.checks)
 
 
-def health_of(
-    days: Sequence[Dated],
+def health_report(
+    days: Sequence[DatedSummary],
     now: datetime,
     facts: ServingFacts,
     *,
     window_days: int = WINDOW_DAYS,
     reference_days: int = REFERENCE_DAYS,
-) -> Health:
+) -> HealthReport:
     """The report on the last `window_days` days (UTC), today among them; `days` in order.
 
     The reference is the `reference_days` before the anchor where they hold enough decisions, else
@@ -100,7 +100,7 @@ def health_of(
     reference = _sum(alike, begin, end)
     if reference.drawn.live < MIN_DECISIONS:
         reference = _sum(days, begin, end)
-    period = Period(
+    period = ComparedPeriods(
         reference=reference,
         now=current,
         last=_newest(days),
@@ -114,7 +114,7 @@ def health_of(
     checks |= {one.name: one for one in draw_checks(period)}
     checks |= {one.name: one for one in (_immature(current), _behind(facts.learning))}
     checks |= {one.name: one for one in _data(days, today)}
-    return Health(
+    return HealthReport(
         at=now,
         since=since,
         reference_since=begin,
@@ -123,7 +123,7 @@ def health_of(
     )
 
 
-def _data(days: Iterable[Dated], today: date) -> list[Check]:
+def _data(days: Iterable[DatedSummary], today: date) -> list[Check]:
     """The alarms of the data."""
     told = [(when, day.told) for when, day in days]
     yesterday = today - timedelta(days=1)
@@ -136,7 +136,7 @@ def _data(days: Iterable[Dated], today: date) -> list[Check]:
     )
 
 
-def _immature(now: DailyRecord) -> Check:
+def _immature(now: DailySummary) -> Check:
     """The share of the decisions whose windows are still open: nothing is known of them yet."""
     name = "immature"
     made = now.drawn.modes.of("live") + now.drawn.modes.of("fallback")
@@ -147,7 +147,7 @@ def _immature(now: DailyRecord) -> Check:
     return Check(name=name, state="ok", value=share, text=text)
 
 
-def _behind(learning: Learning | None) -> Check:
+def _behind(learning: LearnerProgress | None) -> Check:
     """Events that the learner has not read yet."""
     name = "learner_behind"
     if learning is None:
@@ -164,19 +164,19 @@ def _behind(learning: Learning | None) -> Check:
     return Check(name=name, state=state, value=value, limit=limit, text=text)
 
 
-def _newest(days: Sequence[Dated]) -> DailyRecord:
+def _newest(days: Sequence[DatedSummary]) -> DailySummary:
     """The last days whose outcomes are known, as few as hold enough decisions."""
-    total = DailyRecord()
+    total = DailySummary()
     for _, day in reversed(days):
         if total.early.join.decisions >= MIN_DECISIONS:
             break
-        total = total + DailyRecord(early=day.early)
+        total = total + DailySummary(early=day.early)
     return total
 
 
-def _sum(days: Iterable[Dated], begin: date, end: date) -> DailyRecord:
+def _sum(days: Iterable[DatedSummary], begin: date, end: date) -> DailySummary:
     """The days from `begin` until before `end`, added up."""
-    total = DailyRecord()
+    total = DailySummary()
     for when, day in days:
         if begin <= when < end:
             total = total + day

@@ -11,8 +11,15 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from nba.analytics.monitoring.offers_and_joins import OfferCounts, OutcomeJoin
-from nba.analytics.monitoring.sketches import Binned, Distinct, NamedCounts, Rewards, Sources
+from nba.analytics.monitoring.context_bins import ContextCounts
+from nba.analytics.monitoring.offer_counts import OfferCounts
+from nba.analytics.monitoring.outcome_join import OutcomeJoin
+from nba.analytics.monitoring.sketches import (
+    BucketedRewards,
+    DistinctCount,
+    NamedCounts,
+    PropertiesByName,
+)
 from nba.measurement.off_policy.propensity_audit import DrawCounts
 from nba.measurement.statistics.calibration import CalibrationBins
 from nba.measurement.statistics.drift import Histogram, histogram
@@ -38,7 +45,7 @@ class EventCounts(msgspec.Struct, frozen=True, kw_only=True):
     events: int = 0
     kinds: NamedCounts = NamedCounts()  # by mapped kind
     unmapped: NamedCounts = NamedCounts()  # by name, where the journey file maps none
-    sources: Sources = Sources()  # traits and amounts
+    sources: PropertiesByName = PropertiesByName()  # traits and amounts
 
     def __add__(self, other: EventCounts) -> EventCounts:
         return EventCounts(
@@ -49,14 +56,14 @@ class EventCounts(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class PredictionSummary(msgspec.Struct, frozen=True, kw_only=True):
+class PredictionHistograms(msgspec.Struct, frozen=True, kw_only=True):
     """What one bundle predicted."""
 
     accept: tuple[int, ...] = ()  # candidates by their score, between SCORE_EDGES
     churn: tuple[int, ...] = ()  # decisions by the risk of leaving
 
-    def __add__(self, other: PredictionSummary) -> PredictionSummary:
-        return PredictionSummary(
+    def __add__(self, other: PredictionHistograms) -> PredictionHistograms:
+        return PredictionHistograms(
             accept=_together(self.accept, other.accept), churn=_together(self.churn, other.churn)
         )
 
@@ -66,10 +73,10 @@ class PredictionSummary(msgspec.Struct, frozen=True, kw_only=True):
         return Histogram(edges=SCORE_EDGES, counts=counts or (0,) * (len(SCORE_EDGES) + 2))
 
 
-def scores_of(accept: np.ndarray, churn: np.ndarray) -> PredictionSummary:
+def prediction_histograms(accept: np.ndarray, churn: np.ndarray) -> PredictionHistograms:
     """The scores of any number of candidates, and the risks of any number of decisions."""
     counts = [histogram(one, SCORE_EDGES).counts if len(one) else () for one in (accept, churn)]
-    return PredictionSummary(accept=counts[0], churn=counts[1])
+    return PredictionHistograms(accept=counts[0], churn=counts[1])
 
 
 class DecisionCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,20 +84,20 @@ class DecisionCounts(msgspec.Struct, frozen=True, kw_only=True):
 
     modes: NamedCounts = NamedCounts()
     schemas: NamedCounts = NamedCounts()  # live decisions by the columns of their contexts
-    customers: Distinct = Distinct()  # of live decisions
+    customers: DistinctCount = DistinctCount()  # of live decisions
     draws: DrawCounts = DrawCounts()
     offers: OfferCounts = OfferCounts()
     unsound: int = 0  # live decisions whose probabilities are none
     least: float = 1.0  # the smallest probability above 0 of any candidate
     cut: str = ""  # name of the cut that the contexts were counted by; empty: none were
-    contexts: Binned = Binned()
+    contexts: ContextCounts = ContextCounts()
     bundles: tuple[str, ...] = ()
-    scores: tuple[PredictionSummary, ...] = ()  # a bundle each
+    scores: tuple[PredictionHistograms, ...] = ()  # a bundle each
 
     def __add__(self, other: DecisionCounts) -> DecisionCounts:
         found = dict(zip(self.bundles, self.scores, strict=True))
         for bundle_id, scores in zip(other.bundles, other.scores, strict=True):
-            found[bundle_id] = found.get(bundle_id, PredictionSummary()) + scores
+            found[bundle_id] = found.get(bundle_id, PredictionHistograms()) + scores
         bundles = tuple(sorted(found))
         return DecisionCounts(
             modes=self.modes + other.modes,
@@ -111,10 +118,10 @@ class DecisionCounts(msgspec.Struct, frozen=True, kw_only=True):
         """Decisions that the policy drew."""
         return self.modes.of("live")
 
-    def of_bundle(self, bundle_id: str | None) -> PredictionSummary:
+    def of_bundle(self, bundle_id: str | None) -> PredictionHistograms:
         """What this bundle predicted; nothing where it made no decision."""
         return dict(zip(self.bundles, self.scores, strict=True)).get(
-            bundle_id or "", PredictionSummary()
+            bundle_id or "", PredictionHistograms()
         )
 
 
@@ -122,7 +129,7 @@ class EarlyOutcomes(msgspec.Struct, frozen=True, kw_only=True):
     """What had come of decisions when each was a certain age, the same for all of them."""
 
     join: OutcomeJoin = OutcomeJoin()
-    rewards: Rewards = Rewards()
+    rewards: BucketedRewards = BucketedRewards()
 
     def __add__(self, other: EarlyOutcomes) -> EarlyOutcomes:
         return EarlyOutcomes(join=self.join + other.join, rewards=self.rewards + other.rewards)
@@ -154,7 +161,7 @@ class SettledOutcomes(msgspec.Struct, frozen=True, kw_only=True):
         return known.get(bundle_id or "", CalibrationBins())
 
 
-class DailyRecord(msgspec.Struct, frozen=True, kw_only=True):
+class DailySummary(msgspec.Struct, frozen=True, kw_only=True):
     """One day, or the sum of several."""
 
     told: EventCounts = EventCounts()
@@ -162,8 +169,8 @@ class DailyRecord(msgspec.Struct, frozen=True, kw_only=True):
     early: EarlyOutcomes = EarlyOutcomes()
     settled: SettledOutcomes = SettledOutcomes()
 
-    def __add__(self, other: DailyRecord) -> DailyRecord:
-        return DailyRecord(
+    def __add__(self, other: DailySummary) -> DailySummary:
+        return DailySummary(
             told=self.told + other.told,
             drawn=self.drawn + other.drawn,
             early=self.early + other.early,
@@ -171,12 +178,12 @@ class DailyRecord(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def lags_of(lags_s: np.ndarray) -> tuple[int, ...]:
+def lag_counts(lags_s: np.ndarray) -> tuple[int, ...]:
     """The counts of (n,) times to the first answer; none of none."""
     return histogram(lags_s, LAG_EDGES_S).counts if len(lags_s) else ()
 
 
-def lag_s(lags: tuple[int, ...], quantile: float) -> float:
+def lag_quantile_s(lags: tuple[int, ...], quantile: float) -> float:
     """A quantile of the lags, the upper edge of its bin; NaN of none."""
     total = sum(lags)
     if total == 0:
