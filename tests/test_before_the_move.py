@@ -224,10 +224,10 @@ def test_the_rollout_the_experiments_and_the_health_stand_where_they_stood(
     }
     assert same(experiments, EXPECTED["experiments"]) and len(experiments) == 2
     watch = watch_of(replica)
-    watch.shelf.load()
-    days = {f"{when}": plain(day) for when, day in watch.shelf.dated}
-    assert [len(days), digest(days)] == EXPECTED["health_days"] and watch.shelf.cut is not None
-    assert same(plain(health_now(replica, watch.shelf)), EXPECTED["health"])
+    watch.summaries.load()
+    days = {f"{when}": plain(day) for when, day in watch.summaries.dated}
+    assert [len(days), digest(days)] == EXPECTED["health_days"] and watch.summaries.cut is not None
+    assert same(plain(health_now(replica, watch.summaries)), EXPECTED["health"])
 
 
 def test_what_happens_next_is_what_the_old_code_would_have_done(replica: Replica) -> None:

@@ -59,8 +59,8 @@ def look_after(
     """
     seen = watch.step(stopping)
     if seen is None:
-        watch.shelf.load()
-    note(metrics, health_now(replica, watch.shelf), learner_view(replica.log, replica.now()))
+        watch.summaries.load()
+    note(metrics, health_now(replica, watch.summaries), learner_view(replica.log, replica.now()))
     return seen is not None and seen.more
 
 

@@ -1,4 +1,4 @@
-"""A day of the loop in sums that add up: what was told, what was drawn, what came of it.
+"""A day of the loop in sums that add up: its events, its decisions and their outcomes.
 
 Days, replicas and shards merge exactly, so that a month is the sum of its days.
 """
@@ -31,7 +31,7 @@ _UPPER: tuple[float, ...] = (
     *(0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0),
     *(1.5, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 50.0, 75.0, 100.0, 150.0, 200.0, 500.0),
 )
-SCORE_EDGES = (*(-one for one in reversed(_UPPER)), 0.0, *_UPPER)
+SCORE_EDGES = (*(-edge for edge in reversed(_UPPER)), 0.0, *_UPPER)
 LAG_EDGES_S: tuple[float, ...] = tuple(
     60.0 * math.sqrt(2.0) ** n for n in range(32)
 )  # a minute to 33 days
@@ -57,14 +57,14 @@ class EventCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PredictionHistograms(msgspec.Struct, frozen=True, kw_only=True):
-    """What one bundle predicted."""
+    """What one bundle predicted, counted by score."""
 
     accept: tuple[int, ...] = ()  # candidates by their score, between SCORE_EDGES
     churn: tuple[int, ...] = ()  # decisions by the risk of leaving
 
     def __add__(self, other: PredictionHistograms) -> PredictionHistograms:
         return PredictionHistograms(
-            accept=_together(self.accept, other.accept), churn=_together(self.churn, other.churn)
+            accept=_added(self.accept, other.accept), churn=_added(self.churn, other.churn)
         )
 
     def histogram(self, kind: Kind) -> Histogram:
@@ -75,8 +75,11 @@ class PredictionHistograms(msgspec.Struct, frozen=True, kw_only=True):
 
 def prediction_histograms(accept: np.ndarray, churn: np.ndarray) -> PredictionHistograms:
     """The scores of any number of candidates, and the risks of any number of decisions."""
-    counts = [histogram(one, SCORE_EDGES).counts if len(one) else () for one in (accept, churn)]
-    return PredictionHistograms(accept=counts[0], churn=counts[1])
+    return PredictionHistograms(accept=_score_counts(accept), churn=_score_counts(churn))
+
+
+def _score_counts(scores: np.ndarray) -> tuple[int, ...]:
+    return histogram(scores, SCORE_EDGES).counts if len(scores) else ()
 
 
 class DecisionCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,18 +90,18 @@ class DecisionCounts(msgspec.Struct, frozen=True, kw_only=True):
     customers: DistinctCount = DistinctCount()  # of live decisions
     draws: DrawCounts = DrawCounts()
     offers: OfferCounts = OfferCounts()
-    unsound: int = 0  # live decisions whose probabilities are none
+    unsound: int = 0  # live decisions whose probabilities are not a distribution
     least: float = 1.0  # the smallest probability above 0 of any candidate
-    cut: str = ""  # name of the cut that the contexts were counted by; empty: none were
+    cut: str = ""  # schema of the bins that the contexts were counted in; empty: none were
     contexts: ContextCounts = ContextCounts()
     bundles: tuple[str, ...] = ()
     scores: tuple[PredictionHistograms, ...] = ()  # a bundle each
 
     def __add__(self, other: DecisionCounts) -> DecisionCounts:
-        found = dict(zip(self.bundles, self.scores, strict=True))
+        by_bundle = dict(zip(self.bundles, self.scores, strict=True))
         for bundle_id, scores in zip(other.bundles, other.scores, strict=True):
-            found[bundle_id] = found.get(bundle_id, PredictionHistograms()) + scores
-        bundles = tuple(sorted(found))
+            by_bundle[bundle_id] = by_bundle.get(bundle_id, PredictionHistograms()) + scores
+        bundles = tuple(sorted(by_bundle))
         return DecisionCounts(
             modes=self.modes + other.modes,
             schemas=self.schemas + other.schemas,
@@ -110,7 +113,7 @@ class DecisionCounts(msgspec.Struct, frozen=True, kw_only=True):
             cut=self.cut or other.cut,
             contexts=self.contexts + other.contexts,
             bundles=bundles,
-            scores=tuple(found[bundle_id] for bundle_id in bundles),
+            scores=tuple(by_bundle[bundle_id] for bundle_id in bundles),
         )
 
     @property
@@ -144,35 +147,35 @@ class SettledOutcomes(msgspec.Struct, frozen=True, kw_only=True):
     calibration: tuple[CalibrationBins, ...] = ()  # a bundle each
 
     def __add__(self, other: SettledOutcomes) -> SettledOutcomes:
-        found = dict(zip(self.bundles, self.calibration, strict=True))
+        by_bundle = dict(zip(self.bundles, self.calibration, strict=True))
         for bundle_id, bins in zip(other.bundles, other.calibration, strict=True):
-            found[bundle_id] = found.get(bundle_id, CalibrationBins()) + bins
-        bundles = tuple(sorted(found))
+            by_bundle[bundle_id] = by_bundle.get(bundle_id, CalibrationBins()) + bins
+        bundles = tuple(sorted(by_bundle))
         return SettledOutcomes(
             counts=self.counts + other.counts,
-            lags=_together(self.lags, other.lags),
+            lags=_added(self.lags, other.lags),
             bundles=bundles,
-            calibration=tuple(found[bundle_id] for bundle_id in bundles),
+            calibration=tuple(by_bundle[bundle_id] for bundle_id in bundles),
         )
 
     def of_bundle(self, bundle_id: str | None) -> CalibrationBins:
         """Predictions and outcomes of this bundle."""
-        known = dict(zip(self.bundles, self.calibration, strict=True))
-        return known.get(bundle_id or "", CalibrationBins())
+        by_bundle = dict(zip(self.bundles, self.calibration, strict=True))
+        return by_bundle.get(bundle_id or "", CalibrationBins())
 
 
 class DailySummary(msgspec.Struct, frozen=True, kw_only=True):
     """One day, or the sum of several."""
 
-    told: EventCounts = EventCounts()
-    drawn: DecisionCounts = DecisionCounts()
+    events: EventCounts = msgspec.field(default=EventCounts(), name="told")
+    decisions: DecisionCounts = msgspec.field(default=DecisionCounts(), name="drawn")
     early: EarlyOutcomes = EarlyOutcomes()
     settled: SettledOutcomes = SettledOutcomes()
 
     def __add__(self, other: DailySummary) -> DailySummary:
         return DailySummary(
-            told=self.told + other.told,
-            drawn=self.drawn + other.drawn,
+            events=self.events + other.events,
+            decisions=self.decisions + other.decisions,
             early=self.early + other.early,
             settled=self.settled + other.settled,
         )
@@ -188,11 +191,11 @@ def lag_quantile_s(lags: tuple[int, ...], quantile: float) -> float:
     total = sum(lags)
     if total == 0:
         return float("nan")
-    place = int(np.searchsorted(np.cumsum(lags), quantile * total))
-    return LAG_EDGES_S[min(place, len(LAG_EDGES_S) - 1)]
+    bin_of = int(np.searchsorted(np.cumsum(lags), quantile * total))
+    return LAG_EDGES_S[min(bin_of, len(LAG_EDGES_S) - 1)]
 
 
-def _together(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
-    if not one or not other:
-        return one or other
-    return tuple(a + b for a, b in zip(one, other, strict=True))
+def _added(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:
+    if not left or not right:
+        return left or right
+    return tuple(a + b for a, b in zip(left, right, strict=True))

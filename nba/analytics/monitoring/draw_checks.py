@@ -40,7 +40,10 @@ def draw_checks(period: ComparedPeriods) -> list[Check]:
 def explored(period: ComparedPeriods) -> Check:
     """How much of the draw is chance."""
     name = "exploration"
-    now, before = exploration(period.now.drawn.offers), exploration(period.reference.drawn.offers)
+    now, before = (
+        exploration(period.now.decisions.offers),
+        exploration(period.reference.decisions.offers),
+    )
     if isinstance(now, Undecided):
         return undecided(name, now.reason)
     limit = MIN_EXPLORATION if isinstance(before, Undecided) else max(MIN_EXPLORATION, before / 2)
@@ -51,7 +54,7 @@ def explored(period: ComparedPeriods) -> Check:
 
 def least(period: ComparedPeriods) -> Check:
     """The smallest probability of a candidate: its inverse is the largest weight."""
-    name, drawn = "least_propensity", period.now.drawn
+    name, drawn = "least_propensity", period.now.decisions
     if drawn.offers.choices == 0:
         return undecided(name, "no decision with two candidates or more", MIN_PROPENSITY)
     state: State = "warn" if drawn.least < MIN_PROPENSITY else "ok"
@@ -62,7 +65,7 @@ def least(period: ComparedPeriods) -> Check:
 
 def starving(period: ComparedPeriods) -> Check:
     """Actions that are offered often and hardly ever drawn."""
-    found = starved(period.now.drawn.offers)
+    found = starved(period.now.decisions.offers)
     text = f"hardly ever drawn: {listed(found)}" if found else "no action is starved"
     state: State = "warn" if found else "ok"
     return Check(name="starved", state=state, value=float(len(found)), limit=0.0, text=text)
@@ -71,11 +74,11 @@ def starving(period: ComparedPeriods) -> Check:
 def covered(period: ComparedPeriods) -> Check:
     """How much of the catalogue was drawn at least once."""
     name = "coverage"
-    found = coverage(period.now.drawn.offers, period.catalogue)
+    found = coverage(period.now.decisions.offers, period.catalogue)
     if isinstance(found, Undecided):
         return undecided(name, found.reason, MIN_COVERAGE)
-    if period.now.drawn.live < MIN_DECISIONS:
-        return undecided(name, f"{period.now.drawn.live} live decisions", MIN_COVERAGE)
+    if period.now.decisions.live < MIN_DECISIONS:
+        return undecided(name, f"{period.now.decisions.live} live decisions", MIN_COVERAGE)
     text = f"{found.share:.0%} of {len(period.catalogue)} actions were drawn"
     if found.never_offered:
         text += f"; never offered: {listed(found.never_offered)}"
@@ -87,7 +90,7 @@ def covered(period: ComparedPeriods) -> Check:
 
 def concentrated(period: ComparedPeriods) -> Check:
     """The share of the action that is drawn most."""
-    name, record = "concentration", period.now.drawn.offers
+    name, record = "concentration", period.now.decisions.offers
     total = sum(record.drawn)
     if total < MIN_DECISIONS:
         return undecided(name, f"{total} live decisions, under {MIN_DECISIONS}", MAX_TOP)
@@ -99,14 +102,14 @@ def concentrated(period: ComparedPeriods) -> Check:
 
 def fallback(period: ComparedPeriods) -> Check:
     """The share of decisions that came from the owner's fallback."""
-    modes = period.now.drawn.modes
+    modes = period.now.decisions.modes
     some, what = modes.of("fallback"), "decisions came from the fallback"
     return _share("fallback", some, some + modes.of("live"), MAX_FALLBACK, what)
 
 
 def passed_over(period: ComparedPeriods) -> Check:
     """The share of live decisions that the champion cannot learn from: other columns."""
-    schemas = period.now.drawn.schemas
+    schemas = period.now.decisions.schemas
     some = schemas.total - schemas.of(period.schema)
     what = "live decisions have columns that the champion cannot read"
     return _share("passed_over", some, schemas.total, MAX_PASSED_OVER, what)
@@ -114,7 +117,7 @@ def passed_over(period: ComparedPeriods) -> Check:
 
 def audited(period: ComparedPeriods) -> Check:
     """Whether actions are drawn as often as their logged probabilities say."""
-    name, drawn = "propensity_audit", period.now.drawn
+    name, drawn = "propensity_audit", period.now.decisions
     if drawn.unsound:
         text = f"the probabilities of {drawn.unsound:,} decisions are none, or do not sum to one"
         return Check(name=name, state="red", value=0.0, limit=LEVEL, text=text)

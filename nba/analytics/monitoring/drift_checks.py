@@ -53,7 +53,7 @@ def context_drift(period: ComparedPeriods) -> Check:
     A customer who is decided for many times counts as one: her contexts are alike.
     """
     name, cut = "context_drift", period.cut
-    before, now = period.reference.drawn, period.now.drawn
+    before, now = period.reference.decisions, period.now.decisions
     if cut is None or not before.contexts.counts or not now.contexts.counts:
         return undecided(name, "no context was counted on both sides yet")
     if (few := _few(period)) is not None:
@@ -90,8 +90,8 @@ def score_drift(period: ComparedPeriods, name: str, kind: Kind) -> Check:
         return undecided(name, "no champion predicts anything")
     sides = []
     for day in (period.own, period.now):
-        found = day.drawn.of_bundle(period.champion).histogram(kind)
-        sides.append(_per_customer(found, day.drawn.customers.count))
+        found = day.decisions.of_bundle(period.champion).histogram(kind)
+        sides.append(_per_customer(found, day.decisions.customers.count))
     if min(one.n for one in sides) < MIN_DECISIONS:
         reason = f"the champion predicted for {sides[0].n} customers before, {sides[1].n} now"
         return undecided(name, f"{reason}: {MIN_DECISIONS} each are needed")
@@ -175,7 +175,7 @@ def lag(period: ComparedPeriods) -> Check:
 
 def _few(period: ComparedPeriods) -> str | None:
     """Why two distributions of contexts cannot be compared yet."""
-    sides = [one.drawn.customers.count for one in (period.reference, period.now)]
+    sides = [one.decisions.customers.count for one in (period.reference, period.now)]
     if min(sides) >= MIN_DECISIONS:
         return None
     return f"{sides[0]} customers before and {sides[1]} now: {MIN_DECISIONS} each are needed"

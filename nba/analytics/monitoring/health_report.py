@@ -1,4 +1,4 @@
-"""The health of the loop: days are added up to two periods, and every check reads them."""
+"""Report the health of the loop: add days up to two periods and run every check on them."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from nba.analytics.monitoring.drift_checks import drift_checks
 REFERENCE_DAYS = 28
 WINDOW_DAYS = 7  # a whole week, so that weekdays are not taken for drift
 MAX_BEHIND = (20_000, 500_000)  # events that wait to be learned from: warn, red
-CHECKS = (
-    *("context_drift", "score_drift", "churn_drift", "calibration", "reward_drop"),
-    *("join_rate", "reward_lag", "immature", "exploration", "least_propensity", "starved"),
-    *("coverage", "concentration", "fallback", "passed_over", "propensity_audit"),
-    *("learner_behind", "unknown_event", "new_category", "unit_change", "null_column", "volume"),
+CHECKS = tuple(
+    """
+    context_drift score_drift churn_drift calibration reward_drop join_rate reward_lag immature
+    exploration least_propensity starved coverage concentration fallback passed_over
+    propensity_audit learner_behind unknown_event new_category unit_change null_column volume
+    """.split()
 )
 
 DatedSummary: TypeAlias = tuple[date, DailySummary]
 
 
 class LearnerProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the learner is."""
+    """How far the learner has read the log."""
 
-    behind: int  # events of the log
+    behind: int  # events of the log that it has not read
     paused: bool = False
 
 
 class ServingFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What serves now."""
+    """What is serving: the champion, its bins and its catalogue."""
 
     champion: str | None = None
     anchor: datetime | None = None  # the reference is what was before it
@@ -47,7 +48,7 @@ class ServingFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The report."""
+    """Every check, on the days of now against those of the reference."""
 
     at: datetime
     since: date  # the first day of now; the last is that of `at`
@@ -57,18 +58,18 @@ class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self, name: str) -> Check:
         """The check of this name, one of CHECKS."""
-        return next(one for one in self.checks if one.name == name)
+        return next(check for check in self.checks if check.name == name)
 
     def alarms(self) -> list[Check]:
         """What somebody should look at, the worst first."""
         order: dict[State, int] = {"red": 0, "warn": 1}
-        found = [one for one in self.checks if one.state in order]
-        return sorted(found, key=lambda one: order[one.state])
+        alarms = [check for check in self.checks if check.state in order]
+        return sorted(alarms, key=lambda check: order[check.state])
 
     @property
     def red(self) -> bool:
-        """Whether anything is."""
-        return any(one.state == "red" for one in self.checks)
+        """Whether any check is red."""
+        return any(check.state == "red" for check in self.checks)
 
 
 def health_report(
@@ -90,15 +91,18 @@ def health_report(
     end = since
     if facts.anchor is not None:
         anchor = facts.anchor.date()
-        if _sum(days, anchor - timedelta(days=reference_days), anchor).drawn.live >= MIN_DECISIONS:
+        if (
+            _sum(days, anchor - timedelta(days=reference_days), anchor).decisions.live
+            >= MIN_DECISIONS
+        ):
             end, since = anchor, max(since, min(anchor, today))
     begin = end - timedelta(days=reference_days)
     promoted = facts.anchor.date() if facts.anchor is not None else date.min
     current = _sum(days, since, today + timedelta(days=1))
     weekdays = {(since + timedelta(days=n)).weekday() for n in range((today - since).days + 1)}
-    alike = [(when, day) for when, day in days if when.weekday() in weekdays]
-    reference = _sum(alike, begin, end)
-    if reference.drawn.live < MIN_DECISIONS:
+    same_weekdays = [(when, day) for when, day in days if when.weekday() in weekdays]
+    reference = _sum(same_weekdays, begin, end)
+    if reference.decisions.live < MIN_DECISIONS:
         reference = _sum(days, begin, end)
     period = ComparedPeriods(
         reference=reference,
@@ -110,10 +114,14 @@ def health_report(
         catalogue=facts.catalogue,
         schema=facts.schema,
     )
-    checks = {one.name: one for one in drift_checks(period)}
-    checks |= {one.name: one for one in draw_checks(period)}
-    checks |= {one.name: one for one in (_immature(current), _behind(facts.learning))}
-    checks |= {one.name: one for one in _data(days, today)}
+    results = [
+        *drift_checks(period),
+        *draw_checks(period),
+        _immature(current),
+        _behind(facts.learning),
+        *_data(days, today),
+    ]
+    checks = {check.name: check for check in results}
     return HealthReport(
         at=now,
         since=since,
@@ -125,21 +133,21 @@ def health_report(
 
 def _data(days: Iterable[DatedSummary], today: date) -> list[Check]:
     """The alarms of the data."""
-    told = [(when, day.told) for when, day in days]
+    events = [(when, day.events) for when, day in days]
     yesterday = today - timedelta(days=1)
     first = yesterday - timedelta(days=REFERENCE_DAYS)
-    before = [(when, one) for when, one in told if first <= when < yesterday and one.events]
+    before = [(when, day) for when, day in events if first <= when < yesterday and day.events]
     # a day on which nothing came has no record of its own
-    last = dict(told).get(yesterday, EventCounts())
+    last = dict(events).get(yesterday, EventCounts())
     return data_checks(
-        before, (yesterday, last) if before else None, dict(told).get(today, EventCounts())
+        before, (yesterday, last) if before else None, dict(events).get(today, EventCounts())
     )
 
 
 def _immature(now: DailySummary) -> Check:
     """The share of the decisions whose windows are still open: nothing is known of them yet."""
     name = "immature"
-    made = now.drawn.modes.of("live") + now.drawn.modes.of("fallback")
+    made = now.decisions.modes.of("live") + now.decisions.modes.of("fallback")
     if made == 0:
         return undecided(name, "no decision in these days")
     share = max(0.0, 1.0 - now.settled.counts.decided / made)

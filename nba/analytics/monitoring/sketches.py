@@ -50,7 +50,7 @@ def named_counts(counts: Mapping[str, int]) -> NamedCounts:
 class DistinctCount(msgspec.Struct, frozen=True):
     """About how many customers there were, whatever days and shards saw the same ones.
 
-    The k-th smallest of their hashes tells: (k - 1) / h_k. Beyer, Haas, Reinwald, Sismanis and
+    From the k-th smallest of their hashes: (k - 1) / h_k. Beyer, Haas, Reinwald, Sismanis and
     Gemulla, On synopses for distinct-value estimation, SIGMOD 2007, section 4.
     """
 
@@ -77,19 +77,23 @@ def distinct_count(hashes: Iterable[int]) -> DistinctCount:
 
 
 class PropertySums(msgspec.Struct, frozen=True):
-    """What one property of the events told: how often it could have, and how large it was."""
+    """Values of one property of the events: how many were readable, and how large."""
 
-    told: int = 0  # events that could have held it
-    read: int = 0  # that held a value of its type
-    unlisted: int = 0  # that held a category which the journey file does not list
+    told: int = 0  # events that could have carried it
+    read: int = 0  # that carried a value of its type
+    unlisted: int = 0  # that carried a category which the journey file does not list
     n: int = 0  # numbers other than 0
     logs: float = 0.0  # sum of log |number|
     logs2: float = 0.0
 
     def __add__(self, other: PropertySums) -> PropertySums:
         return PropertySums(
-            *(self.told + other.told, self.read + other.read, self.unlisted + other.unlisted),
-            *(self.n + other.n, self.logs + other.logs, self.logs2 + other.logs2),
+            told=self.told + other.told,
+            read=self.read + other.read,
+            unlisted=self.unlisted + other.unlisted,
+            n=self.n + other.n,
+            logs=self.logs + other.logs,
+            logs2=self.logs2 + other.logs2,
         )
 
     @property
@@ -106,36 +110,36 @@ class PropertySums(msgspec.Struct, frozen=True):
 
 
 class PropertiesByName(msgspec.Struct, frozen=True):
-    """The properties by name."""
+    """Values of properties, by their names in order."""
 
     names: tuple[str, ...] = ()
     sources: tuple[PropertySums, ...] = ()
 
     def __add__(self, other: PropertiesByName) -> PropertiesByName:
-        found = dict(self.items())
-        for name, source in other.items():
-            found[name] = found.get(name, PropertySums()) + source
-        return properties_by_name(found)
+        sums = dict(self.items())
+        for name, values in other.items():
+            sums[name] = sums.get(name, PropertySums()) + values
+        return properties_by_name(sums)
 
     def items(self) -> Iterable[tuple[str, PropertySums]]:
-        """(name, source) in order."""
+        """(name, sums) in order."""
         return zip(self.names, self.sources, strict=True)
 
     def of(self, name: str) -> PropertySums:
-        """One of them; an empty one where it never came."""
+        """The sums of one property; empty where it never came."""
         return dict(self.items()).get(name, PropertySums())
 
 
-def properties_by_name(found: Mapping[str, PropertySums]) -> PropertiesByName:
-    """The sources by name."""
-    names = tuple(sorted(found))
-    return PropertiesByName(names, tuple(found[name] for name in names))
+def properties_by_name(sums: Mapping[str, PropertySums]) -> PropertiesByName:
+    """The sums with their names in order."""
+    names = tuple(sorted(sums))
+    return PropertiesByName(names, tuple(sums[name] for name in names))
 
 
 class BucketedRewards(msgspec.Struct, frozen=True):
     """Rewards of decisions by buckets of customers, so that a mean knows how they cluster.
 
-    A customer is in one bucket on all days, and whatever makes her rewards alike is within it.
+    A customer is in one bucket on all days, and whatever makes their rewards alike is within it.
     """
 
     n: tuple[int, ...] = (0,) * BUCKETS  # decisions
@@ -154,15 +158,16 @@ class BucketedRewards(msgspec.Struct, frozen=True):
         """Reward per decision, with customers as the units."""
         n = np.array(self.n, dtype=float)
         sums = moments(np.array(self.y)[n > 0.0], n[n > 0.0])
-        found, customers = ratio_mean(sums), self.customers.count
-        return SampleMean(found.mean, found.error2 * customers if found.n else 0.0, customers)
+        buckets, customers = ratio_mean(sums), self.customers.count
+        variance = buckets.error2 * customers if buckets.n else 0.0
+        return SampleMean(buckets.mean, variance, customers)
 
 
 def bucket_rewards(hashes: np.ndarray, values: np.ndarray) -> BucketedRewards:
     """The rewards of n decisions; `hashes` (n,) uint64 of their customers."""
-    places = (hashes % np.uint64(BUCKETS)).astype(np.int64)
+    buckets = (hashes % np.uint64(BUCKETS)).astype(np.int64)
     return BucketedRewards(
-        tuple(np.bincount(places, minlength=BUCKETS).tolist()),
-        tuple(np.bincount(places, weights=values, minlength=BUCKETS).tolist()),
+        tuple(np.bincount(buckets, minlength=BUCKETS).tolist()),
+        tuple(np.bincount(buckets, weights=values, minlength=BUCKETS).tolist()),
         distinct_count(hashes.tolist()),
     )

@@ -1,8 +1,8 @@
-"""Summaries of the days on the log's shelf, so that replicas hold no truth.
+"""Daily summaries stored in the log as bundles, so that replicas hold no state of their own.
 
 The alias `health` points at an index: which bundle holds which day, and up to where the log is in
-them. A pass saves one bundle with its index and the days that it has changed; what no index names
-any more is stripped by the pass after the next, so that a reader finds what it was told of.
+them. A pass saves one bundle with its index and the days that it has changed; bundles that no index
+names any more are stripped by the pass after the next, so that a reader finds what its index names.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from nba.stores.versioned import save_version
 HEALTH = "health"  # the alias, and the turn in which it is moved
 FORMAT = 1
 _INDEX, _CUT = "index.json", "cut"
-Part = TypeVar("Part", DailySummary, ContextBins)
+Stored = TypeVar("Stored", DailySummary, ContextBins)
 _TRIES = 3  # a pass may strip what was just read
 
 
 class SummaryCursors(msgspec.Struct, frozen=True, kw_only=True):
     """Up to where the log is in the summaries, by their parts."""
 
-    told: int = 0
-    drawn: int = 0
+    events: int = msgspec.field(default=0, name="told")
+    decisions: int = msgspec.field(default=0, name="drawn")
     early: int = 0
     settled: int = 0
 
 
 class SummaryIndex(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is, and where."""
+    """Which bundle holds which day, and up to where the log was read."""
 
     format: int = FORMAT
-    places: SummaryCursors = SummaryCursors()
+    cursors: SummaryCursors = msgspec.field(default=SummaryCursors(), name="places")
     at: datetime | None = None  # of the pass
     files: dict[str, str] = {}  # name, a day or the cut -> the bundle that holds it
     stale: tuple[str, ...] = ()  # bundles that are stripped next
 
 
 class SummaryStore:
-    """The summaries as they are known here; `load` before anything else."""
+    """The summaries as this replica holds them; `load` before anything else."""
 
     def __init__(self, log: Log, kept_days: int) -> None:
         self._log = log
@@ -58,7 +58,7 @@ class SummaryStore:
         self._changed: set[str] = set()
         self.cut: ContextBins | None = None
         self.days: dict[date, DailySummary] = {}
-        self.places = SummaryCursors()
+        self.cursors = SummaryCursors()
 
     @property
     def begun(self) -> bool:
@@ -80,7 +80,7 @@ class SummaryStore:
 
         Raises InvalidBundle where it cannot be read, StoreUnavailable.
         """
-        for tries in range(_TRIES):
+        for attempt in range(_TRIES):
             name = self._log.alias(HEALTH)
             if name == self._name and not self._changed:
                 return
@@ -88,7 +88,7 @@ class SummaryStore:
                 self._take(name)
                 return
             except KeyError:
-                if tries == _TRIES - 1:
+                if attempt == _TRIES - 1:
                     raise InvalidBundle(
                         f"{name}: a part of it is gone; the next pass begins anew"
                     ) from None
@@ -98,40 +98,40 @@ class SummaryStore:
         self.days[when] = self.days.get(when, DailySummary()) + day
         self._changed.add(when.isoformat())
 
-    def recut(self, cut: ContextBins | None, drawn: int) -> None:
-        """Cut contexts otherwise: decisions are counted anew, from this position on."""
+    def recut(self, cut: ContextBins | None, position: int) -> None:
+        """Take other bins for contexts: decisions are counted anew, from this position on."""
         self.cut = cut
-        self.places = msgspec.structs.replace(self.places, drawn=drawn)
+        self.cursors = msgspec.structs.replace(self.cursors, decisions=position)
         self.days = {
-            when: DailySummary(told=one.told, early=one.early, settled=one.settled)
-            for when, one in self.days.items()
+            when: DailySummary(events=day.events, early=day.early, settled=day.settled)
+            for when, day in self.days.items()
         }
         self._changed |= {_CUT, *(when.isoformat() for when in self.days)}
 
     def clear(self) -> None:
         """Begin anew."""
-        self._index, self.cut, self.days, self.places = SummaryIndex(), None, {}, SummaryCursors()
+        self._index, self.cut, self.days, self.cursors = SummaryIndex(), None, {}, SummaryCursors()
         self._changed = set()
 
     def save(self, at: datetime) -> bool:
         """Save what has changed; False where nothing has. Raises StoreUnavailable."""
-        if self.begun and not self._changed and self.places == self._index.places:
+        if self.begun and not self._changed and self.cursors == self._index.cursors:
             return False
         newest = sorted(self.days, reverse=True)[: self._kept_days]
         self.days = {when: self.days[when] for when in newest}
         names = {when.isoformat() for when in newest} | ({_CUT} if self.cut is not None else set())
         written = {name: self._bytes(name) for name in sorted(self._changed & names)}
-        marker = msgspec.json.encode([self.places, at, sorted(written)])
+        marker = msgspec.json.encode([self.cursors, at, sorted(written)])
         name = content_id(HEALTH, b"".join([marker, *written.values()]))
         before = self._index.files
-        files = {one: name if one in written else before[one] for one in sorted(names)}
+        files = {part: name if part in written else before[part] for part in sorted(names)}
         gone = ({*before.values()} | ({self._name} if self._name else set())) - {*files.values()}
         index = SummaryIndex(
-            places=self.places, at=at, files=files, stale=tuple(sorted(gone - {name}))
+            cursors=self.cursors, at=at, files=files, stale=tuple(sorted(gone - {name}))
         )
         content = {_INDEX: msgspec.json.encode(index), **written}
         save_version(self._log, alias=HEALTH, version=name, files=content, at=at, by=HEALTH)
-        self._log.strip_bundles([one for one in self._index.stale if one not in files.values()])
+        self._log.strip_bundles([old for old in self._index.stale if old not in files.values()])
         self._name, self._index, self._changed = name, index, set()
         return True
 
@@ -141,19 +141,19 @@ class SummaryStore:
             self._name = None
             return
         index = _index(self._file(name, _INDEX))
-        same = {one for one, at in index.files.items() if self._index.files.get(one) == at}
-        fresh = [one for one in index.files if one not in same or one in self._changed]
-        found = {one: self._file(index.files[one], one) for one in fresh}
+        known = {part for part, held in index.files.items() if self._index.files.get(part) == held}
+        fresh = [part for part in index.files if part not in known or part in self._changed]
+        contents = {part: self._file(index.files[part], part) for part in fresh}
         days = {when: day for when, day in self.days.items() if when.isoformat() in index.files}
         days |= {
-            date.fromisoformat(one): _decoded(one, content, DailySummary)
-            for one, content in found.items()
-            if one != _CUT
+            date.fromisoformat(part): _decoded(part, content, DailySummary)
+            for part, content in contents.items()
+            if part != _CUT
         }
         cut = self.cut if _CUT in index.files else None
-        self.cut = _decoded(_CUT, found[_CUT], ContextBins) if _CUT in found else cut
+        self.cut = _decoded(_CUT, contents[_CUT], ContextBins) if _CUT in contents else cut
         self._name, self._index, self._changed = name, index, set()
-        self.days, self.places = days, index.places
+        self.days, self.cursors = days, index.cursors
 
     def _file(self, bundle_id: str, name: str) -> bytes:
         stored = self._log.bundle(bundle_id)
@@ -174,7 +174,7 @@ def _index(content: bytes) -> SummaryIndex:
     return index
 
 
-def _decoded(name: str, content: bytes, kind: type[Part]) -> Part:
+def _decoded(name: str, content: bytes, kind: type[Stored]) -> Stored:
     try:
         return msgspec.msgpack.decode(zlib.decompress(content), type=kind)
     except (msgspec.DecodeError, zlib.error) as error:

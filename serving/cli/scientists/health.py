@@ -98,8 +98,8 @@ def looked_at() -> Iterator[tuple[Replica, SummaryStore]]:
         with progress_bar("reading the log") as advance:
             seen = watch.step(progress=advance)
         if seen is None:  # a replica is at it: what it has saved last is enough
-            watch.shelf.load()
-        yield replica, watch.shelf
+            watch.summaries.load()
+        yield replica, watch.summaries
     finally:
         replica.close()
 

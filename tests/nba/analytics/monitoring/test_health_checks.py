@@ -125,7 +125,7 @@ def test_a_fault_of_the_data_raises_no_alarm_of_the_models(clean: list[DatedSumm
 
 def test_probabilities_that_are_none_are_red_whatever_was_drawn(clean: list[DatedSummary]) -> None:
     when, day = clean[-1]
-    bad = msgspec.structs.replace(day, drawn=msgspec.structs.replace(day.drawn, unsound=1))
+    bad = msgspec.structs.replace(day, decisions=msgspec.structs.replace(day.decisions, unsound=1))
     assert alarms(health([*clean[:-1], (when, bad)]))["propensity_audit"] == "red"
 
 
@@ -144,7 +144,7 @@ def side(rng: np.random.Generator, n: int, moved: float = 0.0, times: int = 1) -
     rows[:, 0] += moved
     customers = distinct_count(rng.integers(0, 2**64, n, dtype=np.uint64).tolist())
     contexts = count_contexts(np.repeat(rows, times, axis=0), CUT)
-    return DailySummary(drawn=DecisionCounts(customers=customers, contexts=contexts))
+    return DailySummary(decisions=DecisionCounts(customers=customers, contexts=contexts))
 
 
 def period(before: DailySummary, now: DailySummary) -> ComparedPeriods:
@@ -224,13 +224,15 @@ def test_days_add_up_in_any_order_and_grouping(worlds: list[World], seed: int) -
         backwards = day + backwards
     grouped = days[0] + sum(days[1:], DailySummary())
     for other in (backwards, grouped):
-        assert other.told.unmapped == forwards.told.unmapped
-        assert other.drawn.contexts == forwards.drawn.contexts
-        assert other.drawn.customers == forwards.drawn.customers
-        assert other.drawn.scores == forwards.drawn.scores
+        assert other.events.unmapped == forwards.events.unmapped
+        assert other.decisions.contexts == forwards.decisions.contexts
+        assert other.decisions.customers == forwards.decisions.customers
+        assert other.decisions.scores == forwards.decisions.scores
         assert other.settled.counts == forwards.settled.counts
         assert other.early.rewards.n == forwards.early.rewards.n
-        np.testing.assert_allclose(other.drawn.draws.expected, forwards.drawn.draws.expected)
+        np.testing.assert_allclose(
+            other.decisions.draws.expected, forwards.decisions.draws.expected
+        )
 
 
 @pytest.mark.parametrize("n", [0, 5, KEPT - 1, KEPT, 5_000, 100_000])

@@ -8,13 +8,17 @@ from hypothesis import given, strategies as st
 
 from nba.analytics.monitoring.offer_counts import (
     OfferCounts,
-    ShareEstimate,
     coverage,
     exploration,
     offer_counts,
     starved,
 )
-from nba.analytics.monitoring.outcome_join import OutcomeJoin, join_rate, join_rate_fell
+from nba.analytics.monitoring.outcome_join import (
+    OutcomeJoin,
+    ShareEstimate,
+    join_rate,
+    join_rate_fell,
+)
 from nba.errors import InvalidInput
 from nba.measurement.statistics.estimate import Undecided
 from tests.fixtures.examples import examples

@@ -74,8 +74,8 @@ def near(one: DailySummary, other: DailySummary) -> None:
             elif isinstance(value, int | float):
                 numbers.append(float(value))
 
-        drawn = msgspec.structs.replace(day.drawn, contexts=ContextCounts())
-        walk(msgspec.to_builtins(msgspec.structs.replace(day, drawn=drawn)))
+        drawn = msgspec.structs.replace(day.decisions, contexts=ContextCounts())
+        walk(msgspec.to_builtins(msgspec.structs.replace(day, decisions=drawn)))
         return numbers
 
     np.testing.assert_allclose(plain(one), plain(other), rtol=1e-9)
@@ -91,21 +91,21 @@ def test_every_decision_and_every_event_is_counted_on_its_day(
     watch = watch_of(replica)
     seen = watch.step()
     assert seen is not None and seen.decisions == len(decisions) == 1_200 and not seen.more
-    day = total(watch.shelf)
-    assert day.drawn.modes.of("live") == sum(one.mode is Mode.LIVE for one in decisions)
-    assert day.drawn.unsound == 0 and day.drawn.customers.count == len(CUSTOMERS)
-    assert watch.shelf.cut is not None
-    assert {one.n for one in day.drawn.contexts.columns(watch.shelf.cut)} == {1_200}
+    day = total(watch.summaries)
+    assert day.decisions.modes.of("live") == sum(one.mode is Mode.LIVE for one in decisions)
+    assert day.decisions.unsound == 0 and day.decisions.customers.count == len(CUSTOMERS)
+    assert watch.summaries.cut is not None
+    assert {one.n for one in day.decisions.contexts.columns(watch.summaries.cut)} == {1_200}
     shown = [one for one in decisions if one.action_id != NO_ACTION]
     assert day.early.join.decisions == len(shown)
     accepted = len(log.outcomes_of([one.decision_id for one in decisions]))
     assert day.early.join.joined == day.settled.counts.learned == sum(day.settled.lags) == accepted
     assert sum(bins.total for bins in day.settled.calibration) == len(shown)
     assert day.settled.counts.decided == 1_200 and day.settled.counts.difference == 0
-    assert day.told.kinds.of("page") == 150
+    assert day.events.kinds.of("page") == 150
     by_date = {one.decided_at.date() for one in decisions}
-    assert {when for when, kept in watch.shelf.dated if kept.drawn.modes.total} == by_date
-    assert watch.step() is not None and total(watch.shelf) == day
+    assert {when for when, kept in watch.summaries.dated if kept.decisions.modes.total} == by_date
+    assert watch.step() is not None and total(watch.summaries) == day
     log.close()
 
 
@@ -118,11 +118,11 @@ def test_it_makes_no_difference_how_often_the_log_is_read(bundle: Bundle) -> Non
     bank.now += timedelta(days=9)
     watches[0].step()
     once = watch_of(replica)
-    once.shelf = SummaryStore(
+    once.summaries = SummaryStore(
         MemoryLog(), KEPT_DAYS
     )  # nothing is saved there: the whole log at once
     once.step()
-    near(total(watches[0].shelf), total(once.shelf))
+    near(total(watches[0].summaries), total(once.summaries))
 
 
 def test_a_watch_that_is_killed_is_gone_on_with_by_the_next(bundle: Bundle) -> None:
@@ -130,14 +130,14 @@ def test_a_watch_that_is_killed_is_gone_on_with_by_the_next(bundle: Bundle) -> N
     lived(bank, replica, 20, 1)
     first = watch_of(replica)
     first.step()
-    saved = total(first.shelf)
+    saved = total(first.summaries)
     lived(bank, replica, 10, 2)
-    first.shelf.add(bank.now.date(), DailySummary())  # read, and not saved: it dies here
+    first.summaries.add(bank.now.date(), DailySummary())  # read, and not saved: it dies here
     second = watch_of(replica)
-    second.shelf.load()
-    assert total(second.shelf) == saved
+    second.summaries.load()
+    assert total(second.summaries) == saved
     second.step()
-    assert total(second.shelf).drawn.modes.total == 1_200
+    assert total(second.summaries).decisions.modes.total == 1_200
 
 
 def test_only_one_replica_reads_at_a_time(bundle: Bundle) -> None:
@@ -162,18 +162,18 @@ def test_another_champion_cuts_the_contexts_anew_and_loses_no_decision(bundle: B
     watch = watch_of(replica)
     lived(bank, replica, 20, 1)
     watch.step()
-    assert watch.shelf.cut is not None and watch.shelf.cut.bundle_id == bundle.bundle_id
+    assert watch.summaries.cut is not None and watch.summaries.cut.bundle_id == bundle.bundle_id
     manifest = msgspec.structs.replace(bundle.manifest, seed=2)
     other = Bundle(manifest, bundle.churn, bundle.touchpoint, bundle.table, bundle.warm)
     promote(bank.log, other, bank.now)
     replica.reload()
     lived(bank, replica, 20, 2)
     watch.step()
-    assert watch.shelf.cut.bundle_id == other.bundle_id
-    day = total(watch.shelf)
-    assert day.drawn.modes.total == 1_600
-    assert {one.n for one in day.drawn.contexts.columns(watch.shelf.cut)} == {1_600}
-    assert set(day.drawn.bundles) == {bundle.bundle_id, other.bundle_id}
+    assert watch.summaries.cut.bundle_id == other.bundle_id
+    day = total(watch.summaries)
+    assert day.decisions.modes.total == 1_600
+    assert {one.n for one in day.decisions.contexts.columns(watch.summaries.cut)} == {1_600}
+    assert set(day.decisions.bundles) == {bundle.bundle_id, other.bundle_id}
 
 
 def test_an_altered_summary_is_read_anew(bundle: Bundle) -> None:
@@ -184,7 +184,7 @@ def test_an_altered_summary_is_read_anew(bundle: Bundle) -> None:
     bank.log.set_alias(HEALTH, "health-0", bank.now)
     watch = watch_of(replica)
     watch.step()
-    assert total(watch.shelf).drawn.modes.total == 800
+    assert total(watch.summaries).decisions.modes.total == 800
 
 
 def test_a_dashboard_sees_every_check_and_how_far_the_learner_is(bundle: Bundle) -> None:
@@ -195,7 +195,7 @@ def test_a_dashboard_sees_every_check_and_how_far_the_learner_is(bundle: Bundle)
     assert not look_after(replica, *readers[0], lambda: False)
     with bank.log.turn(HEALTH):  # the other one only reads what the first has saved
         assert not look_after(replica, *readers[1], lambda: False)
-    health = health_now(replica, readers[1][0].shelf)
+    health = health_now(replica, readers[1][0].summaries)
     assert health.check("propensity_audit").state == "ok"
     assert health.check("context_drift").state == "undecided"  # nothing to compare with yet
     assert not health.red
@@ -214,4 +214,4 @@ def test_a_pass_that_is_stopped_says_that_there_is_more(bundle: Bundle) -> None:
     lived(bank, replica, 2, 1)
     watch = watch_of(replica)
     seen = watch.step(lambda: True)
-    assert seen is not None and seen.more and not watch.shelf.days
+    assert seen is not None and seen.more and not watch.summaries.days
