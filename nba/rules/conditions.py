@@ -32,7 +32,7 @@ _OPPOSITE = {
     **{"in": "not in", "not in": "in"},
 }
 _PLAIN: dict[Kind, type] = {"number": float, "text": str}  # values that need no reading
-_SIGNS: dict[str, Callable[[Any, Any], Any]] = {
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
@@ -51,20 +51,20 @@ class Fact:
 
     def column(self, columns: Columns, n: int) -> Any:
         """float64 with NaN (number, boolean) or object with None (text, any), shape (n,)."""
-        given = columns.get(self.name)
+        column = columns.get(self.name)
         number_like = self.kind in ("number", "boolean")
-        if given is None:
+        if column is None:
             return np.full(n, math.nan) if number_like else np.full(n, None, dtype=object)
-        if given.shape != (n,):
-            raise ValueError(f"column {self.name} has shape {given.shape}, not ({n},)")
-        if self.kind == "number" and given.dtype.kind in "fiu":
-            return given.astype(np.float64, copy=False)
-        if self.kind == "boolean" and given.dtype.kind in "bfiu":
-            values = given.astype(np.float64, copy=False)
+        if column.shape != (n,):
+            raise ValueError(f"column {self.name} has shape {column.shape}, not ({n},)")
+        if self.kind == "number" and column.dtype.kind in "fiu":
+            return column.astype(np.float64, copy=False)
+        if self.kind == "boolean" and column.dtype.kind in "bfiu":
+            values = column.astype(np.float64, copy=False)
             return np.where((values == 0.0) | (values == 1.0), values, math.nan)
         reading = READINGS[self.kind]
         read = np.empty(n, dtype=np.float64 if number_like else object)
-        read[:] = [reading(value) for value in given.tolist()]
+        read[:] = [reading(value) for value in column.tolist()]
         return read
 
     def facts(self) -> Iterator[Fact]:
@@ -98,23 +98,23 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
-    """`left sign right` on numbers; missing where a side is, or where it divides by zero."""
+    """`left op right` on numbers; missing where a side is, or where it divides by zero."""
 
     left: Operand
-    sign: str
+    op: str
     right: Operand
 
     def read(self, facts: FactValues) -> Any:
         left, right = self.left.read(facts), self.right.read(facts)
-        if self.sign == "/":
+        if self.op == "/":
             return left / right if right else math.nan
-        return _SIGNS[self.sign](left, right)
+        return _ARITHMETIC[self.op](left, right)
 
     def column(self, columns: Columns, n: int) -> Any:
         left, right = self.left.column(columns, n), self.right.column(columns, n)
-        if self.sign == "/":
+        if self.op == "/":
             return np.true_divide(left, np.where(np.equal(right, 0.0), math.nan, right))
-        return _SIGNS[self.sign](left, right)
+        return _ARITHMETIC[self.op](left, right)
 
     def facts(self) -> Iterator[Fact]:
         yield from self.left.facts()
@@ -122,7 +122,7 @@ class Arithmetic:
 
     def __str__(self) -> str:
         sides = (f"({s})" if isinstance(s, Arithmetic) else str(s) for s in (self.left, self.right))
-        return f" {self.sign} ".join(sides)
+        return f" {self.op} ".join(sides)
 
 
 Operand: TypeAlias = Fact | Constant | Arithmetic
@@ -144,25 +144,25 @@ class Comparison:
         if not (isinstance(self.left, Fact) and isinstance(self.right, Constant)):
             return self.holds
         name, limit = self.left.name, self.right.value
-        listed = frozenset(limit) if isinstance(limit, tuple) else limit
+        members = frozenset(limit) if isinstance(limit, tuple) else limit
         test, read, plain = _TESTS[self.op], self.left.read, _PLAIN.get(self.kind)
 
         def against_constant(facts: FactValues) -> bool:
             value = facts.get(name)
-            return test(value if value.__class__ is plain else read(facts), listed)
+            return test(value if value.__class__ is plain else read(facts), members)
 
         return against_constant
 
     def mask(self, columns: Columns, n: int) -> Mask:
         left, right = self.left.column(columns, n), self.right.column(columns, n)
         if self.op in ("in", "not in"):
-            test, listed = _TESTS[self.op], frozenset(right)
-            return np.array([test(value, listed) for value in left.tolist()], dtype=np.bool_)
+            test, members = _TESTS[self.op], frozenset(right)
+            return np.array([test(value, members) for value in left.tolist()], dtype=np.bool_)
         if self.op not in ("==", "!="):
             return np.asarray(_TESTS[self.op](left, right), dtype=np.bool_)
         equal = operator.eq if self.op == "==" else operator.ne
-        found = equal(left, right) & _all_known(left) & _all_known(right)
-        return np.asarray(found, dtype=np.bool_)
+        mask = equal(left, right) & _all_known(left) & _all_known(right)
+        return np.asarray(mask, dtype=np.bool_)
 
     def why(self, facts: FactValues, wanted: bool) -> str:
         """Why this is not `wanted`; "" where it is."""
@@ -176,13 +176,13 @@ class Comparison:
             values.append(side.read(facts))
             if not is_known(values[-1]):
                 return f"{side} cannot be computed"
-        said = in_words(values[0], self.kind)
+        value = in_words(values[0], self.kind)
         if self.kind == "boolean" and isinstance(self.right, Constant):
-            return f"{self.left} is {said}, needs {'false' if values[0] else 'true'}"
+            return f"{self.left} is {value}, needs {'false' if values[0] else 'true'}"
         needs = f"needs {self.op if wanted else _OPPOSITE[self.op]} {self.right}"
         if not isinstance(self.right, Constant):
             needs += f", which is {in_words(values[1], self.kind)}"
-        return f"{self.left} is {said}, {needs}"
+        return f"{self.left} is {value}, {needs}"
 
     def facts(self) -> Iterator[Fact]:
         yield from self.left.facts()
@@ -245,13 +245,13 @@ class BooleanOperation:
     def compiled(self) -> Callable[[FactValues], bool]:
         parts, every = tuple(part.compiled() for part in self.parts), self.every
 
-        def several(facts: FactValues) -> bool:
+        def evaluate(facts: FactValues) -> bool:
             for part in parts:
                 if part(facts) is not every:
                     return not every
             return every
 
-        return several
+        return evaluate
 
     def mask(self, columns: Columns, n: int) -> Mask:
         join = np.logical_and if self.every else np.logical_or

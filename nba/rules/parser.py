@@ -1,12 +1,11 @@
-"""The text of a rule becomes its tree: whitelisted syntax, known names, matching types."""
+"""Parse the text of a rule into conditions: whiteallow_list syntax, known names, matching types."""
 
 from __future__ import annotations
 
 import ast
 import math
-import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from nba.errors import InvalidInput, did_you_mean
 from nba.rules.conditions import (
@@ -21,39 +20,15 @@ from nba.rules.conditions import (
     Operand,
 )
 from nba.rules.satisfiability import is_contradiction, is_tautology
+from nba.rules.syntax import source_of, syntax_tree
 from nba.rules.types import Boolean, Category, Kind, Names, Number, type_of
 
-MAX_CHARS = 2000
 MAX_DEPTH = 50
 
 
 def parse_condition(text: str, names: Names) -> Condition:
     """See `nba.rules.rule.parse_rule`."""
-    return _Parser(text, names).condition(_syntax_tree(text), 0)
-
-
-def _syntax_tree(text: object) -> ast.expr:
-    if not isinstance(text, str):
-        raise InvalidInput("rule", text, "write a condition as text, such as traits.age >= 18")
-    if len(text) > MAX_CHARS:
-        raise InvalidInput("rule", text, f"shorten it from {len(text)} to {MAX_CHARS} characters")
-    if not text.strip():
-        raise InvalidInput("rule", text, "write a condition, or leave the rule out")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # a doubtful escape or literal is a syntax error
-            # In parentheses so that a rule may take several lines.
-            return ast.parse(f"(\n{text}\n)", mode="eval").body
-    except SyntaxError as error:
-        line, column = (error.lineno or 2) - 1, error.offset or 1
-        lines = text.split("\n")
-        if line > len(lines):
-            line, column = len(lines), len(lines[-1]) + 1
-        where = f"column {column}" if len(lines) == 1 else f"line {line}, column {column}"
-        message = "compare with ==, not =" if "you meant '=='" in error.msg else error.msg
-        raise InvalidInput("rule", text, f"{message} at {where}") from None
-    except (ValueError, RecursionError, MemoryError):
-        raise InvalidInput("rule", text, "write it simpler, without NUL characters") from None
+    return _Parser(text, names).condition(syntax_tree(text), 0)
 
 
 _COMPARE = {
@@ -66,43 +41,49 @@ _KIND_WORDS = {"number": "a number", "boolean": "true or false", "text": "a text
 _TYPE_KINDS: dict[type, Kind] = {Number: "number", Boolean: "boolean", Category: "text"}
 
 
+class _Side(NamedTuple):
+    """One side of a comparison."""
+
+    node: ast.expr
+    operand: Operand
+
+
 @dataclass(frozen=True, slots=True)
 class _Parser:
     text: str
     names: Names
 
     def condition(self, node: ast.expr, depth: int) -> Condition:
-        self._hold_depth(depth)
+        self._check_depth(depth)
         if isinstance(node, ast.BoolOp):
             every = isinstance(node.op, ast.And)
-            return self._several(
-                node, every, [self.condition(value, depth + 1) for value in node.values]
-            )
+            return self._joined(node, every, [self.condition(n, depth + 1) for n in node.values])
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return Not(self.condition(node.operand, depth + 1))
         if isinstance(node, ast.Compare):
             sides = [node.left, *node.comparators]
-            pairs = zip(sides, node.ops, sides[1:], strict=False)
-            return self._several(
-                node, True, [self._comparison(node, *pair, depth + 1) for pair in pairs]
-            )
+            parts = [
+                self._comparison(node, left, op, right, depth + 1)
+                for left, op, right in zip(sides, node.ops, sides[1:], strict=False)
+            ]
+            return self._joined(node, True, parts)
         operand = self._operand(node, depth)
         if isinstance(operand, Fact) and operand.kind in ("boolean", "any"):
             return Comparison(
                 Fact(operand.name, "boolean"), "==", Constant(1.0, "boolean"), "boolean"
             )
         if isinstance(operand, Constant) and operand.kind == "boolean":
-            raise self._constant(node, bool(operand.value))
+            raise self._always(node, bool(operand.value))
         what = _KIND_WORDS[operand.kind] if isinstance(operand, Fact | Constant) else "a number"
         raise self._error(node, f"this is {what}, not a condition; compare it with a value")
 
-    def _several(self, node: ast.expr, every: bool, parts: list[Condition]) -> Condition:
+    def _joined(self, node: ast.expr, every: bool, parts: list[Condition]) -> Condition:
         flat: list[Condition] = []
         for part in parts:
             alike = isinstance(part, BooleanOperation) and part.every is every
             flat += part.parts if alike and isinstance(part, BooleanOperation) else [part]
         if (is_contradiction if every else is_tautology)(flat):
-            raise self._constant(node, not every)
+            raise self._always(node, not every)
         return flat[0] if len(flat) == 1 else BooleanOperation(every, tuple(flat))
 
     def _comparison(
@@ -115,26 +96,27 @@ class _Parser:
     ) -> Condition:
         op = _COMPARE.get(type(op_node))
         if op is None:
-            return self._known(left_node, op_node, right_node, depth)
-        left = self._operand(left_node, depth)
-        right = self._operand(right_node, depth, listed=op in ("in", "not in"))
-        if op in ("in", "not in"):
-            if not (isinstance(right, Constant) and isinstance(right.value, tuple)):
+            return self._is_known(left_node, op_node, right_node, depth)
+        left = _Side(left_node, self._operand(left_node, depth))
+        is_membership = op in ("in", "not in")
+        right = _Side(right_node, self._operand(right_node, depth, allow_list=is_membership))
+        if is_membership:
+            if not (isinstance(right.operand, Constant) and isinstance(right.operand.value, tuple)):
                 raise self._error(right_node, f"after {op}, write a list such as [1, 2]")
-            if not right.value:
-                raise self._constant(whole, op == "not in")
-        kind = self._common_kind(left_node, left, op, right_node, right)
-        left, right = _read_as(left, kind), _read_as(right, kind)
-        if isinstance(left, Constant) and isinstance(right, Constant):
-            comparison = Comparison(left, op, right, kind)
-            raise self._constant(whole, comparison.holds({}))
-        if left == right:
-            raise self._constant(whole, op in ("==", "<=", ">="))
-        if isinstance(left, Constant):
-            left, op, right = right, _MIRROR[op], left
-        return Comparison(left, op, right, kind)
+            if not right.operand.value:
+                raise self._always(whole, op == "not in")
+        kind = self._common_kind(left, op, right)
+        compared, against = _read_as(left.operand, kind), _read_as(right.operand, kind)
+        if isinstance(compared, Constant) and isinstance(against, Constant):
+            comparison = Comparison(compared, op, against, kind)
+            raise self._always(whole, comparison.holds({}))
+        if compared == against:
+            raise self._always(whole, op in ("==", "<=", ">="))
+        if isinstance(compared, Constant):
+            compared, op, against = against, _MIRROR[op], compared
+        return Comparison(compared, op, against, kind)
 
-    def _known(
+    def _is_known(
         self, left_node: ast.expr, op_node: ast.cmpop, right_node: ast.expr, depth: int
     ) -> IsKnown:
         if not (isinstance(right_node, ast.Constant) and right_node.value is None):
@@ -144,49 +126,53 @@ class _Parser:
             raise self._error(left_node, "is None asks of a name whether it is unknown")
         return IsKnown(left, isinstance(op_node, ast.IsNot))
 
-    def _common_kind(
-        self, left_node: ast.expr, left: Operand, op: str, right_node: ast.expr, right: Operand
-    ) -> Kind:
-        kinds = (_kind(left), _kind(right))
+    def _common_kind(self, left: _Side, op: str, right: _Side) -> Kind:
+        """As what both sides are compared."""
+        kinds = (_kind(left.operand), _kind(right.operand))
         if op in ("<", "<=", ">", ">="):
-            for node, kind in zip((left_node, right_node), kinds, strict=True):
+            for side, kind in zip((left, right), kinds, strict=True):
                 if kind not in ("number", "any"):
+                    what = _KIND_WORDS[kind]
                     raise self._error(
-                        node, f"{op} needs numbers and this is {_KIND_WORDS[kind]}; use == or in"
+                        side.node, f"{op} needs numbers and this is {what}; use == or in"
                     )
             return "number"
-        given = [kind for kind in kinds if kind != "any"]
-        if len(set(given)) == 2:
-            what, value = _KIND_WORDS[kinds[0]], _source(self.text, right_node)
+        typed = [kind for kind in kinds if kind != "any"]
+        if len(set(typed)) == 2:
+            what, value = _KIND_WORDS[kinds[0]], source_of(self.text, right.node)
             fit = "True or False" if kinds[0] == "boolean" else what
-            raise self._error(left_node, f"this is {what}; compare it with {fit}, not with {value}")
-        for node, fact, other in ((right_node, left, right), (left_node, right, left)):
-            self._hold_category(node, fact, other)
-        return given[0] if given else "any"
+            raise self._error(left.node, f"this is {what}; compare it with {fit}, not with {value}")
+        self._check_category(left.operand, right)
+        self._check_category(right.operand, left)
+        return typed[0] if typed else "any"
 
-    def _hold_category(self, node: ast.expr, fact: Operand, other: Operand) -> None:
+    def _check_category(self, fact: Operand, other: _Side) -> None:
         """A text compared with a category must be one of its values."""
         declared = type_of(self.names, fact.name) if isinstance(fact, Fact) else None
         if not isinstance(declared, Category):
             return
-        if isinstance(other, Constant):
-            for value in other.value if isinstance(other.value, tuple) else (other.value,):
+        if isinstance(other.operand, Constant):
+            for value in (
+                other.operand.value
+                if isinstance(other.operand.value, tuple)
+                else (other.operand.value,)
+            ):
                 if value not in declared.values:
                     remedy = did_you_mean(str(value), declared.values)
                     remedy = remedy.replace("known names", "its values")
                     raise InvalidInput("rule", value, f"not a value of {fact}, {remedy}")
-        elif isinstance(other, Fact):
-            second = type_of(self.names, other.name)
+        elif isinstance(other.operand, Fact):
+            second = type_of(self.names, other.operand.name)
             if isinstance(second, Category) and not set(second.values) & set(declared.values):
-                raise self._error(node, f"it and {fact} have no value in common")
+                raise self._error(other.node, f"it and {fact} have no value in common")
 
-    def _operand(self, node: ast.expr, depth: int, listed: bool = False) -> Operand:
-        self._hold_depth(depth)
+    def _operand(self, node: ast.expr, depth: int, allow_list: bool = False) -> Operand:
+        self._check_depth(depth)
         if isinstance(node, ast.Name | ast.Attribute):
             return self._fact(node)
         if isinstance(node, ast.Constant):
             return self._literal(node)
-        if isinstance(node, ast.List | ast.Tuple) and listed:
+        if isinstance(node, ast.List | ast.Tuple) and allow_list:
             return self._list(node, depth)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             operand = self._number(node.operand, depth + 1)
@@ -260,28 +246,23 @@ class _Parser:
         if not isinstance(part, ast.Name):
             raise self._error(node, "a name is words joined by dots, such as traits.segment")
         name = ".".join([part.id, *reversed(parts)])
-        found = type_of(self.names, name)
-        if found is None:
+        name_type = type_of(self.names, name)
+        if name_type is None:
             if name.lower() in ("true", "false"):
                 raise InvalidInput("rule", name, f"write {name.capitalize()}")
             raise InvalidInput("rule", name, "unknown name, " + did_you_mean(name, self.names))
-        return Fact(name, _TYPE_KINDS.get(type(found), "any"))
+        return Fact(name, _TYPE_KINDS.get(type(name_type), "any"))
 
-    def _hold_depth(self, depth: int) -> None:
+    def _check_depth(self, depth: int) -> None:
         if depth > MAX_DEPTH:
             raise InvalidInput("rule", self.text, f"nest at most {MAX_DEPTH} levels")
 
-    def _constant(self, node: ast.expr, value: bool) -> InvalidInput:
+    def _always(self, node: ast.expr, value: bool) -> InvalidInput:
         remedy = "always true, leave it out" if value else "never true, whatever the values are"
         return self._error(node, remedy)
 
     def _error(self, node: ast.expr, remedy: str) -> InvalidInput:
-        return InvalidInput("rule", _source(self.text, node), remedy)
-
-
-def _source(text: str, node: ast.expr) -> str:
-    """The part of the rule that `node` was read from."""
-    return ast.get_source_segment(f"(\n{text}\n)", node) or text
+        return InvalidInput("rule", source_of(self.text, node), remedy)
 
 
 def _kind(operand: Operand) -> Kind:

@@ -46,12 +46,12 @@ Names: TypeAlias = Mapping[str, NameType]  # a name that ends in `.*` stands for
 
 def type_of(names: Names, name: str) -> NameType | None:
     """The type of `name`, by itself or by the nearest `.*` above it."""
-    found = names.get(name)
+    name_type = names.get(name)
     space = name
-    while found is None and "." in space:
+    while name_type is None and "." in space:
         space = space.rpartition(".")[0]
-        found = names.get(space + ".*")
-    return found
+        name_type = names.get(space + ".*")
+    return name_type
 
 
 Kind = Literal["number", "boolean", "text", "any"]
