@@ -1,4 +1,4 @@
-"""Feelings: the valence, confidence, arousal and agency of each kind of event, prior or learned."""
+"""Appraise events: the valence, confidence, arousal and agency of each kind, prior or learned."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NEUTRAL = SignalPrior(0.0, 0.1, "none")
 
 
 class Appraisal(msgspec.Struct, frozen=True, kw_only=True):
-    """How one kind of event feels at one touchpoint."""
+    """How customers take one kind of event at one touchpoint."""
 
     valence: float  # -1 to 1
     confidence: float  # 0 to 1; 0 where the valence is 0
@@ -44,34 +44,38 @@ def appraisals_of(
     journey: JourneyFile, kinds: Iterable[str], table: ValenceTable
 ) -> dict[tuple[str, str | None], Appraisal]:
     """By (kind, touchpoint): what was learned; by (kind, None): the prior."""
-    mapped = {mapping.id: mapping for mapping in journey.events}
-    feelings: dict[tuple[str, str | None], Appraisal] = {}
+    mappings = {mapping.id: mapping for mapping in journey.events}
+    appraisals: dict[tuple[str, str | None], Appraisal] = {}
     for kind in kinds:
-        mapping = mapped.get(kind)
-        prior = _mapped(mapping, journey) if mapping is not None else _signal(kind, journey)
-        feelings[kind, None] = Appraisal(
+        mapping = mappings.get(kind)
+        prior = (
+            _mapping_prior(mapping, journey)
+            if mapping is not None
+            else _signal_prior(kind, journey)
+        )
+        appraisals[kind, None] = Appraisal(
             valence=prior.valence,
             confidence=PRIOR_CONFIDENCE if prior.valence else 0.0,
             arousal=prior.arousal,
             agency=prior.agency,
             learned=False,
         )
-    for found in table.valences:
-        bare = feelings.get((found.kind, None))
+    for learned in table.valences:
+        bare = appraisals.get((learned.kind, None))
         if bare is not None:
-            feelings[found.kind, found.touchpoint] = Appraisal(
-                valence=found.valence,
-                confidence=_confidence(found),
+            appraisals[learned.kind, learned.touchpoint] = Appraisal(
+                valence=learned.valence,
+                confidence=_confidence(learned),
                 arousal=bare.arousal,
                 agency=bare.agency,
                 learned=True,
             )
-    return feelings
+    return appraisals
 
 
 class SurveyAppraisal:
-    """Scores to valences: 2 F(score) - 1 by the mid-ranks of the answers seen; before 200 of
-    them by the scale's own centre."""
+    """Turn survey scores into valences: 2 F(score) - 1 by the mid-ranks of the answers seen;
+    before 200 of them by the scale's own centre."""
 
     def __init__(self, role: str, scale: SurveyScale | None) -> None:
         self._centre, self._half_width = SURVEYS[role]
@@ -84,7 +88,7 @@ class SurveyAppraisal:
     def valence(self, score: float) -> float:
         """-1 to 1.
 
-        >>> SurveyFeelings("nps", None).valence(9.0)
+        >>> SurveyAppraisal("nps", None).valence(9.0)
         0.2
         """
         if not self.learned:
@@ -96,20 +100,20 @@ class SurveyAppraisal:
         return float(2.0 * rank - 1.0)
 
 
-def _confidence(found: LearnedValence) -> float:
+def _confidence(learned: LearnedValence) -> float:
     """Grows from the prior's to 1 with the occurrences, as the blend does."""
-    if found.valence == 0.0:
+    if learned.valence == 0.0:
         return 0.0
-    return PRIOR_CONFIDENCE + (1.0 - PRIOR_CONFIDENCE) * found.weight
+    return PRIOR_CONFIDENCE + (1.0 - PRIOR_CONFIDENCE) * learned.weight
 
 
-def _signal(signal: str, journey: JourneyFile) -> SignalPrior:
-    return _changed(PRIORS.get(signal, _NEUTRAL), journey.emotion.signals, signal)
+def _signal_prior(signal: str, journey: JourneyFile) -> SignalPrior:
+    return _with_owners_rule(PRIORS.get(signal, _NEUTRAL), journey.emotion.signals, signal)
 
 
-def _mapped(mapping: EventMapping, journey: JourneyFile) -> SignalPrior:
+def _mapping_prior(mapping: EventMapping, journey: JourneyFile) -> SignalPrior:
     if mapping.signal is not None:
-        prior = _signal(mapping.signal, journey)
+        prior = _signal_prior(mapping.signal, journey)
     else:
         valence = mapping.valence or 0.0
         prior = SignalPrior(valence, max(abs(valence), 0.1), "firm" if valence < 0 else "none")
@@ -120,7 +124,9 @@ def _mapped(mapping: EventMapping, journey: JourneyFile) -> SignalPrior:
     )
 
 
-def _changed(prior: SignalPrior, rules: Mapping[str, SignalRule], signal: str) -> SignalPrior:
+def _with_owners_rule(
+    prior: SignalPrior, rules: Mapping[str, SignalRule], signal: str
+) -> SignalPrior:
     rule = rules.get(signal, SignalRule())
     return SignalPrior(
         prior.valence if rule.valence is None else rule.valence,

@@ -81,12 +81,12 @@ class ContextSchema:
         return columns
 
     @cached_property
-    def _feelings(self) -> dict[tuple[str, str | None], Appraisal]:
+    def _appraisals(self) -> dict[tuple[str, str | None], Appraisal]:
         return appraisals_of(self.journey, self.kinds, self.table)
 
     def appraisal(self, kind: str, touchpoint: str | None) -> Appraisal:
-        """How an event or signal of this kind feels at this touchpoint."""
-        return self._feelings.get((kind, touchpoint)) or self._feelings[kind, None]
+        """How customers take an event or signal of this kind at this touchpoint."""
+        return self._appraisals.get((kind, touchpoint)) or self._appraisals[kind, None]
 
     def emotion_of(self, values: np.ndarray) -> dict[str, float | None]:
         """The emotion columns of a row without their prefix, None where unknown."""
@@ -128,7 +128,7 @@ def _digest(prefix: str, *parts: object) -> str:
 
 
 class RingContact(msgspec.Struct, frozen=True, kw_only=True):
-    """One time we addressed the customer."""
+    """One time that we addressed the customer."""
 
     at_s: float  # seconds since 1970 UTC
     action: int  # index in the journey's actions, -1 for one that is no longer there
@@ -149,14 +149,17 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
     def contact_bytes(self) -> bytes:
         """(n, 3) float64 little-endian: time, action and channel of each contact."""
-        rows = [(one.at_s, one.action, one.channel) for one in self.contacts]
+        rows = [(contact.at_s, contact.action, contact.channel) for contact in self.contacts]
         return np.array(rows, dtype="<f8").tobytes()
 
 
 def contacts_from(data: bytes) -> tuple[RingContact, ...]:
-    """What `Context.contact_bytes` wrote."""
+    """The contacts that `Context.contact_bytes` wrote."""
     rows = np.frombuffer(data, dtype="<f8").reshape(-1, 3).tolist()
-    return tuple(RingContact(at_s=at, action=int(a), channel=int(c)) for at, a, c in rows)
+    return tuple(
+        RingContact(at_s=at_s, action=int(action), channel=int(channel))
+        for at_s, action, channel in rows
+    )
 
 
 OFFERED = ("offered.days_since", "offered.times")

@@ -1,4 +1,4 @@
-"""Facts: what rules may name, for one customer by name and for many as columns.
+"""The inputs of rules: what they may name, for one customer by name and for many as columns.
 
 Beside the context's columns: the request's facts, the owner's segments, the churn risk, and whether
 the customer is in a sub-journey. Both readings come from the same values, so that a rule holds for
@@ -35,7 +35,7 @@ def rule_names(journey: JourneyFile) -> Names:
             names[f"{prefix}.{name}"] = _name_type(trait)
     names[CHURN_RISK] = Number()
     names |= {f"segment.{name}": Boolean() for name in journey.segments}
-    names |= {f"sub_journey.{one.id}": Boolean() for one in journey.sub_journeys}
+    names |= {f"sub_journey.{sub_journey.id}": Boolean() for sub_journey in journey.sub_journeys}
     return names
 
 
@@ -80,14 +80,14 @@ class RuleInputs(Mapping[str, Any]):
         self._schema = schema
         self._subject = subject
         self._segments = segments
-        self._seen: dict[str, Any] = {}
+        self._values: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         try:
-            return self._seen[name]
+            return self._values[name]
         except KeyError:
-            found = self._seen[name] = self._look_up(name)
-            return found
+            value = self._values[name] = self._look_up(name)
+            return value
 
     def _look_up(self, name: str) -> Any:
         position = self._schema.index.get(name)
@@ -105,18 +105,18 @@ class RuleInputs(Mapping[str, Any]):
         raise KeyError(name)
 
     def after(self, contact_history: ContactHistory) -> RuleInputs:
-        """The same facts of a customer whose ledger has moved on."""
+        """The same facts of a customer whose contact history has moved on."""
         subject = msgspec.structs.replace(self._subject, contact_history=contact_history)
         return RuleInputs(self._schema, subject, self._segments)
 
     def failing(self, rule: Rule) -> str:
         """`rule.failing`, and of every segment in it what makes it hold or not."""
-        said = [rule.failing(self)]
+        reasons = [rule.failing(self)]
         for name in rule.names:
-            if name in self._segments and name in said[0]:
+            if name in self._segments and name in reasons[0]:
                 why = self._segments[name].condition.why(self, not self[name])
-                said.append(f"{name}: {why}")
-        return "; ".join(said)
+                reasons.append(f"{name}: {why}")
+        return "; ".join(reasons)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._schema.columns)
@@ -135,34 +135,34 @@ class _Columns(Mapping[str, NDArray[Any]]):
         self._subjects = subjects
         self._segments = segments
         self._rows = np.vstack([subject.values for subject in subjects])
-        self._seen: dict[str, NDArray[Any]] = {}
+        self._values: dict[str, NDArray[Any]] = {}
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        if name not in self._seen:
-            self._seen[name] = self._column(name)
-        return self._seen[name]
+        if name not in self._values:
+            self._values[name] = self._column(name)
+        return self._values[name]
 
     def _column(self, name: str) -> NDArray[Any]:
         position = self._schema.index.get(name)
         if position is not None:
             numbers = self._rows[:, position]
-            words = self._schema.categories.get(name)
-            if words is None:
+            categories = self._schema.categories.get(name)
+            if categories is None:
                 return numbers
-            known = [None if number != number else words[int(number)] for number in numbers]
-            return np.array(known, dtype=object)
+            texts = [None if number != number else categories[int(number)] for number in numbers]
+            return np.array(texts, dtype=object)
         if name in self._segments:
             return self._segments[name].mask(self, len(self._subjects))
         space, _, rest = name.partition(".")
-        found: list[Any] = [None] * len(self._subjects)
+        values: list[Any] = [None] * len(self._subjects)
         for n, subject in enumerate(self._subjects):
             if space == "request":
-                found[n] = subject.request.get(rest)
+                values[n] = subject.request.get(rest)
             elif name == CHURN_RISK:
-                found[n] = subject.churn_risk
+                values[n] = subject.churn_risk
             elif space == "sub_journey":
-                found[n] = _is_in(subject.contact_history, rest)
-        return np.array(found, dtype=object)
+                values[n] = _is_in(subject.contact_history, rest)
+        return np.array(values, dtype=object)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._schema.columns)
@@ -183,8 +183,8 @@ class Population:
     def holds(self, rule: Rule) -> Sequence[bool]:
         """For each customer, whether the rule holds."""
         if self._columns is not None:
-            found: list[bool] = rule.mask(self._columns, len(self.facts)).tolist()
-            return found
+            mask: list[bool] = rule.mask(self._columns, len(self.facts)).tolist()
+            return mask
         return [rule.holds(facts) for facts in self.facts]
 
 

@@ -31,9 +31,12 @@ class SubJourneyTransitions:
     def __init__(self, journey: JourneyFile, consent: ConsentPolicy) -> None:
         self._consent = consent
         self._actions = {action.id: action for action in journey.actions}
-        self._priority = {one.id: one.priority for one in journey.sub_journeys}
-        pairs = {(one.id, other) for one in journey.sub_journeys for other in one.conflicts}
-        self._conflicts = pairs | {(other, one) for one, other in pairs}
+        self._priority: dict[str, int] = {}
+        self._conflicts: set[tuple[str, str]] = set()  # both ways
+        for sub_journey in journey.sub_journeys:
+            self._priority[sub_journey.id] = sub_journey.priority
+            for rival in sub_journey.conflicts:
+                self._conflicts |= {(sub_journey.id, rival), (rival, sub_journey.id)}
 
     def onward(
         self, position: SubJourneyPosition, flow: SubJourneyFlow, inputs: SubJourneyInputs
