@@ -24,12 +24,11 @@ from nba.customer.contact_history import (
 from nba.events.event import Event, micros
 from nba.events.names import (
     ACTION_ACCEPTED,
-    ACTION_ACTIVATED,
     ACTION_CLICKED,
     ACTION_DECIDED,
-    ACTION_DELIVERED,
     ACTION_DISMISSED,
     ACTION_EXPIRED,
+    ACTION_FEEDBACK,
     ACTION_SHOWN,
     CONSENT_GIVEN,
     CONSENT_WITHDRAWN,
@@ -71,7 +70,7 @@ def advance(
         history = _with_counted_event(history, CountedEvent(kind, at_s), rules.kinds[kind], rules)
     if name == ACTION_DECIDED:
         return _with_decision(history, event.properties, at_s, rules)
-    if name in OUTCOME_STATUS or name in (ACTION_ACTIVATED, ACTION_DELIVERED, ACTION_EXPIRED):
+    if name in ACTION_FEEDBACK:
         return _with_feedback(history, name, event.properties, at_s, rules)
     if name in (CONSENT_GIVEN, CONSENT_WITHDRAWN):
         return _with_consent_change(history, event, at_s)

@@ -27,11 +27,11 @@ from math import fsum, inf, isnan
 from typing import TypeAlias
 
 from nba.events.event import Event
-from nba.events.names import ACTION_DECIDED, REWARD_GIVEN
+from nba.events.names import ACTION_DECIDED, ACTION_FEEDBACK, REWARD_GIVEN
 from nba.journey.file import JourneyFile
 from nba.rewards.credit import Credit, Readings, carried
 from nba.rewards.terms import ActionTerms, action_terms, bounds_of, reward_version
-from nba.rewards.validity import ACTION_FEEDBACK, at_s, in_order, validity_of
+from nba.rewards.validity import at_s, in_order, validity_of
 from nba.rewards.windows import Entry, Occurrence, Window, reward_of
 
 KindOf: TypeAlias = Callable[[Event], str | None]  # the mapped kind of an event, None for none

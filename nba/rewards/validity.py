@@ -15,12 +15,15 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from nba.events.event import Event, micros
-from nba.events.names import ACTION_ACTIVATED, ACTION_DELIVERED, ACTION_EXPIRED, ACTION_OUTCOMES
+from nba.events.names import (
+    ACTION_EXPIRED,
+    ACTION_FEEDBACK,
+    ACTION_OUTCOMES,
+)
 from nba.journey.actions import NO_ACTION
 
 # waiting: deferred, not activated yet; malformed: without an action
 Validity: TypeAlias = Literal["counted", "waiting", "expired", "malformed"]
-ACTION_FEEDBACK = frozenset((*ACTION_OUTCOMES, ACTION_ACTIVATED, ACTION_DELIVERED, ACTION_EXPIRED))
 
 
 def validity_of(decision: Event, named: Iterable[Event]) -> tuple[Validity, float]:
