@@ -33,13 +33,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self, order="deterministic")
 
 
-def micros(moment: datetime) -> int:
+def micros(time: datetime) -> int:
     """Whole microseconds since 1970-01-01 UTC.
 
     >>> micros(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
     1000000
     """
-    return (moment - _EPOCH) // _MICROSECOND
+    return (time - _EPOCH) // _MICROSECOND
 
 
 def from_micros(value: int) -> datetime:

@@ -55,16 +55,7 @@ def parse_event(payload: object, received_at: datetime, *, trusted: bool = False
 
     Raises InvalidInput naming the field, its value and the remedy.
     """
-    if not isinstance(payload, Mapping):
-        raise InvalidInput("event", payload, "send a JSON object")
-    fields: dict[str, Any] = {}
-    for key, value in payload.items():
-        name = _ALIASES.get(key)
-        if name is None:
-            remedy = "unknown field, " + did_you_mean(str(key), _ALIASES)
-            raise InvalidInput(str(key), value, remedy)
-        if name not in fields or fields[name] is None:
-            fields[name] = value
+    fields = _canonical_fields(payload)
     properties = _properties(fields)
     name = _name(fields)
     customer_id = fields.get("customer_id")
@@ -72,10 +63,10 @@ def parse_event(payload: object, received_at: datetime, *, trusted: bool = False
         customer_id = fields.get("anonymous_id")
     customer_id = checked_id("customer_id", customer_id)
 
-    sent_at = _moment("sent_at", fields.get("sent_at"))
-    original = _moment("occurred_at", fields.get("occurred_at"))
+    sent_at = _time("sent_at", fields.get("sent_at"))
+    original = _time("occurred_at", fields.get("occurred_at"))
     if trusted:
-        received_at = _moment("received_at", fields.get("received_at")) or original or received_at
+        received_at = _time("received_at", fields.get("received_at")) or original or received_at
     occurred_at = original or received_at
     if original is not None and sent_at is not None:
         age = max(sent_at - original, timedelta())  # at most what keeps the difference a date
@@ -104,6 +95,24 @@ def parse_event(payload: object, received_at: datetime, *, trusted: bool = False
     )
 
 
+def _canonical_fields(payload: object) -> dict[str, Any]:
+    """The fields of an event under their canonical names; of two spellings the first with a value.
+
+    Raises InvalidInput for an unknown field.
+    """
+    if not isinstance(payload, Mapping):
+        raise InvalidInput("event", payload, "send a JSON object")
+    fields: dict[str, Any] = {}
+    for key, value in payload.items():
+        name = _ALIASES.get(key)
+        if name is None:
+            remedy = "unknown field, " + did_you_mean(str(key), _ALIASES)
+            raise InvalidInput(str(key), value, remedy)
+        if fields.get(name) is None:
+            fields[name] = value
+    return fields
+
+
 def checked_id(field: str, value: object) -> str:
     """`value` as an id: text of 1 to 200 printable characters.
 
@@ -116,8 +125,8 @@ def checked_id(field: str, value: object) -> str:
     return value
 
 
-def checked_tree(field: str, value: object, depth: int = MAX_DEPTH) -> None:
-    """Hold a JSON value to what the log can keep.
+def check_json_value(field: str, value: object, depth: int = MAX_DEPTH) -> None:
+    """Check that the log can keep a JSON value.
 
     Raises InvalidInput for a number that is not finite, a NUL or lone surrogate in a text, more
     than `MAX_PROPERTIES` keys in one object, or more than `MAX_DEPTH` levels.
@@ -135,11 +144,11 @@ def checked_tree(field: str, value: object, depth: int = MAX_DEPTH) -> None:
             if len(value) > MAX_PROPERTIES:
                 raise InvalidInput(field, len(value), f"send at most {MAX_PROPERTIES} keys")
             for key, item in value.items():
-                checked_tree(field, str(key), depth - 1)
-                checked_tree(f"{field}.{key}", item, depth - 1)
+                check_json_value(field, str(key), depth - 1)
+                check_json_value(f"{field}.{key}", item, depth - 1)
         else:
             for index, item in enumerate(value):
-                checked_tree(f"{field}[{index}]", item, depth - 1)
+                check_json_value(f"{field}[{index}]", item, depth - 1)
 
 
 def _is_unicode(text: str) -> bool:
@@ -151,16 +160,17 @@ def _is_unicode(text: str) -> bool:
 
 
 def _properties(fields: Mapping[str, Any]) -> dict[str, Any]:
-    given = fields.get("properties")
-    if given is None:
-        given = fields.get("traits") if fields.get("type") in (None, IDENTIFY) else None
-    properties = {} if given is None else given
+    properties = fields.get("properties")
+    if properties is None and fields.get("type") in (None, IDENTIFY):
+        properties = fields.get("traits")
+    if properties is None:
+        properties = {}
     if not isinstance(properties, Mapping):
         raise InvalidInput("properties", properties, "send a JSON object")
     channel = fields.get("channel")
     if isinstance(channel, str) and "channel" not in properties:
         properties = {**properties, "channel": channel}
-    checked_tree("properties", properties)
+    check_json_value("properties", properties)
     size = len(msgspec.json.encode(properties))
     if size > MAX_EVENT_BYTES:
         raise InvalidInput("properties", f"{size} bytes", f"send at most {MAX_EVENT_BYTES} bytes")
@@ -174,22 +184,22 @@ def _name(fields: Mapping[str, Any]) -> str:
     return checked_id("name", name)
 
 
-def _moment(field: str, value: object) -> datetime | None:
+def _time(field: str, value: object) -> datetime | None:
     if value is None:
         return None
     remedy = "give an ISO 8601 time with its offset, such as 2026-01-31T09:30:00Z"
     if isinstance(value, datetime):
-        moment = value
+        time = value
     else:
         if not isinstance(value, str):
             raise InvalidInput(field, value, remedy)
         try:
-            moment = datetime.fromisoformat(value)
+            time = datetime.fromisoformat(value)
         except ValueError:
             raise InvalidInput(field, value, remedy) from None
-    if moment.tzinfo is None:
+    if time.tzinfo is None:
         raise InvalidInput(field, value, remedy)
     try:
-        return moment.astimezone(UTC)
+        return time.astimezone(UTC)
     except OverflowError:
         raise InvalidInput(field, value, remedy) from None

@@ -9,26 +9,38 @@ from __future__ import annotations
 
 import re
 
-_ALONE = {
-    *("biometric", "biometrics", "facial", "gaze", "keystroke", "keystrokes", "heartrate"),
-    *("heartbeat", "prosody", "microexpression", "microexpressions", "voiceprint", "eyetracking"),
+_WORDS = {
+    "biometric",
+    "biometrics",
+    "eyetracking",
+    "facial",
+    "gaze",
+    "heartbeat",
+    "heartrate",
+    "keystroke",
+    "keystrokes",
+    "microexpression",
+    "microexpressions",
+    "prosody",
+    "voiceprint",
 }
-_TOGETHER = (
-    *({"voice", word} for word in ("tone", "pitch", "stress", "emotion", "volume", "sentiment")),
-    *({"face", word} for word in ("emotion", "expression", "scan", "sentiment")),
-    *({"typing", word} for word in ("rhythm", "speed", "cadence", "dynamics", "pressure")),
-    *({"cursor", word} for word in ("speed", "dynamics", "trajectory", "velocity")),
-    *({"mouse", word} for word in ("speed", "dynamics", "trajectory", "velocity")),
-    {"heart", "rate"},
-    *({"pulse", word} for word in ("rate", "bpm")),
-    *({"pupil", word} for word in ("size", "dilation")),
-    {"iris", "scan"},
-    *({"faces", word} for word in ("emotion", "expression", "expressions")),
-    {"skin", "conductance"},
-    {"eye", "tracking"},
-    {"speech", "emotion"},
-    {"camera", "emotion"},
-)
+# a word, and those that speak of the body together with it
+_COMBINATIONS = {
+    "camera": {"emotion"},
+    "cursor": {"dynamics", "speed", "trajectory", "velocity"},
+    "eye": {"tracking"},
+    "face": {"emotion", "expression", "scan", "sentiment"},
+    "faces": {"emotion", "expression", "expressions"},
+    "heart": {"rate"},
+    "iris": {"scan"},
+    "mouse": {"dynamics", "speed", "trajectory", "velocity"},
+    "pulse": {"bpm", "rate"},
+    "pupil": {"dilation", "size"},
+    "skin": {"conductance"},
+    "speech": {"emotion"},
+    "typing": {"cadence", "dynamics", "pressure", "rhythm", "speed"},
+    "voice": {"emotion", "pitch", "sentiment", "stress", "tone", "volume"},
+}
 
 
 def biometric(name: str) -> bool:
@@ -38,4 +50,4 @@ def biometric(name: str) -> bool:
     (True, True, False)
     """
     words = set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()))
-    return bool(words & _ALONE) or any(pair <= words for pair in _TOGETHER)
+    return bool(words & _WORDS) or any(words & _COMBINATIONS.get(word, set()) for word in words)

@@ -30,7 +30,7 @@ class Treatment(JourneyPart, frozen=True):
 class ActionReward(JourneyPart, frozen=True):
     """What shows that an action was worth it, in place of what the file's `reward` says."""
 
-    events: list[Identifier] = []  # kinds of her later events that count; none: the file's
+    events: list[Identifier] = []  # kinds of later events that count; none: the file's
     minus: list[Identifier] = []  # kinds that count against it
     window_days: Positive | None = None  # they count for so long; none: the file's
     window_hours: Positive | None = None  # the same in hours
@@ -59,7 +59,7 @@ class Action(JourneyPart, frozen=True):
     ends: Day | None = None  # the last
     eligible: str | None = None  # may we: law, product
     applicable: str | None = None  # does it make sense now
-    suitable: str | None = None  # is it good for her
+    suitable: str | None = None  # is it good for the customer
     only_in_sub_journey: bool = False  # offered only where a step calls for it
     features: dict[Identifier, float] = {}  # what the model may know of it
     reward: ActionReward | None = None  # what shows that it was worth it; none: the file's

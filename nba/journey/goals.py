@@ -34,7 +34,7 @@ class RewardRule(JourneyPart, frozen=True):
     credit: Literal["all", "last"] = "all"  # which decisions an event counts for, in whose windows
     bounds: Bounds | None = None  # for `value`: between which EUR a reward is kept
     staying: bool = False  # for `value`: adds the risk of leaving taken away x customer_value_eur
-    feeling_eur: NonNegative = 0.0  # for `value`: of each point that her emotion rises by
+    feeling_eur: NonNegative = 0.0  # for `value`: of each point that the emotion rises by
     carry: Share = 0.0  # share of the next step's reward that a step of a sub-journey gets
     annoyance: bool = False  # what is reported is less the annoyance too, not the cost alone
 
@@ -44,5 +44,5 @@ class ChurnRule(JourneyPart, frozen=True):
 
     horizon_days: Positive
     event: Identifier | None = None  # a mapped kind, such as account_closed
-    inactive: list[Identifier] = []  # the kinds that show that she is still with us
+    inactive: list[Identifier] = []  # the kinds that show that the customer is still with us
     every_days: Positive = 7.0  # spacing of the moments at which training asks

@@ -30,7 +30,7 @@ class Step(JourneyPart, frozen=True):
     time_out_hours: Positive | None = None  # after which it is over
     done: str = "decided"  # what ends it: a status of its contact, or a kind of event
     weight: Annotated[float, Meta(ge=0, le=10)] = 1.0  # on the context weight of its action
-    outbound: bool = False  # we address her, without waiting for a channel to ask
+    outbound: bool = False  # we address the customer, without waiting for a channel to ask
     next: list[Branch] = []  # the first whose condition holds; none: the following step
 
 
@@ -60,6 +60,6 @@ class SubJourney(JourneyPart, frozen=True):
     holdout: Share = 0.0  # of the customers, who enter and are left in peace: what it is worth
 
     def definition(self) -> str:
-        """A hash of its content: who has entered finishes on the one that she entered."""
+        """A hash of its content: customers finish on the definition that they entered."""
         content = msgspec.json.encode(self, order="deterministic")
         return hashlib.sha256(content).hexdigest()[:12]

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import msgspec
 
 from nba.errors import InvalidInput, did_you_mean
-from nba.events.parsing import checked_tree
+from nba.events.parsing import check_json_value
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
@@ -38,7 +38,7 @@ def read(body: bytes, kind: type[Body]) -> Body:
     Raises MalformedBody, InvalidInput.
     """
     value = parse_json(body)
-    checked_tree("body", value)
+    check_json_value("body", value)
     if not isinstance(value, dict):
         raise InvalidInput("body", value, "send a JSON object")
     fields = kind.__struct_fields__

@@ -19,7 +19,7 @@ from bentoml.exceptions import BentoMLException, InvalidArgument, NotFound as Be
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nba.errors import InvalidInput, NotFound, StoreUnavailable
-from nba.events.parsing import checked_tree
+from nba.events.parsing import check_json_value
 from serving.api.json_reading import MalformedBody, read
 from serving.api.schemas import DecideRequest, FeedbackRequest
 from serving.settings import prepare_environment, read_settings
@@ -147,7 +147,7 @@ NextBestAction.add_asgi_middleware(Readiness)  # type: ignore[attr-defined]
 
 def _read(value: dict[str, Any], kind: type[Any]) -> Any:
     try:
-        checked_tree("request", value)  # encoding would make null of a NaN
+        check_json_value("request", value)  # encoding would make null of a NaN
         return read(msgspec.json.encode(value), kind)
     except (InvalidInput, MalformedBody) as error:
         raise InvalidArgument(str(error)) from None
