@@ -270,13 +270,14 @@ def policy_of(frozen: Frozen, journey: JourneyFile, seed: int) -> ServicePolicy:
         log.save_bundle(name, files)
         log.set_alias(alias, name, START)
     house = house_on(log, journey, seed)
-    pipeline = house.decider.pipeline
-    judge = pipeline.strategy.scorer
-    if judge is None:
-        raise SystemExit(f"the champion is not in force: {pipeline.why_no_scorer}")
+    pipeline = house.engine.pipeline
+    scorer = pipeline.strategy.scorer
+    if scorer is None:
+        raise SystemExit(f"the champion is not in force: {pipeline.strategy.why_none}")
     bundle = load_bundle(frozen.aliases[CHAMPION][1])
-    mute = BundleScorer(bundle, house.fold.schema, reasons=False)
-    pipeline.take(mute, residual=judge.residual)
+    mute = BundleScorer(bundle, house.engine.fold.schema, reasons=False)
+    strategy = pipeline.strategy._replace(scorer=scorer._replace(base=mute), challenger=None)
+    house.engine = house.engine.deciding_by(replace(pipeline, strategy=strategy))
     return ServicePolicy(house)
 
 

@@ -85,7 +85,7 @@ def run(house, folder, given, customers, bundle, run_batch, ask):  # type: ignor
     assert done.customers == len(customers)
     return {
         "customers": done.customers,
-        "actions": len(house.journey.actions),
+        "actions": len(house.engine.journey.actions),
         "seconds": seconds,
         "decisions_per_s": done.customers / seconds,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,

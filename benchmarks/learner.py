@@ -154,7 +154,7 @@ def decided(log: Log, wanted: int) -> list[Decision]:
         now += timedelta(hours=1)
         for first in range(0, len(customers), BLOCK):
             asked = [Request(customer_id=one) for one in customers[first : first + BLOCK]]
-            found += house.decider.decide(asked, now, house.chance)
+            found += house.engine.decider.decide(asked, now, house.chance)
     return found[:wanted]
 
 

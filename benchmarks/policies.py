@@ -31,6 +31,7 @@ from scipy.special import stdtrit
 from features.fold import Fold
 from models.bundles.bundle import load_bundle
 from models.bundles.scorer import BundleScorer
+from nba.engine.scorer import CalibratedScorer
 from nba.journey.file import JourneyFile
 from nba.journey_file.loader import load_journey
 from nba.stores.memory.log import MemoryLog
@@ -166,10 +167,13 @@ def service(journey: JourneyFile, champion: Champion, seed: int) -> ServicePolic
         new_id=lambda: f"sim-{next(numbers)}",
         new_seed=lambda: int(rng.integers(2**48)),
     )
-    if house.decider.pipeline.scorer is None:
-        raise SystemExit(f"the champion is not in force: {house.decider.pipeline.why_no_scorer}")
+    pipeline = house.engine.pipeline
+    if pipeline.scorer is None:
+        raise SystemExit(f"the champion is not in force: {pipeline.strategy.why_none}")
     bundle = load_bundle(champion.files)
-    house.decider.pipeline.take(BundleScorer(bundle, house.fold.schema, reasons=False))
+    scorer = CalibratedScorer(BundleScorer(bundle, pipeline.schema, reasons=False))
+    strategy = pipeline.strategy._replace(scorer=scorer, challenger=None)
+    house.engine = house.engine.deciding_by(replace(pipeline, strategy=strategy))
     return ServicePolicy(house)
 
 

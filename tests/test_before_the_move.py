@@ -150,7 +150,7 @@ def test_events_snapshots_messages_and_the_trail_are_read(
     events = log.page_events(0, 100_000)
     assert digest(plain(events)) == EXPECTED["events"]["sha256"]
     assert schema.HEAD >= EXPECTED["revision"]
-    kept = log.snapshots(EXPECTED["snapshots"], replica.fold.snapshot_hash)
+    kept = log.snapshots(EXPECTED["snapshots"], replica.engine.fold.snapshot_hash)
     assert sorted(kept) == EXPECTED["snapshots"]
     for state, messages in EXPECTED["deliveries"].items():
         assert plain(log.deliveries(state)) == messages and messages
@@ -234,14 +234,21 @@ def test_what_happens_next_is_what_the_old_code_would_have_done(replica: Replica
     log, end = replica.log, replica.log.position()
     waiting = log.decision(ANSWERS["activated"])
     assert waiting is not None
-    replica.activate(waiting, anyway=True)
+    decider = replica.engine.decider
+    decider.activate(waiting, replica.now(), anyway=True)
     webhook = Webhook(url=None, secret=None, attempts=3, dry_run=True)
-    deliverer = Deliverer(log, webhook, np.random.default_rng(5), replica.objection)
-    first_pass = Orchestrator(log, replica.advance_sub_journeys, deliverer, replica.now).step()
+    deliverer = Deliverer(log, webhook, np.random.default_rng(5), decider.objection)
+    first_pass = Orchestrator(
+        log,
+        lambda customers: decider.advance_sub_journeys(customers, replica.now(), replica.chance),
+        deliverer,
+        replica.now,
+    ).step()
     assert plain(first_pass) == ANSWERS["conducted"]
     for was in ANSWERS["next"]:
         request = msgspec.convert(was["request"], type=Request)
-        assert same(plain(replica.decide([request])[0]), was), was["decision_id"]
+        (decision,) = decider.decide([request], replica.now(), replica.chance)
+        assert same(plain(decision), was), was["decision_id"]
     assert same(plain(log.page_events(end, 10_000)), ANSWERS["next_events"])
     learned = plain(learner_of(replica, SETTINGS).step())
     assert learned["version"] == log.alias("policy")

@@ -75,7 +75,7 @@ def test_the_loop_closes(tmp_path: Path) -> None:
     ]
     log.append_events(ada)
     question = Request(customer_id="ada", channel="web", placement="web_search")
-    [first] = replica.decide([question])
+    [first] = replica.engine.decider.decide([question], replica.now(), replica.chance)
     assert (first.mode, first.action_id) == (Mode.FALLBACK, "help_popup")
     assert first.note == "no bundle is promoted: run nba train, then nba promote"
 
@@ -89,12 +89,12 @@ def test_the_loop_closes(tmp_path: Path) -> None:
     clock.at += timedelta(days=4)
     stranger = {"customer_id": "bob", "name": "App Opened"}
     log.append_events([parse_event(stranger, clock())])
-    read = read_history(replica.fold, log)
+    read = read_history(replica.engine.fold, log)
     training = train(read, seed=3)
     decided = decided_set(read, BANK.reward)
     mine = np.flatnonzero(decided.set.customers == "ada")
     assert decided.set.labels[mine].tolist() == [1.0]
-    width = len(replica.fold.schema.columns)
+    width = len(replica.engine.fold.schema.columns)
     assert decided.set.rows[mine[0], :width].astype("<f8").tobytes() == first.context
 
     # promote: a running replica and a new one take the bundle up
@@ -108,9 +108,9 @@ def test_the_loop_closes(tmp_path: Path) -> None:
     log.append_events(
         [parse_event(event, clock()) for event in frustrated_customer("ada", clock.at)]
     )
-    [second] = replica.decide([question])
+    [second] = replica.engine.decider.decide([question], replica.now(), replica.chance)
     assert (second.mode, second.bundle_id) == (Mode.LIVE, bundle.bundle_id)
-    answer = decide_answer(second, replica.fold.schema)
+    answer = decide_answer(second, replica.engine.fold.schema)
     assert not answer.fallback_used and answer.model_version == bundle.bundle_id
     assert {one.action_id for one in answer.candidates} == {"help_popup", NO_ACTION}
     assert sum(one.propensity for one in answer.candidates) == pytest.approx(1.0, abs=1e-12)
@@ -123,7 +123,10 @@ def test_the_loop_closes(tmp_path: Path) -> None:
     assert chosen.p_accept is not None and 0 < chosen.p_accept < 1
 
     # and round again: the cap of three contacts in seven days holds over both kinds of decision
-    more = [replica.decide([question])[0].action_id for _ in range(12)]
+    decider = replica.engine.decider
+    more = [
+        decider.decide([question], replica.now(), replica.chance)[0].action_id for _ in range(12)
+    ]
     assert more.count("help_popup") == 1
     events = [event for event in log.page_events(imported.accepted) if event.name == ACTION_DECIDED]
     assert len(events) == 14

@@ -11,7 +11,10 @@ from models.policies.softmax import Softmax
 from models.policies.thompson import Thompson
 from models.policies.uniform import Random
 from nba.engine.policy import ExplorationPolicy, Policy
+from nba.engine.scorer import CalibratedScorer
+from nba.engine.strategy import Strategy
 from nba.journey.exploration import Exploration, Kind
+from nba.journey.file import JourneyFile
 
 # `greedy` has no floor; epsilon-greedy is the same with it
 POLICIES: dict[Kind, Callable[[Exploration, Sequence[str]], Policy]] = {
@@ -32,3 +35,22 @@ def exploration_policy_of(exploration: Exploration, actions: Sequence[str]) -> E
     """
     policy = POLICIES[exploration.policy](exploration, actions)
     return ExplorationPolicy(policy, 0.0 if exploration.policy == "greedy" else exploration.epsilon)
+
+
+def strategy_of(
+    journey: JourneyFile,
+    scorer: CalibratedScorer | None = None,
+    *,
+    exploration: Exploration | None = None,
+) -> Strategy:
+    """How a journey's customers are decided with this scorer; `exploration`: where it is not the
+    journey's own."""
+    exploration = exploration or journey.exploration
+    return Strategy(
+        exploration=exploration,
+        exploration_policy=exploration_policy_of(
+            exploration, [action.id for action in journey.actions]
+        ),
+        scorer=scorer,
+        why_none="no bundle is promoted" if scorer is None else "",
+    )

@@ -1,4 +1,4 @@
-"""Batch: a whole base decided under the same rules, caps and capacities as single requests.
+"""A whole base of customers decided under the same rules, caps and capacities as single requests.
 
 Ids and seeds follow from the batch and the customer alone, so that neither order nor an
 interruption matters. In one process every decision equals, byte for byte, the one that the same
@@ -19,12 +19,10 @@ from msgspec.structs import replace
 from nba.customer.context import Context
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
-from nba.engine.decider import ATTEMPTS, Contexts
-from nba.engine.pipeline import Pipeline
+from nba.engine.decider import ATTEMPTS, Decider
 from nba.errors import StoreUnavailable
 from nba.governance.candidate_set import Variants
 from nba.journey.file import JourneyFile
-from nba.stores.log import Log
 
 CHUNK = 250  # customers that are scored in one go
 
@@ -68,26 +66,23 @@ class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch:
-    """One batch on one pipeline; `taken` is what a dry run has taken of the capacities so far."""
+    """One batch of one decider; `taken` is what a dry run has taken of the capacities so far."""
 
     def __init__(
         self,
         plan: BatchPlan,
-        journey: JourneyFile,
+        decider: Decider,
         *,
-        pipeline: Pipeline,
-        contexts: Contexts,
-        log: Log,
         taken: Mapping[tuple[str, str], float] | None = None,
     ) -> None:
         """Raises InvalidInput where the plan names what the journey file does not."""
-        pipeline.check(plan.request("any"))
+        decider.pipeline.check(plan.request("any"))
         self.plan = plan
         self.taken: Used = dict(taken or {})
-        self._pipeline = pipeline
-        self._contexts = contexts
-        self._log = log
-        self._rations = rations(journey)
+        self._pipeline = decider.pipeline
+        self._contexts = decider.contexts
+        self._log = decider.log
+        self._demands = capacity_demands(decider.pipeline.schema.journey)
         self._block = CHUNK  # requests that are decided on one reading of the capacities
 
     def decide(self, customer_ids: Sequence[str]) -> list[Decision]:
@@ -96,24 +91,24 @@ class Batch:
         A customer for whom the batch has decided before keeps that decision. Raises
         StoreUnavailable: the same call may be made again.
         """
-        requests = [self.plan.request(one) for one in customer_ids]
+        requests = [self.plan.request(customer_id) for customer_id in customer_ids]
         answers: dict[int, Decision] = {}
         if self.plan.logged:
-            earlier = self._log.answered([(one, self.plan.name) for one in customer_ids])
-            answers = {
-                n: earlier[one, self.plan.name]
-                for n, one in enumerate(customer_ids)
-                if (one, self.plan.name) in earlier
-            }
+            keys = [(customer_id, self.plan.name) for customer_id in customer_ids]
+            earlier = self._log.answered(keys)
+            answers = {n: earlier[key] for n, key in enumerate(keys) if key in earlier}
         for _ in range(ATTEMPTS):
             open_ = [n for n in range(len(requests)) if n not in answers]
             if not open_:
                 return [answers[n] for n in range(len(requests))]
-            asked = [requests[n] for n in open_]
             contexts = self._contexts.of([customer_ids[n] for n in open_], self.plan.now)
-            drawn = self._in_order(asked, contexts)
-            held = self._log.append_decisions(drawn) if self.plan.logged else drawn
-            answers |= {n: one for n, one in zip(open_, held, strict=True) if one is not None}
+            drawn = self._in_order([requests[n] for n in open_], contexts)
+            logged = self._log.append_decisions(drawn) if self.plan.logged else drawn
+            answers |= {
+                n: decision
+                for n, decision in zip(open_, logged, strict=True)
+                if decision is not None
+            }
         if len(answers) < len(requests):
             raise StoreUnavailable("the log kept moving; start the batch again: it goes on")
         return [answers[n] for n in range(len(requests))]
@@ -125,7 +120,7 @@ class Batch:
         decision by decision; where it would have refused otherwise, the rest is decided again.
         """
         periods = [self._pipeline.governor.periods(context.as_of) for context in contexts]
-        totals = self._totals(sorted({one for each in periods for one in each}))
+        totals = self._totals(sorted({key for keys in periods for key in keys}))
         done: list[Decision] = []
         while len(done) < len(requests):
             block = slice(len(done), len(done) + self._block)
@@ -162,18 +157,18 @@ class Batch:
         )
 
     def _totals(self, periods: Sequence[tuple[str, str]]) -> Used:
-        found = dict(self._log.used(periods)) if periods else {}
+        totals = dict(self._log.used(periods)) if periods else {}
         for key, amount in self.taken.items():
-            found[key] = found.get(key, 0.0) + amount
-        return found
+            totals[key] = totals.get(key, 0.0) + amount
+        return totals
 
     def _left(self, used: Mapping[str, float]) -> list[tuple[int, float]]:
         """Of each capacity what its refusals depend on: how many amounts no longer fit, and, as
         refusals name it, what is taken."""
-        over = overfull(self._rations, used)
+        over = overfull(self._demands, used)
         return [
-            (n, used.get(one.capacity, 0.0) if n else 0.0)
-            for one, n in zip(self._rations, over, strict=True)
+            (n, used.get(demand.capacity, 0.0) if n else 0.0)
+            for demand, n in zip(self._demands, over, strict=True)
         ]
 
 
@@ -185,21 +180,21 @@ class CapacityDemand(NamedTuple):
     amounts: tuple[float, ...]
 
 
-def rations(journey: JourneyFile) -> list[CapacityDemand]:
+def capacity_demands(journey: JourneyFile) -> list[CapacityDemand]:
     """The capacities of a journey file with the amounts that its actions take."""
     variants = Variants(journey)
-    found = []
+    demands = []
     for capacity in journey.contact_policy.capacities:
         codes = set(variants.code[variants.mask(capacity)].tolist())
         costs = {journey.actions[code].cost_eur for code in codes}
         amounts = costs if capacity.unit == "cost_eur" else {1.0} if codes else set()
-        found.append(CapacityDemand(capacity.id, capacity.most, tuple(sorted(amounts))))
-    return found
+        demands.append(CapacityDemand(capacity.id, capacity.most, tuple(sorted(amounts))))
+    return demands
 
 
-def overfull(listed: Sequence[CapacityDemand], used: Mapping[str, float]) -> tuple[int, ...]:
+def overfull(demands: Sequence[CapacityDemand], used: Mapping[str, float]) -> tuple[int, ...]:
     """Of each capacity, how many amounts no longer fit: two readings that agree refuse the same."""
     return tuple(
-        sum(used.get(one.capacity, 0.0) + amount > one.most for amount in one.amounts)
-        for one in listed
+        sum(used.get(demand.capacity, 0.0) + amount > demand.most for amount in demand.amounts)
+        for demand in demands
     )

@@ -1,10 +1,11 @@
-"""Decide: contexts from the log, the pipeline, and the log again."""
+"""Decisions on the log: contexts from it, the pipeline, and the log again."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from nba.engine.pipeline import Pipeline
 from nba.errors import StoreUnavailable
 from nba.stores.log import GuardedEvents, Log
 
+STALE_DAYS = 7  # a message that waited longer is not sent
 ATTEMPTS = 5  # in a row that may come to nothing because the customers' log moved meanwhile
 
 
@@ -35,13 +37,13 @@ class IdsAndSeeds(NamedTuple):
     new_seed: Callable[[], int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decider:
     """Decisions on the log as it is now."""
 
-    def __init__(self, *, pipeline: Pipeline, contexts: Contexts, log: Log) -> None:
-        self.pipeline = pipeline
-        self._contexts = contexts
-        self._log = log
+    pipeline: Pipeline
+    contexts: Contexts
+    log: Log
 
     def decide(
         self, requests: Sequence[Request], now: datetime, chance: IdsAndSeeds
@@ -51,6 +53,8 @@ class Decider:
         A repeated request_id is answered with its first decision. Raises InvalidInput,
         StoreUnavailable.
         """
+        for request in requests:
+            self.pipeline.check(request)
         decisions = []
         for answer in self.decide_each(requests, now, chance):
             if isinstance(answer, StoreUnavailable):
@@ -65,49 +69,50 @@ class Decider:
         chance: IdsAndSeeds,
         wanted: Callable[[Request], bool] = lambda request: True,
     ) -> list[Decision | StoreUnavailable]:
-        """`decide` for requests of several callers: what could be logged stays answered.
+        """`decide` for checked requests of several callers: what could be logged stays answered.
 
         Just before anything is logged, `wanted` says for whom it still matters; the others get a
-        StoreUnavailable. Raises InvalidInput before anything is logged, StoreUnavailable where
-        nothing was.
+        StoreUnavailable. Raises StoreUnavailable where nothing was logged.
         """
-        for request in requests:
-            self.pipeline.check(request)
         answers = self._answered(requests)
         fruitless = 0
         while fruitless < ATTEMPTS:
-            open_ = [position for position in range(len(requests)) if position not in answers]
-            open_ = [position for position in open_ if wanted(requests[position])]
+            open_ = [n for n in range(len(requests)) if n not in answers and wanted(requests[n])]
             if not open_:
                 break
             try:
-                drawn = self._drawn([requests[position] for position in open_], now, chance)
-                kept = [n for n, position in enumerate(open_) if wanted(requests[position])]
-                held = self._log.append_decisions([drawn[n] for n in kept])
+                drawn = zip(
+                    open_, self.draw([requests[n] for n in open_], now, chance), strict=True
+                )
+                kept = [(n, decision) for n, decision in drawn if wanted(requests[n])]
+                logged = self.log.append_decisions([decision for _, decision in kept])
             except StoreUnavailable:
                 if not answers:
                     raise
                 break
             settled = {
-                open_[n]: decision
-                for n, decision in zip(kept, held, strict=True)
+                n: decision
+                for (n, _), decision in zip(kept, logged, strict=True)
                 if decision is not None
             }
             answers |= settled
             fruitless = 0 if settled else fruitless + 1
         unsettled = StoreUnavailable("the customer's log kept moving, or was lost; send it again")
-        return [answers.get(position, unsettled) for position in range(len(requests))]
+        return [answers.get(n, unsettled) for n in range(len(requests))]
 
     def draw(
         self, requests: Sequence[Request], now: datetime, chance: IdsAndSeeds
     ) -> list[Decision]:
-        """Decide without logging: what `decide` appends, and what a dry run answers.
-
-        Raises InvalidInput, StoreUnavailable.
-        """
-        for request in requests:
-            self.pipeline.check(request)
-        return self._drawn(requests, now, chance)
+        """Decide checked requests and log nothing: what `decide` appends, and what a dry run
+        answers. Raises StoreUnavailable."""
+        contexts = self.contexts.of([request.customer_id for request in requests], now)
+        return self.pipeline.run(
+            requests,
+            contexts,
+            new_id=chance.new_id,
+            new_seed=chance.new_seed,
+            used=self._used(contexts),
+        )
 
     def advance_sub_journeys(
         self, customer_ids: Sequence[str], now: datetime, chance: IdsAndSeeds
@@ -124,23 +129,31 @@ class Decider:
         for _ in range(ATTEMPTS):
             if not waiting:
                 break
-            requests = [Request(customer_id=one) for one in waiting]
-            contexts = self._contexts.of(waiting, now)
+            requests = [Request(customer_id=customer_id) for customer_id in waiting]
+            contexts = self.contexts.of(waiting, now)
             guarded = [
                 GuardedEvents(
                     customer_id=context.customer_id,
                     seen_seq=context.seq,
-                    events=tuple(m.as_event(context.customer_id, context.as_of) for m in moves),
-                    timers=tuple(t for m in moves for t in m.timers(context.customer_id)),
+                    events=tuple(
+                        move.as_event(context.customer_id, context.as_of) for move in moves
+                    ),
+                    timers=tuple(
+                        timer for move in moves for timer in move.timers(context.customer_id)
+                    ),
                 )
                 for context, moves in self.pipeline.moves(requests, contexts)
             ]
-            held = self._log.append_guarded(guarded) if guarded else []
-            waiting = [g.customer_id for g, ok in zip(guarded, held, strict=True) if not ok]
-        asked = []
-        for context in self._contexts.of(list(dict.fromkeys(customer_ids)), now):
+            appended = self.log.append_guarded(guarded) if guarded else []
+            waiting = [
+                events.customer_id
+                for events, done in zip(guarded, appended, strict=True)
+                if not done
+            ]
+        outbound = []
+        for context in self.contexts.of(list(dict.fromkeys(customer_ids)), now):
             for call, action in sub_journeys.outbound(context.contact_history, context.as_of)[:1]:
-                asked.append(
+                outbound.append(
                     Request(
                         customer_id=context.customer_id,
                         channel=action.channel,
@@ -149,7 +162,7 @@ class Decider:
                         asked_for=call.step_key,
                     )
                 )
-        answers = self.decide_each(asked, now, chance) if asked else []
+        answers = self.decide_each(outbound, now, chance) if outbound else []
         return [answer for answer in answers if isinstance(answer, Decision)]
 
     def activate(
@@ -163,16 +176,13 @@ class Decider:
         """
         customer_id, action_id = decision.request.customer_id, decision.action_id
         for _ in range(ATTEMPTS):
-            (context,) = self._contexts.of([customer_id], now)
-            touch = next(
-                (
-                    t
-                    for t in context.contact_history.contacts
-                    if t.decision_id == decision.decision_id
-                ),
-                None,
-            )
-            if touch is not None and touch.counted:
+            (context,) = self.contexts.of([customer_id], now)
+            counted = {
+                contact.decision_id
+                for contact in context.contact_history.contacts
+                if contact.counted
+            }
+            if decision.decision_id in counted:
                 return (), decision.not_before
             pipeline, not_before = self.pipeline, decision.not_before
             uses = pipeline.governor.uses(action_id, context.as_of)
@@ -187,33 +197,40 @@ class Decider:
             guarded = GuardedEvents(
                 customer_id=customer_id, seen_seq=context.seq, events=(event,), uses=uses
             )
-            if self._log.append_guarded([guarded])[0]:
+            if self.log.append_guarded([guarded])[0]:
                 return (), not_before
         raise StoreUnavailable("the customer's log kept moving; send the activation again")
 
-    def _drawn(
-        self, requests: Sequence[Request], now: datetime, chance: IdsAndSeeds
-    ) -> list[Decision]:
-        contexts = self._contexts.of([request.customer_id for request in requests], now)
-        return self.pipeline.run(
-            requests,
-            contexts,
-            new_id=chance.new_id,
-            new_seed=chance.new_seed,
-            used=self._used(contexts),
-        )
+    def objection(self, decision: Decision, now: datetime) -> str | datetime | None:
+        """Why a message must not go out any more, or until when it has to wait.
+
+        It has waited too long, its action or its sub-journey is gone, a consent was withdrawn
+        since; it waits for quiet hours to end. Raises StoreUnavailable.
+        """
+        due_at = decision.not_before or decision.decided_at
+        if now - due_at > timedelta(days=STALE_DAYS):
+            return f"it has waited for more than {STALE_DAYS} days"
+        actions = self.pipeline.schema.journey.actions
+        if all(action.id != decision.action_id for action in actions):
+            return "the action has left the catalogue"
+        (context,) = self.contexts.of([decision.request.customer_id], now)
+        ended = context.contact_history.exit_of(decision.step)
+        if ended is not None:
+            return f"its sub-journey is over: {ended}"
+        return self.pipeline.governor.delivery_block(decision.action_id, context)
 
     def _used(self, contexts: Sequence[Context]) -> Mapping[tuple[str, str], float]:
         """What was taken by (capacity, period), in the periods of these contexts."""
         governor = self.pipeline.governor
-        periods = {period for one in contexts for period in governor.periods(one.as_of)}
-        return self._log.used(sorted(periods)) if periods else {}
+        periods = {period for context in contexts for period in governor.periods(context.as_of)}
+        return self.log.used(sorted(periods)) if periods else {}
 
     def _answered(self, requests: Sequence[Request]) -> dict[int, Decision]:
         """Positions of the requests whose request_id was answered before."""
-        keys = [(r.customer_id, r.request_id) for r in requests if r.request_id is not None]
-        earlier = self._log.answered(keys) if keys else {}
-        found = {
-            n: earlier.get((r.customer_id, r.request_id or "")) for n, r in enumerate(requests)
+        keys = {
+            n: (request.customer_id, request.request_id)
+            for n, request in enumerate(requests)
+            if request.request_id is not None
         }
-        return {position: decision for position, decision in found.items() if decision is not None}
+        earlier = self.log.answered(list(keys.values())) if keys else {}
+        return {n: earlier[key] for n, key in keys.items() if key in earlier}

@@ -7,6 +7,7 @@ requests, contexts, readings, ids and seeds give the same decisions, byte for by
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from nba.customer.context import Context, ContextSchema
@@ -15,14 +16,11 @@ from nba.decisions.decision import Churn, Decision, Mode
 from nba.decisions.request import Request
 from nba.decisions.sub_journey_moves import SubJourneyMove
 from nba.engine.arbitration import Arbitration
-from nba.engine.policy import ExplorationPolicy, Policy
 from nba.engine.recorder import DecisionRecorder, DrawnAction, Origin
-from nba.engine.scorer import CalibratedScorer, Residual, Scorer
-from nba.engine.strategy import Arm, Arms, Challenger, ScoredCandidates, Strategy, scored
-from nba.errors import InvalidInput, did_you_mean
+from nba.engine.request_check import RequestCheck
+from nba.engine.scorer import Scorer
+from nba.engine.strategy import Arm, Arms, ScoredCandidates, Strategy, scored
 from nba.governance.governor import Governor
-from nba.journey.actions import NO_ACTION
-from nba.journey.exploration import Exploration
 from nba.journey.sub_journeys import SubJourney
 
 FALLBACK = "fallback"  # the policy where nothing scores
@@ -48,94 +46,31 @@ class NoArms(NamedTuple):
         return Arm()
 
 
+NO_ARMS = NoArms()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
-    """One journey, and the strategies by which its customers are decided."""
+    """The rules of one journey, and the strategies by which its customers are decided.
 
-    def __init__(
-        self,
-        schema: ContextSchema,
-        exploration_policy: ExplorationPolicy | Policy,
-        earlier: Iterable[SubJourney] = (),
-        exploration: Exploration | None = None,
-    ) -> None:
-        """`earlier`: definitions of sub-journeys that customers may still be on. `exploration`:
-        what the drawing was made of, where that is not the journey's own."""
-        self._schema = schema
-        self._journey = schema.journey
-        exploration_policy = (
-            exploration_policy
-            if isinstance(exploration_policy, ExplorationPolicy)
-            else ExplorationPolicy(exploration_policy)
-        )
-        self._strategy = Strategy(
-            exploration or self._journey.exploration,
-            exploration_policy,
-            why_none="no bundle is promoted",
-        )
-        self.arms: Arms = NoArms()
-        self._codes = {action.id: code for code, action in enumerate(self._journey.actions)}
-        self._names = [*self._codes, NO_ACTION]
-        actions = self._journey.actions
-        self._placements = {one for a in actions for one in (a.touchpoint, *a.also_at)}
-        self.words = "none"  # what reads texts on the way in, for the record
-        self.governor = Governor(schema, earlier)
-        self._arbitration = Arbitration(
-            self._journey, schema, self.governor.variants, self.governor.names
-        )
-        self._recorder = DecisionRecorder(schema, self.governor, self._arbitration)
+    Immutable. `dataclasses.replace` gives the next one, by another strategy, other arms or another
+    text model, which shares all that was made of the journey.
+    """
 
-    def take(
-        self,
-        scorer: Scorer | None,
-        why_none: str = "",
-        *,
-        residual: Residual | None = None,
-        challenger: Challenger | None = None,
-    ) -> None:
-        """Score with this from now on; without a scorer, `why_none` goes into every answer."""
-        self._strategy = self._strategy._replace(
-            scorer=None if scorer is None else CalibratedScorer(scorer, residual),
-            why_none=why_none,
-            challenger=challenger,
-        )
-
-    @property
-    def strategy(self) -> Strategy:
-        """How everybody is decided who is in no arm of her own."""
-        return self._strategy
+    schema: ContextSchema
+    check: RequestCheck  # what a request may name
+    governor: Governor
+    arbitration: Arbitration
+    recorder: DecisionRecorder
+    strategy: Strategy  # of everybody who is in no arm with a strategy of its own
+    arms: Arms = NO_ARMS
+    words: str = "none"  # what reads texts on the way in, for the record
 
     @property
     def scorer(self) -> Scorer | None:
-        """What scores now; None: decisions come from the owner's fallback."""
-        scorer = self._strategy.scorer
+        """What scores for most; None: their decisions come from the owner's fallback."""
+        scorer = self.strategy.scorer
         return None if scorer is None else scorer.base
-
-    @property
-    def why_no_scorer(self) -> str:
-        """Why decisions come from the fallback, empty where they do not."""
-        return self._strategy.why_none
-
-    def check(self, request: Request) -> None:
-        """Raise InvalidInput where the request names what the journey file does not."""
-        for candidate in request.candidates or ():
-            if candidate not in self._codes:
-                raise InvalidInput("candidates", candidate, did_you_mean(candidate, self._codes))
-        baseline = request.baseline
-        if baseline is not None and baseline not in self._names:
-            raise InvalidInput("shadow_of", baseline, did_you_mean(baseline, self._names))
-        channels = self._journey.channels()
-        if request.channel is not None and request.channel not in channels:
-            raise InvalidInput("channel", request.channel, did_you_mean(request.channel, channels))
-        if request.placement is not None and request.placement not in self._placements:
-            remedy = did_you_mean(request.placement, self._placements)
-            raise InvalidInput("placement", request.placement, remedy)
-        for name, value in request.facts.items():
-            declared = self._journey.request.get(name)
-            if declared is None:
-                raise InvalidInput(
-                    f"context.{name}", value, did_you_mean(name, self._journey.request)
-                )
-            declared.check(f"context.{name}", value)
 
     def run(
         self,
@@ -150,20 +85,25 @@ class Pipeline:
 
         `used`: what was taken by (capacity, period); `governor.periods` says which count.
         """
-        asked = [
-            DecisionInputs(request, context, self._arm(request.customer_id), new_seed(), new_id())
+        inputs = [
+            DecisionInputs(
+                request=request,
+                context=context,
+                arm=self.arms.of(request.customer_id),
+                seed=new_seed(),
+                decision_id=new_id(),
+            )
             for request, context in zip(requests, contexts, strict=True)
         ]
-        by_strategy: dict[int, list[int]] = {}
-        for n, one in enumerate(asked):
-            by_strategy.setdefault(id(one.arm.strategy), []).append(n)
-        found: dict[int, Decision] = {}
-        for chosen in by_strategy.values():
-            strategy = asked[chosen[0]].arm.strategy
-            assert strategy is not None
-            decided = self._decided(strategy, [asked[n] for n in chosen], used)
-            found |= zip(chosen, decided, strict=True)
-        return [found[n] for n in range(len(asked))]
+        by_strategy: dict[int, tuple[Strategy, list[int]]] = {}
+        for n, each in enumerate(inputs):
+            strategy = each.arm.strategy or self.strategy
+            by_strategy.setdefault(id(strategy), (strategy, []))[1].append(n)
+        decisions: dict[int, Decision] = {}
+        for strategy, positions in by_strategy.values():
+            decided = self._decided(strategy, [inputs[n] for n in positions], used)
+            decisions |= zip(positions, decided, strict=True)
+        return [decisions[n] for n in range(len(inputs))]
 
     def blind(
         self, request: Request, context: Context, decision_id: str, seed: int, note: str
@@ -174,8 +114,8 @@ class Pipeline:
         no_action.
         """
         governed = self.governor.blind(request, context)
-        origin = self._origin(self._strategy, Arm(), decision_id, policy=BLIND)
-        return self._recorder.fall_back(governed, seed, origin, note)
+        origin = self._origin(self.strategy, Arm(), decision_id, policy=BLIND)
+        return self.recorder.fall_back(governed, seed, origin, note)
 
     def moves(
         self, requests: Sequence[Request], contexts: Sequence[Context]
@@ -185,57 +125,61 @@ class Pipeline:
         churns: Sequence[Churn | None] = [None] * len(requests)
         if scorer is not None and self.governor.sub_journeys_read_risk:
             churns = scorer.churn(contexts)
-        found = zip(contexts, self.governor.moves(requests, contexts, churns), strict=True)
-        return [(context, moves) for context, moves in found if moves]
-
-    def _arm(self, customer_id: str) -> Arm:
-        arm = self.arms.of(customer_id)
-        return arm if arm.strategy is not None else arm._replace(strategy=self._strategy)
+        moved = zip(contexts, self.governor.moves(requests, contexts, churns), strict=True)
+        return [(context, moves) for context, moves in moved if moves]
 
     def _decided(
         self,
         strategy: Strategy,
-        asked: Sequence[DecisionInputs],
+        inputs: Sequence[DecisionInputs],
         used: Mapping[tuple[str, str], float],
     ) -> list[Decision]:
         """The decisions of customers who share a strategy, in order."""
-        requests, contexts = [one.request for one in asked], [one.context for one in asked]
-        scorer, without = strategy.scorer, [one.arm.without for one in asked]
-        churns: Sequence[Churn | None] = [None] * len(asked)
-        if scorer is not None:
-            churns = scorer.base.churn(contexts)
+        contexts = [each.context for each in inputs]
+        without = [each.arm.without for each in inputs]
+        origins = [self._origin(strategy, each.arm, each.decision_id) for each in inputs]
+        churns: Sequence[Churn | None] = [None] * len(inputs)
+        if strategy.scorer is not None:
+            churns = strategy.scorer.base.churn(contexts)
         governed, population = self.governor.govern(
-            requests, contexts, churns, used, dropped_rules=without
+            [each.request for each in inputs], contexts, churns, used, dropped_rules=without
         )
-        if scorer is None:
+        if strategy.scorer is None:
             return [
-                self._recorder.fall_back(
-                    one,
-                    *(each.seed, self._origin(strategy, each.arm, each.decision_id)),
-                    strategy.why_none,
-                )
-                for one, each in zip(governed, asked, strict=True)
+                self.recorder.fall_back(offered, each.seed, origin, strategy.why_none)
+                for offered, each, origin in zip(governed, inputs, origins, strict=True)
             ]
-        inputs = self._arbitration.inputs(
-            population,
-            contexts,
+        scored_candidates = scored(
+            strategy,
+            self.arbitration,
+            governed,
+            self.arbitration.inputs(
+                population,
+                contexts,
+                churns,
+                calls=[each.calls for each in governed],
+                today=[each.today for each in governed],
+                without=without,
+            ),
             churns,
-            calls=[one.calls for one in governed],
-            today=[one.today for one in governed],
-            without=without,
         )
-        found = scored(strategy, self._arbitration, governed, inputs, churns)
         drawn = [
-            self._recorder.draw(one, each.seed) for one, each in zip(found, asked, strict=True)
+            self.recorder.draw(candidates, each.seed)
+            for candidates, each in zip(scored_candidates, inputs, strict=True)
         ]
-        reasons = self._reasons(scorer.base, found, drawn)
+        reasons = self._reasons(strategy.scorer.base, scored_candidates, drawn)
         return [
-            self._recorder.decision(
-                *(one, chosen, why, self._origin(strategy, each.arm, each.decision_id)),
-                Mode.LIVE,
-                self._why_no_action(one, chosen.at),
+            self.recorder.decision(
+                candidates,
+                action,
+                origin,
+                mode=Mode.LIVE,
+                reasons=why,
+                note=self._why_no_action(candidates, action.at),
             )
-            for one, chosen, why, each in zip(found, drawn, reasons, asked, strict=True)
+            for candidates, action, origin, why in zip(
+                scored_candidates, drawn, origins, reasons, strict=True
+            )
         ]
 
     def _origin(
@@ -260,13 +204,16 @@ class Pipeline:
         self, scorer: Scorer, scored: Sequence[ScoredCandidates], drawn: Sequence[DrawnAction]
     ) -> list[tuple[Reason, ...]]:
         """Of the drawn action; `no_action` has none, unless its value was learned."""
-        codes = [int(o.priorities.codes[d.at]) for o, d in zip(scored, drawn, strict=True)]
+        codes = [
+            int(candidates.priorities.codes[action.at])
+            for candidates, action in zip(scored, drawn, strict=True)
+        ]
         explained = [n for n, code in enumerate(codes) if code >= 0 or scorer.learns_value]
         reasons: list[tuple[Reason, ...]] = [()] * len(scored)
         if explained:
             contexts = [scored[n].governed.context for n in explained]
-            found = scorer.touchpoint_reasons(contexts, [codes[n] for n in explained])
-            for n, why in zip(explained, found, strict=True):
+            known = scorer.touchpoint_reasons(contexts, [codes[n] for n in explained])
+            for n, why in zip(explained, known, strict=True):
                 reasons[n] = why
         return reasons
 
@@ -279,3 +226,27 @@ class Pipeline:
         if scored.priorities.priority[index] == best:
             return "nothing is worth more than leaving the customer in peace"
         return "drawn to explore"
+
+
+def make_pipeline(
+    schema: ContextSchema,
+    strategy: Strategy,
+    earlier: Iterable[SubJourney] = (),
+    *,
+    arms: Arms = NO_ARMS,
+    words: str = "none",
+) -> Pipeline:
+    """The pipeline of one journey; `earlier`: definitions of sub-journeys that customers may still
+    be on."""
+    governor = Governor(schema, earlier)
+    arbitration = Arbitration(schema.journey, schema, governor.variants, governor.names)
+    return Pipeline(
+        schema=schema,
+        check=RequestCheck(schema.journey),
+        governor=governor,
+        arbitration=arbitration,
+        recorder=DecisionRecorder(schema, governor, arbitration),
+        strategy=strategy,
+        arms=arms,
+        words=words,
+    )

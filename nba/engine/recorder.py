@@ -59,10 +59,15 @@ class DecisionRecorder:
         at = choose(scored.probabilities, rng).at
         code = int(scored.priorities.codes[at])
         if code < 0:
-            return DrawnAction(at, seed, None, 1.0)
+            return DrawnAction(at=at, seed=seed, treatment=None, treatment_propensity=1.0)
         left = scored.governed.candidate_set.treatments(code)
         nth = int(rng.integers(len(left))) if len(left) > 1 else 0
-        return DrawnAction(at, seed, self._treatment(code, left[nth]), 1.0 / len(left))
+        return DrawnAction(
+            at=at,
+            seed=seed,
+            treatment=self._treatment(code, left[nth]),
+            treatment_propensity=1.0 / len(left),
+        )
 
     def fall_back(self, governed: Governed, seed: int, origin: Origin, note: str) -> Decision:
         """The owner's first fallback action that the rules allow, with propensity 1."""
@@ -74,18 +79,24 @@ class DecisionRecorder:
         probabilities[index] = 1.0
         left = governed.candidate_set.treatments(allowed[0]) if allowed else []
         treatment = self._treatment(allowed[0], left[0]) if allowed else None
-        scored = ScoredCandidates(governed, self._arbitration.unscored(codes), probabilities, None)
-        drawn = DrawnAction(index, seed, treatment, 1.0)
-        return self.decision(scored, drawn, (), origin, Mode.FALLBACK, note)
+        scored = ScoredCandidates(
+            governed=governed,
+            priorities=self._arbitration.unscored(codes),
+            probabilities=probabilities,
+            churn=None,
+        )
+        drawn = DrawnAction(at=index, seed=seed, treatment=treatment, treatment_propensity=1.0)
+        return self.decision(scored, drawn, origin, mode=Mode.FALLBACK, note=note)
 
     def decision(
         self,
         scored: ScoredCandidates,
         drawn: DrawnAction,
-        reasons: tuple[Reason, ...],
         origin: Origin,
+        *,
         mode: Mode,
-        note: str | None,
+        reasons: tuple[Reason, ...] = (),
+        note: str | None = None,
     ) -> Decision:
         """The whole record."""
         governed, priorities = scored.governed, scored.priorities

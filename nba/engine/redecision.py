@@ -1,24 +1,24 @@
-"""Decided again: logged decisions through the real pipeline, by another judge.
+"""Logged decisions made again by the pipeline, under another strategy.
 
 Nothing is read or written: a decision carries its context, what was used of capacities, and what
-its customer's arms left out.
+its arms left out.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from nba.customer.context import Context, contacts_from
 from nba.decisions.decision import Decision
-from nba.engine.batch import overfull, rations
+from nba.engine.batch import capacity_demands, overfull
 from nba.engine.pipeline import Pipeline
 from nba.engine.policy import Floats
 from nba.engine.strategy import Arm
-from nba.journey.file import JourneyFile
 from nba.measurement.off_policy.propensity_audit import DrawCounts, draw_counts
 
 BATCH = 500  # decisions at a time
@@ -56,52 +56,50 @@ def context_of(decision: Decision) -> Context:
     )
 
 
-def redecided(
-    pipeline: Pipeline, journey: JourneyFile, decisions: Sequence[Decision]
-) -> list[Decision]:
+def redecided(pipeline: Pipeline, decisions: Sequence[Decision]) -> list[Decision]:
     """What the pipeline decides on the contexts of decisions that were made on its `journey`.
 
-    Whoever was in an arm of her own is decided here like everybody, but for the rules that her arms
-    left out. The pipeline's own arms are as before afterwards.
+    Whoever was in an arm of their own is decided here like everybody, but for the rules that their
+    arms left out.
     """
-    listed = rations(journey)
+    demands = capacity_demands(pipeline.schema.journey)
     groups: dict[tuple[object, ...], list[Decision]] = defaultdict(list)
-    for one in decisions:  # those for which the capacities leave the same room
-        groups[overfull(listed, one.used), one.without].append(one)
-    arms, found = pipeline.arms, dict[str, Decision]()
-    try:
-        for chosen in groups.values():
-            pipeline.arms = SameStrategy(frozenset(chosen[0].without))
-            for begin in range(0, len(chosen), BATCH):
-                found |= {one.decision_id: one for one in _run(pipeline, chosen[begin:][:BATCH])}
-    finally:
-        pipeline.arms = arms
-    return [found[one.decision_id] for one in decisions]
+    for decision in decisions:  # those for which the capacities leave the same room
+        groups[overfull(demands, decision.used), decision.without].append(decision)
+    again: dict[str, Decision] = {}
+    for group in groups.values():
+        alike = replace(pipeline, arms=SameStrategy(frozenset(group[0].without)))
+        for begin in range(0, len(group), BATCH):
+            batch = _run(alike, group[begin : begin + BATCH])
+            again |= {decision.decision_id: decision for decision in batch}
+    return [again[decision.decision_id] for decision in decisions]
 
 
 def _run(pipeline: Pipeline, decisions: Sequence[Decision]) -> list[Decision]:
     used: dict[tuple[str, str], float] = {}
-    for one in decisions:
-        used |= pipeline.governor.by_period(one.used, one.decided_at)
+    for decision in decisions:
+        used |= pipeline.governor.by_period(decision.used, decision.decided_at)
     return pipeline.run(
-        [one.request for one in decisions],
-        [context_of(one) for one in decisions],
-        new_id=iter([one.decision_id for one in decisions]).__next__,
-        new_seed=iter([one.seed for one in decisions]).__next__,
+        [decision.request for decision in decisions],
+        [context_of(decision) for decision in decisions],
+        new_id=iter([decision.decision_id for decision in decisions]).__next__,
+        new_seed=iter([decision.seed for decision in decisions]).__next__,
         used=used,
     )
 
 
 def chances(decisions: Sequence[Decision]) -> DrawProbabilities:
     """The probabilities that were logged with these decisions."""
-    names = tuple(sorted({one.action_id for each in decisions for one in each.candidates}))
-    at = {name: n for n, name in enumerate(names)}
-    probabilities = np.zeros((len(decisions), len(names)))
-    for row, each in zip(probabilities, decisions, strict=True):
-        for one in each.candidates:
-            row[at[one.action_id]] = one.propensity
-    drawn = np.array([at[each.action_id] for each in decisions], dtype=np.int64)
-    return DrawProbabilities(names, probabilities, drawn)
+    actions = tuple(
+        sorted({candidate.action_id for each in decisions for candidate in each.candidates})
+    )
+    positions = {action_id: n for n, action_id in enumerate(actions)}
+    probabilities = np.zeros((len(decisions), len(actions)))
+    for row, decision in zip(probabilities, decisions, strict=True):
+        for candidate in decision.candidates:
+            row[positions[candidate.action_id]] = candidate.propensity
+    drawn = np.array([positions[decision.action_id] for decision in decisions], dtype=np.int64)
+    return DrawProbabilities(actions=actions, probabilities=probabilities, drawn=drawn)
 
 
 def draws(decisions: Sequence[Decision]) -> DrawCounts:

@@ -1,4 +1,4 @@
-"""Promise: a decision within the deadline, or the owner's fallback, marked; never an error.
+"""A decision within the deadline, or the owner's fallback, marked; never an error.
 
 A request that is late is not logged any more if it has not been yet; where it was, an
 `Action Expired` event takes it back, since the customer has seen the fallback. The fallback itself
@@ -26,6 +26,7 @@ from nba.events.event import Event
 from nba.events.names import ACTION_EXPIRED, EXPIRY_PREFIX
 from serving.api.circuit_breaker import CircuitBreaker
 from serving.api.group_commit import GroupCommit
+from serving.replica.engine import Engine
 from serving.replica.replica import Replica
 
 logger = logging.getLogger("nba.serving")
@@ -39,7 +40,12 @@ class PendingRequest:
     """A request that waits for its answer."""
 
     request: Request
+    engine: Engine  # on which it was checked
     late: bool = False
+
+
+class EngineChanged(Exception):
+    """Requests that were checked on different engines cannot be decided together."""
 
 
 class DeadlineGuard:
@@ -60,47 +66,48 @@ class DeadlineGuard:
         self._after: set[asyncio.Task[None]] = set()
         self._unlogged: deque[tuple[str, Callable[[], bool]]] = deque()
         self._writer: asyncio.Task[None] | None = None
-        self._tickets: GroupCommit[PendingRequest, Decision | StoreUnavailable] = GroupCommit(
+        self._group: GroupCommit[PendingRequest, Decision | StoreUnavailable] = GroupCommit(
             self._decide, name="decide"
         )
 
     def until_s(self) -> float:
-        """When a promise that is made now is due, on the clock of promises."""
+        """When an answer to a question of now is due, in seconds of the guard's clock."""
         return self._clock_s() + self._deadline_s
 
-    async def decide(self, request: Request, until_s: float | None = None) -> tuple[Decision, bool]:
-        """(decision, logged), by `until_s` where several share a deadline. Raises InvalidInput,
-        before anything is promised."""
-        self._replica.decider.pipeline.check(request)
+    async def decide(
+        self, request: Request, engine: Engine, until_s: float | None = None
+    ) -> tuple[Decision, bool]:
+        """(decision, logged) for a request that was checked on this engine, by `until_s` where
+        several share a deadline."""
         if not self.breaker.admits(self._clock_s()):
-            return self._fall_back(request, "the breaker is open after misses in a row")
-        ticket = PendingRequest(request)
-        answer = asyncio.ensure_future(self._settled(ticket))
+            return self._fall_back(request, engine, "the breaker is open after misses in a row")
+        pending = PendingRequest(request, engine)
+        answer = asyncio.ensure_future(self._settled(pending))
         try:
             wait_s = self._deadline_s if until_s is None else until_s - self._clock_s()
-            found = await asyncio.wait_for(asyncio.shield(answer), max(wait_s, 0.0))
+            decision = await asyncio.wait_for(asyncio.shield(answer), max(wait_s, 0.0))
         except TimeoutError:
-            ticket.late = True
+            pending.late = True
             self.breaker.missed(self._clock_s())
-            self._then(self._take_back(ticket, answer))
+            self._then(self._take_back(pending, answer))
             why = f"no decision within the deadline of {self._deadline_s * 1000:g} ms"
-            return self._fall_back(request, why)
+            return self._fall_back(request, engine, why)
         except StoreUnavailable as error:
             self.breaker.missed(self._clock_s())
             logger.warning("the log is out of reach: %s", error)
-            return self._fall_back(request, "the log is out of reach")
+            return self._fall_back(request, engine, "the log is out of reach")
         except asyncio.CancelledError:
-            ticket.late = True
+            pending.late = True
             self.breaker.released()
-            self._then(self._take_back(ticket, answer))
+            self._then(self._take_back(pending, answer))
             raise
         except Exception:  # of the question, or ours: it says nothing of the log
             self.breaker.released()
             raise
         self.breaker.met()
-        if found.request is not request and not found.request.deferred:
-            await asyncio.to_thread(self._revive, found)
-        return found, True
+        if decision.request is not request and not decision.request.deferred:
+            await asyncio.to_thread(self._revive, decision)
+        return decision, True
 
     def _revive(self, earlier: Decision) -> None:
         """A repeat hands out a decision that had been taken back: it counts again."""
@@ -111,7 +118,7 @@ class DeadlineGuard:
 
     async def close(self) -> None:
         """Finish what was accepted, and log what was answered where the log takes it."""
-        await self._tickets.close()
+        await self._group.close()
         if self._after:
             await asyncio.wait(self._after, timeout=CLOSING_S)
         writing = [] if self._writer is None else [self._writer]
@@ -123,28 +130,33 @@ class DeadlineGuard:
         if self._unlogged:
             logger.error("%d answers could not be logged", len(self._unlogged))
 
-    async def _settled(self, ticket: PendingRequest) -> Decision:
+    async def _settled(self, pending: PendingRequest) -> Decision:
         """The decision, asked for again while others move the customer's log: that is no outage,
         and ends with the deadline at the latest. Raises StoreUnavailable."""
         while True:
-            found = await self._tickets.submit(ticket)
-            if isinstance(found, Decision):
-                return found
-            if ticket.late:
-                raise found
+            answer = await self._group.submit(pending)
+            if isinstance(answer, Decision):
+                return answer
+            if pending.late:
+                raise answer
 
-    def _decide(self, tickets: Sequence[PendingRequest]) -> list[Decision | StoreUnavailable]:
-        late = {id(ticket.request): ticket for ticket in tickets}
-        return self._replica.decide_each(
-            [ticket.request for ticket in tickets],
-            wanted=lambda request: not late[id(request)].late,
+    def _decide(self, group: Sequence[PendingRequest]) -> list[Decision | StoreUnavailable]:
+        engine = group[0].engine
+        if any(pending.engine is not engine for pending in group):
+            raise EngineChanged  # each is then decided alone, on its own
+        by_request = {id(pending.request): pending for pending in group}
+        return engine.decider.decide_each(
+            [pending.request for pending in group],
+            self._replica.now(),
+            self._replica.chance,
+            wanted=lambda request: not by_request[id(request)].late,
         )
 
-    def _fall_back(self, request: Request, why: str) -> tuple[Decision, bool]:
+    def _fall_back(self, request: Request, engine: Engine, why: str) -> tuple[Decision, bool]:
         replica = self._replica
-        nothing = replica.fold.context(request.customer_id, replica.fold.empty, replica.now())
-        decision = replica.decider.pipeline.blind(
-            request, nothing, replica.chance.new_id(), replica.chance.new_seed(), why
+        empty = engine.fold.context(request.customer_id, engine.fold.empty, replica.now())
+        decision = engine.pipeline.blind(
+            request, empty, replica.chance.new_id(), replica.chance.new_seed(), why
         )
         what = f"fallback {decision.decision_id}, which was answered,"
         self._later(what, partial(self._append, decision))
@@ -179,16 +191,16 @@ class DeadlineGuard:
     def _append(self, decision: Decision) -> bool:
         """Log a fallback on whatever the customer's log holds by now."""
         replica, request = self._replica, decision.request
-        (context,) = replica.contexts.of([request.customer_id], replica.now())
+        (context,) = replica.engine.contexts.of([request.customer_id], replica.now())
         known = replace(decision, context_seq=context.seq)
-        (held,) = replica.log.append_decisions([known])
-        if held is not None and held.decision_id != decision.decision_id:
+        (logged,) = replica.log.append_decisions([known])
+        if logged is not None and logged.decision_id != decision.decision_id:
             # the late decision has taken the caller's key: this one is kept without it
             unkeyed = replace(known, request=replace(request, request_id=None))
-            (held,) = replica.log.append_decisions([unkeyed])
-        return held is not None
+            (logged,) = replica.log.append_decisions([unkeyed])
+        return logged is not None
 
-    async def _take_back(self, ticket: PendingRequest, answer: asyncio.Future[Decision]) -> None:
+    async def _take_back(self, pending: PendingRequest, answer: asyncio.Future[Decision]) -> None:
         """Expire what was logged although its caller has the fallback."""
         try:
             late = await answer
@@ -197,8 +209,8 @@ class DeadlineGuard:
         except Exception:
             logger.exception("a late decision came to nothing")
             return
-        if late.request is not ticket.request:
-            return  # an earlier answer to the same request_id, which has reached her
+        if late.request is not pending.request:
+            return  # an earlier answer to the same request_id, which has reached the customer
         event = expiry(late, self._replica.now(), "answered late")
         self._later(f"expiry of {late.decision_id}", partial(self._expire, event))
 

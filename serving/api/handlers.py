@@ -1,4 +1,4 @@
-"""The desk: what the doors ask of the house, from wire type to wire type.
+"""What each route of the API does, from wire type to wire type.
 
 Blocking work runs in batches, outside the event loop.
 """
@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 
 from msgspec.structs import replace
 
+from features.replay.visits import emotion_history
 from nba.decisions.candidate import Refused
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request, at_place
 from nba.errors import InvalidInput, NotFound, StoreUnavailable
 from nba.events.event import Event
-from nba.events.names import LOG_EVENTS
-from nba.events.parsing import checked_id, parse_event
+from nba.events.parsing import checked_id
 from nba.journey.actions import NO_ACTION
 from nba.rewards.windows import is_late
 from serving.api.answers import (
@@ -31,6 +30,7 @@ from serving.api.answers import (
 )
 from serving.api.circuit_breaker import CircuitBreaker
 from serving.api.deadline import DeadlineGuard
+from serving.api.event_batch import read_events
 from serving.api.group_commit import GroupCommit
 from serving.api.replay import replayed
 from serving.api.schemas import (
@@ -45,10 +45,10 @@ from serving.api.schemas import (
     FeedbackAnswer,
     FeedbackRequest,
     PlacementsAnswer,
-    RejectedEvent,
     ReplayAnswer,
 )
 from serving.metrics import Metrics
+from serving.replica.engine import Engine
 from serving.replica.replica import Replica
 from serving.settings import Settings
 from serving.workers.background import BackgroundWorkers
@@ -65,46 +65,47 @@ class Handlers:
         self._settings = settings
         breaker = CircuitBreaker(settings.breaker_misses, settings.breaker_s)
         deadline_s = settings.deadline_ms / 1_000
-        self._promises = DeadlineGuard(replica, deadline_s=deadline_s, breaker=breaker)
+        self._guard = DeadlineGuard(replica, deadline_s=deadline_s, breaker=breaker)
         self._events: GroupCommit[Sequence[Event], list[int | None]] = GroupCommit(
             self._append, name="events"
         )
-        self._upkeep = BackgroundWorkers(replica, settings, self._note_health, self.metrics)
+        self._workers = BackgroundWorkers(replica, settings, self._note_health, self.metrics)
         self._note_health()
 
     async def open(self) -> None:
         """Start what runs beside the requests."""
-        await self._upkeep.open()
+        await self._workers.open()
 
     async def close(self) -> None:
         """Finish what was accepted, then release the log."""
-        await self._upkeep.close()
-        await self._promises.close()
+        await self._workers.close()
+        await self._guard.close()
         await self._events.close()
         self.replica.close()
 
     async def decide(self, body: DecideRequest) -> DecideAnswer | PlacementsAnswer:
         """One decision, or one for each placement. Raises InvalidInput; StoreUnavailable for a
-        dry run, which promises nothing."""
+        dry run, which has no fallback."""
+        engine = self.replica.engine
         if body.placements is None:
-            return await self._answer(to_request(body), body)
+            request = to_request(body)
+            engine.pipeline.check(request)
+            return await self._answer(request, body, engine)
         if body.placement is not None:
             remedy = "send either placement or placements"
             raise InvalidInput("placement", body.placement, remedy)
-        repeated = [one for n, one in enumerate(body.placements) if one in body.placements[:n]]
-        if repeated:
-            raise InvalidInput("placements", repeated[0], "name each placement once")
+        for n, placement in enumerate(body.placements):
+            if placement in body.placements[:n]:
+                raise InvalidInput("placements", placement, "name each placement once")
         request = to_request(replace(body, placements=None))
         for placement in body.placements:  # nothing is decided where one of them is wrong
-            self.replica.decider.pipeline.check(
-                at_place(request, checked_id("placements", placement), ())
-            )
+            engine.pipeline.check(at_place(request, checked_id("placements", placement), ()))
         answers: list[DecideAnswer] = []
         taken: tuple[str, ...] = ()
-        until_s = self._promises.until_s()  # one deadline for the whole question
+        until_s = self._guard.until_s()  # one deadline for the whole question
         for placement in body.placements:
-            asked = at_place(request, placement, taken)
-            answers.append(await self._answer(asked, body, until_s))
+            part = at_place(request, placement, taken)
+            answers.append(await self._answer(part, body, engine, until_s))
             taken += tuple(chosen.action_id for chosen in answers[-1].actions)
         return PlacementsAnswer(customer_id=body.customer_id, decisions=answers)
 
@@ -117,10 +118,13 @@ class Handlers:
         refused: tuple[Refused, ...] = ()
         not_before = decision.not_before
         if decision.request.deferred and decision.action_id != NO_ACTION:
-            if all(action.id != decision.action_id for action in self.replica.journey.actions):
+            engine = self.replica.engine
+            if all(action.id != decision.action_id for action in engine.journey.actions):
                 remedy = f"{decision.action_id!r} has left the catalogue; decide again"
                 raise InvalidInput("decision_id", body.decision_id, remedy)
-            refused, not_before = await asyncio.to_thread(self.replica.activate, decision)
+            refused, not_before = await asyncio.to_thread(
+                engine.decider.activate, decision, self.replica.now()
+            )
         return ActivateAnswer(
             decision_id=decision.decision_id,
             action_id=decision.action_id,
@@ -135,11 +139,13 @@ class Handlers:
         Raises InvalidInput, NotFound, StoreUnavailable.
         """
         decision = await self._known(body.decision_id)
-        event = feedback_event(body, decision, self.replica.now())
+        replica = self.replica
+        event = feedback_event(body, decision, replica.now())
         named: list[Event] = []
         if decision.request.deferred and decision.action_id != NO_ACTION:
-            await asyncio.to_thread(partial(self.replica.activate, decision, anyway=True))
-            named = await asyncio.to_thread(self.replica.log.outcomes, decision.decision_id)
+            activate = replica.engine.decider.activate
+            await asyncio.to_thread(activate, decision, replica.now(), anyway=True)
+            named = await asyncio.to_thread(replica.log.outcomes, decision.decision_id)
         (seq,) = await self._events.submit([event])
         if seq is not None:
             self.metrics.feedback.labels(body.outcome or "reward").inc()
@@ -147,7 +153,7 @@ class Handlers:
             decision_id=decision.decision_id,
             event_id=event.event_id,
             stored=seq is not None,
-            late=is_late(self.replica.journey, event, decision.as_events()[-1], named),
+            late=is_late(replica.engine.journey, event, decision.as_events()[-1], named),
         )
 
     async def take(self, payload: object) -> EventsAnswer:
@@ -155,28 +161,11 @@ class Handlers:
 
         Raises InvalidInput where nothing of it can be taken, StoreUnavailable.
         """
-        items = _items(payload, self._settings.batch_events)
-        now = self.replica.now()
-        events: list[Event] = []
-        rejected: list[RejectedEvent] = []
-        refused: list[InvalidInput] = []
-        for index, item in enumerate(items):
-            try:
-                event = parse_event(item, now)
-                if event.name in LOG_EVENTS:
-                    remedy = "reserved: the log itself appends it"
-                    raise InvalidInput("name", event.name, remedy)
-                events.append(event)
-            except InvalidInput as error:
-                refused.append(error)
-                rejected.append(
-                    RejectedEvent(
-                        index=index, field=error.field, value=error.value, remedy=error.remedy
-                    )
-                )
+        batch = read_events(payload, self.replica.now(), most=self._settings.batch_events)
+        events, rejected = batch.events, batch.rejected
         self.metrics.events.labels("rejected").inc(len(rejected))
-        if rejected and not events:
-            raise refused[0]
+        if batch.error is not None and not events:
+            raise batch.error
         seqs = await self._events.submit(events) if events else []
         accepted = sum(seq is not None for seq in seqs)
         self.metrics.events.labels("accepted").inc(accepted)
@@ -185,14 +174,14 @@ class Handlers:
 
     def history(self, customer_id: str, limit: int) -> DecisionsAnswer:
         """A customer's decisions, newest first. Raises StoreUnavailable."""
-        schema = self.replica.fold.schema
-        found = self.replica.log.customer_decisions(customer_id, limit)
-        answers = [decide_answer(decision, schema) for decision in found]
+        schema = self.replica.engine.fold.schema
+        decisions = self.replica.log.customer_decisions(customer_id, limit)
+        answers = [decide_answer(decision, schema) for decision in decisions]
         return DecisionsAnswer(customer_id=customer_id, decisions=answers)
 
     async def decision(self, decision_id: str) -> DecideAnswer:
         """A decision as it was logged. Raises InvalidInput, NotFound, StoreUnavailable."""
-        return decide_answer(await self._known(decision_id), self.replica.fold.schema)
+        return decide_answer(await self._known(decision_id), self.replica.engine.fold.schema)
 
     async def replay(self, decision_id: str) -> ReplayAnswer:
         """A decision computed again from what it logged. Raises InvalidInput, NotFound,
@@ -207,20 +196,25 @@ class Handlers:
         (context,) = engine.contexts.of([customer_id], replica.now())
         if not context.known:
             raise NotFound(f"customer_id: {customer_id!r}: no event of this customer is in the log")
-        scorer = engine.decider.pipeline.scorer
+        scorer = engine.pipeline.scorer
         (churn,) = scorer.churn([context]) if scorer is not None else (None,)
         decisions = replica.log.customer_decisions(customer_id, HISTORY)
-        words = replica.words_read_by
+        words = engine.pipeline.words
         return customer_answer(engine.fold.schema, context, churn, decisions, words=words)
 
     def emotion(self, customer_id: str) -> EmotionCurve:
-        """How her emotion came about. Raises NotFound, StoreUnavailable."""
-        replica = self.replica
-        fold = replica.fold
-        as_of, told = replica.story(customer_id, fold)
-        valences = fold.schema.table.version
+        """How a customer's emotion came about. Raises NotFound, StoreUnavailable."""
+        replica, engine = self.replica, self.replica.engine
+        events = replica.log.events_since({customer_id: 0}).get(customer_id)
+        if not events:
+            raise NotFound(f"customer_id: {customer_id!r}: no event of this customer is in the log")
+        as_of = max(replica.now(), max(event.occurred_at for event in events))
         return emotion_curve(
-            customer_id, told, as_of, valences=valences, words=replica.words_read_by
+            customer_id,
+            emotion_history(engine.fold, events, as_of),
+            as_of,
+            valences=engine.fold.schema.table.version,
+            words=engine.pipeline.words,
         )
 
     async def ready(self) -> tuple[int, dict[str, object]]:
@@ -229,24 +223,31 @@ class Handlers:
             position = await asyncio.wait_for(asyncio.to_thread(self.replica.log.position), 3.0)
         except (StoreUnavailable, TimeoutError) as error:
             return 503, {"ready": False, "reason": f"the log is out of reach: {error}"}
-        pipeline = self.replica.decider.pipeline
+        engine = self.replica.engine
+        scorer = engine.pipeline.scorer
         return 200, {
             "ready": True,
-            "degraded": pipeline.scorer is None,
-            "reason": pipeline.why_no_scorer or None,
-            "model_version": pipeline.scorer.bundle_id if pipeline.scorer else None,
-            "config_version": self.replica.journey.catalogue_version(),
+            "degraded": scorer is None,
+            "reason": engine.pipeline.strategy.why_none or None,
+            "model_version": scorer.bundle_id if scorer else None,
+            "config_version": engine.journey.catalogue_version(),
             "log_position": position,
         }
 
     async def _answer(
-        self, request: Request, body: DecideRequest, until_s: float | None = None
+        self,
+        request: Request,
+        body: DecideRequest,
+        engine: Engine,
+        until_s: float | None = None,
     ) -> DecideAnswer:
-        schema = self.replica.fold.schema
+        schema, replica = engine.fold.schema, self.replica
         if body.dry_run:
-            (decision,) = await asyncio.to_thread(self.replica.rehearse, [request])
+            (decision,) = await asyncio.to_thread(
+                engine.decider.draw, [request], replica.now(), replica.chance
+            )
             return decide_answer(decision, schema, logged=False, explain=body.explain)
-        decision, logged = await self._promises.decide(request, until_s)
+        decision, logged = await self._guard.decide(request, engine, until_s)
         if decision.request is request:  # not an earlier answer to the same decision_request_id
             self._count(decision)
         return decide_answer(decision, schema, logged=logged, explain=body.explain)
@@ -259,12 +260,12 @@ class Handlers:
         return decision
 
     def _append(self, batches: Sequence[Sequence[Event]]) -> list[list[int | None]]:
-        events = self.replica.read_words([event for batch in batches for event in batch])
+        events = self.replica.engine.read_words([event for batch in batches for event in batch])
         seqs = iter(self.replica.log.append_events(events))
         return [[next(seqs) for _ in batch] for batch in batches]
 
     def _note_health(self) -> None:
-        self.metrics.degraded.set(self.replica.decider.pipeline.scorer is None)
+        self.metrics.degraded.set(self.replica.engine.pipeline.scorer is None)
 
     def _count(self, decision: Decision) -> None:
         count = self.metrics
@@ -273,25 +274,3 @@ class Handlers:
             count.propensity_sum.labels(candidate.action_id).inc(candidate.propensity)
         for refused in decision.refused:
             count.refused.labels(refused.stage.value, refused.rule).inc()
-
-
-def _items(payload: object, most: int) -> list[object]:
-    """The events of a body: itself, a list, or a list under `events` or `batch`."""
-    items: list[object] = [payload]
-    if isinstance(payload, list):
-        items = payload
-    elif isinstance(payload, dict):
-        held = payload.get("events", payload.get("batch"))
-        if isinstance(held, list):
-            sent_at = payload.get("sent_at", payload.get("sentAt"))
-            items = [_sent(item, sent_at) for item in held] if sent_at is not None else held
-    if len(items) > most:
-        raise InvalidInput("events", len(items), f"send at most {most} events in one call")
-    return items
-
-
-def _sent(item: object, sent_at: object) -> object:
-    """The item, with its batch's sending time where it has none of its own."""
-    if not isinstance(item, dict) or "sent_at" in item or "sentAt" in item:
-        return item
-    return {**item, "sent_at": sent_at}

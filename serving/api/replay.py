@@ -1,4 +1,4 @@
-"""Replay: a decision computed again from what it logged, on the parts that it names.
+"""A decision computed again from what it logged, on the parts that it names.
 
 Its catalogue and bundle are taken from the log by their ids, so that it comes out equal whatever
 was promoted or published since.
@@ -12,10 +12,10 @@ import msgspec
 
 from models.bundles.bundle import Bundle, load_bundle
 from models.learning.scorers import scorer_now, scorer_then
-from models.policies.from_journey import exploration_policy_of
+from models.policies.from_journey import strategy_of
 from nba.customer.context import ContextSchema
 from nba.decisions.decision import Decision
-from nba.engine.pipeline import BLIND, Pipeline
+from nba.engine.pipeline import BLIND, make_pipeline
 from nba.engine.redecision import context_of
 from nba.engine.strategy import Arm, Challenger
 from nba.errors import NotFound
@@ -41,26 +41,24 @@ def replayed(log: Log, decision: Decision) -> Decision:
             f"{schema.schema_hash!r} of the same catalogue and valences; replay with the version "
             "that decided"
         )
-    exploration_policy = exploration_policy_of(
-        decision.exploration, [action.id for action in journey.actions]
-    )
-    heard = [
-        one
-        for one in earlier_sub_journeys(log)
-        if one.definition() not in decision.unknown_definitions
-    ]
-    pipeline = Pipeline(schema, exploration_policy, heard, exploration=decision.exploration)
-    pipeline.words = decision.words
-    if bundle is None:
-        pipeline.take(None, decision.note or "")
-    else:
+    scorer = challenger = None
+    if bundle is not None:
         scorer = scorer_then(log, bundle, decision.policy_version, schema)
-        challenger = None
         if decision.challenger is not None:
             rival = scorer_now(_named(log, decision.challenger), None, schema)
             challenger = Challenger(rival, decision.exploration.challenger_share)
-        pipeline.take(scorer.base, residual=scorer.residual, challenger=challenger)
-    pipeline.arms = SameArm(decision.arms, frozenset(decision.without))
+    strategy = strategy_of(journey, scorer, exploration=decision.exploration)
+    pipeline = make_pipeline(
+        schema,
+        strategy._replace(why_none=decision.note or "", challenger=challenger),
+        [
+            definition
+            for definition in earlier_sub_journeys(log)
+            if definition.definition() not in decision.unknown_definitions
+        ],
+        arms=SameArm(decision.arms, frozenset(decision.without)),
+        words=decision.words,
+    )
     context = context_of(decision)
     if decision.policy == BLIND:
         request, note = decision.request, decision.note or ""

@@ -120,7 +120,7 @@ def customers_of(file: Path) -> Iterator[str]:
 
 def _new_plan(replica: Replica, folder: Path, ask: BatchAsk) -> BatchPlan:
     now = replica.now()
-    scorer = replica.decider.pipeline.scorer
+    scorer = replica.engine.pipeline.scorer
     return BatchPlan(
         name=f"batch:{folder.name}:{now:%Y%m%dT%H%M%S%f}"[:MAX_ID_CHARS],
         seed=replica.chance.new_seed() if ask.seed is None else ask.seed,
@@ -129,7 +129,7 @@ def _new_plan(replica: Replica, folder: Path, ask: BatchAsk) -> BatchPlan:
         placement=ask.placement,
         deferred=ask.deferred,
         logged=not ask.dry_run,
-        catalogue_version=replica.journey.catalogue_version(),
+        catalogue_version=replica.engine.journey.catalogue_version(),
         bundle_id=None if scorer is None else scorer.bundle_id,
     )
 
@@ -147,14 +147,7 @@ def _check_same(replica: Replica, folder: Path, ask: BatchAsk, plan: BatchPlan) 
 
 
 def _batch(replica: Replica, plan: BatchPlan, taken: dict[tuple[str, str], float]) -> Batch:
-    return Batch(
-        plan,
-        replica.journey,
-        pipeline=replica.decider.pipeline,
-        contexts=replica.contexts,
-        log=replica.log,
-        taken=taken,
-    )
+    return Batch(plan, replica.engine.decider, taken=taken)
 
 
 def _summed(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:

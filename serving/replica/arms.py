@@ -1,4 +1,4 @@
-"""Arms: who is decided how, from the running experiments, the random slice and a canary.
+"""The arms of each customer, from the running experiments, the random slice and a canary.
 
 Whoever is in the always-on holdout or in the random slice is in no experiment, so that both stay
 what they are; a canary's customers are in none either. Everybody else may be in one experiment of
@@ -41,7 +41,7 @@ class ExperimentArms:
         experiments: Sequence[Started],
         base: Strategy,
         journey: JourneyFile,
-        judge_of: Callable[[str], CalibratedScorer],
+        scorer_of: Callable[[str], CalibratedScorer],
         canary: Canary | None = None,
     ) -> None:
         self._base = base
@@ -63,12 +63,12 @@ class ExperimentArms:
             strategy = base._replace(scorer=canary.scorer, why_none="", challenger=None)
             self._canary_arm = Arm(labels=(canary.label,), strategy=strategy)
         self.suspended: dict[str, str] = {}
-        self._judges: dict[str, CalibratedScorer] = {}
-        self._experiments = [one for one in experiments if self._serves(one, judge_of)]
-        self._made: dict[tuple[str, ...], Arm] = {}
+        self._scorers: dict[str, CalibratedScorer] = {}
+        self._experiments = [started for started in experiments if self._serves(started, scorer_of)]
+        self._combinations: dict[tuple[str, ...], Arm] = {}
 
     def of(self, customer_id: str) -> Arm:
-        """Her arms, always the same while the same experiments run."""
+        """A customer's arms, always the same while the same experiments run."""
         if in_share(HOLDOUT, self._holdout_share, customer_id):
             return Arm()
         if in_share(RANDOM_SLICE, self._random_share, customer_id):
@@ -77,29 +77,29 @@ class ExperimentArms:
             self._canary.salt, self._canary.share, customer_id
         ):
             return self._canary_arm
-        hers = [
-            (one.experiment.label(arm), arm)
-            for one in self._experiments
-            if (arm := one.arm_of(customer_id)) is not None
+        specs = [
+            (started.experiment.label(spec), spec)
+            for started in self._experiments
+            if (spec := started.arm_of(customer_id)) is not None
         ]
-        labels = tuple(label for label, _ in hers)
-        found = self._made.get(labels)
-        if found is None:
-            found = self._made[labels] = self._combined(labels, [arm for _, arm in hers])
-        return found
+        labels = tuple(label for label, _ in specs)
+        arm = self._combinations.get(labels)
+        if arm is None:
+            arm = self._combinations[labels] = self._combined(labels, [spec for _, spec in specs])
+        return arm
 
-    def _serves(self, one: Started, judge_of: Callable[[str], CalibratedScorer]) -> bool:
+    def _serves(self, started: Started, scorer_of: Callable[[str], CalibratedScorer]) -> bool:
         """Whether every arm of a running experiment can decide.
 
         It is all of its arms or none: one that alone fell back would be compared with the others.
         """
-        experiment = one.experiment
-        if not one.running or experiment.allocation == "bandit":
+        experiment = started.experiment
+        if not started.running or experiment.allocation == "bandit":
             return False
         try:
             for arm in experiment.arms:
-                if arm.bundle is not None and arm.bundle not in self._judges:
-                    self._judges[arm.bundle] = judge_of(arm.bundle)
+                if arm.bundle is not None and arm.bundle not in self._scorers:
+                    self._scorers[arm.bundle] = scorer_of(arm.bundle)
         except StoreUnavailable:
             raise
         except NbaError as error:
@@ -132,7 +132,7 @@ class ExperimentArms:
                     exploration=exploration, exploration_policy=exploration_policy
                 )
             if arm.bundle is not None:
-                strategy = strategy._replace(scorer=self._judges[arm.bundle], why_none="")
+                strategy = strategy._replace(scorer=self._scorers[arm.bundle], why_none="")
         own = None if strategy is self._base else strategy
         return Arm(labels=labels, without=without, strategy=own)
 
@@ -141,13 +141,13 @@ def arms_of(
     experiments: Sequence[Started],
     base: Strategy,
     journey: JourneyFile,
-    judge_of: Callable[[str], CalibratedScorer],
+    scorer_of: Callable[[str], CalibratedScorer],
     *,
     canary: Canary | None = None,
 ) -> ExperimentArms:
     """The arms of these experiments on top of how everybody is decided.
 
-    `judge_of` gives the judge of a bundle id; where it raises NotFound or InvalidBundle, the
+    `scorer_of` gives the scorer of a bundle id; where it raises NotFound or InvalidBundle, the
     experiment is suspended as a whole. Raises StoreUnavailable.
     """
-    return ExperimentArms(experiments, base, journey, judge_of, canary)
+    return ExperimentArms(experiments, base, journey, scorer_of, canary)

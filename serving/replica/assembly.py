@@ -1,4 +1,4 @@
-"""The composition root: settings become a house of concrete parts."""
+"""The composition root: settings become a replica of concrete parts."""
 
 from __future__ import annotations
 
@@ -102,10 +102,10 @@ def assemble(
     new_id: Callable[[], str] = new_id,
     new_seed: Callable[[], int] | None = None,
 ) -> Replica:
-    """A house on these settings; tests give a memory log, a fixed clock and fixed seeds."""
-    ours = log is None
+    """A replica on these settings; tests give a memory log, a fixed clock and fixed seeds."""
+    opened = log is None
     log = open_log(settings) if log is None else log
-    close = partial(close_log, settings, log) if ours else log.close
+    close = partial(close_log, settings, log) if opened else log.close
     try:
         if journey is None:
             journey = journey_in_force(settings, log)
@@ -119,7 +119,7 @@ def assemble(
         catalogue.note_served(log, journey, now())
         replica.reload()
     except BaseException:
-        if ours:
+        if opened:
             close()
         raise
     return replica

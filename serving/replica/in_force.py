@@ -1,11 +1,13 @@
-"""Lineup: who decides for whom: champion and what was learned since, rollout, experiments."""
+"""What is in force: the champion and what was learned since, the rollout, the experiments."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import NamedTuple
 
 from models.bundles.bundle import Bundle
+from models.bundles.registry import TEXT
 from models.learning.scorers import scorer_now, stored_bundle
 from models.learning.versions import POLICY, policy_state
 from models.residual.version import PolicyState
@@ -26,48 +28,56 @@ logger = logging.getLogger("nba.serving")
 
 
 class InForce(NamedTuple):
-    """What the aliases point at, those first that need another engine."""
+    """The names that the aliases point at."""
 
     champion: str | None = None
-    published: str | None = None
+    catalogue: str | None = None
     policy: str | None = None
     rollout: str | None = None
     experiments: str | None = None
+    text_model: str | None = None
+
+    def same_engine(self, other: InForce) -> bool:
+        """Whether an engine serves both, by another pipeline."""
+        return (self.champion, self.catalogue) == (other.champion, other.catalogue)
 
 
-def in_force(log: Log) -> InForce:
-    """What they point at now. Raises StoreUnavailable."""
-    names = (CHAMPION, catalogue.IN_FORCE, POLICY, ROLLOUT, EXPERIMENTS)
-    return InForce(*(log.alias(name) for name in names))
+def read_in_force(log: Log) -> InForce:
+    """What the aliases point at now. Raises StoreUnavailable."""
+    return InForce(
+        champion=log.alias(CHAMPION),
+        catalogue=log.alias(catalogue.IN_FORCE),
+        policy=log.alias(POLICY),
+        rollout=log.alias(ROLLOUT),
+        experiments=log.alias(EXPERIMENTS),
+        text_model=log.alias(TEXT),
+    )
 
 
-def apply(
-    log: Log, pipeline: Pipeline, schema: ContextSchema, bundle: Bundle | None, why_none: str
-) -> None:
-    """Let the pipeline decide by all that is in force; what cannot be read is left out, and told.
+def pipeline_in_force(log: Log, pipeline: Pipeline, bundle: Bundle) -> Pipeline:
+    """The pipeline that decides by all that is in force; what cannot be read is left out, and said.
 
-    `bundle`: the champion; None: `why_none`. Raises StoreUnavailable.
+    `bundle`: the champion. Raises StoreUnavailable.
     """
-    if bundle is None:
-        pipeline.take(None, why_none)
-    else:
-        scorer = scorer_now(bundle, _state(log), schema)
-        rollout = _rollout(log)
-        other = _other(log, rollout, schema)
-        challenger = None
-        if rollout is not None and other is not None and rollout.stage == "shadow":
-            challenger = Challenger(other, pipeline.strategy.exploration.challenger_share)
-        pipeline.take(scorer.base, residual=scorer.residual, challenger=challenger)
-        canary = None
-        if rollout is not None and other is not None and rollout.stage == "canary":
-            canary = Canary(CANARY, rollout.share, rollout.salt, other)
-        pipeline.arms = arms_of(
-            _running(log),
-            base=pipeline.strategy,
-            journey=schema.journey,
-            judge_of=lambda bundle_id: scorer_now(stored_bundle(log, bundle_id), None, schema),
-            canary=canary,
-        )
+    schema = pipeline.schema
+    rollout = _rollout(log)
+    rival = _rival(log, rollout, schema)
+    challenger = canary = None
+    if rollout is not None and rival is not None and rollout.stage == "shadow":
+        challenger = Challenger(rival, pipeline.strategy.exploration.challenger_share)
+    if rollout is not None and rival is not None and rollout.stage == "canary":
+        canary = Canary(label=CANARY, share=rollout.share, salt=rollout.salt, scorer=rival)
+    strategy = pipeline.strategy._replace(
+        scorer=scorer_now(bundle, _state(log), schema), why_none="", challenger=challenger
+    )
+    arms = arms_of(
+        _running(log),
+        base=strategy,
+        journey=schema.journey,
+        scorer_of=lambda bundle_id: scorer_now(stored_bundle(log, bundle_id), None, schema),
+        canary=canary,
+    )
+    return replace(pipeline, strategy=strategy, arms=arms)
 
 
 def _state(log: Log) -> PolicyState | None:
@@ -90,7 +100,7 @@ def _rollout(log: Log) -> Rollout | None:
         return None
 
 
-def _other(log: Log, rollout: Rollout | None, schema: ContextSchema) -> CalibratedScorer | None:
+def _rival(log: Log, rollout: Rollout | None, schema: ContextSchema) -> CalibratedScorer | None:
     """The bundle that is rolled out, with its own warm start."""
     if rollout is None:
         return None

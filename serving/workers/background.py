@@ -44,8 +44,13 @@ class BackgroundWorkers:
         self._reload_s = settings.reload_s
         self._changed = changed
         self._watch: asyncio.Task[None] | None = None
-        self._conductor = Orchestrator(
-            replica.log, replica.advance_sub_journeys, _courier(replica, settings), replica.now
+        self._orchestrator = Orchestrator(
+            replica.log,
+            lambda customer_ids: replica.engine.decider.advance_sub_journeys(
+                customer_ids, replica.now(), replica.chance
+            ),
+            _deliverer(replica, settings),
+            replica.now,
         )
         self._learner = learner_of(replica, settings)
         self._lessons = Worker("learner", self._learn, settings.learn_s)
@@ -57,7 +62,7 @@ class BackgroundWorkers:
 
     async def open(self) -> None:
         """Start it."""
-        await asyncio.to_thread(self._conductor.start)
+        await asyncio.to_thread(self._orchestrator.start)
         for worker in (self._lessons, self._guard, self._health):
             worker.start()
         self._watch = asyncio.create_task(self._look())
@@ -67,7 +72,7 @@ class BackgroundWorkers:
         if self._watch is None:
             return
         self._watch.cancel()
-        await asyncio.to_thread(self._conductor.stop)
+        await asyncio.to_thread(self._orchestrator.stop)
         for worker in (self._lessons, self._guard, self._health):
             await asyncio.to_thread(worker.stop)
 
@@ -85,7 +90,7 @@ class BackgroundWorkers:
             await asyncio.sleep(self._reload_s)
             try:
                 if await asyncio.to_thread(replica.reload):
-                    version = replica.journey.catalogue_version()
+                    version = replica.engine.journey.catalogue_version()
                     logger.info("champion is now %s, catalogue %s", replica.champion, version)
             except StoreUnavailable as error:
                 logger.warning("cannot look for what was promoted: %s", error)
@@ -96,7 +101,7 @@ def learner_of(replica: Replica, settings: Settings) -> Learner:
     """The learner of what this replica serves."""
 
     def target() -> LearningTarget | None:
-        bundle, fold = replica.bundle, replica.fold
+        bundle, fold = replica.engine.bundle, replica.engine.fold
         if bundle is None:
             return None
         rule = Attribution(fold.schema.journey, fold.encoder.kind)
@@ -111,9 +116,14 @@ def learner_of(replica: Replica, settings: Settings) -> Learner:
     )
 
 
-def _courier(replica: Replica, settings: Settings) -> Callable[[datetime], int]:
+def _deliverer(replica: Replica, settings: Settings) -> Callable[[datetime], int]:
     webhook = webhook_of(settings)
     if webhook is None:
         return lambda now: 0
     rng = np.random.default_rng(settings.seed)  # of the jitter alone; none: entropy
-    return Deliverer(replica.log, webhook, rng, replica.objection)
+    return Deliverer(
+        replica.log,
+        webhook,
+        rng,
+        lambda decision, now: replica.engine.decider.objection(decision, now),
+    )

@@ -45,7 +45,7 @@ def watch_of(replica: Replica) -> LogSummarizer:
 
 def subject_of(replica: Replica) -> MonitoredJourney:
     """What is watched now."""
-    fold = replica.fold
+    fold = replica.engine.fold
     rule = Attribution(fold.schema.journey, fold.encoder.kind)
     return MonitoredJourney(fold.schema, fold.encoder.mapping, rule, replica.champion)
 
@@ -81,8 +81,8 @@ def health_now(
         champion=replica.champion,
         anchor=anchor or promoted_at(replica.log, replica.champion),
         cut=shelf.cut,
-        schema=replica.fold.schema.schema_hash,
-        catalogue=tuple(action.id for action in replica.journey.actions),
+        schema=replica.engine.fold.schema.schema_hash,
+        catalogue=tuple(action.id for action in replica.engine.journey.actions),
         learning=None
         if learner is None
         else LearnerProgress(behind=learner.behind, paused=learner.paused),

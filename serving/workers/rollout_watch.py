@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from models.learning.scorers import scorer_now, stored_bundle
-from models.policies.from_journey import exploration_policy_of
-from nba.engine.pipeline import Pipeline
+from models.policies.from_journey import strategy_of
+from nba.engine.pipeline import make_pipeline
 from nba.engine.redecision import redecided
 from nba.errors import NbaError, StoreUnavailable
 from nba.promotion import catalogue_versions as catalogue
@@ -81,9 +81,6 @@ class RolloutWatch:
         except NbaError as error:
             logger.warning("the champion before is not compared: %s", error)
             return None
-        exploration_policy = exploration_policy_of(
-            journey.exploration, [action.id for action in journey.actions]
-        )
-        pipeline = Pipeline(schema, exploration_policy, catalogue.earlier_sub_journeys(self._log))
-        pipeline.take(scorer.base, residual=scorer.residual)
-        return lambda decisions: redecided(pipeline, journey, decisions)
+        earlier = catalogue.earlier_sub_journeys(self._log)
+        pipeline = make_pipeline(schema, strategy_of(journey, scorer), earlier)
+        return lambda decisions: redecided(pipeline, decisions)

@@ -18,7 +18,6 @@ from nba.engine.pipeline import Pipeline
 from nba.engine.redecision import chances, redecided
 from nba.errors import NbaError
 from nba.journey.actions import NO_ACTION
-from nba.journey.file import JourneyFile
 from nba.measurement.statistics.estimate import Undecided
 from nba.promotion.verdict import Gate, failed, gathered, undecided
 from training.gates.limits import LIMITS, GateLimits
@@ -37,15 +36,12 @@ class RepeatedDecisions(NamedTuple):
 
 
 def again(
-    pipeline: Pipeline,
-    journey: JourneyFile,
-    decisions: Sequence[Decision],
-    clock: Callable[[], float],
+    pipeline: Pipeline, decisions: Sequence[Decision], clock: Callable[[], float]
 ) -> RepeatedDecisions:
     """Decide them again; the first batch is for warming up and is not timed."""
-    redecided(pipeline, journey, decisions[:50])
+    redecided(pipeline, decisions[:50])
     began = clock()
-    found = redecided(pipeline, journey, decisions)
+    found = redecided(pipeline, decisions)
     return RepeatedDecisions(found, clock() - began)
 
 

@@ -10,10 +10,11 @@ import numpy as np
 
 from models.bundles.bundle import Bundle
 from models.bundles.scorer import BundleScorer
-from models.policies.from_journey import exploration_policy_of
+from models.policies.from_journey import strategy_of
 from models.residual.correction import learned_before
 from nba.decisions.decision import Decision
-from nba.engine.pipeline import Pipeline
+from nba.engine.pipeline import make_pipeline
+from nba.engine.scorer import CalibratedScorer
 from nba.errors import NbaError, StoreUnavailable
 from nba.experiments.experiment import Started
 from nba.journey.sub_journeys import SubJourney
@@ -234,10 +235,9 @@ def _again(
     """Raises InvalidBundle."""
     schema = evidence.history.fold.schema
     journey = schema.journey
-    drawing = exploration_policy_of(journey.exploration, [action.id for action in journey.actions])
-    pipeline = Pipeline(schema, drawing, evidence.earlier)
     residual = None
     if bundle.warm is not None:
         residual = learned_before(bundle.warm, schema, bundle.manifest.actions)
-    pipeline.take(BundleScorer(bundle, schema, reasons=False), residual=residual)
-    return again(pipeline, journey, decisions, clock)
+    scorer = CalibratedScorer(BundleScorer(bundle, schema, reasons=False), residual)
+    pipeline = make_pipeline(schema, strategy_of(journey, scorer), evidence.earlier)
+    return again(pipeline, decisions, clock)

@@ -8,12 +8,11 @@ from datetime import datetime
 import msgspec
 
 from features.fold import Fold
-from models.policies.from_journey import exploration_policy_of
+from models.policies.from_journey import exploration_policy_of, strategy_of
 from nba.customer.contact_history import ContactHistoryRules
 from nba.customer.context import Context
 from nba.decisions.decision import CapacityTaken, Decision
-from nba.engine.arbitration import Arbitration
-from nba.engine.pipeline import Pipeline
+from nba.engine.pipeline import make_pipeline
 from nba.engine.redecision import context_of
 from nba.engine.scorer import CalibratedScorer
 from nba.errors import InvalidInput, NotFound
@@ -44,11 +43,7 @@ class RehearsalSide:
         self._scorer = scorer
         actions = [action.id for action in journey.actions]
         self._policy = exploration_policy_of(journey.exploration, actions)
-        self._pipeline = Pipeline(self.fold.schema, self._policy, earlier)
-        governor = self._pipeline.governor
-        self._arbitration = Arbitration(
-            journey, self.fold.schema, governor.variants, governor.names
-        )
+        self._pipeline = make_pipeline(fold.schema, strategy_of(journey, scorer), earlier)
         self._names = [*actions, NO_ACTION]
         self._readable: dict[str, bool] = {}
 
@@ -69,7 +64,7 @@ class RehearsalSide:
         governed, population = governor.govern(
             [decision.request for decision in decisions], contexts, churns, used
         )
-        inputs = self._arbitration.inputs(
+        inputs = self._pipeline.arbitration.inputs(
             population,
             contexts,
             churns,
@@ -80,7 +75,7 @@ class RehearsalSide:
         for candidates, scores, moment in zip(
             governed, self._scorer.scores(governed), inputs, strict=True
         ):
-            priorities = self._arbitration.priorities(
+            priorities = self._pipeline.arbitration.priorities(
                 candidates.codes, scores, moment, learned_value=self._scorer.learns_value
             )
             chances = self._policy.probabilities(priorities.worth(self._scorer.exposures)).tolist()

@@ -17,7 +17,7 @@ from nba.customer.context import Context, ContextSchema
 from nba.decisions.decision import Churn, Decision
 from nba.decisions.request import Request
 from nba.engine.arbitration import Arbitration, ArbitrationInputs, Priorities
-from nba.engine.batch import overfull, rations
+from nba.engine.batch import capacity_demands, overfull
 from nba.engine.policy import ExplorationPolicy
 from nba.engine.redecision import context_of
 from nba.engine.scorer import CalibratedScorer, CandidateScores
@@ -81,7 +81,7 @@ class RuleEffects:
         self._judge = judge
         self._drawing = drawing
         self._earlier = earlier
-        self._rations = rations(schema.journey)
+        self._rations = capacity_demands(schema.journey)
         self._whole = self._made(schema.journey)
         self._made_without: dict[int, _Alone] = {}
         self._by_rule: dict[str, list[int]] = {}

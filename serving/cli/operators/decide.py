@@ -71,10 +71,13 @@ def decide(
             _decide_batch(replica, batch, ask, customers, json=json)
             return
         request = Request(customer_id=str(customer_id), channel=channel, placement=placement)
-        (decision,) = (replica.rehearse if dry_run else replica.decide)([request])
+        engine = replica.engine
+        engine.pipeline.check(request)
+        decide = engine.decider.draw if dry_run else engine.decider.decide
+        (decision,) = decide([request], replica.now(), replica.chance)
     finally:
         replica.close()
-    answer = decide_answer(decision, replica.fold.schema, logged=not dry_run)
+    answer = decide_answer(decision, engine.fold.schema, logged=not dry_run)
     if json:
         print_json(answer)
         return

@@ -67,12 +67,12 @@ def rules(days: Days = 30.0, seed: Seed = 1, json: Json = False) -> None:
     replica = assemble(command_settings())
     try:
         with progress_bar("reading the log") as advance:
-            rewards = mature_rewards(read_history(replica.fold, replica.log, advance))
+            rewards = mature_rewards(read_history(replica.engine.fold, replica.log, advance))
         with progress_bar("deciding again") as advance:
             report = report_rules(
                 decision_pages(replica.log, size=PAGE, progress=advance),
-                replica.fold.schema,
-                replica.decider.pipeline.strategy,
+                replica.engine.fold.schema,
+                replica.engine.pipeline.strategy,
                 rewards=rewards,
                 earlier=earlier_sub_journeys(replica.log),
                 since=replica.now() - timedelta(days=days),

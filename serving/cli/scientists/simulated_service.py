@@ -43,7 +43,7 @@ class ServicePolicy:
             placement=opportunity.placement,
         )
         replica = self._replica
-        (decision,) = replica.decider.decide([request], opportunity.at, replica.chance)
+        (decision,) = replica.engine.decider.decide([request], opportunity.at, replica.chance)
         return SimulatedChoice(decision.action_id, decision.propensity, decision.decision_id)
 
 

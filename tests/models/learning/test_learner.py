@@ -115,7 +115,7 @@ def test_what_comes_after_the_window_is_not_learned(bundle: Bundle) -> None:
     (decision, *_) = [one for one in bank.decide(replica, CUSTOMERS) if one.action_id != NO_ACTION]
     learner.step()
     before = sums_of(bank.log)
-    hours = 24 * replica.journey.reward.window_days + 1
+    hours = 24 * replica.engine.journey.reward.window_days + 1
     bank.now += timedelta(hours=hours + 1)
     bank.log.append_events([bank.outcome(decision, ACCEPTED, hours=hours)])
     learner.step()
@@ -244,8 +244,9 @@ def test_a_pause_a_reset_and_a_way_back(bundle: Bundle) -> None:
     back_to(bank.log, early, bank.now, by="ada", why="before the feed", kept=50)
     replica.reload()
     assert bank.log.alias(POLICY) == early
-    scorer = replica.decider.pipeline.strategy.scorer
-    assert scorer is not None and scorer.residual is not None and scorer.residual.version == early
+    scorer = replica.engine.pipeline.strategy.scorer
+    assert scorer is not None and scorer.residual is not None
+    assert scorer.residual.version == early
 
     target = learner.target()
     assert target is not None
@@ -274,7 +275,7 @@ def test_a_new_bundle_begins_with_what_it_brings_and_the_decisions_still_open(
     promote(bank.log, bundle)
     replica = bank.replica()
     old = bank.decide(replica, CUSTOMERS)
-    bank.now += timedelta(days=replica.journey.reward.window_days)
+    bank.now += timedelta(days=replica.engine.journey.reward.window_days)
     settled_s = bank.now.timestamp() + 60.0  # the windows of these are over by then
     fresh = bank.decide(replica, CUSTOMERS)
     learner_on(replica).step()

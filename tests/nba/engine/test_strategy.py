@@ -60,8 +60,10 @@ class Everybody(NamedTuple):
 
 def test_a_challenger_gets_its_share_of_every_draw() -> None:
     replica = open_replica(policy=ExplorationPolicy(EpsilonGreedy(0.0), floor=0.1))
-    pipeline = replica.decider.pipeline
-    pipeline.take(StubScorer(SCORES), challenger=Challenger(CalibratedScorer(RIVAL), 0.2))
+    replica.decide_by(
+        scorer=CalibratedScorer(StubScorer(SCORES)),
+        challenger=Challenger(CalibratedScorer(RIVAL), 0.2),
+    )
     replica.log.append_events(all_eligible())
     [decision] = replica.draw(ADA)
     chances = propensities(decision)
@@ -95,7 +97,7 @@ def test_the_mixture_is_a_distribution_above_its_floor(
 
 def test_what_was_learned_moves_the_priority_and_how_unsure_it_is_moves_the_draw() -> None:
     replica = open_replica(policy=ExplorationPolicy(Thompson(1.0)))
-    replica.decider.pipeline.take(StubScorer(SCORES), residual=Lifted(0.1, 0.05))
+    replica.decide_by(scorer=CalibratedScorer(StubScorer(SCORES), Lifted(0.1, 0.05)))
     replica.log.append_events(all_eligible())
     [decision] = replica.draw(ADA)
     best = decision.candidates[0]
@@ -117,9 +119,7 @@ def test_an_arm_leaves_out_rules_weights_and_levers() -> None:
     replica = SmallReplica(journey, scorer=StubScorer(SCORES))
     replica.log.append_events(all_eligible())
     [before] = replica.draw(ADA)
-    replica.decider.pipeline.arms = Everybody(
-        Arm(("plain.without",), frozenset({"calm", "push"}), None)
-    )
+    replica.decide_by(arms=Everybody(Arm(("plain.without",), frozenset({"calm", "push"}), None)))
     [after] = replica.draw(ADA)
     assert before.candidates[0].because == ("calm", "push")
     assert after.candidates[0].because == ()
@@ -135,7 +135,7 @@ def test_customers_of_several_strategies_are_decided_in_the_order_of_their_reque
         def of(self, customer_id: str) -> Arm:
             return Arm(("x.b",), strategy=other) if customer_id.startswith("b") else Arm()
 
-    replica.decider.pipeline.arms = ByName()
+    replica.decide_by(arms=ByName())
     names = ["ada", "bob", "amy", "ben"]
     found = replica.draw(*(replace(ADA, customer_id=name) for name in names))
     assert [one.request.customer_id for one in found] == names

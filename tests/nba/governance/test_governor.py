@@ -10,12 +10,14 @@ from hypothesis import HealthCheck, given, strategies as st
 
 from features.fold import Fold
 from models.policies.epsilon_greedy import EpsilonGreedy
+from models.policies.from_journey import strategy_of
 from nba.customer.context import Context, contacts_from
 from nba.decisions.candidate import Stage
 from nba.decisions.decision import Decision, decision_from_json
 from nba.decisions.request import Request
-from nba.engine.pipeline import Pipeline
-from nba.engine.scorer import Scorer
+from nba.engine.pipeline import Pipeline, make_pipeline
+from nba.engine.policy import ExplorationPolicy
+from nba.engine.scorer import CalibratedScorer, Scorer
 from nba.governance.rule_inputs import FEW
 from nba.journey.file import JourneyFile
 from tests.fixtures.examples import examples
@@ -33,10 +35,9 @@ SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base
 
 
 def pipeline_of(journey: JourneyFile, scorer: Scorer | None) -> Pipeline:
-    pipeline = Pipeline(Fold(journey).schema, EpsilonGreedy(0.5))
-    if scorer is not None:
-        pipeline.take(scorer)
-    return pipeline
+    strategy = strategy_of(journey, None if scorer is None else CalibratedScorer(scorer))
+    policy = ExplorationPolicy(EpsilonGreedy(0.5))
+    return make_pipeline(Fold(journey).schema, strategy._replace(exploration_policy=policy))
 
 
 def run(

@@ -13,7 +13,8 @@ from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.customer.contact_history import SubJourneyPosition
 from nba.decisions.request import Request
 from nba.durations import DAY_S
-from nba.engine.pipeline import Pipeline
+from nba.engine.pipeline import make_pipeline
+from nba.engine.policy import ExplorationPolicy
 from nba.journey.sub_journeys import Branch, Budget, Step, SubJourney
 from nba.randomization import in_share
 from tests.fixtures.random_catalogues import DAY, HOUR, SCORES, governed
@@ -221,7 +222,10 @@ def test_a_customer_in_flight_finishes_on_the_definition_that_she_entered() -> N
     changed = replace(RESCUE, steps=[Step(id="letter", action="loan_offer")])
     after = replica_of(changed)
     after.contexts = type(after.contexts)(ContextStore(before.log, after.fold))
-    pipeline = Pipeline(after.fold.schema, EpsilonGreedy(0.0), earlier=[RESCUE])
+    strategy = after.decider.pipeline.strategy._replace(
+        scorer=None, exploration_policy=ExplorationPolicy(EpsilonGreedy(0.0))
+    )
+    pipeline = make_pipeline(after.fold.schema, strategy, earlier=[RESCUE])
     after.decider = type(after.decider)(pipeline=pipeline, contexts=after.contexts, log=before.log)
     after.log = before.log
     path = Path(after)

@@ -22,7 +22,7 @@ from serving.settings import Settings
 from tests.fixtures.files import SMALL_JOURNEY
 from tests.fixtures.governed_routes import GOVERNED, RESCUED, action_of, checked, routes_on
 from tests.fixtures.routes_in_process import InProcess
-from tests.fixtures.small_replica import JOURNEY, NOON
+from tests.fixtures.small_replica import JOURNEY, NOON, advance
 
 SPRING = checked(replace(JOURNEY, name="spring", fallback=["card_offer"]))
 SUMMER = checked(replace(JOURNEY, name="summer", fallback=[]))
@@ -104,11 +104,11 @@ def test_the_file_counts_only_until_something_was_published() -> None:
     file = load_journey(SMALL_JOURNEY)
     settings = Settings(journey=SMALL_JOURNEY)
     assert catalogue.journey_in_force(SMALL_JOURNEY, log) == file
-    assert assemble(settings, log=log).journey == file
+    assert assemble(settings, log=log).engine.journey == file
     publish(log, SPRING)
     assert catalogue.journey_in_force(SMALL_JOURNEY, log) == SPRING
-    assert assemble(settings, log=log).journey == SPRING
-    assert assemble(Settings(journey=Path("/nowhere.yaml")), log=log).journey == SPRING
+    assert assemble(settings, log=log).engine.journey == SPRING
+    assert assemble(Settings(journey=Path("/nowhere.yaml")), log=log).engine.journey == SPRING
 
 
 # A replica that runs
@@ -132,7 +132,7 @@ def test_a_running_house_takes_up_what_was_published_and_keeps_what_it_knows() -
         after = client.decide()
         assert (after["config_version"], action_of(after)) == (spring, "card_offer")
         assert client.get("/readyz").status_code in (200, 404)
-        assert client.replica.contexts.cached() == ["ada"]
+        assert client.replica.engine.contexts.cached() == ["ada"]
         assert client.get("/customers/ada").json()["traits"]["segment"] == "mass"
         for answer in (before, after):
             replay = client.post(f"/decisions/{answer['decision_id']}/replay").json()
@@ -172,7 +172,7 @@ def test_who_is_in_a_sub_journey_finishes_on_the_one_that_she_entered() -> None:
     with routes_on(MemoryLog(), RESCUED) as client:
 
         def stands(customer_id: str) -> str | None:
-            client.replica.advance_sub_journeys([customer_id])
+            advance(client.replica, customer_id)
             found = client.get(f"/customers/{customer_id}").json()["sub_journeys"]
             return found[0]["step"] if found else None
 

@@ -10,10 +10,10 @@ import pytest
 from msgspec.structs import replace
 
 from benchmarks.error_trials_gate import guard_trials
-from models.policies.from_journey import exploration_policy_of
+from models.policies.from_journey import strategy_of
 from nba.decisions.decision import Mode
 from nba.decisions.request import Request
-from nba.engine.pipeline import Pipeline
+from nba.engine.pipeline import make_pipeline
 from nba.engine.redecision import redecided
 from nba.engine.scorer import CalibratedScorer
 from nba.journey.exploration import Exploration
@@ -70,25 +70,21 @@ class Drill:
             *(self.log, "canary", challenger.bundle_id, self.now),
             **{"by": "ada", "why": "drill", "share": share, "guardrails": GuardrailLimits(**rails)},
         )
-        pipeline = self.replica.decider.pipeline
+        base = self.replica.decider.pipeline.strategy
         label, salt = self.rollout.label, self.rollout.salt
         canary = Canary(label, share, salt, CalibratedScorer(challenger))
-        pipeline.arms = arms_of(
-            (), pipeline.strategy, JOURNEY, lambda bundle: CalibratedScorer(GOOD), canary=canary
-        )
+        arms = arms_of((), base, JOURNEY, lambda bundle: CalibratedScorer(GOOD), canary=canary)
+        self.replica.decide_by(arms=arms)
         return self.guard()
 
     def crown(self, challenger: Named, before: Named = GOOD) -> Guardrails:
         found = make_champion(self.log, challenger.bundle_id, self.now, by="ada", why="drill")
         assert found is not None
         self.rollout = found
-        self.replica.decider.pipeline.take(challenger)
-        drawing = exploration_policy_of(
-            JOURNEY.exploration, [action.id for action in JOURNEY.actions]
-        )
-        pipeline = Pipeline(self.replica.fold.schema, drawing)
-        pipeline.take(before)
-        return self.guard(lambda decisions: redecided(pipeline, JOURNEY, decisions))
+        self.replica.decide_by(scorer=CalibratedScorer(challenger))
+        strategy = strategy_of(JOURNEY, CalibratedScorer(before))
+        pipeline = make_pipeline(self.replica.fold.schema, strategy)
+        return self.guard(lambda decisions: redecided(pipeline, decisions))
 
     def guard(self, other: Any = None) -> Guardrails:
         rule = Attribution(JOURNEY, self.replica.fold.encoder.kind)
@@ -185,7 +181,7 @@ def test_few_customers_decide_nothing() -> None:
 def test_a_champion_that_cannot_decide_is_taken_back() -> None:
     drill = Drill()
     guard = drill.crown(BAD)
-    drill.replica.decider.pipeline.take(None, "its bundle does not fit")
+    drill.replica.decide_by(scorer=None, why_none="its bundle does not fit")
     drill.wave(300)
     found = guard.look(drill.now)
     assert isinstance(found, RollBack) and "share of the fallback" in found.why
@@ -223,4 +219,4 @@ def test_decisions_again_by_the_same_judge_are_the_same() -> None:
     drill.wave(40)
     logged = [one for _, one in drill.log.page_decisions()]
     assert {one.mode for one in logged} == {Mode.LIVE}
-    assert redecided(drill.replica.decider.pipeline, JOURNEY, logged) == logged
+    assert redecided(drill.replica.decider.pipeline, logged) == logged

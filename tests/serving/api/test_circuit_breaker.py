@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 )
 
 from nba.decisions.request import Request
+from nba.engine.decider import Decider
 from nba.errors import InvalidInput
 from serving.api.circuit_breaker import CircuitBreaker
 from serving.api.deadline import DeadlineGuard
@@ -132,7 +133,7 @@ class Times:
         self.log = HeldLog()
         self.now_s = 0.0
         self.replica = assemble(Settings(), log=self.log, journey=GOVERNED, now=lambda: NOON)
-        self.promises = DeadlineGuard(
+        self.guard = DeadlineGuard(
             self.replica,
             deadline_s=deadline_s,
             breaker=CircuitBreaker(3, 10.0),
@@ -140,7 +141,7 @@ class Times:
         )
 
     async def note(self) -> str | None:
-        decision, _ = await self.promises.decide(Request(customer_id="ada"))
+        decision, _ = await self.guard.decide(Request(customer_id="ada"), self.replica.engine)
         return decision.note
 
 
@@ -157,7 +158,7 @@ def played(play: Callable[[Times], Any], **fields: float) -> None:
         finally:
             times.log.down = False
             times.log.hold()
-            await times.promises.close()
+            await times.guard.close()
 
     asyncio.run(all_of_it())
 
@@ -185,7 +186,7 @@ def test_after_its_rest_one_caller_probes_and_the_others_get_the_fallback_at_onc
         assert await times.note() == OPEN
         times.log.hold()
         assert await probe != OPEN
-        assert not times.promises.breaker.is_open
+        assert not times.guard.breaker.is_open
         assert await times.note() != OPEN
 
     played(play)
@@ -221,7 +222,7 @@ def test_a_probe_that_ends_in_an_error_of_its_own_leaves_the_next_one_free(
             raise InvalidInput("channel", "web", "the catalogue has changed meanwhile")
 
         with monkeypatch.context() as patched:
-            patched.setattr(type(times.replica), "decide_each", changed_meanwhile)
+            patched.setattr(Decider, "decide_each", changed_meanwhile)
             with pytest.raises(InvalidInput):
                 await times.note()
         assert await times.note() != OPEN

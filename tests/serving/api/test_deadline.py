@@ -14,7 +14,7 @@ from nba.events.names import ACTION_EXPIRED
 from nba.journey.file import Exploration
 from tests.fixtures.governed_routes import GOVERNED, HeldLog, action_of, checked, routes_on, until
 from tests.fixtures.routes_in_process import InProcess
-from tests.fixtures.small_replica import StubScorer
+from tests.fixtures.small_replica import StubScorer, score_with
 
 SCORES = [0.9, 0.05, 0.04, 0.03, 0.02, 0.0]
 CARELESS = checked(replace(GOVERNED, exploration=Exploration(epsilon=0.0)))
@@ -24,7 +24,7 @@ CARELESS = checked(replace(GOVERNED, exploration=Exploration(epsilon=0.0)))
 def held_routes(**fields: Any) -> Iterator[tuple[InProcess, HeldLog]]:
     log = HeldLog()
     with routes_on(log, CARELESS, **fields) as client:
-        client.replica.decider.pipeline.take(StubScorer(SCORES))
+        score_with(client.replica, StubScorer(SCORES))
         yield client, log
 
 
@@ -83,7 +83,7 @@ def test_a_late_decision_that_was_logged_is_taken_back_and_does_not_count() -> N
             [("help_popup", False)] * 3
         )
     with routes_on(log, CARELESS) as client:
-        client.replica.decider.pipeline.take(StubScorer(SCORES))
+        score_with(client.replica, StubScorer(SCORES))
         assert action_of(client.decide()) == "help_popup"
 
 

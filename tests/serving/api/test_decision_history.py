@@ -22,7 +22,7 @@ from nba.stores.postgres.log import PostgresLog
 from nba.stores.versioned import CHAMPION
 from tests.fixtures.governed_routes import RESCUE, TREATED, HeldLog, checked, routes_on, until
 from tests.fixtures.routes_in_process import InProcess
-from tests.fixtures.small_replica import JOURNEY, NOON
+from tests.fixtures.small_replica import JOURNEY, NOON, advance
 from tests.models.bundles.test_bundle import made
 
 EVERYTHING = checked(replace(TREATED, sub_journeys=[RESCUE], exploration=Exploration(epsilon=0.9)))
@@ -61,7 +61,7 @@ def trained_on(bundle: Bundle, journey: JourneyFile, table: ValenceTable, datase
 def publish(client: InProcess, journey: JourneyFile) -> None:
     catalogue.publish(client.log, journey, NOON, by="test", why="another")
     assert client.replica.reload()
-    assert client.replica.journey.catalogue_version() == journey.catalogue_version()
+    assert client.replica.engine.journey.catalogue_version() == journey.catalogue_version()
 
 
 def replay(client: InProcess, decision_id: str) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def every_kind(client: InProcess, bundle: Bundle) -> None:
     for number in range(6):  # and some are called by it
         client.clock.advance(days=1)
         client.post("/events", json={**COMPLAINT, "customer_id": f"d{number}"})
-        client.replica.advance_sub_journeys([f"d{number}"])
+        advance(client.replica, f"d{number}")
 
 
 # Replay
@@ -147,7 +147,7 @@ def test_a_catalogue_that_was_published_is_served_in_the_order_of_its_file() -> 
     turned = checked(replace(JOURNEY, traits=dict(reversed(JOURNEY.traits.items()))))
     with routes_on(MemoryLog(), JOURNEY) as client:
         publish(client, checked(replace(turned, name="turned")))
-        assert client.replica.fold.schema.schema_hash == ContextSchema(turned).schema_hash
+        assert client.replica.engine.fold.schema.schema_hash == ContextSchema(turned).schema_hash
         made_by = client.decide()["decision_id"]
         assert replay(client, made_by)["equal"] is True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -149,13 +150,13 @@ def test_words_are_neutral_until_a_model_is_trained_and_read_from_then_on(
 
 @pytest.mark.parametrize("comment", ["", "   ", None, 7, "🤬🤬", "非常糟糕", "x" * 9_000])
 def test_any_comment_is_taken(worded: InProcess, words: TextModel, comment: object) -> None:
-    worded.replica.words = words
+    worded.replica.engine = replace(worded.replica.engine, text_model=words)
     post(worded, "Said", 0, comment=comment)
     assert worded.get("/customers/ada").status_code == 200
 
 
 def test_a_survey_answer_with_words_weighs_both(worded: InProcess, words: TextModel) -> None:
-    worded.replica.words = words
+    worded.replica.engine = replace(worded.replica.engine, text_model=words)
     post(worded, "Nps", 0, score=0, comment="nobody called me back, awful waiting time")
     [node] = worded.decide()["emotion_parts"]["nodes"]
     assert -1.0 < node["valence"] < -0.7 and node["confidence"] > 0.7 and node["source"] == "said"
@@ -190,14 +191,14 @@ def test_learned_valences_come_with_the_bundle_and_contexts_are_those_of_the_log
         old = client.replica.engine
         bundle_id = promote(client, bundle_with(learned()))
         assert client.replica.reload() and client.replica.engine is not old
-        assert client.replica.contexts.cached() == ["ada"]  # rebuilt before the first answer
+        assert client.replica.engine.contexts.cached() == ["ada"]  # rebuilt before the first answer
         after = client.decide(dry_run=True)
         assert (after["emotion"]["last"], after["model_version"]) == (0.6, bundle_id)
         told = client.decide(decision_request_id="r")
         [node] = after["emotion_parts"]["nodes"]
         assert node["source"] == "learned" and node["confidence"] == pytest.approx(0.875)
         assert after["emotion_parts"]["valences"] == learned().version
-        assert client.replica.fold.schema.kernel_hash != old.fold.schema.kernel_hash
+        assert client.replica.engine.fold.schema.kernel_hash != old.fold.schema.kernel_hash
         again = promote(client, bundle_with(ValenceTable()))
         assert client.get(f"/decisions/{told['decision_id']}").json() == told
         assert client.replica.reload() and client.decide(dry_run=True)["model_version"] == again

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, strategies as st
 
 from nba.errors import StoreUnavailable
 from tests.fixtures.examples import examples
-from tests.fixtures.small_replica import JOURNEY, NOON, StubScorer
+from tests.fixtures.small_replica import JOURNEY, NOON, StubScorer, score_with
 
 if TYPE_CHECKING:
     from tests.fixtures.routes_in_process import InProcess
@@ -24,7 +24,7 @@ OFFERS = {"name": "identify", "properties": {"segment": "mass"}}
 
 def live(client: InProcess) -> None:
     """Score with a stub, so that decisions are drawn."""
-    client.replica.decider.pipeline.take(StubScorer([0.5, 0.4, 0.3, 0.2]))
+    score_with(client.replica, StubScorer([0.5, 0.4, 0.3, 0.2]))
 
 
 def all_numbers(value: Any) -> list[float]:

@@ -20,7 +20,7 @@ def told(client: InProcess, decision_id: str, **fields: Any) -> dict[str, Any]:
 
 def rewards(client: InProcess) -> dict[str | None, tuple[float, int]]:
     replica = client.replica
-    rule = Attribution(replica.journey, replica.fold.encoder.kind)
+    rule = Attribution(replica.engine.journey, replica.engine.fold.encoder.kind)
     found = rule.credits(replica.log.page_events(), replica.now().timestamp())
     return {one.decision.decision_id: (one.reward, one.late) for one in found}
 

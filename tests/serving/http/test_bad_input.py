@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, strategies as st
 
 from nba.decisions.decision import Decision
+from nba.engine.decider import Decider
 from tests.fixtures.examples import examples
 
 if TYPE_CHECKING:
@@ -476,7 +477,7 @@ def test_an_error_of_ours_is_logged_with_its_place_and_without_its_values(
     def fails(*_: object, **__: object) -> list[Decision]:
         raise ValueError(f"cannot decide for {SECRETS[0]}") from KeyError(SECRETS[1])
 
-    monkeypatch.setattr(client.replica.decider, "draw", fails)
+    monkeypatch.setattr(Decider, "draw", fails)
     response = client.post("/decide", json={"customer_id": SECRETS[2], "dry_run": True})
     assert response.status_code == 500
     assert response.json()["error"] == "internal"

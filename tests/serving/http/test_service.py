@@ -371,9 +371,11 @@ def test_what_was_accepted_outlives_sigterm_and_a_new_start_has_all_of_it(
         assert {"f1", "down-1"} <= found
         assert replica.champion == before["model_version"]
         repeated = Request(customer_id="ada", request_id="before")
-        assert replica.decide([repeated])[0].decision_id == before["decision_id"]
-        (context,) = replica.contexts.of(["sender0"], datetime.now(UTC))
+        decider = replica.engine.decider
+        (again,) = decider.decide([repeated], replica.now(), replica.chance)
+        assert again.decision_id == before["decision_id"]
+        (context,) = replica.engine.contexts.of(["sender0"], datetime.now(UTC))
         sent = sum(one.startswith("sender0-") for one in found)
-        assert context.values[replica.fold.schema.index["search_failed.total"]] == sent
+        assert context.values[replica.engine.fold.schema.index["search_failed.total"]] == sent
     finally:
         replica.close()

@@ -41,6 +41,7 @@ from tests.fixtures.small_replica import (
     SmallReplica,
     StubScorer,
     changed,
+    engine_of,
     event,
     failed_search,
 )
@@ -81,13 +82,7 @@ def filled(replica: SmallReplica, n: int) -> list[str]:
 
 
 def batch_on(replica: SmallReplica, plan: BatchPlan) -> Batch:
-    return Batch(
-        plan,
-        replica.journey,
-        pipeline=replica.decider.pipeline,
-        contexts=replica.contexts,
-        log=replica.log,
-    )
+    return Batch(plan, replica.decider)
 
 
 def alone(replica: SmallReplica, plan: BatchPlan, customer_id: str) -> Decision:
@@ -178,9 +173,7 @@ def replica_on(log: Any = None, scorer: Any = None) -> Any:
     small = SmallReplica(log=log or MemoryLog(), scorer=scorer or StubScorer(SCORES))
     return SimpleNamespace(
         log=small.log,
-        journey=small.journey,
-        decider=small.decider,
-        contexts=small.contexts,
+        engine=engine_of(small),
         now=lambda: NOON,
         chance=small.chance,
         small=small,
@@ -241,11 +234,7 @@ def test_a_dry_run_that_goes_on_remembers_what_it_has_taken(tmp_path: Path) -> N
     for name, dies in (("whole", False), ("cut", True)):
         replica = replica_on()
         small = SmallReplica(governed(4.0, "contacts"), scorer=StubScorer((0.9, 0, 0.9, 0, 0)))
-        replica.decider, replica.journey, replica.customers = (
-            small.decider,
-            small.journey,
-            small.contexts,
-        )
+        replica.engine = engine_of(small)
         replica.log = small.log
         customers = filled(small, 30)
         ask = BatchAsk(dry_run=True, seed=4, whole=True)

@@ -195,7 +195,8 @@ def another(bundle: Bundle) -> Bundle:
 
 def decided(replica: Replica, customers: list[str]) -> list[Decision]:
     replica.log.append_events([failed_search(customer_id=one) for one in customers])
-    return replica.decide([Request(customer_id=one) for one in customers])
+    requests = [Request(customer_id=one) for one in customers]
+    return replica.engine.decider.decide(requests, replica.now(), replica.chance)
 
 
 def test_a_service_takes_experiments_up_and_each_decision_is_replayed_byte_for_byte(

@@ -9,15 +9,13 @@ import pytest
 from nba.promotion.guardrails import BY, Keep, RollBack
 from nba.promotion.rollout import changes, end, rollout_of
 from nba.stores.versioned import CHAMPION
-from serving.replica.engine import Engine
 from serving.workers.rollout_watch import TURN, RolloutWatch
+from tests.fixtures.small_replica import engine_of
 from tests.nba.promotion.test_guardrails import BAD, GOOD, TWIN, Drill
 
 
 def watching(drill: Drill) -> RolloutWatch:
-    replica = drill.replica
-    engine = Engine(replica.fold, replica.contexts, replica.decider)  # type: ignore[arg-type]
-    return RolloutWatch(drill.log, lambda: engine, lambda: drill.now)
+    return RolloutWatch(drill.log, lambda: engine_of(drill.replica), lambda: drill.now)
 
 
 def test_a_bad_canary_is_gone_after_some_looks(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,12 +12,13 @@ import pytest
 from msgspec.structs import replace
 
 from models.bundles.bundle import Bundle, RecipeNote
-from models.policies.from_journey import exploration_policy_of
+from models.policies.from_journey import strategy_of
 from nba.analytics.monitoring.outcome_join import OutcomeJoin
 from nba.decisions.candidate import Refused, Stage
 from nba.decisions.decision import Decision, Mode
 from nba.decisions.request import Request
-from nba.engine.pipeline import Pipeline
+from nba.engine.pipeline import make_pipeline
+from nba.engine.scorer import CalibratedScorer
 from nba.errors import InvalidBundle
 from nba.experiments.experiment import ArmSpec, Experiment, PrimarySpec, Started
 from nba.journey.exploration import Exploration
@@ -75,11 +76,10 @@ def by(
     seconds: float = 1.0,
     exploration: Exploration = JOURNEY.exploration,
 ) -> RepeatedDecisions:
-    drawing = exploration_policy_of(exploration, [action.id for action in JOURNEY.actions])
-    pipeline = Pipeline(replica.fold.schema, drawing)
-    pipeline.take(StubScorer(scores))
+    strategy = strategy_of(JOURNEY, CalibratedScorer(StubScorer(scores)), exploration=exploration)
+    pipeline = make_pipeline(replica.fold.schema, strategy)
     ticks = (seconds * n for n in count())
-    return again(pipeline, JOURNEY, logged, lambda: next(ticks))
+    return again(pipeline, logged, lambda: next(ticks))
 
 
 # Behaviour

@@ -126,7 +126,7 @@ def test_every_replica_follows_the_promotion_and_the_way_back(url: str) -> None:
     def serving() -> list[str | None]:
         for replica in replicas:
             replica.reload()
-        scorers = [replica.decider.pipeline.scorer for replica in replicas]
+        scorers = [replica.engine.pipeline.scorer for replica in replicas]
         return [None if one is None else one.bundle_id for one in scorers]
 
     assert serving() == [A.bundle_id] * 2
