@@ -65,7 +65,7 @@ def periods(uses: Sequence[CapacityTaken]) -> set[Period]:
 
 
 def accepted(
-    decisions: Sequence[Decision], stands: Sequence[AppendState], room: CapacityRoom
+    decisions: Sequence[Decision], states: Sequence[AppendState], room: CapacityRoom
 ) -> tuple[list[Decision | None], list[Decision]]:
     """(answers, to store). An answer is the decision itself, the earlier one, or None: again.
 
@@ -75,14 +75,14 @@ def accepted(
     answers: list[Decision | None] = []
     stored: dict[str, Decision] = {}  # by customer
     ids: set[str] = set()
-    for decision, stand in zip(decisions, stands, strict=True):
+    for decision, state in zip(decisions, states, strict=True):
         customer_id = decision.request.customer_id
         before = stored.get(customer_id)
-        if stand.earlier is not None:
-            answers.append(stand.earlier)
+        if state.earlier is not None:
+            answers.append(state.earlier)
         elif before is not None:
             answers.append(before if _answers(before, decision) else None)
-        elif stand.taken or decision.decision_id in ids or decision.context_seq < stand.position:
+        elif state.taken or decision.decision_id in ids or decision.context_seq < state.position:
             answers.append(None)
         elif not (room.holds(decision.watched) and room.take(decision.uses)):
             answers.append(None)
@@ -94,17 +94,17 @@ def accepted(
 
 
 def accepted_guarded(
-    appends: Sequence[GuardedEvents], stands: Sequence[AppendState], room: CapacityRoom
+    appends: Sequence[GuardedEvents], states: Sequence[AppendState], room: CapacityRoom
 ) -> tuple[list[bool], list[GuardedEvents]]:
     """(answers, to store), by the rule of `accepted`. True also where it was stored before."""
     answers: list[bool] = []
     stored: dict[str, GuardedEvents] = {}  # by customer
     ids: set[str] = set()
-    for append, stand in zip(appends, stands, strict=True):
-        if stand.taken or last_id(append) in ids:
+    for append, state in zip(appends, states, strict=True):
+        if state.taken or last_id(append) in ids:
             answers.append(True)
             continue
-        fresh = append.customer_id not in stored and append.seen_seq >= stand.position
+        fresh = append.customer_id not in stored and append.seen_seq >= state.position
         answers.append(fresh and room.take(append.uses))
         if answers[-1]:
             stored[append.customer_id] = append

@@ -27,14 +27,14 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     kernel: str  # hash of the kernel's layout; another layout cannot read the state
     seq: int
     state: bytes  # float64 little-endian
-    contact_history: bytes = b""  # JSON of the ledger beside it
+    contact_history: bytes = b""  # JSON of the contact history beside it
 
 
 class GuardedEvents(msgspec.Struct, frozen=True, kw_only=True):
-    """Events of one customer that hold only on the log as it was seen, with what they take."""
+    """Events of one customer that are valid only on the log as the caller knows it."""
 
     customer_id: str
-    seen_seq: int  # the customer's last event that was seen
+    seen_seq: int  # of the customer's last event, as the caller knows the log
     events: tuple[Event, ...]  # at least one, of this customer
     uses: tuple[CapacityTaken, ...] = ()
     timers: tuple[SubJourneyTimer, ...] = ()

@@ -44,9 +44,10 @@ def schema() -> Any:
     """The columns of every part; `properties` is canonical JSON."""
     import pyarrow as pa
 
-    moment = pa.timestamp("us", tz="UTC")
-    types = (*[pa.string()] * 3, moment, moment, pa.int64(), pa.string())
-    return pa.schema([pa.field(*one, nullable=False) for one in zip(NAMES, types, strict=True)])
+    time = pa.timestamp("us", tz="UTC")
+    types = (*[pa.string()] * 3, time, time, pa.int64(), pa.string())
+    columns = zip(NAMES, types, strict=True)
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns])
 
 
 def export(
@@ -107,9 +108,9 @@ def write_part(folder: Path, day: str, number: int, table: Any) -> None:
     """Write what was received on `day` (YYYY-MM-DD) of page `number`: a table of `schema`."""
     import pyarrow.parquet as pq
 
-    place = folder / f"day={day}"
-    place.mkdir(exist_ok=True)
-    pq.write_table(table, place / f"part-{number}.parquet", compression="zstd")
+    day_folder = folder / f"day={day}"
+    day_folder.mkdir(exist_ok=True)
+    pq.write_table(table, day_folder / f"part-{number}.parquet", compression="zstd")
 
 
 def table_of(events: Sequence[Event]) -> Any:
@@ -125,7 +126,9 @@ def table_of(events: Sequence[Event]) -> Any:
         [event.seq for event in events],
         [msgspec.json.encode(event.properties, order="deterministic").decode() for event in events],
     ]
-    arrays = [pa.array(one, type=of.type) for one, of in zip(columns, schema(), strict=True)]
+    arrays = [
+        pa.array(column, type=field.type) for column, field in zip(columns, schema(), strict=True)
+    ]
     return pa.Table.from_arrays(arrays, schema=schema())
 
 
@@ -138,13 +141,13 @@ def events_of(table: Any) -> list[Event]:
         column = table.column(field.name)
         if column.null_count:
             raise InvalidInput(field.name, None, "every event has one: export the log again")
-        moment = pa.types.is_timestamp(field.type)
-        read.append((column.cast(pa.int64()) if moment else column).to_pylist())
+        is_time = pa.types.is_timestamp(field.type)
+        read.append((column.cast(pa.int64()) if is_time else column).to_pylist())
     events = []
     decode = msgspec.json.Decoder(dict[str, Any]).decode
     for event_id, customer_id, name, occurred, received, seq, properties in zip(*read, strict=True):
         try:
-            held = decode(properties)
+            decoded = decode(properties)
         except msgspec.MsgspecError:
             raise InvalidInput("properties", properties, "write one JSON object") from None
         events.append(
@@ -154,7 +157,7 @@ def events_of(table: Any) -> list[Event]:
                 name=name,
                 occurred_at=from_micros(occurred),
                 received_at=from_micros(received),
-                properties=held,
+                properties=decoded,
                 seq=seq,
             )
         )
@@ -213,7 +216,7 @@ def extent(folder: Path) -> Extent:
         table = read_part(file, ("received_at",))
         latest = pc.max(table.column("received_at")).cast("int64").as_py()
         events += table.num_rows
-        end = max((one for one in (end, latest) if one is not None), default=None)
+        end = max((time for time in (end, latest) if time is not None), default=None)
     ended = None if end is None else from_micros(end)
     return Extent(events=events, files=len(files), end=ended)
 

@@ -30,11 +30,11 @@ class MemoryEvents:
     def events_since(self, positions: Mapping[str, int]) -> dict[str, list[Event]]:
         """As `Log.events_since`."""
         with self._lock:
-            found = {
+            by_customer = {
                 customer_id: _after(self._by_customer.get(customer_id, []), after)
                 for customer_id, after in positions.items()
             }
-        return {customer_id: events for customer_id, events in found.items() if events}
+        return {customer_id: events for customer_id, events in by_customer.items() if events}
 
     def page_events(self, after: int = 0, limit: int = 10_000) -> list[Event]:
         """As `Log.page_events`."""
@@ -51,8 +51,8 @@ class MemoryEvents:
     def outcomes_of(self, decision_ids: Sequence[str]) -> list[Event]:
         """As `Log.outcomes_of`."""
         with self._lock:
-            found = [event for one in dict.fromkeys(decision_ids) for event in self.outcomes(one)]
-            return sorted(found, key=_seq)
+            ids = dict.fromkeys(decision_ids)
+            return sorted((e for decision_id in ids for e in self.outcomes(decision_id)), key=_seq)
 
     def position(self) -> int:
         """As `Log.position`."""

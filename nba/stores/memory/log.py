@@ -35,8 +35,8 @@ class MemoryLog(MemoryWork, MemoryArtifacts):
         """As `Log.append_decisions`."""
         with self._lock:
             room = CapacityRoom(self._used)
-            stands = [self._stand(decision) for decision in decisions]
-            answers, new = accepted(decisions, stands, room)
+            states = [self._append_state(decision) for decision in decisions]
+            answers, new = accepted(decisions, states, room)
             for decision in new:
                 seq = [self._append(event) for event in decision.as_events()][-1]
                 assert seq is not None  # `accepted` refuses a taken id
@@ -58,14 +58,14 @@ class MemoryLog(MemoryWork, MemoryArtifacts):
         """As `Log.append_guarded`."""
         with self._lock:
             room = CapacityRoom(self._used)
-            stands = [
+            states = [
                 AppendState(
                     position=self._position(append.customer_id),
                     taken=last_id(append) in self._event_ids,
                 )
                 for append in appends
             ]
-            answers, new = accepted_guarded(appends, stands, room)
+            answers, new = accepted_guarded(appends, states, room)
             for append in new:
                 for event in append.events:
                     self._append(event)
@@ -88,13 +88,17 @@ class MemoryLog(MemoryWork, MemoryArtifacts):
         """As `Log.decisions`."""
         with self._lock:
             known = self._decision_by_id
-            return {one: known[one] for one in decision_ids if one in known}
+            return {
+                decision_id: known[decision_id]
+                for decision_id in decision_ids
+                if decision_id in known
+            }
 
     def answered(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Decision]:
         """As `Log.answered`."""
         with self._lock:
-            found = self._decision_by_key
-            return {key: found[key] for key in keys if key in found}
+            known = self._decision_by_key
+            return {key: known[key] for key in keys if key in known}
 
     def customer_decisions(self, customer_id: str, limit: int = 100) -> list[Decision]:
         """As `Log.customer_decisions`."""
@@ -108,7 +112,7 @@ class MemoryLog(MemoryWork, MemoryArtifacts):
         for timer in timers:
             self._timers.setdefault(timer.timer_id, timer)
 
-    def _stand(self, decision: Decision) -> AppendState:
+    def _append_state(self, decision: Decision) -> AppendState:
         request = decision.request
         earlier = self._decision_by_id.get(decision.decision_id)
         if earlier is not None and earlier.request.customer_id != request.customer_id:

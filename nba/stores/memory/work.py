@@ -53,10 +53,10 @@ class MemoryWork(MemoryEvents):
     def claim_deliveries(self, now: datetime, limit: int, lease_s: float) -> list[Delivery]:
         """As `Log.claim_deliveries`."""
         with self._lock:
-            due = [one for one in self._in_state("waiting") if one.due_at <= now][:limit]
+            due = [d for d in self._in_state("waiting") if d.due_at <= now][:limit]
             until = now + timedelta(seconds=lease_s)
-            claimed = [replace(one, attempts=one.attempts + 1, due_at=until) for one in due]
-            self._deliveries.update({one.decision_id: one for one in claimed})
+            claimed = [replace(d, attempts=d.attempts + 1, due_at=until) for d in due]
+            self._deliveries.update({d.decision_id: d for d in claimed})
             return claimed
 
     def settle_delivery(self, delivery: Delivery, event: Event | None = None) -> None:
@@ -89,38 +89,41 @@ class MemoryWork(MemoryEvents):
     def turn(self, name: str) -> Iterator[bool]:
         """As `Log.turn`."""
         with self._lock:
-            mine = name not in self._turns
+            is_ours = name not in self._turns
             self._turns.add(name)
         try:
-            yield mine
+            yield is_ours
         finally:
-            if mine:
+            if is_ours:
                 with self._lock:
                     self._turns.remove(name)
 
     def _in_state(self, state: str) -> list[Delivery]:
-        found = (one for one in self._deliveries.values() if one.state == state)
-        return sorted(found, key=lambda one: (one.due_at, one.decision_id))
+        deliveries = (d for d in self._deliveries.values() if d.state == state)
+        return sorted(deliveries, key=lambda d: (d.due_at, d.decision_id))
 
 
 class MemoryArtifacts:
     """Snapshots, bundles and aliases."""
 
     def __init__(self) -> None:
-        self._shelf_lock = threading.RLock()
+        self._artifacts_lock = threading.RLock()
         self._snapshots: dict[tuple[str, str], Snapshot] = {}
         self._bundles: dict[str, StoredBundle] = {}
         self._alias_changes: dict[str, list[AliasChange]] = {}  # oldest first
 
     def snapshots(self, customer_ids: Sequence[str], kernel: str) -> dict[str, Snapshot]:
         """As `Log.snapshots`."""
-        with self._shelf_lock:
-            found = ((one, self._snapshots.get((one, kernel))) for one in customer_ids)
-            return {customer_id: snapshot for customer_id, snapshot in found if snapshot}
+        with self._artifacts_lock:
+            return {
+                customer_id: snapshot
+                for customer_id in customer_ids
+                if (snapshot := self._snapshots.get((customer_id, kernel)))
+            }
 
     def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
         """As `Log.save_snapshots`."""
-        with self._shelf_lock:
+        with self._artifacts_lock:
             for snapshot in snapshots:
                 key = (snapshot.customer_id, snapshot.kernel)
                 present = self._snapshots.get(key)
@@ -129,28 +132,28 @@ class MemoryArtifacts:
 
     def save_bundle(self, bundle_id: str, files: Mapping[str, bytes]) -> None:
         """As `Log.save_bundle`."""
-        with self._shelf_lock:
+        with self._artifacts_lock:
             bundle = StoredBundle(bundle_id=bundle_id, files=dict(files))
             self._bundles.setdefault(bundle_id, bundle)
 
     def bundle(self, bundle_id: str) -> StoredBundle | None:
         """As `Log.bundle`."""
-        with self._shelf_lock:
+        with self._artifacts_lock:
             return self._bundles.get(bundle_id)
 
     def strip_bundles(self, bundle_ids: Sequence[str]) -> None:
         """As `Log.strip_bundles`."""
-        with self._shelf_lock:
+        with self._artifacts_lock:
             kept = {changes[-1].after for changes in self._alias_changes.values()}
-            for one in bundle_ids:
-                if one in self._bundles and one not in kept:
-                    self._bundles[one] = StoredBundle(bundle_id=one, files={})
+            for bundle_id in bundle_ids:
+                if bundle_id in self._bundles and bundle_id not in kept:
+                    self._bundles[bundle_id] = StoredBundle(bundle_id=bundle_id, files={})
 
     def set_alias(
         self, alias: str, bundle_id: str, at: datetime, *, by: str = "", why: str = ""
     ) -> None:
         """As `Log.set_alias`."""
-        with self._shelf_lock:
+        with self._artifacts_lock:
             if bundle_id not in self._bundles:
                 raise NotFound(unsaved_bundle(alias, bundle_id))
             before = self.alias(alias)
@@ -159,11 +162,11 @@ class MemoryArtifacts:
 
     def alias(self, alias: str) -> str | None:
         """As `Log.alias`."""
-        with self._shelf_lock:
+        with self._artifacts_lock:
             changes = self._alias_changes.get(alias)
             return changes[-1].after if changes else None
 
     def alias_changes(self, alias: str, limit: int = 20) -> list[AliasChange]:
         """As `Log.alias_changes`."""
-        with self._shelf_lock:
+        with self._artifacts_lock:
             return self._alias_changes.get(alias, [])[::-1][:limit]

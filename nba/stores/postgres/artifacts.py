@@ -42,7 +42,7 @@ class PostgresArtifacts(PostgresTables):
         if newest:
             # In one order everywhere, so that two callers cannot each wait for the other's row.
             ordered = [newest[key] for key in sorted(newest)]
-            rows = [(o.customer_id, o.kernel, o.seq, o.state, o.contact_history) for o in ordered]
+            rows = [(s.customer_id, s.kernel, s.seq, s.state, s.contact_history) for s in ordered]
             with self._connections.transaction() as connection:
                 connection.execute(sql.WITHOUT_WAITING)
                 connection.execute(

@@ -37,11 +37,11 @@ class PostgresEvents(PostgresTables):
 
     def events_since(self, positions: Mapping[str, int]) -> dict[str, list[Event]]:
         """As `Log.events_since`."""
-        found: dict[str, list[Event]] = {}
+        by_customer: dict[str, list[Event]] = {}
         if positions:
             for event in self._events(sql.EVENTS_SINCE, as_json(dict(positions))):
-                found.setdefault(event.customer_id, []).append(event)
-        return found
+                by_customer.setdefault(event.customer_id, []).append(event)
+        return by_customer
 
     def page_events(self, after: int = 0, limit: int = 10_000) -> list[Event]:
         """As `Log.page_events`."""

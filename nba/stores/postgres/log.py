@@ -14,12 +14,12 @@ from nba.stores.postgres.connections import Connections
 from nba.stores.postgres.events import insert_events
 from nba.stores.postgres.rows import (
     Lookup,
+    append_state,
     as_json,
-    asked_of,
-    asked_of_guarded,
+    decision_lookup,
     decision_row,
     event_row,
-    stand,
+    guarded_lookup,
 )
 from nba.stores.postgres.work import PostgresWork, leave_work, room
 from nba.stores.scheduled_work import delivery_of
@@ -55,32 +55,38 @@ class PostgresLog(PostgresWork, PostgresArtifacts):
         """As `Log.append_decisions`."""
         if not decisions:
             return []
-        asked = as_json([asked_of(decision) for decision in decisions])
+        lookups = as_json([decision_lookup(decision) for decision in decisions])
         with self._connections.transaction() as connection:
             connection.execute(sql.TAKE_TURN)
-            scarce = [use for one in decisions for use in (*one.uses, *one.watched)]
-            left = room(connection, scarce)
-            stands = [stand(*row) for row in connection.execute(sql.STANDS, (asked,)).fetchall()]
-            answers, new = accepted(decisions, stands, left)
+            uses = [use for made in decisions for use in (*made.uses, *made.watched)]
+            left = room(connection, uses)
+            states = [
+                append_state(*row)
+                for row in connection.execute(sql.APPEND_STATES, (lookups,)).fetchall()
+            ]
+            answers, new = accepted(decisions, states, left)
             if new:
-                events = [event_row(event) for one in new for event in one.as_events()]
+                events = [event_row(event) for made in new for event in made.as_events()]
                 records = [decision_row(decision) for decision in new]
                 connection.execute(sql.INSERT_DECISIONS, (as_json(events), as_json(records)))
                 timers = [timer for decision in new for timer in decision.timers]
-                going_out = [one for one in map(delivery_of, new) if one is not None]
-                leave_work(connection, left, timers, going_out)
+                deliveries = [d for made in new if (d := delivery_of(made)) is not None]
+                leave_work(connection, left, timers, deliveries)
         return answers
 
     def append_guarded(self, appends: Sequence[GuardedEvents]) -> list[bool]:
         """As `Log.append_guarded`."""
         if not appends:
             return []
-        asked = as_json([asked_of_guarded(append) for append in appends])
+        lookups = as_json([guarded_lookup(append) for append in appends])
         with self._connections.transaction() as connection:
             connection.execute(sql.TAKE_TURN)
             left = room(connection, [use for append in appends for use in append.uses])
-            stands = [stand(*row) for row in connection.execute(sql.STANDS, (asked,)).fetchall()]
-            answers, new = accepted_guarded(appends, stands, left)
+            states = [
+                append_state(*row)
+                for row in connection.execute(sql.APPEND_STATES, (lookups,)).fetchall()
+            ]
+            answers, new = accepted_guarded(appends, states, left)
             if new:
                 insert_events(connection, [event for append in new for event in append.events])
                 timers = [timer for append in new for timer in append.timers]
@@ -94,21 +100,21 @@ class PostgresLog(PostgresWork, PostgresArtifacts):
 
     def decision(self, decision_id: str) -> Decision | None:
         """As `Log.decision`."""
-        found = self._decisions(sql.DECISION, decision_id)
-        return found[0] if found else None
+        decisions = self._decisions(sql.DECISION, decision_id)
+        return decisions[0] if decisions else None
 
     def decisions(self, decision_ids: Sequence[str]) -> dict[str, Decision]:
         """As `Log.decisions`."""
-        found = self._decisions(sql.DECISIONS, list(decision_ids)) if decision_ids else []
-        return {decision.decision_id: decision for decision in found}
+        decisions = self._decisions(sql.DECISIONS, list(decision_ids)) if decision_ids else []
+        return {decision.decision_id: decision for decision in decisions}
 
     def answered(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Decision]:
         """As `Log.answered`."""
         if not keys:
             return {}
-        asked = [Lookup(customer_id=customer, request_id=request) for customer, request in keys]
-        found = self._decisions(sql.ANSWERED, as_json(asked))
-        return {(one.request.customer_id, one.request.request_id or ""): one for one in found}
+        lookups = [Lookup(customer_id=customer, request_id=request) for customer, request in keys]
+        decisions = self._decisions(sql.ANSWERED, as_json(lookups))
+        return {(d.request.customer_id, d.request.request_id or ""): d for d in decisions}
 
     def customer_decisions(self, customer_id: str, limit: int = 100) -> list[Decision]:
         """As `Log.customer_decisions`."""

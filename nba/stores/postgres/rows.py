@@ -37,7 +37,7 @@ class DecisionRow(msgspec.Struct):
 
 
 class Lookup(msgspec.Struct, kw_only=True):
-    """What `STANDS` and `ANSWERED` look up."""
+    """What `APPEND_STATES` and `ANSWERED` look up."""
 
     customer_id: str
     request_id: str | None = None
@@ -61,30 +61,30 @@ def as_json(value: object) -> str:
 def event_row(event: Event) -> EventRow:
     """The row of one event."""
     return EventRow(
-        event.event_id,
-        event.customer_id,
-        event.name,
-        event.occurred_at,
-        event.received_at,
-        claimed_decision(event),
-        event.properties,
+        event_id=event.event_id,
+        customer_id=event.customer_id,
+        name=event.name,
+        occurred_at=event.occurred_at,
+        received_at=event.received_at,
+        decision_id=claimed_decision(event),
+        properties=event.properties,
     )
 
 
 def decision_row(decision: Decision) -> DecisionRow:
     """The row of one decision."""
     return DecisionRow(
-        decision_event_id(decision.decision_id),
-        decision.decision_id,
-        decision.request.customer_id,
-        decision.request.request_id,
-        decision.decided_at,
-        msgspec.Raw(decision.to_json()),
+        event_id=decision_event_id(decision.decision_id),
+        decision_id=decision.decision_id,
+        customer_id=decision.request.customer_id,
+        request_id=decision.request.request_id,
+        decided_at=decision.decided_at,
+        record=msgspec.Raw(decision.to_json()),
     )
 
 
-def asked_of(decision: Decision) -> Lookup:
-    """What is asked before a decision is appended."""
+def decision_lookup(decision: Decision) -> Lookup:
+    """What is looked up before a decision is appended."""
     return Lookup(
         customer_id=decision.request.customer_id,
         request_id=decision.request.request_id,
@@ -93,12 +93,12 @@ def asked_of(decision: Decision) -> Lookup:
     )
 
 
-def asked_of_guarded(append: GuardedEvents) -> Lookup:
-    """What is asked before guarded events are appended."""
+def guarded_lookup(append: GuardedEvents) -> Lookup:
+    """What is looked up before guarded events are appended."""
     return Lookup(customer_id=append.customer_id, event_id=last_id(append))
 
 
-def stand(position: int, earlier: str | None, taken: bool) -> AppendState:
-    """The answer to what was asked."""
+def append_state(position: int, earlier: str | None, taken: bool) -> AppendState:
+    """What the log holds about an append, from a row of `APPEND_STATES`."""
     record = None if earlier is None else decision_from_json(earlier)
     return AppendState(position=position, earlier=record, taken=taken)

@@ -46,23 +46,23 @@ def current(url: str) -> str | None:
 
 def check(connection: Connection) -> None:
     """Raise UnknownSchema, with the remedy, unless the tables are of this program's revision."""
-    found = _current(connection)
-    if found is None:
+    revision = _current(connection)
+    if revision is None:
         raise UnknownSchema(
             f"database {connection.info.dbname!r} has no tables of nba; make them: `nba migrate`"
         )
-    if found in REVISIONS[:-1]:
+    if revision in REVISIONS[:-1]:
         raise UnknownSchema(
-            f"the tables are of revision {found!r}, this program needs {HEAD!r}: "
+            f"the tables are of revision {revision!r}, this program needs {HEAD!r}: "
             f"back up, then run `nba migrate`"
         )
-    if found != HEAD:
-        raise UnknownSchema(_newer(found))
+    if revision != HEAD:
+        raise UnknownSchema(_newer(revision))
 
 
-def _newer(found: str) -> str:
+def _newer(revision: str) -> str:
     return (
-        f"the tables are of revision {found!r}, which this program does not know "
+        f"the tables are of revision {revision!r}, which this program does not know "
         f"(it knows up to {HEAD!r}): install the newer nba that made them"
     )
 
@@ -94,5 +94,5 @@ def _run(url: str, command: Callable[[Config], None]) -> None:
         try:
             command(config)
         except CommandError:
-            found = connection.exec_driver_sql("SELECT version_num FROM nba_version").scalar()
-            raise UnknownSchema(_newer(str(found))) from None
+            revision = connection.exec_driver_sql("SELECT version_num FROM nba_version").scalar()
+            raise UnknownSchema(_newer(str(revision))) from None

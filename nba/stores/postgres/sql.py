@@ -54,7 +54,7 @@ FROM json_to_recordset(%s::json) AS new(
 """
 
 # Per append: the customer's last seq, the earlier decision, whether its id is taken.
-STANDS = """
+APPEND_STATES = """
 SELECT coalesce((SELECT max(e.seq) FROM events e WHERE e.customer_id = asked.customer_id), 0),
        coalesce((SELECT d.record::text FROM decisions d
                  WHERE d.customer_id = asked.customer_id AND d.request_id = asked.request_id),

@@ -42,7 +42,7 @@ class PostgresWork(PostgresEvents):
             events = [fired(timer_id, customer_id, now) for timer_id, customer_id in due]
             new = insert_events(connection, events)
             connection.execute(work_sql.DROP_TIMERS, ([timer_id for timer_id, _ in due],))
-        return [replace(one, seq=new[one.event_id]) for one in events if one.event_id in new]
+        return [replace(e, seq=new[e.event_id]) for e in events if e.event_id in new]
 
     def claim_deliveries(self, now: datetime, limit: int, lease_s: float) -> list[Delivery]:
         """As `Log.claim_deliveries`."""
@@ -55,13 +55,13 @@ class PostgresWork(PostgresEvents):
         with self._connections.transaction() as connection:
             if event is not None:
                 connection.execute(sql.TAKE_TURN)
-            asked = (delivery.decision_id,)
-            row = connection.execute(work_sql.HOLD_DELIVERY, asked).fetchone()
+            key = (delivery.decision_id,)
+            row = connection.execute(work_sql.HOLD_DELIVERY, key).fetchone()
             if row is None:
                 raise NotFound(unknown_delivery(delivery.decision_id))
             if settles(_delivery(*row), delivery):
                 values = (delivery.state, delivery.due_at, delivery.attempts, delivery.error)
-                connection.execute(work_sql.SETTLE_DELIVERY, (*values, *asked))
+                connection.execute(work_sql.SETTLE_DELIVERY, (*values, *key))
                 if event is not None:
                     insert_events(connection, [event])
 
@@ -85,14 +85,14 @@ class PostgresWork(PostgresEvents):
         with self._connections.alone() as connection:
             with self._connections.errors():
                 connection.execute(work_sql.NOTICE_THE_DEAD)
-                (mine,) = connection.execute(work_sql.TRY_TURN, (name,)).fetchone() or (False,)
-            yield mine
+                (is_ours,) = connection.execute(work_sql.TRY_TURN, (name,)).fetchone() or (False,)
+            yield is_ours
 
 
 def room(connection: Connection, uses: Sequence[CapacityTaken]) -> CapacityRoom:
     """What is left of the capacities that these use; the turn must be ours."""
-    asked = sorted(periods(uses))
-    return CapacityRoom(_used(connection, asked) if asked else {})
+    keys = sorted(periods(uses))
+    return CapacityRoom(_used(connection, keys) if keys else {})
 
 
 def leave_work(
@@ -112,8 +112,8 @@ def leave_work(
 
 
 def _used(connection: Connection, keys: Sequence[Period]) -> dict[Period, float]:
-    asked = as_json([UsedRow(*key) for key in keys])
-    rows = connection.execute(work_sql.USED, (asked,)).fetchall()
+    json_keys = as_json([UsedRow(*key) for key in keys])
+    rows = connection.execute(work_sql.USED, (json_keys,)).fetchall()
     return {(capacity, period): used for capacity, period, used in rows}
 
 

@@ -442,7 +442,7 @@ def test_every_lookup_is_served_by_an_index(log: PostgresLog, postgres_url: str)
         connection.execute("ANALYZE")
     one = '[{"event_id": "1", "customer_id": "a", "decision_id": "d", "request_id": "r"}]'
     for statement, values in [
-        (sql.STANDS, (one,)),
+        (sql.APPEND_STATES, (one,)),
         (sql.ANSWERED, (one,)),
         (sql.EVENTS_SINCE, ('{"ada": 5}',)),
         (sql.PAGE_EVENTS, (5, 10)),
