@@ -57,16 +57,16 @@ def test_no_action_is_no_contact() -> None:
 
 def test_an_outcome_without_its_decision_counts_as_itself_alone() -> None:
     [touch] = ledger_of(sign("Dismissed", channel="web"), sign("Clicked", NOON + HOUR)).contacts
-    assert (touch.counted, touch.sign_s("decided")) == (False, None)
+    assert (touch.counted, touch.status_s("decided")) == (False, None)
     assert (touch.dismissed, touch.clicked) == (NOON_S, NOON_S + HOUR_S)
 
 
 @pytest.mark.parametrize("how", ["Activated", "Shown", "Accepted"])
 def test_a_deferred_decision_counts_from_its_activation_on(how: str) -> None:
     waiting = decided(deferred=True)
-    assert ledger_of(waiting).contacts[0].sign_s("decided") is None
+    assert ledger_of(waiting).contacts[0].status_s("decided") is None
     [touch] = ledger_of(waiting, sign(how, NOON + HOUR), sign("Activated", NOON + DAY)).contacts
-    assert touch.sign_s("decided") == NOON_S + HOUR_S
+    assert touch.status_s("decided") == NOON_S + HOUR_S
 
 
 def test_an_activation_counts_though_its_decision_is_beyond_the_horizon() -> None:
@@ -146,17 +146,17 @@ def test_contacts_are_stopped_until_they_are_resumed_or_the_time_is_over() -> No
     stop, resume = "Contact Suppressed", "Contact Resumed"
     until = {"until": (NOON + DAY).isoformat()}
     contact_history = ledger_of(event(stop, NOON, until))
-    assert contact_history.stopped("web", NOON_S) and not contact_history.stopped(
+    assert contact_history.is_suppressed("web", NOON_S) and not contact_history.is_suppressed(
         "web", NOON_S + DAY_S
     )
     web = {"channel": "web"}
     contact_history = ledger_of(event(stop, NOON, web), event(stop, NOON, until))
-    assert contact_history.stopped("web", NOON_S + DAY_S) and not contact_history.stopped(
-        "app", NOON_S + DAY_S
-    )
+    assert contact_history.is_suppressed(
+        "web", NOON_S + DAY_S
+    ) and not contact_history.is_suppressed("app", NOON_S + DAY_S)
     assert not ledger_of(event(stop, NOON, web), event(resume, NOON)).suppressed
-    assert ledger_of(event(stop, NOON), event(resume, NOON, web)).stopped("web", NOON_S)
-    assert ledger_of(event(stop, NOON, {"until": "soon"})).stopped("web", NOON_S + 10**9)
+    assert ledger_of(event(stop, NOON), event(resume, NOON, web)).is_suppressed("web", NOON_S)
+    assert ledger_of(event(stop, NOON, {"until": "soon"})).is_suppressed("web", NOON_S + 10**9)
 
 
 def moved(name: str, at: Any = NOON, episode: str = "e1", **more: Any) -> Event:
