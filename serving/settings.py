@@ -53,12 +53,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_attempts: Annotated[int, Meta(ge=1, le=100)] = 8  # then a message is dead
 
     def __repr__(self) -> str:
-        given = [
+        fields = [
             f"{name}={NOT_SHOWN if name in SECRETS and value is not None else repr(value)}"
             for name in self.__struct_fields__
             for value in [getattr(self, name)]
         ]
-        return f"Settings({', '.join(given)})"
+        return f"Settings({', '.join(fields)})"
 
     @property
     def tracking_url(self) -> str:
@@ -84,17 +84,17 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
     Raises InvalidInput naming the variable, its value and the remedy.
     """
-    given = os.environ if environ is None else environ
+    variables = os.environ if environ is None else environ
     hints = get_type_hints(Settings, include_extras=True)
     known = {PREFIX + name.upper(): name for name in Settings.__struct_fields__}
     values: dict[str, Any] = {}
-    for variable in sorted(given):
+    for variable in sorted(variables):
         if not variable.startswith(PREFIX) or variable in NOT_SETTINGS:
             continue
         if variable not in known:
             # its value might be a password
             raise InvalidInput(variable, "set", did_you_mean(variable, known))
-        name, text = known[variable], given[variable].strip()
+        name, text = known[variable], variables[variable].strip()
         if not text:
             raise InvalidInput(variable, text, "unset it or give it a value")
         try:

@@ -72,7 +72,7 @@ def run_batch(
             rows = []
             for begin in range(0, len(chosen), CHUNK):
                 decisions = batch.decide(chosen[begin : begin + CHUNK])
-                rows += [row_of(one, whole=ask.whole) for one in decisions]
+                rows += [row_of(decision, whole=ask.whole) for decision in decisions]
                 progress(len(decisions))
             parts.write(number, rows, batch.taken)
         else:
@@ -105,14 +105,14 @@ def customers_of(file: Path) -> Iterator[str]:
     try:
         with file.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
-                one = line.strip()
-                if not one or one in seen:
+                customer_id = line.strip()
+                if not customer_id or customer_id in seen:
                     continue
-                if len(one) > MAX_ID_CHARS:
+                if len(customer_id) > MAX_ID_CHARS:
                     remedy = f"at most {MAX_ID_CHARS} characters"
-                    raise InvalidFile(str(file), number, "customer_id", one, remedy)
-                seen.add(one)
-                yield one
+                    raise InvalidFile(str(file), number, "customer_id", customer_id, remedy)
+                seen.add(customer_id)
+                yield customer_id
     except (OSError, UnicodeDecodeError):
         remedy = "give a text file with one customer id a line"
         raise InvalidFile(str(file), 0, "customers", file.name, remedy) from None
@@ -136,14 +136,14 @@ def _new_plan(replica: Replica, folder: Path, ask: BatchAsk) -> BatchPlan:
 
 def _check_same(replica: Replica, folder: Path, ask: BatchAsk, plan: BatchPlan) -> None:
     """Raise InvalidInput where the batch that was begun asked for something else."""
-    asked = asdict(_new_plan(replica, folder, ask))
+    wanted = asdict(_new_plan(replica, folder, ask))
     begun = asdict(plan)
     fixed = [name for name in begun if name not in ("name", "now", "seed")]
     fixed += [] if ask.seed is None else ["seed"]
     for name in fixed:
-        if asked[name] != begun[name]:
+        if wanted[name] != begun[name]:
             remedy = f"the batch in {folder} was begun with {begun[name]!r}: name another folder"
-            raise InvalidInput(name, asked[name], remedy)
+            raise InvalidInput(name, wanted[name], remedy)
 
 
 def _batch(replica: Replica, plan: BatchPlan, taken: dict[tuple[str, str], float]) -> Batch:
@@ -151,7 +151,7 @@ def _batch(replica: Replica, plan: BatchPlan, taken: dict[tuple[str, str], float
 
 
 def _summed(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for name, n in pairs:
-        found[name] = found.get(name, 0) + n
-    return dict(sorted(found.items(), key=lambda one: (one[0] == NO_ACTION, -one[1], one[0])))
+        counts[name] = counts.get(name, 0) + n
+    return dict(sorted(counts.items(), key=lambda item: (item[0] == NO_ACTION, -item[1], item[0])))

@@ -32,14 +32,26 @@ def schema() -> Any:
     """The columns of a part; `decision` is the whole of it as canonical JSON, or null."""
     import pyarrow as pa
 
-    text, number = pa.string(), pa.float64()
+    text, number, moment = pa.string(), pa.float64(), pa.timestamp("us", "UTC")
     columns = [
-        *(("customer_id", text), ("decision_id", text), ("decided_at", pa.timestamp("us", "UTC"))),
-        *(("mode", text), ("action_id", text), ("treatment", text), ("propensity", number)),
-        *(("treatment_propensity", number), ("p_accept", number), ("priority_eur", number)),
-        *(("churn_risk", number), ("candidates", pa.int32()), ("refused", pa.int32())),
-        *(("not_before", pa.timestamp("us", "UTC")), ("note", text)),
-        *(("catalogue_version", text), ("bundle_id", text), ("decision", pa.binary())),
+        ("customer_id", text),
+        ("decision_id", text),
+        ("decided_at", moment),
+        ("mode", text),
+        ("action_id", text),
+        ("treatment", text),
+        ("propensity", number),
+        ("treatment_propensity", number),
+        ("p_accept", number),
+        ("priority_eur", number),
+        ("churn_risk", number),
+        ("candidates", pa.int32()),
+        ("refused", pa.int32()),
+        ("not_before", moment),
+        ("note", text),
+        ("catalogue_version", text),
+        ("bundle_id", text),
+        ("decision", pa.binary()),
     ]
     return pa.schema(columns)
 
@@ -62,7 +74,7 @@ class DecisionParts:
             if self.folder.exists():
                 if not self.folder.is_dir():
                     raise InvalidInput("batch", str(self.folder), _AGAIN)
-                if any(one.name != _CUSTOMERS for one in self.folder.iterdir()):
+                if any(entry.name != _CUSTOMERS for entry in self.folder.iterdir()):
                     raise InvalidInput("batch", str(self.folder), _AGAIN)
         except (OSError, msgspec.MsgspecError):
             raise InvalidInput("batch", str(self.folder), _AGAIN) from None
@@ -76,7 +88,9 @@ class DecisionParts:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with (self.folder / _CUSTOMERS).open("wb") as out:
-                out.writelines(msgspec.json.encode(one) + b"\n" for one in customers)
+                out.writelines(
+                    msgspec.json.encode(customer_id) + b"\n" for customer_id in customers
+                )
             _replace(self.folder / _PLAN, msgspec.json.encode(plan))
         except OSError as error:
             raise InvalidInput(
@@ -103,8 +117,8 @@ class DecisionParts:
         """What the batch had taken of the capacities when this part was complete."""
         import pyarrow.parquet as pq
 
-        held = (pq.read_schema(self._file(number)).metadata or {}).get(_TAKEN, b"[]")
-        rows = msgspec.json.decode(held, type=list[tuple[str, str, float]])
+        encoded = (pq.read_schema(self._file(number)).metadata or {}).get(_TAKEN, b"[]")
+        rows = msgspec.json.decode(encoded, type=list[tuple[str, str, float]])
         return {(capacity, period): amount for capacity, period, amount in rows}
 
     def write(
@@ -132,12 +146,12 @@ class DecisionParts:
         """How many decisions by (mode, action), over all parts."""
         import pyarrow.parquet as pq
 
-        found: Counter[tuple[str, str]] = Counter()
+        counts: Counter[tuple[str, str]] = Counter()
         for file in sorted(self.folder.glob("part-*.parquet")):
             table = pq.read_table(file, columns=["mode", "action_id"], partitioning=None)
             modes, actions = (table.column(n).to_pylist() for n in ("mode", "action_id"))
-            found.update(zip(modes, actions, strict=True))
-        return found
+            counts.update(zip(modes, actions, strict=True))
+        return counts
 
     def _file(self, number: int) -> Path:
         return self.folder / f"part-{number:06d}.parquet"
@@ -145,7 +159,9 @@ class DecisionParts:
 
 def row_of(decision: Decision, *, whole: bool) -> dict[str, object]:
     """One decision as a row of `schema`; `whole`: with its canonical JSON."""
-    drawn = next(one for one in decision.candidates if one.action_id == decision.action_id)
+    drawn = next(
+        candidate for candidate in decision.candidates if candidate.action_id == decision.action_id
+    )
     return {
         "customer_id": decision.request.customer_id,
         "decision_id": decision.decision_id,
@@ -176,5 +192,5 @@ def _replace(file: Path, content: bytes) -> None:
 
 
 def _sync(file: Path) -> None:
-    with file.open("rb") as held:
-        os.fsync(held.fileno())
+    with file.open("rb") as written:
+        os.fsync(written.fileno())

@@ -19,7 +19,7 @@ from serving.jobs.server import free_port, is_free
 from serving.settings import Settings
 
 EventJson = dict[str, Any]
-CONDUCTED_S = 20.0  # for the service to address a customer by itself
+ADDRESSED_S = 20.0  # for the service to address a customer by itself
 
 
 class DemoHome(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,22 +30,22 @@ class DemoHome(msgspec.Struct, frozen=True, kw_only=True):
     bundle: str | None = None
 
 
-def demo_settings(given: Settings, seed: int) -> Settings:
+def demo_settings(settings: Settings, seed: int) -> Settings:
     """The demo plays on its own private store, with repeatable draws and a port that is free.
 
     Raises InvalidInput where a database is set, which might be somebody's.
     """
-    if given.database_url is not None:
+    if settings.database_url is not None:
         remedy = "unset it: the demo plays on a private PostgreSQL in NBA_HOME"
         raise InvalidInput("NBA_DATABASE_URL", "set", remedy)
-    port = given.port if is_free(given.host, given.port) else free_port(given.host)
+    port = settings.port if is_free(settings.host, settings.port) else free_port(settings.host)
     # on a machine that is busy the demo waits for its decisions rather than show fallbacks
     return msgspec.structs.replace(
-        given,
+        settings,
         port=port,
         seed=seed,
         workers=1,
-        deadline_ms=max(given.deadline_ms, 8_000.0),
+        deadline_ms=max(settings.deadline_ms, 8_000.0),
         webhook_dry_run=True,
     )
 
@@ -79,12 +79,12 @@ def finished(home: Path, wanted: DemoHome, bundle: str | None) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """A live customer: what she did in the last minutes, and where the channel asks for her."""
+    """A live customer: what they did in the last minutes, and where the channel asks."""
 
     story: str
     customer_id: str
     events: Sequence[EventJson]
-    channel: str | None  # None: nobody asks, and we address her
+    channel: str | None  # None: nobody asks, and the service addresses them
     placement: str
 
 
@@ -102,7 +102,7 @@ def visitors(now: datetime, run: str, frustrated: Sequence[EventJson]) -> list[V
             placement="web_search",
         ),
         _visitor(
-            now, f"{run}-found", "same profile, finds what she wants", "web", "web_search", traits,
+            now, f"{run}-found", "same profile, finds what they want", "web", "web_search", traits,
             ("Products Searched", {"query": "home loan", "results_count": 14}),
             ("Product Viewed", {"product": "loan"}),
         ),
@@ -134,7 +134,7 @@ def visitors(now: datetime, run: str, frustrated: Sequence[EventJson]) -> list[V
             ("Payment Notice Sent", {}), ("Payment Overdue", {}),
         ),
         Visitor(
-            story="nobody has seen her before",
+            story="nobody has seen them before",
             customer_id=f"{run}-unknown",
             events=(),
             channel="web",
@@ -174,46 +174,46 @@ def _visitor(
     )
 
 
-def play(url: str, guests: Sequence[Visitor]) -> list[tuple[Visitor, DecideAnswer]]:
-    """Post each visitor's events, ask what to do, and report that she saw it."""
+def play(url: str, visitors: Sequence[Visitor]) -> list[tuple[Visitor, DecideAnswer]]:
+    """Post each visitor's events, ask what to do, and report that it was shown."""
     answers = []
     with httpx.Client(base_url=url, timeout=10) as client:
-        for guest in guests:
-            if guest.events:
+        for visitor in visitors:
+            if visitor.events:
                 fields = ("event_id", "customer_id", "name", "occurred_at", "properties")
-                sent = [{name: event[name] for name in fields} for event in guest.events]
+                sent = [{name: event[name] for name in fields} for event in visitor.events]
                 client.post("/events", json={"events": sent}).raise_for_status()
-            if guest.channel is None:
-                answers.append((guest, _addressed(client, guest.customer_id)))
+            if visitor.channel is None:
+                answers.append((visitor, _addressed(client, visitor.customer_id)))
                 continue
-            asked = {
-                "customer_id": guest.customer_id,
-                "channel": guest.channel,
-                "placement": guest.placement,
-                "decision_request_id": f"{guest.customer_id}-1",
+            question = {
+                "customer_id": visitor.customer_id,
+                "channel": visitor.channel,
+                "placement": visitor.placement,
+                "decision_request_id": f"{visitor.customer_id}-1",
             }
-            response = client.post("/decide", json=asked).raise_for_status()
+            response = client.post("/decide", json=question).raise_for_status()
             answer = msgspec.json.decode(response.content, type=DecideAnswer)
             if answer.actions:
                 outcome = {"decision_id": answer.decision_id, "outcome": "shown"}
                 client.post("/feedback", json=outcome).raise_for_status()
-            answers.append((guest, answer))
+            answers.append((visitor, answer))
     return answers
 
 
 def _addressed(client: httpx.Client, customer_id: str) -> DecideAnswer:
-    """The decision that the service takes by itself, once the conductor has looked.
+    """The decision that the service takes by itself, once the orchestrator has looked.
 
     Raises StoreUnavailable where it takes none.
     """
-    until = time.monotonic() + CONDUCTED_S
+    until = time.monotonic() + ADDRESSED_S
     while time.monotonic() < until:
         response = client.get("/decisions", params={"customer_id": customer_id}).raise_for_status()
-        found = msgspec.json.decode(response.content, type=DecisionsAnswer).decisions
-        if found:
-            return found[0]
+        decisions = msgspec.json.decode(response.content, type=DecisionsAnswer).decisions
+        if decisions:
+            return decisions[0]
         time.sleep(0.2)
-    raise StoreUnavailable(f"{customer_id}: the service did not address her in {CONDUCTED_S:g} s")
+    raise StoreUnavailable(f"{customer_id}: the service did not address them in {ADDRESSED_S:g} s")
 
 
 def replay(url: str, answer: DecideAnswer) -> ReplayAnswer:
@@ -230,16 +230,18 @@ def print_decisions(played: Sequence[tuple[Visitor, DecideAnswer]]) -> None:
         ("customer", "at", "emotion", "churn", "action", "p_accept", "propensity", "refused"),
         [
             (
-                guest.story,
-                guest.placement,
+                visitor.story,
+                visitor.placement,
                 answer.emotion.get("sum10"),
                 answer.churn.risk if answer.churn else None,
                 answer.actions[0].action_id if answer.actions else f"none: {answer.note}",
                 answer.actions[0].p_accept if answer.actions else None,
                 answer.propensity,
-                ", ".join(one.action_id for one in answer.filtered if one.stage != "available"),
+                ", ".join(
+                    refused.action_id for refused in answer.filtered if refused.stage != "available"
+                ),
             )
-            for guest, answer in played
+            for visitor, answer in played
         ],
     )
 

@@ -48,29 +48,32 @@ def print_plan(plan: ExperimentPlan) -> None:
         print_table(
             "The least effect that would show, by days of exposure",
             ("days", "customers", "at one look", "always valid"),
-            [(one.days, one.customers, one.fixed, one.always_valid) for one in plan.detectable],
+            [
+                (size.days, size.customers, size.fixed, size.always_valid)
+                for size in plan.detectable
+            ],
         )
     if plan.holdout:
         print_table(
             "What an always-on holdout can show of the same metric",
             ("holdout", "customers", "least effect, of the base rate"),
             [
-                (f"{one.share:.0%}", one.customers, f"{one.detectable_relative:.1%}")
-                for one in plan.holdout
+                (f"{holdout.share:.0%}", holdout.customers, f"{holdout.detectable_relative:.1%}")
+                for holdout in plan.holdout
             ],
         )
     for problem in plan.problems:
         _say("[red]against it[/]", problem)
 
 
-def print_found(found: ExperimentSet | ExperimentReport | ActionReport) -> None:
-    """What `nba experiment status` has found."""
-    if isinstance(found, ExperimentSet):
-        _print_set(found)
-    elif isinstance(found, ExperimentReport):
-        _print_report(found)
+def print_status(status: ExperimentSet | ExperimentReport | ActionReport) -> None:
+    """What `nba experiment status` reports."""
+    if isinstance(status, ExperimentSet):
+        _print_set(status)
+    elif isinstance(status, ExperimentReport):
+        _print_report(status)
     else:
-        _print_actions(found)
+        _print_actions(status)
 
 
 def _print_report(report: ExperimentReport) -> None:
@@ -84,14 +87,23 @@ def _print_report(report: ExperimentReport) -> None:
         print_table(
             "Against the control",
             (
-                *("metric", "", "arm", "customers", "control", "arm's", "difference"),
-                *("low", "high", "p", "verdict"),
+                "metric",
+                "",
+                "arm",
+                "customers",
+                "control",
+                "arm's",
+                "difference",
+                "low",
+                "high",
+                "p",
+                "verdict",
             ),
-            [_row(one) for one in report.comparisons],
+            [_row(comparison) for comparison in report.comparisons],
         )
     _say("[bold]answer[/]", report.answer)
-    for one in report.missing:
-        _say("missing", one)
+    for missing in report.missing:
+        _say("missing", missing)
     for arm in report.ready:
         _say("next", f"nba experiment ship {report.experiment} {arm}")
 
@@ -103,17 +115,33 @@ def _print_actions(report: ActionReport) -> None:
         print_table(
             f"Reward of a decision, against {report.control}",
             (
-                *("action", "decisions", "customers", "drawn", "control drawn"),
-                *("control", "action's", "difference", "low", "high", "p", "verdict"),
+                "action",
+                "decisions",
+                "customers",
+                "drawn",
+                "control drawn",
+                "control",
+                "action's",
+                "difference",
+                "low",
+                "high",
+                "p",
+                "verdict",
             ),
             [
                 (
-                    *(one.action, one.decisions, one.customers),
-                    *(one.action_pulls.pulls, one.pulls.pulls),
-                    *(one.control_mean, one.action_mean, *_effect(one.effect)),
-                    *(one.p_adjusted, one.verdict.value),
+                    comparison.action,
+                    comparison.decisions,
+                    comparison.customers,
+                    comparison.action_pulls.pulls,
+                    comparison.pulls.pulls,
+                    comparison.control_mean,
+                    comparison.action_mean,
+                    *_effect(comparison.effect),
+                    comparison.p_adjusted,
+                    comparison.verdict.value,
                 )
-                for one in report.comparisons
+                for comparison in report.comparisons
             ],
         )
     _say("[bold]answer[/]", report.answer)
@@ -126,14 +154,16 @@ def _print_set(experiments: ExperimentSet) -> None:
         ("id", "layer", "share", "arms", "state", "started", "by", "why"),
         [
             (
-                *(one.experiment.id, one.experiment.layer),
-                f"{one.experiment.share:.0%}" if one.slots else "-",
-                ", ".join(arm.id for arm in one.experiment.arms),
-                "running" if one.running else f"ended {one.ended_at:%Y-%m-%d}",
-                f"{one.started_at:%Y-%m-%d}",
-                *(one.by, one.why),
+                started.experiment.id,
+                started.experiment.layer,
+                f"{started.experiment.share:.0%}" if started.slots else "-",
+                ", ".join(arm.id for arm in started.experiment.arms),
+                "running" if started.running else f"ended {started.ended_at:%Y-%m-%d}",
+                f"{started.started_at:%Y-%m-%d}",
+                started.by,
+                started.why,
             )
-            for one in experiments.started
+            for started in experiments.started
         ],
     )
 
@@ -145,16 +175,23 @@ def as_plain(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
         return {name: as_plain(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, dict):
-        return {name: as_plain(one) for name, one in value.items()}
+        return {name: as_plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [as_plain(one) for one in value]
+        return [as_plain(part) for part in value]
     return value
 
 
-def _row(one: ArmComparison) -> tuple[object, ...]:
+def _row(comparison: ArmComparison) -> tuple[object, ...]:
     return (
-        *(one.metric, one.role, one.arm, one.customers, one.control_mean, one.arm_mean),
-        *(*_effect(one.effect), one.p_adjusted, one.verdict.value),
+        comparison.metric,
+        comparison.role,
+        comparison.arm,
+        comparison.customers,
+        comparison.control_mean,
+        comparison.arm_mean,
+        *_effect(comparison.effect),
+        comparison.p_adjusted,
+        comparison.verdict.value,
     )
 
 
@@ -172,7 +209,7 @@ def _print_lights(lights: list[ValidityCheck]) -> None:
     print_table(
         "Lights",
         ("light", "", "what was seen"),
-        [(one.name, "RED" if one.red else "green", one.detail) for one in lights],
+        [(light.name, "RED" if light.red else "green", light.detail) for light in lights],
     )
 
 

@@ -23,18 +23,18 @@ def print_rules(report: RuleReport) -> None:
         "What each rule did",
         ("kind", "rule", "actions", "decisions", "customers", "moved"),
         [
-            (one.kind, one.rule, one.actions, one.decisions, one.customers, one.moved)
-            for one in report.rules
+            (price.kind, price.rule, price.actions, price.decisions, price.customers, price.moved)
+            for price in report.rules
         ],
     )
     _print_prices(
         "By the model: EUR that it costs over these decisions, 95 % interval",
-        [(one, one.model_eur) for one in report.rules],
+        [(price, price.model_eur) for price in report.rules],
     )
     _print_prices(
         "From rewards: EUR without it, less with it, 95 % interval: of a lifted rule a customer's "
         "first decision that it binds, of a weight or lever a decision",
-        [(one, one.measured_eur) for one in report.rules],
+        [(price, price.measured_eur) for price in report.rules],
     )
 
 
@@ -44,46 +44,53 @@ def rules_json(report: RuleReport) -> dict[str, object]:
         **structs.asdict(report),
         "rules": [
             {
-                **structs.asdict(one),
-                "moved": as_json(Undecided(reason=one.model_eur.reason))
-                if one.moved is None and isinstance(one.model_eur, Undecided)
-                else one.moved,
-                "model_eur": as_json(one.model_eur),
-                "measured_eur": as_json(one.measured_eur),
+                **structs.asdict(price),
+                "moved": as_json(Undecided(reason=price.model_eur.reason))
+                if price.moved is None and isinstance(price.model_eur, Undecided)
+                else price.moved,
+                "model_eur": as_json(price.model_eur),
+                "measured_eur": as_json(price.measured_eur),
             }
-            for one in report.rules
+            for price in report.rules
         ],
     }
 
 
-def print_shadow(found: Sequence[Shadow]) -> None:
+def print_shadow(channels: Sequence[Shadow]) -> None:
     """Agreement by channel."""
     print_table(
         "Share of decisions in shadow mode in which ours is the other system's, 95 % interval",
         ("channel", "share", "low", "high", "decisions", "advice"),
-        [(one.channel or "all", *_cells(one.agreement), one.advice) for one in found],
+        [
+            (channel.channel or "all", *_cells(channel.agreement), channel.advice)
+            for channel in channels
+        ],
     )
 
 
-def shadow_json(found: Sequence[Shadow]) -> dict[str, object]:
+def shadow_json(channels: Sequence[Shadow]) -> dict[str, object]:
     """The same for scripts."""
-    rows = [{**structs.asdict(one), "agreement": as_json(one.agreement)} for one in found]
+    rows = [
+        {**structs.asdict(channel), "agreement": as_json(channel.agreement)} for channel in channels
+    ]
     return {"all": rows[0], "channels": rows[1:]}
 
 
 def _print_prices(title: str, prices: Sequence[tuple[RulePrice, Estimate | Undecided]]) -> None:
     """What is decided as a table, the dearest first; what is not, by its reason."""
-    decided = [(one, price) for one, price in prices if isinstance(price, Estimate)]
+    decided = [(rule, price) for rule, price in prices if isinstance(price, Estimate)]
     decided.sort(key=lambda pair: -pair[1].value)
     if decided:
         columns = ("kind", "rule", "eur", "low", "high", "decisions")
-        print_table(title, columns, [(o.kind, o.rule, *_cells(price)) for o, price in decided])
+        print_table(
+            title, columns, [(rule.kind, rule.rule, *_cells(price)) for rule, price in decided]
+        )
     else:
         console.print(title, highlight=False)
     undecided: dict[str, list[str]] = {}
-    for one, price in prices:
+    for rule, price in prices:
         if isinstance(price, Undecided):
-            undecided.setdefault(price.reason, []).append(one.rule)
+            undecided.setdefault(price.reason, []).append(rule.rule)
     for reason, rules in undecided.items():
         console.print(f"undecided: {reason}: {', '.join(rules)}", highlight=False)
 

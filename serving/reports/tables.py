@@ -40,16 +40,18 @@ def print_unmapped(unmapped: Mapping[str, int]) -> None:
 
 def print_models(models: Mapping[str, Metrics], judged_on: str = "later time") -> None:
     """Each model's metrics, or why it has none."""
-    for name, found in models.items():
-        rows = [("undecided", found.reason)] if isinstance(found, Undecided) else found.items()
+    for name, metrics in models.items():
+        rows = (
+            [("undecided", metrics.reason)] if isinstance(metrics, Undecided) else metrics.items()
+        )
         print_table(f"{name} model, on {judged_on}", ("metric", "value"), rows)
 
 
 def models_json(models: Mapping[str, Metrics]) -> dict[str, object]:
     """The same for scripts."""
     return {
-        name: {"undecided": found.reason} if isinstance(found, Undecided) else found
-        for name, found in models.items()
+        name: {"undecided": metrics.reason} if isinstance(metrics, Undecided) else metrics
+        for name, metrics in models.items()
     }
 
 
@@ -80,13 +82,13 @@ def print_answer(answer: DecideAnswer) -> None:
         ("action", "p_accept", "value_eur", "priority", "propensity"),
         [
             (
-                one.action_id,
-                one.p_accept,
-                one.value_eur,
-                one.priority,
-                one.propensity,
+                candidate.action_id,
+                candidate.p_accept,
+                candidate.value_eur,
+                candidate.priority,
+                candidate.propensity,
             )
-            for one in answer.candidates
+            for candidate in answer.candidates
         ],
     )
     refused = [(r.action_id, r.stage, r.rule, r.detail) for r in answer.filtered]
@@ -111,17 +113,20 @@ def print_document(answer: DecideAnswer) -> None:
     print(pretty_json(answer))
 
 
-def print_friction(found: Friction, rates: Sequence[LossRate], stages: Sequence[str]) -> None:
+def print_friction(friction: Friction, rates: Sequence[LossRate], stages: Sequence[str]) -> None:
     """The verdict in a sentence, what it rests on, and loss by the sign of emotion."""
-    verdict = found.verdict
+    verdict = friction.verdict
     named = f"undecided: {verdict.reason}" if isinstance(verdict, Undecided) else verdict
     console.print(f"[bold]{named}[/]", highlight=False)
-    console.print(found.sentence, highlight=False)
-    size = f"{found.losses:,} losses after {found.visits:,} visits of {found.customers:,} customers"
+    console.print(friction.sentence, highlight=False)
+    size = (
+        f"{friction.losses:,} losses after {friction.visits:,} visits of "
+        f"{friction.customers:,} customers"
+    )
     console.print(size, highlight=False)
-    if found.figures is not None:
+    if friction.figures is not None:
         rows: list[tuple[object, ...]] = []
-        for name, value in structs.asdict(found.figures).items():
+        for name, value in structs.asdict(friction.figures).items():
             if isinstance(value, Estimate):
                 rows.append((name, value.value, value.low, value.high))
             elif isinstance(value, Undecided):
@@ -138,25 +143,31 @@ def print_friction(found: Friction, rates: Sequence[LossRate], stages: Sequence[
         ("stage", "by", "sign", "visits", "losses", "rate", "low", "high", ""),
         [
             (
-                _stage(one, stages),
-                *(one.by, one.sign, one.n, one.losses, one.rate, one.low, one.high),
-                "few" if one.small else "",
+                _stage(rate, stages),
+                rate.by,
+                rate.sign,
+                rate.n,
+                rate.losses,
+                rate.rate,
+                rate.low,
+                rate.high,
+                "few" if rate.small else "",
             )
-            for one in rates
+            for rate in rates
         ],
     )
 
 
 def friction_json(
-    found: Friction, rates: Sequence[LossRate], stages: Sequence[str]
+    friction: Friction, rates: Sequence[LossRate], stages: Sequence[str]
 ) -> dict[str, object]:
     """The same for scripts."""
-    figures = structs.asdict(found.figures) if found.figures is not None else {}
+    figures = structs.asdict(friction.figures) if friction.figures is not None else {}
     return {
-        "verdict": _plain(found.verdict),
-        **{name: getattr(found, name) for name in ("sentence", "visits", "customers", "losses")},
+        "verdict": _plain(friction.verdict),
+        **{name: getattr(friction, name) for name in ("sentence", "visits", "customers", "losses")},
         "figures": {name: _plain(value) for name, value in figures.items()},
-        "loss_by_sign": [{**structs.asdict(one), "stage": _stage(one, stages)} for one in rates],
+        "loss_by_sign": [{**structs.asdict(rate), "stage": _stage(rate, stages)} for rate in rates],
     }
 
 

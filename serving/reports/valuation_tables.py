@@ -17,60 +17,61 @@ def print_methods(methods: Mapping[str, PolicyValue | Undecided]) -> None:
         "The same value by each method, EUR per decision, 95 %",
         ("method", "value", "low", "high", "always low", "always high", "note"),
         [
-            (name, f"undecided: {one.reason}", None, None, None, None, "")
-            if isinstance(one, Undecided)
-            else (name, one.value, one.low, one.high, *one.always, one.note)
-            for name, one in methods.items()
+            (name, f"undecided: {value.reason}", None, None, None, None, "")
+            if isinstance(value, Undecided)
+            else (name, value.value, value.low, value.high, *value.always, value.note)
+            for name, value in methods.items()
         ],
     )
 
 
-def print_gain(found: PolicyGain | Undecided, over: str) -> None:
+def print_gain(gain: PolicyGain | Undecided, over: str) -> None:
     """A difference, and whether the two methods that need no model's word agree on it."""
-    if isinstance(found, Undecided):
-        console.print(f"gain over {over} undecided: {found.reason}", highlight=False)
+    if isinstance(gain, Undecided):
+        console.print(f"gain over {over} undecided: {gain.reason}", highlight=False)
         return
     print_table(
         f"Gain over {over}, EUR per decision, 95 %",
         ("method", "value", "low", "high", "always low", "always high"),
         [
-            (one.method, one.value, one.low, one.high, *one.always)
-            for one in (found.dr, found.snips)
+            (value.method, value.value, value.low, value.high, *value.always)
+            for value in (gain.dr, gain.snips)
         ],
     )
-    agree = "agree" if found.agree else "do NOT agree"
+    agree = "agree" if gain.agree else "do NOT agree"
     console.print(
-        f"one-sided: above {found.low:.4g} now, above {found.low_always:.4g} however often one "
-        f"looks; DR and SNIPS {agree} ({found.apart:.1f} standard errors apart)",
+        f"one-sided: above {gain.low:.4g} now, above {gain.low_always:.4g} however often one "
+        f"looks; DR and SNIPS {agree} ({gain.apart:.1f} standard errors apart)",
         highlight=False,
     )
 
 
 def methods_json(methods: Mapping[str, PolicyValue | Undecided]) -> dict[str, object]:
     """The same for scripts."""
-    return {name: _json(one) for name, one in methods.items()}
+    return {name: _json(value) for name, value in methods.items()}
 
 
-def gain_json(found: PolicyGain | Undecided) -> dict[str, object]:
+def gain_json(gain: PolicyGain | Undecided) -> dict[str, object]:
     """The same for scripts."""
-    if isinstance(found, Undecided):
-        return {"undecided": found.reason}
+    if isinstance(gain, Undecided):
+        return {"undecided": gain.reason}
     return {
-        **structs.asdict(found),
-        "dr": _json(found.dr),
-        "snips": _json(found.snips),
-        "agree": found.agree,
+        **structs.asdict(gain),
+        "dr": _json(gain.dr),
+        "snips": _json(gain.snips),
+        "agree": gain.agree,
     }
 
 
-def _json(found: PolicyValue | Undecided) -> dict[str, object]:
-    if isinstance(found, Undecided):
-        return {"undecided": found.reason}
-    return {**structs.asdict(found), **as_json(found.estimate)}
+def _json(value: PolicyValue | Undecided) -> dict[str, object]:
+    if isinstance(value, Undecided):
+        return {"undecided": value.reason}
+    return {**structs.asdict(value), **as_json(value.estimate)}
 
 
-def estimate_text(found: Estimate | Undecided, per: str) -> str:
+def estimate_text(estimate: Estimate | Undecided, per: str) -> str:
     """One line: a value with its interval, or why there is none."""
-    if isinstance(found, Undecided):
-        return f"undecided: {found.reason}"
-    return f"{found.value:+.4g} EUR per {per}, 95 % from {found.low:+.4g} to {found.high:+.4g}"
+    if isinstance(estimate, Undecided):
+        return f"undecided: {estimate.reason}"
+    interval = f"95 % from {estimate.low:+.4g} to {estimate.high:+.4g}"
+    return f"{estimate.value:+.4g} EUR per {per}, {interval}"

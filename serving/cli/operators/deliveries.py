@@ -28,7 +28,7 @@ def deliveries(
 
     with opened_log(command_settings()) as log:
         if again is not None:
-            dead = {one.decision_id: one for one in log.deliveries("dead", 10_000)}
+            dead = {message.decision_id: message for message in log.deliveries("dead", 10_000)}
             if again not in dead:
                 raise NotFound(f"decision_id: {again!r}: no dead delivery of this decision")
             log.settle_delivery(once_more(dead[again], utc_now()))
@@ -37,16 +37,21 @@ def deliveries(
             else:
                 console.print(f"{again} is sent once more")
             return
-        found = log.deliveries(state)
+        messages = log.deliveries(state)
     if json:
-        print_json(found)
+        print_json(messages)
         return
     print_table(
         f"Deliveries, {state}",
         ("decision", "customer", "due", "attempts", "error"),
         [
-            (one.decision_id, one.customer_id, f"{one.due_at:%Y-%m-%d %H:%M:%S}", one.attempts,
-             one.error)
-            for one in found
+            (
+                message.decision_id,
+                message.customer_id,
+                f"{message.due_at:%Y-%m-%d %H:%M:%S}",
+                message.attempts,
+                message.error,
+            )
+            for message in messages
         ],
-    )  # fmt: skip
+    )

@@ -43,8 +43,7 @@ def demo(
     from serving.replica.assembly import utc_now
     from training.simulation.history import frustrated_customer
 
-    given = command_settings()
-    settings = demo_settings(given, seed)
+    settings = demo_settings(command_settings(), seed)
     _prepare_demo(settings, DemoHome(customers=customers, seed=seed))
     now = utc_now()
     run = f"live-{now:%m%d%H%M%S}"
@@ -58,7 +57,7 @@ def demo(
             step("finishing what it accepted")
     print_decisions(played)
     first = played[0][1]
-    governed = [one for one in first.filtered if one.stage != "available"]
+    governed = [refused for refused in first.filtered if refused.stage != "available"]
     print_document(replace(first, filtered=governed))
     equal = "equal, byte for byte" if again.equal else f"different in {', '.join(again.differs)}"
     console.print(f"replayed from what it logged: {equal}", highlight=False)

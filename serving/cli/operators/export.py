@@ -33,7 +33,7 @@ def export(
 ) -> None:
     """Write the log's events as Parquet files, a folder for each day of arrival.
 
-    The valences in force go with them, so that a replay feels what the service feels.
+    The valences in force go with them, so that a replay appraises events as the service does.
     Example: `nba export warehouse/events`
     """
     from nba.stores import parquet
@@ -66,7 +66,7 @@ def replay(
 ) -> None:
     """Write context rows of every customer in an exported log, as Parquet, by the serving fold.
 
-    A row knows what had been received by its moment; a customer has rows from the arrival of her
+    A row knows what had been received by its moment; a customer has rows from the arrival of their
     first event on. Example: `nba replay warehouse/events --out rows.parquet --every-days 7`
     """
     from features.fold import Fold
@@ -77,14 +77,14 @@ def replay(
 
     if cores is not None and engine is ReplayEngine.LOCAL:
         raise InvalidInput("cores", cores, "only --engine spark takes more than one")
-    asked = None if at is None else _moment(at)
+    end = None if at is None else _moment(at)
     settings = command_settings()
     parquet.check_free(out)
     if engine is ReplayEngine.LOCAL and out.exists():
         raise InvalidInput("out", str(out), "it exists; name a file that does not")
     fold = Fold(load_journey(settings.journey), parquet.read_valences(folder))
     extent = parquet.extent(folder)
-    end = asked or extent.end or datetime(1970, 1, 1, tzinfo=UTC)
+    end = end or extent.end or datetime(1970, 1, 1, tzinfo=UTC)
     grid = Grid(micros(end), round((every_days or 0) * DAY_US))
     if engine is ReplayEngine.SPARK:
         from features.replay.spark import replay_spark
@@ -96,8 +96,15 @@ def replay(
             replay_folder(fold, folder, out, grid, extent.events, advance)
     rows = written_rows(out)
     if json:
-        found = {"out": str(out), "engine": engine.value, "events": extent.events, "rows": rows}
-        print_json({**found, "columns": len(fold.schema.columns)})
+        print_json(
+            {
+                "out": str(out),
+                "engine": engine.value,
+                "events": extent.events,
+                "rows": rows,
+                "columns": len(fold.schema.columns),
+            }
+        )
         return
     console.print(f"{rows:,} rows of {len(fold.schema.columns)} columns in {out}")
 

@@ -180,24 +180,24 @@ def changes(json: Json = False) -> None:
     from serving.replica.assembly import opened_log
 
     with opened_log(command_settings()) as log:
-        found = [*catalogue.changes(log), *rollout.changes(log, catalogue.REMEMBERED)]
-        found += log.alias_changes(CHAMPION, catalogue.REMEMBERED)
-    found.sort(key=lambda change: change.at, reverse=True)
+        moved = [*catalogue.changes(log), *rollout.changes(log, catalogue.REMEMBERED)]
+        moved += log.alias_changes(CHAMPION, catalogue.REMEMBERED)
+    moved.sort(key=lambda change: change.at, reverse=True)
     if json:
-        print_json(found)
+        print_json(moved)
         return
     print_table(
         "Changes",
         ("at", "what", "from", "to", "by", "why"),
         [
             (
-                one.at.isoformat(timespec="seconds"),
-                one.alias,
-                one.before,
-                one.after,
-                one.by,
-                one.why,
+                change.at.isoformat(timespec="seconds"),
+                change.alias,
+                change.before,
+                change.after,
+                change.by,
+                change.why,
             )
-            for one in found
+            for change in moved
         ],
     )

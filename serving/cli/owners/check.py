@@ -52,15 +52,18 @@ def check(
         from serving.jobs.event_import import unmapped_events
         from serving.replica.assembly import opened_log
 
-        with opened_log(command_settings()) as held, progress_bar("reading the log") as advance:
-            unmapped = unmapped_events(held, ContextSchema(journey), advance)
+        with (
+            opened_log(command_settings()) as events_log,
+            progress_bar("reading the log") as advance,
+        ):
+            unmapped = unmapped_events(events_log, ContextSchema(journey), advance)
     if json:
         tables = {
             s.title: [dict(zip(s.columns, row, strict=True)) for row in s.rows] for s in sections
         }
-        found = {"unmapped": unmapped} if log else {}
+        of_log = {"unmapped": unmapped} if log else {}
         version = journey.catalogue_version()
-        print_json({"file": str(file), "version": version, "sections": tables, **found})
+        print_json({"file": str(file), "version": version, "sections": tables, **of_log})
         return
     for section in sections:
         print_table(section.title, section.columns, section.rows)
@@ -68,7 +71,7 @@ def check(
 
 
 def _check_against(journey: JourneyFile, against: str, days: float | None, *, json: bool) -> None:
-    """What differs, and where the last `days` are asked for, who would have got what."""
+    """Print what differs, and with `days` who would have got what in the last of them."""
     from nba.journey_file.diff import diff
     from nba.journey_file.loader import load_journey
     from nba.promotion.catalogue_versions import stored_journey
@@ -97,9 +100,9 @@ def _check_against(journey: JourneyFile, against: str, days: float | None, *, js
         old = load_journey(Path(against))
     changes = diff(old, journey)
     if json:
-        found = {} if rehearsal is None else {"rehearsal": rehearsal_json(rehearsal)}
+        of_log = {} if rehearsal is None else {"rehearsal": rehearsal_json(rehearsal)}
         versions = {"old": old.catalogue_version(), "new": journey.catalogue_version()}
-        print_json({"versions": versions, "changes": changes_json(changes), **found})
+        print_json({"versions": versions, "changes": changes_json(changes), **of_log})
         return
     print_changes(changes)
     if rehearsal is not None:

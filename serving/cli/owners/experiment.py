@@ -48,11 +48,11 @@ def plan(file: File, days: Days = 28.0, json: Json = False) -> None:
     settings = command_settings()
     with opened_log(settings) as log:
         journey, experiment = _read(settings, log, file)
-        found = _planned(log, journey, experiment, days)
+        planned = _planned(log, journey, experiment, days)
     if json:
-        print_json(as_plain(found))
+        print_json(as_plain(planned))
     else:
-        print_plan(found)
+        print_plan(planned)
 
 
 @experiment_app.command()
@@ -114,18 +114,18 @@ def status(
     from nba.analytics.experiments import compare_actions, report_drawn_arms
     from nba.experiments.registry import named, stored_experiments
     from serving.replica.assembly import journey_in_force, opened_log, utc_now
-    from serving.reports.experiment_tables import as_plain, print_found
+    from serving.reports.experiment_tables import as_plain, print_status
 
     if which is not None and actions is not None:
         raise typer.BadParameter("give an experiment, or --actions")
     settings = command_settings()
-    found: ExperimentSet | ExperimentReport | ActionReport
+    report: ExperimentSet | ExperimentReport | ActionReport
     with opened_log(settings) as log:
-        found = stored_experiments(log)
+        report = stored_experiments(log)
         if actions is not None:
             journey, since = journey_in_force(settings, log), utc_now() - timedelta(days=days)
             with progress_bar("reading the log") as advance:
-                found = compare_actions(
+                report = compare_actions(
                     log,
                     journey,
                     actions.split(","),
@@ -134,16 +134,16 @@ def status(
                     progress=advance,
                 )
         elif which is not None:
-            started = named(found, which)
+            started = named(report, which)
             if started.experiment.allocation == "share":
-                found = _reported(log, started)
+                report = _reported(log, started)
             else:
                 with progress_bar("reading the log") as advance:
-                    found = report_drawn_arms(log, started, kinds_of=kinds_of, progress=advance)
+                    report = report_drawn_arms(log, started, kinds_of=kinds_of, progress=advance)
     if json:
-        print_json(as_plain(found))
+        print_json(as_plain(report))
     else:
-        print_found(found)
+        print_status(report)
 
 
 @experiment_app.command()

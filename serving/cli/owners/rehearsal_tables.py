@@ -26,8 +26,15 @@ def print_changes(changes: Sequence[PartChange]) -> None:
         "What differs",
         ("part", "id", "", "field", "old", "new"),
         [
-            (one.part or "-", one.id or "-", one.change, one.field, _json(one.old), _json(one.new))
-            for one in changes
+            (
+                change.part or "-",
+                change.id or "-",
+                change.change,
+                change.field,
+                _json(change.old),
+                _json(change.new),
+            )
+            for change in changes
         ],
     )
 
@@ -37,68 +44,69 @@ def changes_json(changes: Sequence[PartChange]) -> list[dict[str, object]]:
     return [structs.asdict(one) for one in changes]
 
 
-def print_rehearsal(found: Rehearsal | Undecided) -> None:
+def print_rehearsal(rehearsal: Rehearsal | Undecided) -> None:
     """Who gets what now, in expected numbers of decisions."""
-    if isinstance(found, Undecided):
-        console.print(f"rehearsal undecided: {found.reason}", highlight=False, soft_wrap=True)
+    if isinstance(rehearsal, Undecided):
+        console.print(f"rehearsal undecided: {rehearsal.reason}", highlight=False, soft_wrap=True)
         return
     console.print(
-        f"{found.decisions:,} decisions for {found.customers:,} customers, "
-        f"{found.begin:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC; "
-        f"{found.moved:,.1f} come out otherwise; {found.folded_again:,} contexts folded again; "
-        f"{found.unanswerable:,} ask for what is not in both",
+        f"{rehearsal.decisions:,} decisions for {rehearsal.customers:,} customers, "
+        f"{rehearsal.begin:%Y-%m-%d %H:%M} to {rehearsal.end:%Y-%m-%d %H:%M} UTC; "
+        f"{rehearsal.moved:,.1f} come out otherwise; "
+        f"{rehearsal.folded_again:,} contexts folded again; "
+        f"{rehearsal.unanswerable:,} ask for what is not in both",
         highlight=False,
     )
-    rows = sorted(found.actions.items(), key=lambda one: (one[0] == NO_ACTION, -one[1][1]))
+    rows = sorted(rehearsal.actions.items(), key=lambda item: (item[0] == NO_ACTION, -item[1][1]))
     print_table(
         "Expected decisions by action",
         ("action", "old", "new", "difference"),
         [(action, old, new, new - old) for action, (old, new) in rows],
     )
-    if found.decisions:
-        old, new = found.actions.get(NO_ACTION, (0.0, 0.0))
-        share = (old / found.decisions, new / found.decisions)
+    if rehearsal.decisions:
+        old, new = rehearsal.actions.get(NO_ACTION, (0.0, 0.0))
+        share = (old / rehearsal.decisions, new / rehearsal.decisions)
         print_table("Share of decisions with no action", ("old", "new"), [share])
     print_table(
         "Load by channel",
         ("channel", "old", "new"),
-        [(channel, old, new) for channel, (old, new) in found.channels.items()],
+        [(channel, old, new) for channel, (old, new) in rehearsal.channels.items()],
     )
-    moved = [row for row in found.matrix if row[0] != row[1]][:SHOWN]
+    moved = [row for row in rehearsal.matrix if row[0] != row[1]][:SHOWN]
     print_table("Largest changes", ("from", "to", "decisions"), moved)
-    if found.capacities:
+    if rehearsal.capacities:
         print_table(
             "Capacities",
             ("capacity", "period", "old", "of", "new", "of"),
-            [structs.astuple(one) for one in found.capacities],
+            [structs.astuple(item) for item in rehearsal.capacities],
         )
-    if found.refusals:
+    if rehearsal.refusals:
         print_table(
             "New refusals",
             ("stage", "reason", "rule", "actions"),
-            found.refusals[:SHOWN],
+            rehearsal.refusals[:SHOWN],
         )
 
 
-def rehearsal_json(found: Rehearsal | Undecided) -> dict[str, object]:
+def rehearsal_json(rehearsal: Rehearsal | Undecided) -> dict[str, object]:
     """The same for scripts."""
-    if isinstance(found, Undecided):
-        return {"undecided": found.reason}
+    if isinstance(rehearsal, Undecided):
+        return {"undecided": rehearsal.reason}
     shares = [
-        n / found.decisions if found.decisions else None
-        for n in found.actions.get(NO_ACTION, (0.0, 0.0))
+        n / rehearsal.decisions if rehearsal.decisions else None
+        for n in rehearsal.actions.get(NO_ACTION, (0.0, 0.0))
     ]
     return {
-        **structs.asdict(found),
-        "actions": _sides(found.actions),
-        "channels": _sides(found.channels),
+        **structs.asdict(rehearsal),
+        "actions": _sides(rehearsal.actions),
+        "channels": _sides(rehearsal.channels),
         "no_action_share": {"old": shares[0], "new": shares[1]},
         "matrix": [
-            dict(zip(("old", "new", "decisions"), row, strict=True)) for row in found.matrix
+            dict(zip(("old", "new", "decisions"), row, strict=True)) for row in rehearsal.matrix
         ],
         "refusals": [
             dict(zip(("stage", "code", "rule", "actions"), row, strict=True))
-            for row in found.refusals
+            for row in rehearsal.refusals
         ],
     }
 

@@ -70,7 +70,7 @@ def _print(result: WhatIf | Undecided, prices: Prices) -> None:
     by_model = estimate_text(result.by_model, "decision")
     console.print(f"by the model alone, its own error left out: {by_model}", highlight=False)
     for rule, price in prices.items():
-        text = estimate_text(price, "customer, her first decision that it binds")
+        text = estimate_text(price, "customer, the first decision that it binds")
         console.print(f"{rule}, lifted for a share of customers: without it {text}")
     console.print(FIRST_ORDER, highlight=False, soft_wrap=True)
 

@@ -128,18 +128,24 @@ def _tell(version: str, what: str, json: bool) -> None:
         console.print(f"{version} is {what}")
 
 
-def _print(found: PolicyStatus) -> None:
+def _print(status: PolicyStatus) -> None:
     print_table(
         "What was learned of each action, on top of the champion",
         ("action", "decisions", "correction", "unsure by"),
-        [(one.action, one.exposures, one.correction, one.spread) for one in found.actions[:ROWS]],
+        [
+            (learned.action, learned.exposures, learned.correction, learned.spread)
+            for learned in status.actions[:ROWS]
+        ],
     )
     print_table(
         "Versions, newest first",
         ("version", "at", "by", "why"),
-        [(one.after, f"{one.at:%Y-%m-%d %H:%M:%S}", one.by, one.why) for one in found.versions],
+        [
+            (change.after, f"{change.at:%Y-%m-%d %H:%M:%S}", change.by, change.why)
+            for change in status.versions
+        ],
     )
     console.print(
-        f"the policy is {found.mode}: {found.lessons:,} lessons, {found.behind:,} events behind",
+        f"the policy is {status.mode}: {status.lessons:,} lessons, {status.behind:,} events behind",
         highlight=False,
     )

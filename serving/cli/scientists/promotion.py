@@ -57,8 +57,8 @@ def evaluate(
     settings = command_settings()
     version, bundle = registry_of(settings).load(which)
     with opened_log(settings) as log:
-        found = judged(settings, log, version, bundle, margin=margin, ess=ess, retrain=retrain)
-    result = found.evaluation
+        outcome = judged(settings, log, version, bundle, margin=margin, ess=ess, retrain=retrain)
+    result = outcome.evaluation
     models = {"churn": result.churn, "touchpoint": result.touchpoint}
     values = {
         "logged": result.value_logged,
@@ -74,7 +74,7 @@ def evaluate(
                 "value_eur": values_json(values),
                 "methods": methods_json(result.methods),
                 "gain": {"over": result.against, **gain_json(result.gain)},
-                "verdict": verdict_json(found.verdict),
+                "verdict": verdict_json(outcome.verdict),
             }
         )
         return
@@ -82,7 +82,7 @@ def evaluate(
     print_values(values)
     print_methods(result.methods)
     print_gain(result.gain, result.against)
-    print_verdict(found.verdict)
+    print_verdict(outcome.verdict)
 
 
 def promote(
@@ -125,8 +125,8 @@ def promote(
         registered = usable_bundle(registry, journey_in_force(settings, log), which)
         version, bundle = registered
         stage = to or next_stage(log, bundle.bundle_id)
-        found = judged(settings, log, version, bundle, margin=margin, ess=ess, retrain=retrain)
-        against = objections(found.verdict, stage)
+        outcome = judged(settings, log, version, bundle, margin=margin, ess=ess, retrain=retrain)
+        against = objections(outcome.verdict, stage)
         if not against or anyway:
             because = f"anyway: {why}" if against else why or "every gate that blocks has passed"
             promote_bundle(
@@ -134,7 +134,7 @@ def promote(
                 log,
                 registered,
                 stage,
-                verdict=found.verdict,
+                verdict=outcome.verdict,
                 without_gates=anyway,
                 now=utc_now(),
                 by=by or current_user(),
@@ -144,9 +144,9 @@ def promote(
     moved = not against or anyway
     if json:
         place = {"version": version, "bundle": bundle.bundle_id, "alias": stage if moved else None}
-        print_json({**place, "verdict": verdict_json(found.verdict)})
+        print_json({**place, "verdict": verdict_json(outcome.verdict)})
     else:
-        print_verdict(found.verdict)
+        print_verdict(outcome.verdict)
         print_moved(version, bundle.bundle_id, stage, share, [gate.name for gate in against], moved)
     if not moved:
         raise typer.Exit(1)
@@ -164,17 +164,17 @@ def guard(json: Json = False) -> None:
     settings = command_settings()
     replica = assemble(settings)
     try:
-        found = RolloutWatch(replica.log, lambda: replica.engine, replica.now).look()
+        outcome = RolloutWatch(replica.log, lambda: replica.engine, replica.now).look()
         champion = replica.log.alias(CHAMPION)
         align_champion(settings, replica.log)
     finally:
         replica.close()
-    back = isinstance(found, RollBack)
-    said = "nothing is rolled out" if found is None else found[0]
+    back = isinstance(outcome, RollBack)
+    why = "nothing is rolled out" if outcome is None else outcome[0]
     if json:
-        print_json({"champion": champion, "taken_back": back, "why": said})
+        print_json({"champion": champion, "taken_back": back, "why": why})
     else:
-        console.print(f"taken back: {said}" if back else said, highlight=False, soft_wrap=True)
+        console.print(f"taken back: {why}" if back else why, highlight=False, soft_wrap=True)
 
 
 def is_champion(to: str | None) -> bool:

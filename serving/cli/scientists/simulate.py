@@ -74,7 +74,13 @@ def simulate_history(config: WorldConfig, path: Path, *, json: bool = False) -> 
 
         summary = write_history(config, path, show)
     if json:
-        found = {"events": summary.lines, "customers": summary.customers, "closed": summary.closed}
-        print_json({"file": str(path), **found})
+        print_json(
+            {
+                "file": str(path),
+                "events": summary.lines,
+                "customers": summary.customers,
+                "closed": summary.closed,
+            }
+        )
     else:
         console.print(f"{summary.lines:,} events of {summary.customers:,} customers")

@@ -59,8 +59,8 @@ def train(
     options = training_options(settings, trials=trials, trusted=trust or (), uplift=uplift)
     version, result = trained(settings, seed, journey, folder=log, options=options)
     if json:
-        found = training_json(result)
-        print_json({"version": version, "bundle": result.bundle.bundle_id, **found})
+        figures = training_json(result)
+        print_json({"version": version, "bundle": result.bundle.bundle_id, **figures})
         return
     print_training(result)
     following = "nba evaluate, nba promote"
@@ -113,13 +113,13 @@ def trained(
     from training.runs.retrain import retrain, retrain_folder
 
     chosen = options or training_options(settings)
-    given = None if file is None else load_journey(file)
+    journey = None if file is None else load_journey(file)
     if folder is not None:
         with steps("training", chosen.steps) as step:
-            fold = Fold(given or load_journey(settings.journey), read_valences(folder))
+            fold = Fold(journey or load_journey(settings.journey), read_valences(folder))
             registry = Registry(settings.tracking_url, settings.artifacts)
             return retrain_folder(fold, folder, registry, seed=seed, options=chosen, progress=step)
     with opened_log(settings) as log, steps("training", chosen.steps) as step:
-        fold = Fold(given or journey_in_force(settings, log), learned_table(log))
+        fold = Fold(journey or journey_in_force(settings, log), learned_table(log))
         registry = Registry(settings.tracking_url, settings.artifacts)
         return retrain(fold, log, registry, seed=seed, options=chosen, progress=step)

@@ -1,4 +1,4 @@
-"""Commands that learn how things feel: train emotion, train text."""
+"""Commands that learn valences from the log: train emotion, train text."""
 
 from __future__ import annotations
 
@@ -79,19 +79,25 @@ def train_text(seed: Seed = 1, json: Json = False) -> None:
 
 def print_emotion(learned: LearnedEmotion) -> None:
     """Each learned valence beside its prior, or why none was learned."""
-    found = learned.valences
-    if isinstance(found, Undecided):
-        console.print(f"valences undecided: {found.reason}; those in force stay")
+    valences = learned.valences
+    if isinstance(valences, Undecided):
+        console.print(f"valences undecided: {valences.reason}; those in force stay")
     else:
         print_table(
             f"Valences, learned from {learned.losses} losses and {learned.low_surveys} low answers",
             ("kind", "touchpoint", "prior", "learned", "low", "high", "occurrences", ""),
             [
                 (
-                    *(one.kind, one.touchpoint, one.prior, one.valence, one.low, one.high),
-                    *(one.occurrences, "sign flipped" if one.flipped else ""),
+                    valence.kind,
+                    valence.touchpoint,
+                    valence.prior,
+                    valence.valence,
+                    valence.low,
+                    valence.high,
+                    valence.occurrences,
+                    "sign flipped" if valence.flipped else "",
                 )
-                for one in sorted(found, key=lambda one: one.valence)
+                for valence in sorted(valences, key=lambda valence: valence.valence)
             ],
         )
     rows = [
@@ -104,8 +110,8 @@ def print_emotion(learned: LearnedEmotion) -> None:
 
 def emotion_json(version: str | None, learned: LearnedEmotion) -> dict[str, object]:
     """The same for scripts."""
-    found = learned.valences
-    undecided = {"undecided": found.reason} if isinstance(found, Undecided) else {}
+    valences = learned.valences
+    undecided = {"undecided": valences.reason} if isinstance(valences, Undecided) else {}
     return {
         "version": version,
         "table": learned.table.version,

@@ -19,94 +19,102 @@ def print_training(training: Training) -> None:
     for name, report in training.reports.items():
         _print_slices(name, report)
         if report.search is not None:
-            found = report.search
+            search = report.search
             console.print(
-                f"{name}: best of {found.trials} trials, loss {found.loss:.5f} on the held rows, "
-                f"by default {found.default_loss:.5f}",
+                f"{name}: best of {search.trials} trials, loss {search.loss:.5f} on the held rows, "
+                f"by default {search.default_loss:.5f}",
                 highlight=False,
             )
         if report.leakage is not None:
-            looked = report.leakage
+            leakage = report.leakage
             console.print(
-                f"{name}: {looked.refusal or 'no leakage found'}; the column that tells most by "
-                f"itself is {looked.strongest} ({looked.strength:.3f})",
+                f"{name}: {leakage.refusal or 'no leakage found'}; the column that tells most by "
+                f"itself is {leakage.strongest} ({leakage.strength:.3f})",
                 highlight=False,
             )
-            for leak in looked.trusted:
+            for leak in leakage.trusted:
                 console.print(f"[yellow]trusted[/] {leak.text}", highlight=False)
     _print_uplift(training.uplift)
 
 
 def training_json(training: Training) -> dict[str, object]:
     """The same for scripts."""
-    found: dict[str, object] = models_json(training.figures())
+    figures: dict[str, object] = models_json(training.figures())
     for name, report in training.reports.items():
-        found[f"{name}_slices"] = [
-            {"slice": one.name, "rows": one.rows, "undecided": one.figures.reason}
-            if isinstance(one.figures, Undecided)
+        figures[f"{name}_slices"] = [
+            {"slice": slice_.name, "rows": slice_.rows, "undecided": slice_.figures.reason}
+            if isinstance(slice_.figures, Undecided)
             else {
-                "slice": one.name,
-                "rows": one.rows,
-                **{figure: as_json(value) for figure, value in one.figures.items()},
+                "slice": slice_.name,
+                "rows": slice_.rows,
+                **{figure: as_json(value) for figure, value in slice_.figures.items()},
             }
-            for one in report.slices
+            for slice_ in report.slices
         ]
-        found[f"{name}_leakage"] = report.leakage
-        found[f"{name}_search"] = report.search
+        figures[f"{name}_leakage"] = report.leakage
+        figures[f"{name}_search"] = report.search
     if training.uplift is not None:
-        found["uplift"] = (
+        figures["uplift"] = (
             {"undecided": training.uplift.reason}
             if isinstance(training.uplift, Undecided)
-            else [_uplift_json(one) for one in training.uplift]
+            else [_uplift_json(slice_) for slice_ in training.uplift]
         )
-    return found
+    return figures
 
 
 def _print_slices(name: str, report: Report) -> None:
-    judged = [(one, one.figures) for one in report.slices if isinstance(one.figures, dict)]
-    if not judged:
+    decided = [
+        (slice_, slice_.figures) for slice_ in report.slices if isinstance(slice_.figures, dict)
+    ]
+    if not decided:
         return
-    first, *others = judged[0][1]
+    first, *others = decided[0][1]
     rows = [
-        (one.name, one.rows, *(getattr(figures[first], end) for end in ("value", "low", "high")),
-         *(figures[other].value for other in others))
-        for one, figures in judged
-    ]  # fmt: skip
+        (
+            slice_.name,
+            slice_.rows,
+            figures[first].value,
+            figures[first].low,
+            figures[first].high,
+            *(figures[other].value for other in others),
+        )
+        for slice_, figures in decided
+    ]
     columns = ("slice", "rows", first, "low", "high", *others)
     print_table(f"{name} by slice, 95 % intervals by customer", columns, rows)
-    left = [one.name for one in report.slices if isinstance(one.figures, Undecided)]
-    if left:
-        console.print(f"undecided, too little to judge: {', '.join(left)}", highlight=False)
+    undecided = [slice_.name for slice_ in report.slices if isinstance(slice_.figures, Undecided)]
+    if undecided:
+        console.print(f"undecided, too little to judge: {', '.join(undecided)}", highlight=False)
 
 
-def _print_uplift(found: tuple[Uplift, ...] | Undecided | None) -> None:
-    if found is None:
+def _print_uplift(uplift: tuple[Uplift, ...] | Undecided | None) -> None:
+    if uplift is None:
         return
-    if isinstance(found, Undecided):
-        console.print(f"uplift: undecided: {found.reason}", highlight=False)
+    if isinstance(uplift, Undecided):
+        console.print(f"uplift: undecided: {uplift.reason}", highlight=False)
         return
     rows: list[tuple[object, ...]] = []
-    for one in found:
-        if isinstance(one.figures, Undecided):
-            rows.append((one.action, f"undecided: {one.figures.reason}", None, None))
+    for action in uplift:
+        if isinstance(action.figures, Undecided):
+            rows.append((action.action, f"undecided: {action.figures.reason}", None, None))
             continue
         effect, qini = (
             f"{e.value:.3g} ({e.low:.3g} to {e.high:.3g})"
-            for e in (one.figures.effect, one.figures.qini)
+            for e in (action.figures.effect, action.figures.qini)
         )
-        rows.append((one.action, effect, qini, "yes" if one.figures.varies else "not shown"))
-    title = f"Uplift in {found[0].outcome} against no action" if found else "Uplift"
+        rows.append((action.action, effect, qini, "yes" if action.figures.varies else "not shown"))
+    title = f"Uplift in {uplift[0].outcome} against no action" if uplift else "Uplift"
     print_table(title, ("action", "effect", "Qini", "differs between customers"), rows)
 
 
-def _uplift_json(one: Uplift) -> dict[str, object]:
-    found: dict[str, object] = {
-        "action": one.action,
-        "outcome": one.outcome,
-        "treated": one.treated,
-        "control": one.control,
+def _uplift_json(uplift: Uplift) -> dict[str, object]:
+    counts: dict[str, object] = {
+        "action": uplift.action,
+        "outcome": uplift.outcome,
+        "treated": uplift.treated,
+        "control": uplift.control,
     }
-    if isinstance(one.figures, Undecided):
-        return {**found, "undecided": one.figures.reason}
-    figures = {name: as_json(getattr(one.figures, name)) for name in ("effect", "qini", "auuc")}
-    return {**found, **figures, "varies": one.figures.varies}
+    if isinstance(uplift.figures, Undecided):
+        return {**counts, "undecided": uplift.figures.reason}
+    figures = {name: as_json(getattr(uplift.figures, name)) for name in ("effect", "qini", "auuc")}
+    return {**counts, **figures, "varies": uplift.figures.varies}
