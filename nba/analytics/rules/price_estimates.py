@@ -9,9 +9,16 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
 
-from nba.measurement.statistics.estimate import MIN_ESS, Estimate, Undecided
+from nba.measurement.statistics.effect import fixed_horizon
+from nba.measurement.statistics.estimate import (
+    MIN_ESS,
+    Estimate,
+    Undecided,
+    effective_sample_size,
+)
+from nba.measurement.statistics.intervals import clustered_variance, normal_interval
+from nba.measurement.statistics.moments import SampleMean
 
 MIN_CUSTOMERS = 30  # on whom an interval can rest
 RESAMPLES = 2_000
@@ -30,14 +37,18 @@ def lifted_difference(lifted: np.ndarray, held: np.ndarray) -> Estimate | Undeci
         if len(arm) < MIN_CUSTOMERS:
             reason = f"{len(arm)} customers for whom {name}, under {MIN_CUSTOMERS}"
             return Undecided(reason=reason)
-    one, other = (float(arm.var(ddof=1)) / len(arm) for arm in (lifted, held))
-    if one + other == 0.0:
+    with_rule, without_rule = _sample_mean(held), _sample_mean(lifted)
+    if with_rule.variance + without_rule.variance == 0.0:
         return Undecided(reason="the rewards do not vary")
-    degrees = (one + other) ** 2 / (one**2 / (len(lifted) - 1) + other**2 / (len(held) - 1))
-    half = float(stdtrit(degrees, 0.975)) * math.sqrt(one + other)
-    value = float(lifted.mean() - held.mean())
-    n = len(lifted) + len(held)
-    return Estimate(value=value, low=value - half, high=value + half, n=n, ess=float(n))
+    effect = fixed_horizon(with_rule, without_rule)
+    if isinstance(effect, Undecided):
+        return effect
+    n = effect.n
+    return Estimate(value=effect.value, low=effect.low, high=effect.high, n=n, ess=float(n))
+
+
+def _sample_mean(values: np.ndarray) -> SampleMean:
+    return SampleMean(float(values.mean()), float(values.var(ddof=1)), len(values))
 
 
 def bootstrap_total(
@@ -71,18 +82,16 @@ def snips_difference(
     if len(rewards) == 0:
         return Undecided(reason="no decision with a reward that is over")
     w = target / propensity
-    ess = float(w.sum() ** 2 / (w**2).sum()) if w.any() else 0.0
+    ess = effective_sample_size(w)
     if ess < MIN_ESS:
         reason = f"effective sample size {ess:.1f} of {len(w)} decisions, under {MIN_ESS:.0f}"
         return Undecided(reason=reason)
     codes = np.unique(customers, return_inverse=True)[1]
-    many = int(codes.max()) + 1
-    if many < MIN_CUSTOMERS:
-        return Undecided(reason=f"decisions of {many} customers, under {MIN_CUSTOMERS}")
+    n_customers = int(codes.max()) + 1
+    if n_customers < MIN_CUSTOMERS:
+        return Undecided(reason=f"decisions of {n_customers} customers, under {MIN_CUSTOMERS}")
     value, logged = float((w * rewards).sum() / w.sum()), float(rewards.mean())
-    moved = w * (rewards - value) / w.mean() - (rewards - logged)
-    by_customer = np.bincount(codes, weights=moved)
-    variance = float((by_customer**2).sum()) * many / (many - 1) / len(w) ** 2
-    half = float(ndtri(0.975)) * math.sqrt(variance)
-    found = value - logged
-    return Estimate(value=found, low=found - half, high=found + half, n=len(w), ess=ess)
+    influence = w * (rewards - value) / w.mean() - (rewards - logged)
+    difference = value - logged
+    low, high = normal_interval(difference, math.sqrt(clustered_variance(influence, codes)))
+    return Estimate(value=difference, low=low, high=high, n=len(w), ess=ess)
