@@ -18,9 +18,8 @@ import numpy as np
 from nba.decisions.candidate import Candidate
 from nba.decisions.decision import Decision, Mode
 from nba.events.event import Event
-from nba.experiments.report import audit_of
 from nba.experiments.results import holm_levels
-from nba.experiments.validity_checks import ValidityCheck, audited
+from nba.experiments.validity_checks import ValidityCheck, audit_decisions, propensity_check
 from nba.journey.file import JourneyFile
 from nba.measurement.off_policy.bandit_arms import (
     ArmContrast,
@@ -140,7 +139,7 @@ def report_actions(
                         pair.take(one, reward)
             yield mine
 
-    light = audited(audit_of(compared(), lambda one: True))
+    light = propensity_check(audit_decisions(compared(), lambda one: True))
     return _report(pairs, light, _metric(journey), alpha, tuning_n)
 
 

@@ -1,4 +1,4 @@
-"""What the log holds of one experiment, as sums that add up."""
+"""The evidence of one experiment: what the log holds of it, as sums that add up."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import msgspec
 
 from nba.measurement.statistics.moments import Moments
 
-By: TypeAlias = dict[str, dict[str, Moments]]  # metric id -> arm id -> sums over customers
-
-
-NONE = Moments()
+# metric id -> arm id -> sums over customers
+MomentsByArm: TypeAlias = dict[str, dict[str, Moments]]
+NO_CUSTOMERS = Moments()
 
 
 class ExperimentEvidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,8 +21,8 @@ class ExperimentEvidence(msgspec.Struct, frozen=True, kw_only=True):
     unknown: dict[str, int] = {}  # customers under labels of this experiment that it has no arm for
     strays: int = 0  # customers who were decided in two of its arms
     misplaced: int = 0  # customers in another arm than their id gives, or outside its time
-    sums: By = {}  # over customers whose window is over
-    fixed_sums: By = {}  # the same over those of the fixed analysis; empty until it is due
+    sums: MomentsByArm = {}  # over customers whose window is over
+    fixed_sums: MomentsByArm = {}  # over those of the fixed analysis; empty until it is due
 
     def __add__(self, other: ExperimentEvidence) -> ExperimentEvidence:
         return ExperimentEvidence(
@@ -36,14 +35,15 @@ class ExperimentEvidence(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+def _added(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
+    return {name: left.get(name, 0) + right.get(name, 0) for name in {**left, **right}}
 
 
-def _summed(one: By, other: By) -> By:
+def _summed(one: MomentsByArm, other: MomentsByArm) -> MomentsByArm:
     return {
         metric: {
-            arm: one.get(metric, {}).get(arm, NONE) + other.get(metric, {}).get(arm, NONE)
+            arm: one.get(metric, {}).get(arm, NO_CUSTOMERS)
+            + other.get(metric, {}).get(arm, NO_CUSTOMERS)
             for arm in {**one.get(metric, {}), **other.get(metric, {})}
         }
         for metric in {**one, **other}

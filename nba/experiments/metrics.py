@@ -52,7 +52,7 @@ def end_of(log: Log) -> float:
     return last[-1].received_at.timestamp()
 
 
-class MetricTally:
+class MetricAccumulator:
     """Exposures, and what the exposed did before and after."""
 
     def __init__(

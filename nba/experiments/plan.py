@@ -15,7 +15,7 @@ import numpy as np
 from nba.durations import DAY_S
 from nba.events.event import Event
 from nba.experiments.experiment import Experiment
-from nba.experiments.metrics import MetricTally
+from nba.experiments.metrics import MetricAccumulator
 from nba.journey.file import JourneyFile
 from nba.measurement.statistics.confidence_sequences import TUNING_N
 from nba.measurement.statistics.estimate import Undecided
@@ -89,7 +89,7 @@ def plan_experiment(
         recent = event.occurred_at.timestamp() >= since_s
         return EVERYBODY if real and recent and in_reach(event.customer_id) else None
 
-    tally = MetricTally(
+    tally = MetricAccumulator(
         journey,
         kind_of,
         [experiment.primary],

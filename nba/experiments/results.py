@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import msgspec
 import numpy as np
 
-from nba.experiments.evidence import NONE, ExperimentEvidence
+from nba.experiments.evidence import NO_CUSTOMERS, ExperimentEvidence
 from nba.experiments.experiment import ArmSpec, Experiment, GuardrailSpec, MetricSpec
 from nba.measurement.statistics.confidence_sequences import always_valid
 from nba.measurement.statistics.effect import Effect, fixed_horizon
@@ -70,7 +70,7 @@ def compare(
     ]
     for role, metrics in listed:
         pairs = [(metric, arm) for metric in metrics for arm in experiment.arms[1:]]
-        looks = [_Look(experiment, evidence, tuning_n, metric, arm) for metric, arm in pairs]
+        looks = [_Comparison(experiment, evidence, tuning_n, metric, arm) for metric, arm in pairs]
         levels = holm_levels([one.p(experiment.alpha) for one in looks], experiment.alpha)
         found += [
             one.comparison(role, level, adjusted_p)
@@ -78,7 +78,7 @@ def compare(
         ]
     for metric in experiment.guardrails:
         for arm in experiment.arms[1:]:
-            look = _Look(experiment, evidence, tuning_n, metric, arm)
+            look = _Comparison(experiment, evidence, tuning_n, metric, arm)
             p = look.p(experiment.alpha)
             found.append(look.comparison("guardrail", experiment.alpha, p))
     return found
@@ -117,7 +117,7 @@ def as_metric(spec: MetricSpec) -> Metric:
     )
 
 
-class _Look:
+class _Comparison:
     """One arm against the control on one metric, under both analyses."""
 
     def __init__(
@@ -178,7 +178,7 @@ class _Look:
 
     def _levels(self, sums: Mapping[str, Mapping[str, Moments]]) -> tuple[SampleMean, SampleMean]:
         mine = sums.get(self._metric.id, {})
-        a, b = mine.get(self._control, NONE), mine.get(self._arm, NONE)
+        a, b = mine.get(self._control, NO_CUSTOMERS), mine.get(self._arm, NO_CUSTOMERS)
         if (
             self._metric.measure == "any"
             and sample_mean(a).variance + sample_mean(b).variance == 0.0

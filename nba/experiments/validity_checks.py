@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
+import numpy as np
+
+from nba.decisions.decision import Decision, Mode
+from nba.errors import InvalidInput
 from nba.experiments.evidence import ExperimentEvidence
 from nba.experiments.experiment import Experiment
-from nba.measurement.off_policy.propensity_audit import PropensityAudit
+from nba.measurement.off_policy.propensity_audit import (
+    DrawCounts,
+    PropensityAudit,
+    audit_propensities,
+    draw_counts,
+)
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.sample_ratio import (
     Mismatch,
@@ -24,7 +34,7 @@ class ValidityCheck(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
-def lights(
+def validity_checks(
     experiment: Experiment,
     evidence: ExperimentEvidence,
     audit: PropensityAudit | Undecided | str,
@@ -38,7 +48,7 @@ def lights(
     return [
         _mismatch(experiment, evidence, due),
         _impossible(experiment, evidence),
-        audited(audit),
+        propensity_check(audit),
     ]
 
 
@@ -76,7 +86,7 @@ def _impossible(experiment: Experiment, evidence: ExperimentEvidence) -> Validit
     return ValidityCheck(name="impossible arms", red=bool(found), detail=detail)
 
 
-def audited(audit: PropensityAudit | Undecided | str) -> ValidityCheck:
+def propensity_check(audit: PropensityAudit | Undecided | str) -> ValidityCheck:
     """The light of an audit, or of why there is none that could be true."""
     name = "propensities"
     if isinstance(audit, str):
@@ -90,3 +100,29 @@ def audited(audit: PropensityAudit | Undecided | str) -> ValidityCheck:
     if audit.alarm:
         detail += ": actions are not drawn as often as their propensities say"
     return ValidityCheck(name=name, red=audit.alarm, detail=detail)
+
+
+def audit_decisions(
+    pages: Iterable[list[Decision]], concerns: Callable[[Decision], bool]
+) -> PropensityAudit | Undecided | str:
+    """The audit of the propensities of live decisions, or why they cannot be true."""
+    counts = DrawCounts()
+    try:
+        for page in pages:
+            live = [one for one in page if one.mode is Mode.LIVE and concerns(one)]
+            if live:
+                counts = counts + _draw_counts(live)
+    except InvalidInput as error:
+        return str(error)
+    return audit_propensities(counts)
+
+
+def _draw_counts(decisions: Sequence[Decision]) -> DrawCounts:
+    names = sorted({one.action_id for each in decisions for one in each.candidates})
+    at = {name: n for n, name in enumerate(names)}
+    probabilities = np.zeros((len(decisions), len(names)))
+    for row, each in zip(probabilities, decisions, strict=True):
+        for one in each.candidates:
+            row[at[one.action_id]] = one.propensity
+    drawn = np.array([at[each.action_id] for each in decisions])
+    return draw_counts(tuple(names), probabilities, drawn)

@@ -15,7 +15,7 @@ from nba.decisions.decision import Decision
 from nba.decisions.request import Request
 from nba.experiments.action_report import ActionReport, report_actions
 from nba.experiments.experiment import ArmSpec
-from nba.experiments.report import audit_of
+from nba.experiments.validity_checks import audit_decisions
 from nba.journey.exploration import Exploration
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
@@ -138,5 +138,5 @@ def test_probabilities_that_do_not_sum_to_one_are_no_log(log: MemoryLog) -> None
     (_, one), *_ = log.page_decisions()
     first, *others = one.candidates
     broken = replace(one, candidates=(replace(first, propensity=0.99), *others))
-    found = audit_of([[broken]], lambda each: True)
+    found = audit_decisions([[broken]], lambda each: True)
     assert isinstance(found, str) and "every row sums to one" in found

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from nba.experiments.evidence import ExperimentEvidence
 from nba.experiments.experiment import ArmSpec, GuardrailSpec, MetricSpec
 from nba.experiments.results import as_metric, compare, holm_levels
-from nba.experiments.validity_checks import lights
+from nba.experiments.validity_checks import validity_checks
 from nba.measurement.statistics.effect import Effect
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.moments import moments
@@ -129,7 +129,7 @@ def test_a_metric_that_should_fall_is_better_when_it_falls() -> None:
 
 
 def test_lights_are_green_where_all_is_as_planned_and_say_what_would_show() -> None:
-    ratio, impossible, audited = lights(
+    ratio, impossible, audited = validity_checks(
         experiment(arms=ARMS), shares(20_000, 0, 0), NO_AUDIT, due=False
     )
     assert not (ratio.red or impossible.red or audited.red)
@@ -140,8 +140,8 @@ def test_one_look_at_chi_square_counts_only_once_it_is_due() -> None:
     # p of one look is below 0.001, and that of every look is not
     evidence = ExperimentEvidence(exposed={"a": 8_900, "b": 1_100})
     arms = [ArmSpec("a", 0.9), ArmSpec("b", 0.1)]
-    early, *_ = lights(experiment(arms=arms), evidence, NO_AUDIT, due=False)
-    due, *_ = lights(experiment(arms=arms), evidence, NO_AUDIT, due=True)
+    early, *_ = validity_checks(experiment(arms=arms), evidence, NO_AUDIT, due=False)
+    due, *_ = validity_checks(experiment(arms=arms), evidence, NO_AUDIT, due=True)
     assert (early.red, due.red) == (False, True)
 
 
