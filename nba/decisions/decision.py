@@ -103,7 +103,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     learned_from: float = 0.0  # decisions, as that version counts them
     challenger: str | None = None  # the bundle that had a share of the draw
     arms: tuple[str, ...] = ()  # of experiments, as experiment.arm
-    without: tuple[str, ...] = ()  # rules, weights and levers that her arms leave out
+    without: tuple[str, ...] = ()  # rules, weights and levers that the customer's arms leave out
 
     @property
     def episode_id(self) -> str | None:
@@ -119,7 +119,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def timers(self) -> tuple[SubJourneyTimer, ...]:
-        """What wakes up the steps that she has come to, and one for which nothing was done."""
+        """What wakes up the steps that the customer has come to, and one that came to nothing."""
         customer_id = self.request.customer_id
         timers = [timer for move in self.moves for timer in move.timers(customer_id)]
         if self.request.asked_for and self.step != self.request.asked_for:

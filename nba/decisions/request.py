@@ -21,8 +21,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     facts: dict[str, Any] = {}
     without: tuple[str, ...] = ()  # action ids drawn for other placements of the same question
     deferred: bool = False  # it counts from its activation on, and not before
-    outbound: bool = False  # nobody asks: we address her
-    asked_for: str = ""  # the open step of a sub-journey for which we address her
+    outbound: bool = False  # nobody asks: we address the customer
+    asked_for: str = ""  # the open step of a sub-journey for which we address them
     baseline: str | None = None  # shadow mode: the action that the other system takes
 
 
@@ -33,5 +33,5 @@ def at_place(request: Request, placement: str, taken: tuple[str, ...]) -> Reques
         request,
         placement=placement,
         request_id=None if key is None else f"{key}/{placement}",
-        without=tuple(one for one in taken if one != NO_ACTION),
+        without=tuple(action_id for action_id in taken if action_id != NO_ACTION),
     )

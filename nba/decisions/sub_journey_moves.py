@@ -25,13 +25,13 @@ class SubJourneyMove(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str  # of the event
     sub_journey: str
-    definition: str  # hash of the version that she is on
+    definition: str  # hash of the version that the customer is on
     episode_id: str  # of this passage
     number: int  # of the move within the passage, from 1
     step: str = ""
-    exit: str = ""  # where she leaves: success, time_out, opt_out, overtaken, left, budget, done
+    exit: str = ""  # why they leave: success, time_out, opt_out, overtaken, left, budget, done
     held_out: bool = False
-    why: str = ""  # the fact that moved her
+    why: str = ""  # the fact that moved them
     due: tuple[datetime, ...] = ()  # when the step is looked at again
 
     def as_event(self, customer_id: str, at: datetime) -> Event:

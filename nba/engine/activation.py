@@ -32,7 +32,7 @@ def recheck(
         [request], [context], churns, used, dropped_rules=[frozenset(decision.without)]
     )
     action_id = decision.action_id
-    refused = tuple(one for one in governed.refused if one.action_id == action_id)
+    refused = tuple(each for each in governed.refused if each.action_id == action_id)
     call = governed.calls.get(action_id)
     if decision.step and (call is None or call.step_key != decision.step):
         over = Refused(action_id, Stage.AVAILABLE, "no_step", decision.step, "the step is over")

@@ -92,13 +92,15 @@ def decide_answer(
         known_customer=decision.known_customer,
         propensity=decision.propensity,
         note=decision.note,
-        candidates=[option(one) for one in decision.candidates] if explain else [],
+        candidates=[option(candidate) for candidate in decision.candidates] if explain else [],
         filtered=filtered(decision.refused) if explain else [],
         churn=churn,
         emotion=decision.emotion if explain else {},
         emotion_parts=_parts(
-            *(decision.nodes if explain else (), decision.valences, decision.words),
-            decision.decided_at,
+            decision.nodes if explain else (),
+            valences=decision.valences,
+            words=decision.words,
+            as_of=decision.decided_at,
         ),
         policy=decision.policy,
         model_version=decision.bundle_id,
@@ -116,28 +118,37 @@ def decide_answer(
     )
 
 
-def option(one: Candidate) -> Option:
+def option(candidate: Candidate) -> Option:
     """A candidate with its factors."""
     return Option(
-        action_id=one.action_id,
-        p_accept=one.p_accept,
-        context_weight=one.context_weight,
-        value_eur=one.value_eur,
-        retention_eur=one.retention_eur,
-        lever=one.lever,
-        cost_eur=one.cost_eur,
-        annoyance_eur=one.annoyance_eur,
-        priority=one.priority,
-        propensity=one.propensity,
-        because=one.because,
-        batch_score=one.batch_score,
-        spread_eur=one.spread_eur,
+        action_id=candidate.action_id,
+        p_accept=candidate.p_accept,
+        context_weight=candidate.context_weight,
+        value_eur=candidate.value_eur,
+        retention_eur=candidate.retention_eur,
+        lever=candidate.lever,
+        cost_eur=candidate.cost_eur,
+        annoyance_eur=candidate.annoyance_eur,
+        priority=candidate.priority,
+        propensity=candidate.propensity,
+        because=candidate.because,
+        batch_score=candidate.batch_score,
+        spread_eur=candidate.spread_eur,
     )
 
 
 def filtered(refused: Sequence[Refused]) -> list[Filtered]:
     """Actions that rules removed."""
-    return [Filtered(one.action_id, one.stage, one.code, one.rule, one.detail) for one in refused]
+    return [
+        Filtered(
+            action_id=each.action_id,
+            stage=each.stage,
+            code=each.code,
+            rule=each.rule,
+            detail=each.detail,
+        )
+        for each in refused
+    ]
 
 
 def customer_answer(
@@ -160,19 +171,21 @@ def customer_answer(
         traits={name: named[f"traits.{name}"] for name in schema.traits},
         stage=stage if isinstance(stage, str) else None,
         emotion=schema.emotion_of(context.values),
-        emotion_parts=_parts(context.nodes, schema.table.version, words, context.as_of),
+        emotion_parts=_parts(
+            context.nodes, valences=schema.table.version, words=words, as_of=context.as_of
+        ),
         churn=churn,
         context={name: value for name, value in named.items() if value is not None and value != 0},
         decisions=[decision.decision_id for decision in decisions],
         sub_journeys=[
             SubJourneyStanding(
-                sub_journey=one.sub_journey,
-                step=one.step,
-                entered_at=from_micros(round(one.entered_s * 1e6)),
-                since=from_micros(round(one.since_s * 1e6)),
-                held_out=one.held_out,
+                sub_journey=position.sub_journey,
+                step=position.step,
+                entered_at=from_micros(round(position.entered_s * 1e6)),
+                since=from_micros(round(position.since_s * 1e6)),
+                held_out=position.held_out,
             )
-            for one in context.contact_history.positions
+            for position in context.contact_history.positions
         ],
         consents=list(context.contact_history.consent_changes),
         contacts=list(context.contact_history.contacts),
@@ -195,20 +208,20 @@ def emotion_curve(
 
 def replay_answer(logged: Decision, again: Decision) -> ReplayAnswer:
     """Whether a decision came out the same again."""
-    one, other = logged.to_json(), again.to_json()
+    before, after = logged.to_json(), again.to_json()
     return ReplayAnswer(
         decision_id=logged.decision_id,
-        equal=one == other,
-        logged_sha256=hashlib.sha256(one).hexdigest(),
-        replayed_sha256=hashlib.sha256(other).hexdigest(),
-        differs=[] if one == other else differences(logged, again),
+        equal=before == after,
+        logged_sha256=hashlib.sha256(before).hexdigest(),
+        replayed_sha256=hashlib.sha256(after).hexdigest(),
+        differs=[] if before == after else differences(logged, again),
         model_version=logged.bundle_id,
         config_version=logged.catalogue_version,
     )
 
 
 def _parts(
-    nodes: tuple[AppraisedNode, ...], valences: str, words: str, as_of: datetime
+    nodes: tuple[AppraisedNode, ...], *, valences: str, words: str, as_of: datetime
 ) -> EmotionParts:
     age_s = (as_of - nodes[-1].at).total_seconds() if nodes else None
     return EmotionParts(valences=valences, words=words, age_s=age_s, nodes=nodes)
@@ -218,7 +231,7 @@ def feedback_event(body: FeedbackRequest, decision: Decision, now: datetime) -> 
     """The event that a feedback stands for. Raises InvalidInput."""
     if (body.outcome is None) == (body.reward is None):
         raise InvalidInput("outcome", body.outcome, "send either an outcome or a reward")
-    # in shadow mode she got the other system's action
+    # in shadow mode the customer got the other system's action
     action_id = decision.request.baseline or decision.action_id
     if body.action_id is not None and body.action_id != action_id:
         who = "decision drew" if decision.request.baseline is None else "customer got"

@@ -1,4 +1,4 @@
-"""Breaker: after misses in a row, callers get the fallback at once instead of waiting for a miss.
+"""After misses in a row, callers get the fallback at once instead of waiting for a miss.
 
 M. Nygard, Release It! (2nd edition, 2018), chapter 5. Time is an argument, in seconds.
 """

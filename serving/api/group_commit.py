@@ -71,8 +71,8 @@ class GroupCommit(Generic[Item, Answer]):
             if len(batch) == 1:
                 _settle(batch[0][1], error)
                 return
-            for one in batch:
-                await self._work([one])
+            for each in batch:
+                await self._work([each])
             return
         for (_, future), answer in zip(batch, answers, strict=True):
             if not future.done():

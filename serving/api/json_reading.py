@@ -49,17 +49,17 @@ def read(body: bytes, kind: type[Body]) -> Body:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         path, remedy = _located(str(error))
-        given = _at(value, path)
+        wrong = _at(value, path)
         if remedy.startswith("Invalid enum value"):  # repeats the value, at any length
-            remedy = did_you_mean(str(given), _choices(kind, path))
-        raise InvalidInput(path, given, remedy) from None
+            remedy = did_you_mean(str(wrong), _choices(kind, path))
+        raise InvalidInput(path, wrong, remedy) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         raise ValueError("a key occurs twice in one object")
-    return found
+    return unique
 
 
 def _finite(digits: str) -> float:

@@ -110,11 +110,11 @@ def _valences(log: Log, version: str) -> ValenceTable:
     raise NotFound(f"valences: {version!r}: no bundle that was promoted has these")
 
 
-def differences(one: Decision, other: Decision) -> list[str]:
+def differences(before: Decision, after: Decision) -> list[str]:
     """The fields in which two decisions differ."""
     return [
         name
         for name in Decision.__struct_fields__
-        if msgspec.json.encode(getattr(one, name), order="deterministic")
-        != msgspec.json.encode(getattr(other, name), order="deterministic")
+        if msgspec.json.encode(getattr(before, name), order="deterministic")
+        != msgspec.json.encode(getattr(after, name), order="deterministic")
     ]

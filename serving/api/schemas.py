@@ -1,4 +1,4 @@
-"""The wire: the JSON bodies and answers of the HTTP doors; `serving.api.answers` fills them.
+"""The wire: the JSON bodies and answers of the HTTP routes; `serving.api.answers` fills them.
 
 Field names follow the field's conventions; inside, `bundle_id` and `catalogue_version` are what
 the wire calls `model_version` and `config_version`, and a `Refused` action is `filtered`.
@@ -225,8 +225,8 @@ class DecideAnswer(msgspec.Struct, frozen=True, kw_only=True):
     placement: str | None = None
     deferred: bool = False
     shadow_of: str | None = None  # what the other system did
-    lifted: tuple[LiftedRule, ...] = ()  # rules that were lifted for her, to be priced
-    sub_journeys: tuple[SubJourneyMove, ...] = ()  # where she moved with this decision
+    lifted: tuple[LiftedRule, ...] = ()  # rules that were lifted for them, to be priced
+    sub_journeys: tuple[SubJourneyMove, ...] = ()  # where the customer moved with it
     policy_version: str | None = None  # what was learned on top of the model
     challenger: str | None = None  # the bundle that had a share of the draw
     arms: tuple[str, ...] = ()  # of experiments, as experiment.arm
@@ -247,12 +247,12 @@ class DecisionsAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SubJourneyStanding(msgspec.Struct, frozen=True, kw_only=True):
-    """Where she stands in a sub-journey."""
+    """Where a customer is in a sub-journey."""
 
     sub_journey: str
     step: str
     entered_at: datetime
-    since: datetime  # when she came to this step
+    since: datetime  # when they came to this step
     held_out: bool
 
 
@@ -269,12 +269,12 @@ class CustomerAnswer(msgspec.Struct, frozen=True, kw_only=True):
     context: dict[str, float | str | bool]
     decisions: list[str]
     sub_journeys: list[SubJourneyStanding]
-    consents: list[ConsentChange]  # what she said, the last word last
+    consents: list[ConsentChange]  # what the customer said, the last word last
     contacts: list[Contact]  # what counts for the contact policy, oldest first
 
 
 class EmotionCurve(msgspec.Struct, frozen=True, kw_only=True):
-    """How a customer's emotion came about, visit by visit; computed from her whole log."""
+    """How a customer's emotion came about, visit by visit; computed from all their events."""
 
     customer_id: str
     as_of: datetime

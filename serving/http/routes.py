@@ -1,4 +1,4 @@
-"""The HTTP doors: wire -> one call of the desk -> schemas."""
+"""The HTTP routes: from a body to a schema, to one call of the handlers, to the answer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST_LISTED = 500  # decisions in one answer
 
 
 class Routes:
-    """One replica's doors; `app` is the ASGI application."""
+    """One replica's routes; `app` is the ASGI application."""
 
     def __init__(self, replica: Replica, settings: Settings) -> None:
         self.handlers = Handlers(replica, settings)
@@ -85,14 +85,14 @@ class Routes:
         return _json(await self.handlers.feedback(read(await self._body(request), FeedbackRequest)))
 
     async def _history(self, request: HttpRequest) -> Response:
-        given = request.query_params
-        for name in given:
+        query = request.query_params
+        for name in query:
             if name not in ("customer_id", "limit"):
                 raise InvalidInput(
-                    name, given[name], "unknown parameter; customer_id and limit are"
+                    name, query[name], "unknown parameter; customer_id and limit are"
                 )
-        customer_id = checked_id("customer_id", given.get("customer_id"))
-        limit = _limit(given.get("limit"))
+        customer_id = checked_id("customer_id", query.get("customer_id"))
+        limit = _limit(query.get("limit"))
         return _json(await asyncio.to_thread(self.handlers.history, customer_id, limit))
 
     async def _replay(self, request: HttpRequest) -> Response:

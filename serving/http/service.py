@@ -1,4 +1,4 @@
-"""The service: BentoML around the doors.
+"""The service: BentoML around the HTTP routes.
 
 BentoML gives lifecycle, workers, readiness and packaging. The business routes are one Starlette
 app mounted in it; `decide` and `feedback` are also BentoML APIs, so that BentoML's own clients
@@ -52,16 +52,16 @@ class Unavailable(BentoMLException):
 
 
 class Mount:
-    """The doors' app, once the service is up; an ASGI app that exists at import."""
+    """The routes' app, once the service is up; an ASGI app that exists at import."""
 
     def __init__(self) -> None:
-        self.doors: Routes | None = None
+        self.routes: Routes | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.doors is None:
+        if self.routes is None:
             await _respond(send, 503, {"error": "starting", "message": "the service is starting"})
             return
-        await self.doors.app(scope, receive, send)
+        await self.routes.app(scope, receive, send)
 
 
 MOUNT = Mount()
@@ -88,23 +88,23 @@ class NextBestAction:
 
         logging.basicConfig(level=logging.INFO)
         logging.getLogger("bentoml._internal.server.http_app").addFilter(WithoutValues())
-        self.doors = Routes(assemble(SETTINGS), SETTINGS)
-        MOUNT.doors = self.doors
+        self.routes = Routes(assemble(SETTINGS), SETTINGS)
+        MOUNT.routes = self.routes
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def open(self) -> None:
-        await self.doors.open()
+        await self.routes.open()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def close(self) -> None:
-        await self.doors.close()
+        await self.routes.close()
 
     @bentoml.api(route="/bentoml/decide")  # type: ignore[untyped-decorator]
     async def decide(self, request: dict[str, Any]) -> dict[str, Any]:
         """What POST /decide does, for BentoML's clients."""
         body = _read(request, DecideRequest)
         try:
-            return _plain(await self.doors.handlers.decide(body))
+            return _plain(await self.routes.handlers.decide(body))
         except InvalidInput as error:
             raise InvalidArgument(str(error)) from None
         except StoreUnavailable:
@@ -115,7 +115,7 @@ class NextBestAction:
         """What POST /feedback does, for BentoML's clients."""
         body = _read(request, FeedbackRequest)
         try:
-            return _plain(await self.doors.handlers.feedback(body))
+            return _plain(await self.routes.handlers.feedback(body))
         except InvalidInput as error:
             raise InvalidArgument(str(error)) from None
         except NotFound as error:
@@ -135,8 +135,8 @@ class Readiness:
             await self.app(scope, receive, send)
             return
         try:
-            doors = MOUNT.doors
-            status, body = await doors.handlers.ready() if doors else (503, {"ready": False})
+            routes = MOUNT.routes
+            status, body = await routes.handlers.ready() if routes else (503, {"ready": False})
         except Exception as error:  # an error here would hang the request until the timeout
             status, body = 503, {"ready": False, "reason": type(error).__name__}
         await _respond(send, status, body)

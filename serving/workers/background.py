@@ -1,5 +1,5 @@
-"""Upkeep: what a replica does beside its requests: take up what was promoted, conduct, deliver,
-learn, watch over a rollout and over the loop's health."""
+"""What a replica does beside its requests: take up what was promoted, advance sub-journeys,
+deliver, learn, watch over a rollout and over the loop's health."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GUARD_S = 60.0  # between two looks at the guardrails of a rollout
 
 
 class BackgroundWorkers:
-    """Runs from `open` to `close`; `changed` is told after every look at the aliases."""
+    """Runs from `open` to `close`; `changed` is called after every look at the aliases."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class BackgroundWorkers:
             replica.now,
         )
         self._learner = learner_of(replica, settings)
-        self._lessons = Worker("learner", self._learn, settings.learn_s)
+        self._learning = Worker("learner", self._learn, settings.learn_s)
         watch = RolloutWatch(replica.log, engine=lambda: replica.engine, now=replica.now)
         self._guard = Worker("guard", watch.step, GUARD_S)
         self._days = watch_of(replica)
@@ -63,7 +63,7 @@ class BackgroundWorkers:
     async def open(self) -> None:
         """Start it."""
         await asyncio.to_thread(self._orchestrator.start)
-        for worker in (self._lessons, self._guard, self._health):
+        for worker in (self._learning, self._guard, self._health):
             worker.start()
         self._watch = asyncio.create_task(self._look())
 
@@ -73,11 +73,11 @@ class BackgroundWorkers:
             return
         self._watch.cancel()
         await asyncio.to_thread(self._orchestrator.stop)
-        for worker in (self._lessons, self._guard, self._health):
+        for worker in (self._learning, self._guard, self._health):
             await asyncio.to_thread(worker.stop)
 
     def _learn(self) -> bool:
-        done = self._learner.step(lambda: self._lessons.stopping)
+        done = self._learner.step(lambda: self._learning.stopping)
         return done is not None and done.behind > 0
 
     def _look_at_health(self) -> bool:

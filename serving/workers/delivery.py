@@ -59,15 +59,15 @@ class Deliverer:
     def __call__(self, now: datetime) -> int:
         """Try at most `AT_ONCE` of what is due; how many that were. Raises StoreUnavailable."""
         claimed = self._log.claim_deliveries(now, AT_ONCE, LEASE_S + self._webhook.timeout_s)
-        decisions = [self._log.decision(one.decision_id) for one in claimed]
-        verdicts = [self._before_sending(one, now) for one in decisions]
+        decisions = [self._log.decision(delivery.decision_id) for delivery in claimed]
+        verdicts = [self._before_sending(decision, now) for decision in decisions]
         to_send = [
             (index, decision)
             for index, decision in enumerate(decisions)
             if verdicts[index] is None and decision is not None
         ]
         if to_send:
-            answers = asyncio.run(send(self._webhook, [one for _, one in to_send], now))
+            answers = asyncio.run(send(self._webhook, [decision for _, decision in to_send], now))
             for (index, _), answer in zip(to_send, answers, strict=True):
                 verdicts[index] = answer
         for delivery, decision, verdict in zip(claimed, decisions, verdicts, strict=True):

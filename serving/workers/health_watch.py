@@ -1,4 +1,4 @@
-"""The health of a house: what is watched, the report on it, and its gauges."""
+"""The health of a replica: what is watched, the report on it, and its gauges."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LearnerView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def watch_of(replica: Replica) -> LogSummarizer:
-    """The watch over what this house serves."""
+    """The watch over what this replica serves."""
     return LogSummarizer(replica.log, lambda: subject_of(replica), replica.now)
 
 
@@ -88,7 +88,7 @@ def health_now(
         else LearnerProgress(behind=learner.behind, paused=learner.paused),
     )
     return health_report(
-        *(shelf.dated, replica.now(), facts), window_days=window_days, reference_days=reference_days
+        shelf.dated, replica.now(), facts, window_days=window_days, reference_days=reference_days
     )
 
 

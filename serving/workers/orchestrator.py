@@ -1,10 +1,10 @@
-"""Conductor: what has to happen without anybody asking, by one replica at a time.
+"""What has to happen without anybody asking, done by one replica at a time.
 
-One pass fires the timers that are due, hands the customers whom the log has touched since the
-last pass to `attend`, and delivers what waits. A crash between any two steps loses nothing:
-timers and deliveries are claimed in the log, and the cursor is saved behind what was attended.
-So `attend` may get a customer twice, and must be idempotent. What it appends itself touches its
-customers once more; once it appends nothing, the conductor rests.
+One pass fires the timers that are due, hands the customers of the events since the last pass to
+`advance_sub_journeys`, and delivers what waits. A crash between any two steps loses nothing: timers
+and deliveries are claimed in the log, and the cursor is saved behind what was done. So
+`advance_sub_journeys` may get a customer twice, and must be idempotent. What it appends itself
+brings its customers once more; once it appends nothing, the orchestrator rests.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class OrchestratorPass(msgspec.Struct, frozen=True, kw_only=True):
     fired: int = 0  # timers
     events: int = 0  # of the log, read
     attended: int = 0  # customers
-    failed: int = 0  # customers whom `attend` could not take
+    failed: int = 0  # customers whose sub-journeys could not be advanced
     tried: int = 0  # deliveries
     behind: int = 0  # how much of the log is still to be read
 
@@ -88,7 +88,7 @@ def conduct(
         events = [event for event in events if event.seq <= end]
         if not events or stopping():
             break
-        customers = list(dict.fromkeys(one.customer_id for one in events))
+        customers = list(dict.fromkeys(event.customer_id for event in events))
         for first in range(0, len(customers), chunk):
             if stopping():
                 return OrchestratorPass(
@@ -107,9 +107,9 @@ def conduct(
 
 
 def _attended(advance_sub_journeys: Attend, customers: Sequence[str]) -> int:
-    """How many could not be attended to: one customer must not stop all who come after her.
+    """How many could not be attended to: one customer must not stop all who come after.
 
-    Where it is all of several, it is not the customers: raises what `attend` raised.
+    Where it is all of several, it is not the customers: raises what was raised.
     """
     try:
         advance_sub_journeys(customers)
@@ -117,14 +117,14 @@ def _attended(advance_sub_journeys: Attend, customers: Sequence[str]) -> int:
         raise
     except Exception:
         failed = {
-            one: error
-            for one in customers
-            if (error := _error(advance_sub_journeys, one)) is not None
+            customer: error
+            for customer in customers
+            if (error := _error(advance_sub_journeys, customer)) is not None
         }
         if len(failed) == len(customers) > 1:
             raise
-        for one, error in failed.items():
-            logger.error("customer %s is not attended to", shown(one), exc_info=error)
+        for customer, error in failed.items():
+            logger.error("customer %s is not attended to", shown(customer), exc_info=error)
         return len(failed)
     return 0
 
@@ -152,7 +152,7 @@ class Orchestrator:
         every_s: float = EVERY_S,
     ) -> None:
         self._log = log
-        self._attend = advance_sub_journeys
+        self._advance = advance_sub_journeys
         self._deliver = deliver
         self._now = now
         self._worker = Worker(NAME, self._pass, every_s)
@@ -162,7 +162,7 @@ class Orchestrator:
         try:
             begin(self._log)
         except StoreUnavailable as error:
-            logger.warning("the conductor waits: %s", error)
+            logger.warning("the orchestrator waits: %s", error)
         self._worker.start()
 
     def stop(self, timeout_s: float = 15.0) -> bool:
@@ -171,13 +171,13 @@ class Orchestrator:
 
     def step(self) -> OrchestratorPass | None:
         """One pass, None where another replica has the turn. Raises StoreUnavailable."""
-        with self._log.turn(NAME) as mine:
-            if not mine:
+        with self._log.turn(NAME) as has_turn:
+            if not has_turn:
                 return None
             begin(self._log)
             return conduct(
                 self._log,
-                self._attend,
+                self._advance,
                 self._deliver,
                 self._now,
                 stopping=lambda: self._worker.stopping,

@@ -1,4 +1,4 @@
-"""Guarding: one replica of a deployment watches what is rolled out, and takes it back."""
+"""One replica of a deployment watches what is rolled out, and takes it back."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class RolloutWatch:
 
     def step(self) -> bool:
         """One look, where no other replica looks; there is never more to do at once."""
-        with self._log.turn(TURN) as mine:
-            if mine:
+        with self._log.turn(TURN) as has_turn:
+            if has_turn:
                 self.look()
         return False
 
@@ -48,12 +48,12 @@ class RolloutWatch:
         if rollout is None:
             self._made = None
             return None
-        found = self._guard(rollout).look(now)
-        if act(self._log, rollout, found, now):
-            why = found.why if isinstance(found, RollBack) else found.sentence
-            level = logging.WARNING if isinstance(found, RollBack) else logging.INFO
+        verdict = self._guard(rollout).look(now)
+        if act(self._log, rollout, verdict, now):
+            why = verdict.why if isinstance(verdict, RollBack) else verdict.sentence
+            level = logging.WARNING if isinstance(verdict, RollBack) else logging.INFO
             logger.log(level, "%s of %s ends: %s", rollout.stage, rollout.bundle_id, why)
-        return found
+        return verdict
 
     def _guard(self, rollout: Rollout) -> Guardrails:
         engine = self._engine()

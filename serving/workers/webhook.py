@@ -1,4 +1,4 @@
-"""Webhook: one signed POST for each outbound decision, and what its answer means.
+"""One signed POST for each outbound decision, and what its answer means.
 
 Its body is the decision's `message`, a JSON object; its headers are
 
@@ -129,7 +129,9 @@ async def send(
     import httpx
 
     async with httpx.AsyncClient(verify=_trust(), timeout=webhook.timeout_s) as client:
-        return await asyncio.gather(*(_post(client, webhook, one, now) for one in decisions))
+        return await asyncio.gather(
+            *(_post(client, webhook, decision, now) for decision in decisions)
+        )
 
 
 async def _post(
@@ -160,9 +162,13 @@ async def _post(
     except Exception as error:  # whatever it is, the others of this call are sent and settled
         # Not its message, which may hold the URL, and that a password.
         return DeliveryAttempt(kind="again", why=f"no answer: {type(error).__name__}")
-    given = response.headers
+    headers_back = response.headers
     return verdict_of(
-        response.status_code, given.get("Retry-After"), answer, given.get("Nba-Receipt"), now
+        response.status_code,
+        headers_back.get("Retry-After"),
+        answer,
+        headers_back.get("Nba-Receipt"),
+        now,
     )
 
 
@@ -179,8 +185,8 @@ def _receipt(body: bytes, header: str | None) -> str | None:
         answer = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         answer = None
-    found = answer.get("receipt") if isinstance(answer, dict) else None
-    receipt = found if isinstance(found, str) else header
+    named = answer.get("receipt") if isinstance(answer, dict) else None
+    receipt = named if isinstance(named, str) else header
     if receipt is None or not 0 < len(receipt) <= MAX_ID_CHARS or not receipt.isprintable():
         return None
     return receipt

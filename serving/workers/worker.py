@@ -1,4 +1,4 @@
-"""Worker: something done over and over in a thread of its own, until it is stopped."""
+"""Something done over and over in a thread of its own, until it is stopped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ logger = logging.getLogger("nba.serving")
 class Worker:
     """Calls `step` again at once while it says that there is more to do, else after `every_s`.
 
-    A step that fails is told in the log, once for each outage of the store, and tried again.
+    A step that fails is logged, once for each outage of the store, and tried again.
     """
 
     def __init__(self, name: str, step: Callable[[], bool], every_s: float) -> None:
