@@ -22,7 +22,12 @@ from models.predictors.predictor import Predictor
 from models.residual.warm_start import FILE as RESIDUAL, WarmStart, WarmStartPart, warm_from
 from nba.content_ids import content_id
 from nba.errors import InvalidBundle
-from nba.events.valences import FILE as VALENCES, ValenceTable, table_from, table_json
+from nba.events.valences import (
+    VALENCES_FILE,
+    ValenceTable,
+    valences_from_json,
+    valences_json,
+)
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -87,7 +92,7 @@ class Bundle:
             if part is not None and model is not None:
                 files[part.file] = model.to_bytes()
         if self.manifest.valences is not None:
-            files[VALENCES] = table_json(self.table)
+            files[VALENCES_FILE] = valences_json(self.table)
         if self.warm is not None:
             files[RESIDUAL] = self.warm.sums.to_bytes()
         return files
@@ -106,7 +111,7 @@ def part(name: str, model: Predictor, metrics: dict[str, float]) -> ModelPart:
 
 def valences_hash(table: ValenceTable) -> str | None:
     """The manifest's entry of a table, None for the priors."""
-    return None if table.is_prior else hashlib.sha256(table_json(table)).hexdigest()
+    return None if table.is_prior else hashlib.sha256(valences_json(table)).hexdigest()
 
 
 def load_bundle(files: Mapping[str, bytes]) -> Bundle:
@@ -151,7 +156,11 @@ def _load(files: Mapping[str, bytes], part: ModelPart | None) -> Predictor | Non
 
 
 def _table(files: Mapping[str, bytes], sha256: str | None) -> ValenceTable:
-    return ValenceTable() if sha256 is None else table_from(_checked(files, VALENCES, sha256))
+    return (
+        ValenceTable()
+        if sha256 is None
+        else valences_from_json(_checked(files, VALENCES_FILE, sha256))
+    )
 
 
 def _warm(files: Mapping[str, bytes], part: WarmStartPart | None) -> WarmStart | None:

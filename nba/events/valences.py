@@ -1,4 +1,4 @@
-"""Valences as learned from a deployment's own log: what replaces the priors, and why.
+"""Valences learned from a deployment's own log, which replace the priors, with their evidence.
 
 A table is made by `nba train emotion`, travels in the bundle, and changes the kernel's hash.
 """
@@ -11,7 +11,7 @@ from nba.content_ids import content_id
 from nba.errors import InvalidBundle
 
 FORMAT = 1
-FILE = "valences.json"
+VALENCES_FILE = "valences.json"
 HALF_WEIGHT = 30.0  # occurrences at which what was learned weighs as much as the prior
 ENOUGH_ANSWERS = 200  # answers to a survey before its ranks count
 
@@ -43,7 +43,7 @@ class SurveyScale(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ValenceTable(msgspec.Struct, frozen=True, kw_only=True):
-    """What was learned, on what evidence."""
+    """The valences learned, with the data that they were learned from."""
 
     format: int = FORMAT
     losses: int = 0  # customers lost in the data that it was learned from
@@ -57,7 +57,7 @@ class ValenceTable(msgspec.Struct, frozen=True, kw_only=True):
         """A hash of the content; `prior` for the empty table."""
         if self.is_prior:
             return "prior"
-        return content_id("valences", table_json(self))
+        return content_id("valences", valences_json(self))
 
     @property
     def is_prior(self) -> bool:
@@ -65,17 +65,17 @@ class ValenceTable(msgspec.Struct, frozen=True, kw_only=True):
         return not self.valences and not self.surveys
 
 
-def table_json(table: ValenceTable) -> bytes:
+def valences_json(table: ValenceTable) -> bytes:
     """Canonical JSON; the same table gives the same bytes."""
     return msgspec.json.encode(table, order="deterministic")
 
 
-def table_from(content: bytes) -> ValenceTable:
-    """The inverse of `table_json`. Raises InvalidBundle."""
+def valences_from_json(content: bytes) -> ValenceTable:
+    """The inverse of `valences_json`. Raises InvalidBundle."""
     try:
         table = msgspec.json.decode(content, type=ValenceTable)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidBundle(f"{FILE}: {error}; run nba train emotion again") from None
+        raise InvalidBundle(f"{VALENCES_FILE}: {error}; run nba train emotion again") from None
     if table.format != FORMAT:
-        raise InvalidBundle(f"{FILE}: format {table.format}; this program reads {FORMAT}")
+        raise InvalidBundle(f"{VALENCES_FILE}: format {table.format}; this program reads {FORMAT}")
     return table

@@ -1,1 +1,1 @@
-"""The journey file: read, checked, compared and summed up, errors at their line."""
+"""The journey file: loading, checks with the line of every error, comparison, summary."""

@@ -1,4 +1,4 @@
-"""What one field of an action cannot know: its touchpoints, consents, features, treatments."""
+"""Check the actions: touchpoints, consents, features, treatments."""
 
 from __future__ import annotations
 

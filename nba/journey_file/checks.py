@@ -1,4 +1,4 @@
-"""What one field of the journey file cannot know: ids, references and rules that must agree."""
+"""Check a journey file as a whole: ids, references and rules that must agree."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ NAMESPACES = {
 
 
 def check_journey(journey: JourneyFile) -> Iterator[InvalidInput]:
-    """Every error of a journey file whose fields are right one by one, with its path."""
+    """Every error of a journey file whose shape is right, each with its path."""
     yield from _map_errors(journey)
     yield from _event_errors(journey)
     yield from emotion_errors(journey)

@@ -1,4 +1,4 @@
-"""What the journey file may say about emotion: signals, roles, thresholds, and what is refused."""
+"""Check the emotion parts: signals, roles, thresholds, and sources that are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one field of a policy cannot know: its scope, its dates, the signs and zones it names."""
+"""Check the policies: which actions they concern, dates, events and time zones."""
 
 from __future__ import annotations
 

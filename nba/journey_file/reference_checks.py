@@ -1,4 +1,4 @@
-"""Ids that must be known, and listed once."""
+"""Check ids: they must be known, and listed once."""
 
 from __future__ import annotations
 

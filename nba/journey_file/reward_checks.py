@@ -1,4 +1,4 @@
-"""What the reward rules say: kinds that exist and have amounts, numbers that can be meant."""
+"""Check the reward rules: events that exist and have amounts, defaults within bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules that cannot be read, and rules that exclude each other."""
+"""Check the rules: those that cannot be read, and those that exclude each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one field of a sub-journey cannot know: its actions and events, and where its steps lead."""
+"""Check the sub-journeys: actions and events that exist, steps that can be reached."""
 
 from __future__ import annotations
 

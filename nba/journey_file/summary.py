@@ -1,4 +1,4 @@
-"""What a journey file says, as tables for its owner, with warnings of what it leaves open."""
+"""A journey file as tables for its owner, with warnings of what it leaves open."""
 
 from __future__ import annotations
 

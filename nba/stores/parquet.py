@@ -20,14 +20,14 @@ import msgspec
 
 from nba.errors import InvalidBundle, InvalidFile, InvalidInput
 from nba.events.event import Event, from_micros, micros
-from nba.events.valences import FILE, ValenceTable, table_from, table_json
+from nba.events.valences import VALENCES_FILE, ValenceTable, valences_from_json, valences_json
 from nba.stores.log import Log
 from nba.stores.pages import event_pages
 
 PAGE = 50_000  # events in one page
 NAMES = ("event_id", "customer_id", "name", "occurred_at", "received_at", "seq", "properties")
 _PART = re.compile(r"day=\d{4}-\d{2}-\d{2}/part-(\d+)\.parquet")
-_VALENCES = f"_{FILE}"  # readers of Parquet folders pass over what begins so
+_VALENCES = f"_{VALENCES_FILE}"  # readers of Parquet folders pass over what begins so
 _EXPORT = "give a folder that nba export has written"
 
 
@@ -66,7 +66,7 @@ def export(
         with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as work:
             made = Path(work) / "log"
             made.mkdir()
-            (made / _VALENCES).write_bytes(table_json(valences or ValenceTable()))
+            (made / _VALENCES).write_bytes(valences_json(valences or ValenceTable()))
             extent = _write(log, made, progress)
             made.replace(folder)
     except OSError as error:
@@ -78,7 +78,7 @@ def read_valences(folder: Path) -> ValenceTable:
     """The valences that an export came with, the priors where it has none. Raises InvalidFile."""
     file = folder / _VALENCES
     try:
-        return table_from(file.read_bytes()) if file.exists() else ValenceTable()
+        return valences_from_json(file.read_bytes()) if file.exists() else ValenceTable()
     except (OSError, InvalidBundle) as error:
         raise InvalidFile(str(file), 0, "file", file.name, str(error)) from None
 

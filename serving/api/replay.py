@@ -19,7 +19,7 @@ from nba.engine.pipeline import BLIND, make_pipeline
 from nba.engine.redecision import context_of
 from nba.engine.strategy import Arm, Challenger
 from nba.errors import NotFound
-from nba.events.valences import FILE as VALENCES, ValenceTable, table_from
+from nba.events.valences import VALENCES_FILE, ValenceTable, valences_from_json
 from nba.promotion.catalogue_versions import REMEMBERED, earlier_sub_journeys, stored_journey
 from nba.stores.log import Log
 from nba.stores.versioned import CHAMPION
@@ -103,8 +103,8 @@ def _valences(log: Log, version: str) -> ValenceTable:
     changes = log.alias_changes(CHAMPION, REMEMBERED)
     for bundle_id in dict.fromkeys(change.after for change in changes):
         stored = log.bundle(bundle_id)
-        if stored is not None and VALENCES in stored.files:
-            table = table_from(stored.files[VALENCES])
+        if stored is not None and VALENCES_FILE in stored.files:
+            table = valences_from_json(stored.files[VALENCES_FILE])
             if table.version == version:
                 return table
     raise NotFound(f"valences: {version!r}: no bundle that was promoted has these")

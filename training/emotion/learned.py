@@ -15,7 +15,13 @@ from models.bundles.registry import EMOTION, TEXT, Registry
 from nba.customer.appraisal import SurveyAppraisal
 from nba.durations import WEEK_S
 from nba.events.signals import SURVEYS
-from nba.events.valences import FILE, LearnedValence, ValenceTable, table_from, table_json
+from nba.events.valences import (
+    VALENCES_FILE,
+    LearnedValence,
+    ValenceTable,
+    valences_from_json,
+    valences_json,
+)
 from nba.measurement.statistics.estimate import Undecided
 from nba.stores.log import Log
 from nba.stores.versioned import save_version, version_in_force
@@ -30,7 +36,7 @@ LINKED_S = WEEK_S  # a text is labelled by the survey answered within so long af
 def learned_table(log: Log) -> ValenceTable:
     """The last learned table of the store, the priors where there is none."""
     stored = version_in_force(log, EMOTION)
-    return table_from(stored.files[FILE]) if stored is not None else ValenceTable()
+    return valences_from_json(stored.files[VALENCES_FILE]) if stored is not None else ValenceTable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ def save_emotion(
 ) -> str:
     """Register the table in MLflow and keep it for the next training; gives the version."""
     table = learned.table
-    files = {FILE: table_json(table)}
+    files = {VALENCES_FILE: valences_json(table)}
     valences = table.valences
     version = registry.save_files(
         EMOTION,

@@ -111,12 +111,12 @@ def replay(
 
 def _valences(log: Log) -> ValenceTable:
     """Those of the champion, the priors where there is none."""
-    from nba.events.valences import FILE, ValenceTable, table_from
+    from nba.events.valences import VALENCES_FILE, ValenceTable, valences_from_json
     from nba.stores.versioned import CHAMPION, version_in_force
 
     stored = version_in_force(log, CHAMPION)
     files = stored.files if stored is not None else {}
-    return table_from(files[FILE]) if FILE in files else ValenceTable()
+    return valences_from_json(files[VALENCES_FILE]) if VALENCES_FILE in files else ValenceTable()
 
 
 def _moment(text: str) -> datetime:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
+from nba.durations import DAY_S
 from nba.experiments.experiment import ArmSpec, MetricSpec, Slot
 from nba.experiments.report import ExperimentReport
 from nba.measurement.statistics.effect import Effect
@@ -197,7 +198,7 @@ def test_after_its_end_nothing_is_counted_any_more(
     ended = decided[1][N // 2].decided_at + timedelta(days=7)
     found = report(log, in_force(an_experiment(), log, ended_at=ended))
     assert 0 < found.complete < N
-    assert found.days == pytest.approx((ended - NOON).total_seconds() / 86_400)
+    assert found.days == pytest.approx((ended - NOON).total_seconds() / DAY_S)
 
 
 def test_a_replica_that_stops_a_little_later_is_no_red_light(

@@ -13,7 +13,13 @@ from shutil import copy
 import pandas as pd
 import pytest
 
-from nba.events.valences import FILE, LearnedValence, SurveyScale, ValenceTable, table_json
+from nba.events.valences import (
+    VALENCES_FILE,
+    LearnedValence,
+    SurveyScale,
+    ValenceTable,
+    valences_json,
+)
 from nba.stores import parquet
 from nba.stores.postgres.log import PostgresLog
 from serving import cli
@@ -111,7 +117,7 @@ def test_the_champions_valences_are_those_of_the_rows(
     table = ValenceTable(valences=(learned,), surveys=(scale,))
     log = PostgresLog.open(postgres_url)
     log.append_events([event("Complaint Filed")])
-    log.save_bundle("b1", {FILE: table_json(table)})
+    log.save_bundle("b1", {VALENCES_FILE: valences_json(table)})
     log.set_alias("champion", "b1", NOON)
     log.close()
     assert run("export", tmp_path / "log", NBA_DATABASE_URL=postgres_url)[0] == 0
