@@ -54,10 +54,10 @@ class Registry:
         self._error = MlflowException
         mlflow.set_tracking_uri(url)
         try:
-            found = mlflow.get_experiment_by_name(EXPERIMENT)
+            experiment = mlflow.get_experiment_by_name(EXPERIMENT)
             self._experiment = (
-                found.experiment_id
-                if found
+                experiment.experiment_id
+                if experiment
                 else mlflow.create_experiment(
                     EXPERIMENT,
                     artifact_location=artifacts.resolve().as_uri() if artifacts else None,
@@ -98,43 +98,43 @@ class Registry:
                 (Path(folder) / CARD).write_text(card)
                 mlflow.log_artifacts(folder)
             source = f"{run.info.artifact_uri}/bundle"
-            for name, one in (models or {}).items():
-                self._model_run(run.info.run_id, name, one)
+            for name, model_run in (models or {}).items():
+                self._model_run(run.info.run_id, name, model_run)
         return self._version(
             MODEL,
-            "Bundles of the nba service",
-            source,
-            run.info.run_id,
-            bundle.bundle_id,
-            registered_as,
-            shortened(card),
+            about="Bundles of the nba service",
+            source=source,
+            run_id=run.info.run_id,
+            bundle_id=bundle.bundle_id,
+            alias=registered_as,
+            description=shortened(card),
         )
 
-    def _model_run(self, parent_id: str, name: str, one: ModelRun) -> None:
+    def _model_run(self, parent_id: str, name: str, model_run: ModelRun) -> None:
         """The run of one model, finished."""
         from mlflow.entities import Metric, Param
 
         client = self._client()
         parent = client.get_run(parent_id)
-        whose = {key: parent.data.tags[key] for key in _OF_PARENT if key in parent.data.tags}
+        inherited = {key: parent.data.tags[key] for key in _OF_PARENT if key in parent.data.tags}
         run = client.create_run(
             self._experiment,
             run_name=name,
             tags={
-                **whose,
-                **one.tags,
+                **inherited,
+                **model_run.tags,
                 "mlflow.parentRunId": parent_id,
-                "mlflow.loggedArtifacts": one.logged_tables(),
+                "mlflow.loggedArtifacts": model_run.logged_tables(),
             },
         )
         at = int(run.info.start_time)
         client.log_batch(
             run.info.run_id,
-            metrics=[Metric(key, value, at, 0) for key, value in one.metrics.items()],
-            params=[Param(key, str(value)) for key, value in one.params.items()],
+            metrics=[Metric(key, value, at, 0) for key, value in model_run.metrics.items()],
+            params=[Param(key, str(value)) for key, value in model_run.params.items()],
         )
         with TemporaryDirectory() as folder:
-            for path, content in one.files.items():
+            for path, content in model_run.files.items():
                 (Path(folder) / path).parent.mkdir(exist_ok=True)
                 (Path(folder) / path).write_bytes(content)
             client.log_artifacts(run.info.run_id, folder)
@@ -160,13 +160,20 @@ class Registry:
                     (Path(folder) / file).write_bytes(content)
                 mlflow.log_artifacts(folder, kind)
             source = f"{run.info.artifact_uri}/{kind}"
-        what = f"What nba train {kind} learned"
-        return self._version(f"{MODEL}-{kind}", what, source, run.info.run_id, name, CHAMPION)
+        return self._version(
+            f"{MODEL}-{kind}",
+            about=f"What nba train {kind} learned",
+            source=source,
+            run_id=run.info.run_id,
+            bundle_id=name,
+            alias=CHAMPION,
+        )
 
     def _version(
         self,
         model: str,
-        what: str,
+        *,
+        about: str,
         source: str,
         run_id: str,
         bundle_id: str,
@@ -177,7 +184,7 @@ class Registry:
         try:
             client.get_registered_model(model)
         except self._error:
-            client.create_registered_model(model, description=what)
+            client.create_registered_model(model, description=about)
         version = client.create_model_version(
             model,
             source=source,
@@ -216,14 +223,14 @@ class Registry:
     def trained_at(self) -> datetime | None:
         """When the newest version was registered, None before the first."""
         try:
-            found = self._client().search_model_versions(
+            versions = self._client().search_model_versions(
                 f"name = '{MODEL}'", order_by=["creation_timestamp DESC"], max_results=1
             )
         except self._error as error:
             raise StoreUnavailable(f"MLflow at {self._url}: {error}") from None
-        if not found:
+        if not versions:
             return None
-        return datetime.fromtimestamp(found[0].creation_timestamp / 1_000, tz=UTC)
+        return datetime.fromtimestamp(versions[0].creation_timestamp / 1_000, tz=UTC)
 
     def point(self, alias: str, version: str) -> None:
         """Point an alias at a version."""

@@ -54,14 +54,14 @@ class BundleScorer:
         self._actions = action_rows(schema.journey, manifest.actions, manifest.action_features)
 
     def touchpoint(self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]) -> np.ndarray:
-        found, begin, waiting = [], 0, 0
+        scores, begin, waiting = [], 0, 0
         for n, chosen in enumerate(codes):
             waiting += len(chosen)
             if waiting >= ROWS:
-                found.append(self._predicted(contexts[begin : n + 1], codes[begin : n + 1]))
+                scores.append(self._predicted(contexts[begin : n + 1], codes[begin : n + 1]))
                 begin, waiting = n + 1, 0
-        found.append(self._predicted(contexts[begin:], codes[begin:]))
-        return np.concatenate(found)
+        scores.append(self._predicted(contexts[begin:], codes[begin:]))
+        return np.concatenate(scores)
 
     def churn(self, contexts: Sequence[Context]) -> list[Churn]:
         rows = _stack(contexts)

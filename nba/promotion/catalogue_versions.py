@@ -47,8 +47,8 @@ def stored_journey(log: Log, version: str) -> JourneyFile:
     if stored is None or FILE not in stored.files:
         raise NotFound(f"{version}: no catalogue of this version is in the log")
     journey = read_record(stored, FILE, JourneyFile)
-    for wrong in check_journey(journey):
-        raise wrong
+    for error in check_journey(journey):
+        raise error
     return journey
 
 
@@ -95,9 +95,10 @@ def roll_back(
     present = log.alias(IN_FORCE)
     if to is None:
         earlier = [
-            one.before
-            for one in changes(log)
-            if one.after == present and one.before not in (None, present)  # published once more
+            change.before
+            for change in changes(log)
+            # a change from the present one to itself: it was published once more
+            if change.after == present and change.before not in (None, present)
         ]
         if not earlier or earlier[0] is None:
             raise NotFound("no catalogue was in force before this one; publish one")
@@ -121,11 +122,11 @@ def note_served(log: Log, journey: JourneyFile, at: datetime) -> None:
 
 def earlier_sub_journeys(log: Log) -> list[SubJourney]:
     """The sub-journeys of versions that served before: customers finish on what they entered."""
-    versions = dict.fromkeys(one.after for one in log.alias_changes(SERVED, REMEMBERED))
-    found: list[SubJourney] = []
+    versions = dict.fromkeys(change.after for change in log.alias_changes(SERVED, REMEMBERED))
+    sub_journeys: list[SubJourney] = []
     for version in versions:
         try:
-            found += stored_journey(log, version).sub_journeys
+            sub_journeys += stored_journey(log, version).sub_journeys
         except (InvalidInput, InvalidJourney, NotFound) as error:
             logger.warning("sub-journeys of %s are left out: %s", version, error)
-    return found
+    return sub_journeys

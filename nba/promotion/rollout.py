@@ -217,13 +217,13 @@ def champion_before(log: Log) -> str | None:
     What was rolled back from is never gone back to: a change to a bundle that was champion before
     takes away all that came after it.
     """
-    way: list[str] = []
+    chain: list[str] = []
     for change in reversed(log.alias_changes(CHAMPION, REMEMBERED)):
-        if change.after in way:
-            del way[way.index(change.after) + 1 :]
+        if change.after in chain:
+            del chain[chain.index(change.after) + 1 :]
         else:
-            way.append(change.after)
-    return way[-2] if len(way) > 1 else None
+            chain.append(change.after)
+    return chain[-2] if len(chain) > 1 else None
 
 
 def changes(log: Log, limit: int = REMEMBERED) -> list[AliasChange]:

@@ -1,4 +1,4 @@
-"""Gate: what must hold before a challenger takes the champion's place, each with its numbers.
+"""Gates that a challenger must pass before it becomes the champion, each with its numbers.
 
 A verdict is kept under the hash of its content, so that a promotion can name the one that let it
 through.
@@ -46,8 +46,8 @@ class GateVerdict(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def status(self) -> Status:
         """Failed where one gate is, else undecided where one is."""
-        found = {gate.status for gate in self.gates}
-        return next((s for s in (Status.FAILED, Status.UNDECIDED) if s in found), Status.PASSED)
+        present = {gate.status for gate in self.gates}
+        return next((s for s in (Status.FAILED, Status.UNDECIDED) if s in present), Status.PASSED)
 
     @property
     def blocking(self) -> tuple[Gate, ...]:
@@ -66,8 +66,8 @@ class GateVerdict(msgspec.Struct, frozen=True, kw_only=True):
 
     def summary(self) -> str:
         """One line, as the audit trail keeps it."""
-        told = ", ".join(f"{gate.name} {gate.status}" for gate in self.gates)
-        return f"{self.verdict_id}: {told}"
+        statuses = ", ".join(f"{gate.name} {gate.status}" for gate in self.gates)
+        return f"{self.verdict_id}: {statuses}"
 
     def to_json(self) -> bytes:
         """The same verdict gives the same bytes."""
@@ -92,7 +92,7 @@ class GateVerdict(msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(lines) + "\n"
 
     def files(self) -> dict[str, bytes]:
-        """As it is kept on the log's shelf and in MLflow."""
+        """As it is kept in the log and in MLflow."""
         return {VERDICT_JSON: self.to_json(), VERDICT_MD: self.to_markdown().encode()}
 
 

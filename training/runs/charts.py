@@ -54,13 +54,14 @@ def weeks_picture(
     weeks = np.floor((at_s - at_s.min(initial=np.inf)) / WEEK_S).astype(int)
     groups = [np.flatnonzero(weeks == week) for week in np.unique(weeks)]
     names = [_day(float(at_s[group].min())) for group in groups]
-    places = np.arange(len(groups))
+    positions = np.arange(len(groups))
     observed = [float(labels[group].mean()) for group in groups]
     half = [_half(labels[group]) for group in groups]
-    axes.errorbar(places, observed, yerr=half, fmt="o", label="observed, 95 % interval")
+    axes.errorbar(positions, observed, yerr=half, fmt="o", label="observed, 95 % interval")
     means = [float(predicted[group].mean()) for group in groups]
-    axes.plot(places, means, marker="_", markersize=16, linestyle="none", label="predicted")
-    axes.set_xticks(places, [f"{name}\n{len(g):,}" for name, g in zip(names, groups, strict=True)])
+    axes.plot(positions, means, marker="_", markersize=16, linestyle="none", label="predicted")
+    ticks = [f"{name}\n{len(group):,}" for name, group in zip(names, groups, strict=True)]
+    axes.set_xticks(positions, ticks)
     axes.set_ylim(bottom=min(0.0, *means, *observed))
     axes.set(xlabel="week from, rows", ylabel=f"mean{', ' + unit if unit else ''}", title=title)
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
@@ -72,21 +73,23 @@ def uplift_picture(curves: Mapping[str, UpliftFigures], outcome: str) -> bytes:
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)
     figure = _figure(4 * columns, 3.2 * rows)
-    places = figure.subplots(rows, columns, squeeze=False)
-    for axes in places.ravel()[len(curves) :]:
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes in panels.ravel()[len(curves) :]:
         axes.set_visible(False)
-    for axes, (action, found) in zip(places.ravel(), curves.items(), strict=False):
-        shares, gains = zip(*found.curve, strict=True)
+    for axes, (action, figures) in zip(panels.ravel(), curves.items(), strict=False):
+        shares, gains = zip(*figures.curve, strict=True)
         axes.plot(shares, gains, label="by the ranking")
         axes.plot([0, 1], [0, gains[-1]], color="grey", linewidth=1, label="at random")
         axes.axhline(0.0, color="black", linewidth=0.5)
-        low, high = found.qini.low, found.qini.high
-        axes.set_title(f"{action}\nQini {found.qini.value:.2g} ({low:.2g} to {high:.2g})", size=10)
-    for axes in places[-1]:
+        low, high = figures.qini.low, figures.qini.high
+        axes.set_title(
+            f"{action}\nQini {figures.qini.value:.2g} ({low:.2g} to {high:.2g})", size=10
+        )
+    for axes in panels[-1]:
         axes.set_xlabel("share treated")
-    for axes in places[:, 0]:
+    for axes in panels[:, 0]:
         axes.set_ylabel(f"gain in {outcome} per decision", size=9)
-    places[0, 0].legend(fontsize=8)
+    panels[0, 0].legend(fontsize=8)
     return _png(figure)
 
 

@@ -14,13 +14,13 @@ def code_version(root: Path = ROOT) -> str:
     """`git:<commit>`, with `-dirty` where files differ from it, or `nba <version>`."""
     if (root / ".git").exists():
         try:
-            asked = subprocess.run(
+            described = subprocess.run(
                 ["git", "-C", str(root), *_ASK], capture_output=True, text=True, timeout=10
             )
         except (OSError, subprocess.TimeoutExpired):
-            asked = None
-        if asked is not None and asked.returncode == 0:
-            return f"git:{asked.stdout.strip()}"
+            described = None
+        if described is not None and described.returncode == 0:
+            return f"git:{described.stdout.strip()}"
     try:
         return f"nba {version('nba')}"
     except PackageNotFoundError:

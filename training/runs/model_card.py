@@ -68,8 +68,8 @@ def _model(name: str, fitted: Fitted | Undecided, report: Report) -> list[str]:
         *_table(report.slices[:1]),
         "",
     ]
-    judged = [one for one in report.slices[1:] if not isinstance(one.figures, Undecided)]
-    weakest = sorted(judged, key=_badness)[:WEAKEST]
+    judged = [part for part in report.slices[1:] if not isinstance(part.figures, Undecided)]
+    weakest = sorted(judged, key=_goodness)[:WEAKEST]
     if weakest:
         lines += [f"The weakest of {len(judged)} slices that could be judged:", ""]
         lines += [*_table(weakest), ""]
@@ -92,53 +92,56 @@ def _recipe(report: Report) -> str:
     if report.recipe.estimator is not None:
         return f"The deployment's own estimator `{report.recipe.estimator.name}`"
     if report.search is not None:
-        found = report.search
+        search = report.search
         return (
-            f"LightGBM, the best of {found.trials} trials (loss {found.loss:.5f}, by default "
-            f"{found.default_loss:.5f})"
+            f"LightGBM, the best of {search.trials} trials (loss {search.loss:.5f}, by default "
+            f"{search.default_loss:.5f})"
         )
     return "LightGBM with default parameters"
 
 
 def _table(slices: Sequence[Slice]) -> list[str]:
-    figures = [(one.name, one.rows, one.figures) for one in slices if isinstance(one.figures, dict)]
-    if not figures:
-        return ["No figures: " + "; ".join(_why(one) for one in slices)]
-    names = list(figures[0][2])
+    rows_of = [(part.name, part.rows, part.figures) for part in slices]
+    judged = [(name, rows, figures) for name, rows, figures in rows_of if isinstance(figures, dict)]
+    if not judged:
+        return ["No figures: " + "; ".join(_why_none(part) for part in slices)]
+    names = list(judged[0][2])
     lines = [f"| | rows | {' | '.join(names)} |", f"|---|---|{'---|' * len(names)}"]
-    for name, rows, found in figures:
-        cells = " | ".join(interval(found[figure]) for figure in names)
+    for name, rows, figures in judged:
+        cells = " | ".join(interval(figures[figure]) for figure in names)
         lines.append(f"| {name} | {rows:,} | {cells} |")
     return lines
 
 
-def _why(one: Slice) -> str:
-    return one.figures.reason if isinstance(one.figures, Undecided) else one.name
+def _why_none(part: Slice) -> str:
+    return part.figures.reason if isinstance(part.figures, Undecided) else part.name
 
 
-def _badness(one: Slice) -> float:
-    assert isinstance(one.figures, dict)
-    return one.figures["auc"].value if "auc" in one.figures else -one.figures["rmse_eur"].value
+def _goodness(part: Slice) -> float:
+    figures = part.figures
+    assert isinstance(figures, dict)
+    return figures["auc"].value if "auc" in figures else -figures["rmse_eur"].value
 
 
 def _uplift(training: Training) -> list[str]:
-    found = training.uplift
-    if found is None:
+    effects = training.uplift
+    if effects is None:
         return []
-    if isinstance(found, Undecided):
-        return ["## Uplift", "", f"Undecided: {found.reason}.", ""]
+    if isinstance(effects, Undecided):
+        return ["## Uplift", "", f"Undecided: {effects.reason}.", ""]
     lines = ["## Uplift", "", "Against no action, where the log drew between the two.", ""]
     lines += [
         "| action | outcome | effect | Qini | differs between customers |",
         "|---|---|---|---|---|",
     ]
-    for one in found:
-        if isinstance(one.figures, Undecided):
-            lines.append(f"| {one.action} | {one.outcome} | undecided: {one.figures.reason} | | |")
+    for uplift in effects:
+        figures, row = uplift.figures, f"| {uplift.action} | {uplift.outcome} |"
+        if isinstance(figures, Undecided):
+            lines.append(f"{row} undecided: {figures.reason} | | |")
         else:
-            effect, qini = interval(one.figures.effect), interval(one.figures.qini)
-            varies = "yes" if one.figures.varies else "not shown"
-            lines.append(f"| {one.action} | {one.outcome} | {effect} | {qini} | {varies} |")
+            effect, qini = interval(figures.effect), interval(figures.qini)
+            varies = "yes" if figures.varies else "not shown"
+            lines.append(f"{row} {effect} | {qini} | {varies} |")
     return [*lines, ""]
 
 
@@ -147,5 +150,5 @@ def interval(estimate: Estimate) -> str:
     return f"{estimate.value:.3g} ({estimate.low:.3g} to {estimate.high:.3g})"
 
 
-def _day(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d}"
+def _day(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d}"

@@ -139,11 +139,11 @@ def _model_run(
     metrics: dict[str, float] = {}
     files = {"slices.json": _slices_json(report)}
     if report.leakage is not None:
-        found = report.leakage
-        tags["leakage"] = found.refusal or "none found"
-        tags |= {f"leakage.trusted.{leak.column}": leak.text for leak in found.trusted}
-        tags["leakage.strongest_column"] = found.strongest
-        metrics |= {"leakage.found": len(found.leaks), "leakage.strongest": found.strength}
+        leakage = report.leakage
+        tags["leakage"] = leakage.refusal or "none found"
+        tags |= {f"leakage.trusted.{leak.column}": leak.text for leak in leakage.trusted}
+        tags["leakage.strongest_column"] = leakage.strongest
+        metrics |= {"leakage.found": len(leakage.leaks), "leakage.strongest": leakage.strength}
     if report.search is not None:
         params |= {"trials": report.search.trials, "study": report.search.name}
         metrics |= {
@@ -166,26 +166,26 @@ def _bounds(report: Report) -> dict[str, float]:
     figures = report.slices[0].figures.items()
     return {
         f"{name}.{end}": value
-        for name, found in figures
-        for end, value in (("low", found.low), ("high", found.high))
+        for name, estimate in figures
+        for end, value in (("low", estimate.low), ("high", estimate.high))
     }
 
 
 def _slices_json(report: Report) -> bytes:
     rows: list[tuple[object, ...]] = []
-    for one in report.slices:
-        if isinstance(one.figures, Undecided):
-            rows.append((one.name, one.rows, None, None, None, None, one.figures.reason))
+    for part in report.slices:
+        if isinstance(part.figures, Undecided):
+            rows.append((part.name, part.rows, None, None, None, None, part.figures.reason))
             continue
-        for name, found in one.figures.items():
-            rows.append((one.name, one.rows, name, *_cells(found), None))
+        for name, estimate in part.figures.items():
+            rows.append((part.name, part.rows, name, *_cells(estimate), None))
     columns = ("slice", "rows", "figure", "value", "low", "high", "undecided")
     return table_json(columns, rows)
 
 
-def _cells(found: Estimate) -> tuple[float | None, ...]:
-    ends = (found.value, found.low, found.high)
-    return tuple(end if math.isfinite(end) else None for end in ends)
+def _cells(estimate: Estimate) -> tuple[float | None, ...]:
+    numbers = (estimate.value, estimate.low, estimate.high)
+    return tuple(number if math.isfinite(number) else None for number in numbers)
 
 
 def _pictures(name: str, fitted: Fitted, target: str) -> dict[str, bytes]:
@@ -194,7 +194,11 @@ def _pictures(name: str, fitted: Fitted, target: str) -> dict[str, bytes]:
     pictures = {
         "importance": importance_picture(fitted.model, f"{name}: what it looks at"),
         "weeks": weeks_picture(
-            *(fitted.predicted, test.labels, test.at_s), f"{name}: later time, week by week", unit
+            fitted.predicted,
+            test.labels,
+            test.at_s,
+            title=f"{name}: later time, week by week",
+            unit=unit,
         ),
     }
     if fitted.model.is_probability:
@@ -205,23 +209,27 @@ def _pictures(name: str, fitted: Fitted, target: str) -> dict[str, bytes]:
 
 
 def _uplift_metrics(training: Training) -> dict[str, float]:
-    found = training.uplift
-    if found is None or isinstance(found, Undecided):
+    effects = training.uplift
+    if effects is None or isinstance(effects, Undecided):
         return {}
     return {
-        f"uplift.{one.action}.{name}{end}": value
-        for one in found
-        if not isinstance(one.figures, Undecided)
-        for name, estimate in (("effect", one.figures.effect), ("qini", one.figures.qini))
+        f"uplift.{uplift.action}.{name}{end}": value
+        for uplift in effects
+        if not isinstance(uplift.figures, Undecided)
+        for name, estimate in (("effect", uplift.figures.effect), ("qini", uplift.figures.qini))
         for end, value in (("", estimate.value), (".low", estimate.low), (".high", estimate.high))
     }
 
 
 def _uplift_pictures(training: Training) -> dict[str, bytes]:
-    found = training.uplift
-    if found is None or isinstance(found, Undecided):
+    effects = training.uplift
+    if effects is None or isinstance(effects, Undecided):
         return {}
-    curves = {one.action: one.figures for one in found if not isinstance(one.figures, Undecided)}
+    curves = {
+        uplift.action: uplift.figures
+        for uplift in effects
+        if not isinstance(uplift.figures, Undecided)
+    }
     if not curves:
         return {}
-    return {"uplift.png": uplift_picture(curves, found[0].outcome)}
+    return {"uplift.png": uplift_picture(curves, effects[0].outcome)}

@@ -1,7 +1,7 @@
 """The verdict on its MLflow run: numbers as metrics, each gate as a tag, the whole as files.
 
 Beside it the aliases of MLflow, which follow the log's: a champion that the service took back by
-itself is told to MLflow by the next command.
+itself is passed on to MLflow by the next command.
 """
 
 from __future__ import annotations
@@ -54,10 +54,12 @@ def align(url: str, log: Log) -> str | None:
     if champion is None:
         return None
     try:
-        found = client.search_model_versions(f"name = '{MODEL}' and tags.bundle_id = '{champion}'")
-        if not found:
+        versions = client.search_model_versions(
+            f"name = '{MODEL}' and tags.bundle_id = '{champion}'"
+        )
+        if not versions:
             return None
-        version = str(max(int(one.version) for one in found))
+        version = str(max(int(registered.version) for registered in versions))
         client.set_registered_model_alias(MODEL, CHAMPION, version)
     except MlflowException as error:
         raise StoreUnavailable(f"MLflow at {url}: {error}") from None

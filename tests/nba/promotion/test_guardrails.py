@@ -77,7 +77,7 @@ class Drill:
         self.replica.decide_by(arms=arms)
         return self.guard()
 
-    def crown(self, challenger: Named, before: Named = GOOD) -> Guardrails:
+    def promote(self, challenger: Named, before: Named = GOOD) -> Guardrails:
         found = make_champion(self.log, challenger.bundle_id, self.now, by="ada", why="drill")
         assert found is not None
         self.rollout = found
@@ -140,7 +140,7 @@ def test_a_canary_that_decides_like_the_champion_goes_on() -> None:
 
 def test_a_bad_champion_is_taken_back_by_what_the_one_before_would_have_done() -> None:
     drill = Drill()
-    found = drill.until_moved(drill.crown(BAD), 6)  # within the days that it is watched
+    found = drill.until_moved(drill.promote(BAD), 6)  # within the days that it is watched
     assert isinstance(found, RollBack) and "the champion before" in found.why
     assert drill.log.alias(CHAMPION) == "good" and rollout_of(drill.log) is None
     assert drill.log.alias_changes(CHAMPION)[0].by == BY
@@ -149,7 +149,7 @@ def test_a_bad_champion_is_taken_back_by_what_the_one_before_would_have_done() -
 def test_a_better_champion_is_left_alone_once_it_was_watched_to_the_end() -> None:
     drill = Drill()
     drill.log.set_alias(CHAMPION, "bad", NOON)
-    found = drill.until_moved(drill.crown(GOOD, before=BAD), 8)
+    found = drill.until_moved(drill.promote(GOOD, before=BAD), 8)
     assert isinstance(found, Keep)
     assert rollout_of(drill.log) is None and drill.log.alias(CHAMPION) == "good"
     assert "watched for 7 days" in changes(drill.log)[0].why
@@ -180,7 +180,7 @@ def test_few_customers_decide_nothing() -> None:
 
 def test_a_champion_that_cannot_decide_is_taken_back() -> None:
     drill = Drill()
-    guard = drill.crown(BAD)
+    guard = drill.promote(BAD)
     drill.replica.decide_by(scorer=None, why_none="its bundle does not fit")
     drill.wave(300)
     found = guard.look(drill.now)

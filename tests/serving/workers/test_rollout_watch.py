@@ -62,7 +62,7 @@ def test_another_rollout_is_watched_from_its_own_beginning() -> None:
 def test_a_champion_before_that_cannot_be_read_is_not_compared() -> None:
     drill = Drill()
     watch = watching(drill)
-    drill.crown(BAD, before=GOOD)
+    drill.promote(BAD, before=GOOD)
     drill.wave(600)
     found = watch.look()
     assert isinstance(found, Keep) and "does not read the same contexts" in found.sentence
