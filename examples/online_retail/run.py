@@ -1,6 +1,6 @@
 """Who will not buy within 90 days? Learned before the cut, judged after it.
 
-    python benchmarks/online_retail.py --json --data DIR [--cut DATE] [--seed N]
+    python benchmarks/public_data/online_retail.py --json --data DIR [--cut DATE] [--seed N]
 
 Three figures, all on the same customers, those with a purchase before the cut:
 

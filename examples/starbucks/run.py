@@ -1,6 +1,6 @@
 """Which offer, if any, is worth most? Learned on earlier waves, judged on a later one.
 
-    python benchmarks/starbucks.py --json --data DIR [--test-wave HOUR] [--seed N]
+    python benchmarks/public_data/starbucks.py --json --data DIR [--test-wave HOUR] [--seed N]
 
 Worth is what a customer spends in the 96 hours after a wave, less the rewards paid out. Every wave
 was randomised with known probabilities, so any policy can be judged on it: doubly robust, with the

@@ -1,6 +1,6 @@
 """Who cancels? Five folds of customers, each judged by models that have not seen it.
 
-    python benchmarks/telco.py --json --data DIR [--seed N]
+    python benchmarks/public_data/telco.py --json --data DIR [--seed N]
 
 Within each fold the models are stopped and calibrated on customers of their own.
 """

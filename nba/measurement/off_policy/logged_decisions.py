@@ -119,7 +119,8 @@ class OverlapRequirements(msgspec.Struct, frozen=True, kw_only=True):
 
 REQUIREMENTS = OverlapRequirements()
 # A difference requires more: at an effective size of 240 with weights up to 50, 9 % of the
-# intervals lay above the truth instead of 2.5 % (benchmarks/ope_bank.py, champion by chance).
+# intervals lay above the truth instead of 2.5 % (benchmarks/off_policy/ope_bank.py, champion by
+# chance).
 GATE_REQUIREMENTS = OverlapRequirements(ess=500.0)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from benchmarks.error_trials_gate import gate_trials
+from benchmarks.error_rates.error_trials_gate import gate_trials
 from nba.measurement.off_policy.logged_decisions import LoggedDecisions, logged_decisions
 from nba.measurement.statistics.estimate import Undecided
 from nba.promotion.verdict import Gate, GateVerdict, Status, failed, passed, undecided

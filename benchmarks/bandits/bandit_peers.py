@@ -1,6 +1,6 @@
 """The bandits' peers on one stream, in an environment of their own: `make peers`.
 
-    .peers/bin/python benchmarks/bandit_peers.py STREAM.npz --seed 0 [--algorithms a,b]
+    .peers/bin/python benchmarks/bandits/bandit_peers.py STREAM.npz --seed 0 [--algorithms a,b]
 
 STREAM.npz is what `bandit_streams.save` wrote. Prints one JSON object: by algorithm the value and
 the CPU microseconds of a decision with what is learned from it.

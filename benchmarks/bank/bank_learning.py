@@ -1,6 +1,6 @@
 """What the learning loop gains in one simulated bank, as its decisions add up.
 
-    .venv/bin/python benchmarks/bank_learning.py --json [--decisions N]
+    .venv/bin/python benchmarks/bank/bank_learning.py --json [--decisions N]
 
 Who leaves was learned from the bank's past, before any of these decisions. The bank then lives
 through cohorts of new customers, one after the other. The first, which is small, is met by a random
@@ -62,7 +62,7 @@ from training.simulation.world import (
     WorldParameters,
 )
 
-BANK = load_journey(Path(__file__).parents[1] / "examples" / "bank" / "journey.yaml")
+BANK = load_journey(Path(__file__).parents[2] / "examples" / "bank" / "journey.yaml")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PAUSE_DAYS = 10.0  # between cohorts: every reward window is over
 PAST, MET_AT_RANDOM = 1_200, 120  # customers

@@ -1,6 +1,6 @@
 """Is the verdict right? Simulated banks whose customers leave for a known reason.
 
-    .venv/bin/python benchmarks/friction_verdict.py --json [--seeds N] [--customers N]
+    .venv/bin/python benchmarks/emotion/friction_verdict.py --json [--seeds N] [--customers N]
 
 Each seed is a bank under a random policy in each of five mechanisms. The visits are read by the
 fold from the events alone; `--truth` takes them as the customers felt them.
@@ -29,7 +29,7 @@ from training.simulation.config import Mechanism
 from training.simulation.history import RandomPolicy
 from training.simulation.world import World, WorldConfig
 
-BANK = Path(__file__).parents[1] / "examples" / "bank" / "journey.yaml"
+BANK = Path(__file__).parents[2] / "examples" / "bank" / "journey.yaml"
 RIGHT: dict[Mechanism, str] = {
     "accumulation": "accumulation",
     "blocking": "blocking",

@@ -1,6 +1,6 @@
 """Valence of text on public data: AUC on texts never seen, and the time of one score.
 
-    .venv/bin/python benchmarks/text.py --json --data FOLDER
+    .venv/bin/python benchmarks/emotion/text.py --json --data FOLDER
 
 English comments (emotions of the positive against the negative group; a text with any label
 outside its group is left out), Chinese delivery and shop reviews, and shop reviews to delivery
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from features.text.model import TextModel
 from nba.measurement.statistics.estimate import Undecided

@@ -1,6 +1,7 @@
 """`nba decide --batch`: a whole base decided under rules, caps and capacities, into Parquet.
 
-    .venv/bin/python benchmarks/batch_decide.py --json [--customers N] [--actions N] [--rules N]
+    .venv/bin/python benchmarks/speed/batch_decide.py --json
+        [--customers N] [--actions N] [--rules N]
 
 The customers' histories are those of simulated customers, copied under other names, in a log in
 memory (`--postgres`: in a private PostgreSQL, and every decision is committed). The floor is the
@@ -14,15 +15,19 @@ import argparse
 import json
 import os
 import resource
+import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from itertools import cycle, islice
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 import msgspec
 import numpy as np
-from decide import SEED, make_bundle, make_journey
+
+from benchmarks.speed.decide import SEED, make_bundle, make_journey
 
 WORLD = 200  # simulated customers, of whom the others are copies
 DAYS = 60

@@ -1,6 +1,6 @@
 """`/decide` beside an empty BentoML endpoint, in one run.
 
-    .venv/bin/python benchmarks/decide.py --json [--actions N] [--rules N]
+    .venv/bin/python benchmarks/speed/decide.py --json [--actions N] [--rules N]
 
 The service runs with one worker on a private PostgreSQL, with the bank's events of simulated
 customers in the log, and every decision is committed. The empty endpoint is the same stack with
@@ -24,10 +24,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 import msgspec
 import numpy as np
-from http_load import Load, post_all
 
+from benchmarks.speed.http_load import Load, post_all
 from nba.durations import DAY_S
 from serving.jobs.server import free_port
 from serving.settings import Settings, prepare_environment
@@ -110,7 +112,7 @@ def make_journey(actions: int, rules: int):  # type: ignore[no-untyped-def]
     from nba.journey.policies import Cap, Capacity, ContactRules
     from nba.journey_file.loader import load_journey
 
-    journey = load_journey(HERE.parent / "examples" / "bank" / "journey.yaml")
+    journey = load_journey(HERE.parents[1] / "examples" / "bank" / "journey.yaml")
     if actions == 0:
         return journey
     rng = np.random.default_rng(SEED)

@@ -1,6 +1,6 @@
 """What policies are worth in simulated banks whose truth is known.
 
-    .venv/bin/python benchmarks/policies.py --json [--worlds N] [--emotion off]
+    .venv/bin/python benchmarks/bandits/policies.py --json [--worlds N] [--emotion off]
 
 EUR per customer against doing nothing, the mean over worlds with its 95% interval (Student's t);
 each customer meets the same luck under every policy. `rules_with_emotion` is the service itself on
@@ -45,7 +45,7 @@ from training.simulation.history import NeverAct, RandomPolicy, customer_values_
 from training.simulation.policies import SELLING, AlwaysAct, LastNode, Oracle
 from training.simulation.world import SimulatedPolicy, World, WorldConfig
 
-BANK = Path(__file__).parents[1] / "examples" / "bank" / "journey.yaml"
+BANK = Path(__file__).parents[2] / "examples" / "bank" / "journey.yaml"
 TRAINING_SEED = 100_001
 FEELING_KINDS = ("rage_click", "complaint", "survey_answered")  # kinds that say how somebody feels
 SERVICE = ("rules_without_emotion", "rules_with_emotion", "no_caps")

@@ -1,7 +1,8 @@
 """Our bandit against Vowpal Wabbit and MABWiser on the same streams.
 
     make peers
-    .venv/bin/python benchmarks/bandits.py --json [--data FOLDER] [--seeds N] [--streams a,b]
+    .venv/bin/python benchmarks/bandits/bandits.py --json
+        [--data FOLDER] [--seeds N] [--streams a,b]
 
 The value of an algorithm is the mean reward of what it draws (1 - progressive loss on the
 classification sets; expected responses in `bank`; clicks by importance weights in `obd`), the mean
@@ -38,9 +39,9 @@ from pathlib import Path
 import numpy as np
 from scipy.special import stdtrit
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.bandit_streams import NAMES, WINDOW, Stream, save, stream_of
+from benchmarks.bandits.bandit_streams import NAMES, WINDOW, Stream, save, stream_of
 from examples.raw_files import data_folder
 from models.learning.bandit import Bandit
 from models.policies.epsilon_greedy import EpsilonGreedy
@@ -50,7 +51,7 @@ from models.policies.thompson import Thompson
 from models.residual.features import fit_spec
 from nba.engine.policy import Policy
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PEERS_PYTHON = ROOT / ".peers" / "bin" / "python"
 OURS: Mapping[str, Policy] = {
     "thompson": Thompson(),
@@ -159,7 +160,11 @@ def peers(stream: Stream, seed: int, algorithms: list[str]) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "stream.npz"
         save(stream, path)
-        command = [str(PEERS_PYTHON), str(ROOT / "benchmarks" / "bandit_peers.py"), str(path)]
+        command = [
+            str(PEERS_PYTHON),
+            str(ROOT / "benchmarks" / "bandits" / "bandit_peers.py"),
+            str(path),
+        ]
         command += ["--seed", str(seed)]
         command += ["--algorithms", ",".join(algorithms)] if algorithms else []
         answer = subprocess.run(command, capture_output=True, text=True)

@@ -1,6 +1,6 @@
 """What does emotion add to churn? The same model on sets of columns, judged on later time.
 
-    .venv/bin/python benchmarks/churn_emotion.py --json [--worlds N] [--data DIR]
+    .venv/bin/python benchmarks/emotion/churn_emotion.py --json [--worlds N] [--data DIR]
 
 `profile`: traits and days known. `counts`: and what happened, how often and when. `emotion`: and
 signals, nodes and their aggregates. `emotion_without_counts`: these beside the profile. Whatever
@@ -36,7 +36,7 @@ from training.fitting.recipe import Recipe
 from training.simulation.history import RandomPolicy
 from training.simulation.world import World, WorldConfig
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LEFT_OUT = ("closing_viewed", "account_closed")  # of the bank: kinds that say she is leaving
 SETS = {
     "profile": ("profile",),

@@ -1,4 +1,4 @@
-"""How fast the log takes events: `python benchmarks/ingest.py --json`.
+"""How fast the log takes events: `python benchmarks/speed/ingest.py --json`.
 
 Appends synthetic events to PostgreSQL in batches of 10,000, and beside each batch copies the same
 rows into a table without index or duplicate check. That COPY is the floor: what this machine's

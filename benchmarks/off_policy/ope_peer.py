@@ -1,6 +1,6 @@
 """What obp 0.5.7 says of a log: runs in an environment of its own (`make obp`), for `ope.py`.
 
-    .obp/bin/python benchmarks/ope_peer.py DATA LOGGED_BY OUT
+    .obp/bin/python benchmarks/off_policy/ope_peer.py DATA LOGGED_BY OUT
 
 DATA: folder of the Open Bandit Dataset, unpacked. LOGGED_BY: random or bts; the other one is the
 target. OUT: an .npz with the arrays that any estimator needs, among them the predictions of obp's

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from error_trials import excludes_0, hit
 
+from benchmarks.error_rates.error_trials import excludes_0, hit
 from nba.measurement.off_policy.bandit_arms import (
     MIN_COUNTS,
     ArmContrast,

@@ -1,6 +1,6 @@
 """Whether every outcome is learned once, while learners are killed and outcomes come in disorder.
 
-    .venv/bin/python benchmarks/learner.py --json [--outcomes N]
+    .venv/bin/python benchmarks/bank/learner.py --json [--outcomes N]
 
 Two learner processes on one private PostgreSQL take turns, and one after the other is killed with
 SIGKILL and started again, while outcomes are appended: shuffled, some twice, some after their
@@ -23,10 +23,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 import numpy as np
-from bank_learning import BANK, house_on
 from msgspec.structs import replace
 
+from benchmarks.bank.bank_learning import BANK, house_on
 from features.fold import Fold
 from models.learning.versions import policy_state
 from models.residual.sums import ResidualSums

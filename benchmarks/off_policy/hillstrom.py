@@ -1,6 +1,6 @@
 """An e-mail test with three random arms: what the mails do, and whether it pays to personalise.
 
-    .venv/bin/python benchmarks/hillstrom.py --json [--data FOLDER] [--seed N]
+    .venv/bin/python benchmarks/off_policy/hillstrom.py --json [--data FOLDER] [--seed N]
 
 Effects against no e-mail with Welch's 95 % intervals, after the arms' sizes were checked. Then a
 policy that mails each customer what a DR-learner (Kennedy, Electronic Journal of Statistics 2023)
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the trees are small: a second thread only waits
 
 from examples.commands import measure_parser

@@ -1,6 +1,6 @@
 """The compiled fold: replay and online, on one core.
 
-    .venv/bin/python benchmarks/kernel.py --json
+    .venv/bin/python benchmarks/speed/kernel.py --json
 
 20 event kinds (4 of them with an amount), 4 half-lives, the ring of 10 nodes, the contact ring;
 events of 100,000 customers, folded with a context row for every tenth event. `vs`: the same rows by
@@ -12,7 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
@@ -66,7 +70,7 @@ def main() -> None:
 
 def against_peers(fold: Fold, n: int) -> dict[str, object]:
     """The kernel and its peers on the same `n` events."""
-    import kernel_peers
+    from benchmarks.speed import kernel_peers
 
     rows, customers = made_rows(fold, n)
     seconds, values, asked = replayed(fold, rows, customers, 10)

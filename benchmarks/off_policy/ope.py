@@ -1,6 +1,6 @@
 """Off-policy evaluation against a peer, against a known truth, and where it must refuse.
 
-    .venv/bin/python benchmarks/ope.py --json [--data FOLDER] [--replications N]
+    .venv/bin/python benchmarks/off_policy/ope.py --json [--data FOLDER] [--replications N]
 
 Three questions. Equality: IPS, SNIPS, DM, DR, SWITCH-DR and DRos on the Open Bandit Dataset (men,
 10,000 rows logged by each of two policies) against obp 0.5.7 on the same folds and the same
@@ -26,9 +26,9 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.ope_bank import METHODS, Bank, lived, replicate
+from benchmarks.off_policy.ope_bank import METHODS, Bank, lived, replicate
 from examples.raw_files import data_folder
 from nba.measurement.off_policy import estimators
 from nba.measurement.off_policy.estimators import RatioEstimate, TruncatedEstimate
@@ -36,7 +36,7 @@ from nba.measurement.off_policy.evaluation import policy_values
 from nba.measurement.off_policy.logged_decisions import LoggedDecisions, logged_decisions
 from nba.measurement.statistics.estimate import Undecided
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PEER = ROOT / ".obp" / "bin" / "python"
 LOGS = ("random", "bts")
 # bts -> random needs no prediction for these two, so that they can be held without the peer
@@ -77,7 +77,7 @@ def against_peer(folder: Path, peer: Path) -> dict[str, Any]:
         for name in LOGS:
             unpack(folder, Path(scratch))
             out = Path(scratch) / f"{name}.npz"
-            script = str(ROOT / "benchmarks" / "ope_peer.py")
+            script = str(ROOT / "benchmarks" / "off_policy" / "ope_peer.py")
             subprocess.run([str(peer), "-W", "ignore", script, scratch, name, str(out)], check=True)
             found: Arrays = dict(np.load(out))
             evidence = evidence_of(found)

@@ -1,6 +1,6 @@
 """How often our tests are wrong, in simulated experiments whose truth is known.
 
-    .venv/bin/python benchmarks/error_rates.py --json [--quick]
+    .venv/bin/python benchmarks/error_rates/error_rates.py --json [--quick]
 
 One entry a test: what was measured, the gate that it is held to, and whether it is inside; controls
 are tests that must fail, so that the table shows that it bites. `outside_gate` names what is not.
@@ -12,13 +12,16 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
-import error_trials as trials
-import error_trials_bandit as bandits
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 import numpy as np
 
+from benchmarks.error_rates import error_trials as trials, error_trials_bandit as bandits
 from nba.measurement.statistics.confidence_sequences import TUNING_N
 
 SEED = 20_261_122

@@ -1,6 +1,6 @@
 """How often is a signal wrong? Each detector in simulated banks where feelings are known.
 
-    .venv/bin/python benchmarks/detectors.py --json [--worlds N]
+    .venv/bin/python benchmarks/emotion/detectors.py --json [--worlds N]
 
 A signal belongs to the visit nearest in time, half an hour off at most; others are counted as
 `outside`. A negative signal in a visit that felt good (or the other way round) is a false positive:
@@ -24,7 +24,7 @@ from training.data.history import events_from, history_of
 from training.simulation.history import RandomPolicy
 from training.simulation.world import World, WorldConfig
 
-BANK = Path(__file__).parents[1] / "examples" / "bank" / "journey.yaml"
+BANK = Path(__file__).parents[2] / "examples" / "bank" / "journey.yaml"
 VISIT_S = 1_800.0
 
 

@@ -1,6 +1,7 @@
 """Whether caps, consents and replays hold while two services race for the same customers.
 
-    .venv/bin/python benchmarks/caps_race.py --json [--decisions N] [--withdrawals N] [--replays N]
+    .venv/bin/python benchmarks/bank/caps_race.py --json
+        [--decisions N] [--withdrawals N] [--replays N]
 
 Two services on one private PostgreSQL are asked for few customers at the same time, so that they
 collide. Afterwards the log is read: each cap, and a daily capacity, is counted over the decisions'
@@ -14,6 +15,7 @@ import argparse
 import asyncio
 import json
 import os
+import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -23,11 +25,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 import msgspec
 import numpy as np
-from decide import fill
-from http_load import Load, post_all
 
+from benchmarks.speed.decide import fill
+from benchmarks.speed.http_load import Load, post_all
 from nba.decisions.decision import Decision
 from nba.durations import DAY_S
 from nba.journey.actions import NO_ACTION
@@ -37,7 +42,7 @@ from nba.stores.pages import decision_pages
 from serving.jobs.server import free_port, running
 from serving.settings import Settings, prepare_environment
 
-BANK = Path(__file__).parent.parent / "examples" / "bank" / "journey.yaml"
+BANK = Path(__file__).parents[2] / "examples" / "bank" / "journey.yaml"
 LOCAL = "127.0.0.1"
 PROCESSES = 2
 CLIENTS = 8

@@ -1,6 +1,6 @@
 """Are valences learned? Twelve types of events, an accumulating state, partly wrong priors.
 
-    .venv/bin/python benchmarks/learned_valence.py --json [--seeds N]
+    .venv/bin/python benchmarks/emotion/learned_valence.py --json [--seeds N]
 
 Each of 40 nodes has one of 12 types with a true valence; the state fades by 0.88 a node and moves
 the odds of leaving. The priors are +-1-ish, two of the twelve with the wrong sign, and a third of

@@ -1,6 +1,6 @@
 """The replay of an exported log on Spark against the local one: `spark_replay.py --json`.
 
-    make spark && .venv/bin/python benchmarks/spark_replay.py --json
+    make spark && .venv/bin/python benchmarks/speed/spark_replay.py --json
 
 Writes a log of the simulated bank's events as Parquet, 3 % of them late, and replays it every 30
 days: locally, and on Spark with one core and with two, each in a process of its own, so that the
@@ -35,7 +35,7 @@ from nba.events.event import micros
 from nba.journey_file.loader import load_journey
 from nba.stores import parquet
 
-JOURNEY = Path(__file__).parents[1] / "examples" / "bank" / "journey.yaml"
+JOURNEY = Path(__file__).parents[2] / "examples" / "bank" / "journey.yaml"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS = 120
 LATE = 0.03
