@@ -21,7 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from benchmarks.error_rates import error_trials as trials, error_trials_bandit as bandits
+from benchmarks.error_rates.error_rates import (
+    error_trials as trials,
+    error_trials_bandit as bandits,
+)
 from nba.measurement.statistics.confidence_sequences import TUNING_N
 
 SEED = 20_261_122

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.error_trials_gate import guard_trials
 from msgspec.structs import replace
 
+from benchmarks.error_rates.error_trials_gate import guard_trials
 from models.policies.from_journey import strategy_of
 from nba.decisions.decision import Mode
 from nba.decisions.request import Request
