@@ -1,4 +1,4 @@
-"""The ledger: what was done to a customer, folded from the log in order of time."""
+"""The contact history: what was done to a customer, folded from the log in order of time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RULES = ContactHistoryRules(horizon_s=30 * DAY_S, kinds={"purchase": 3})
 NOON_S = NOON.timestamp()
 
 
-def ledger_of(*events: Event, kind: str | None = None) -> ContactHistory:
+def history_of(*events: Event, kind: str | None = None) -> ContactHistory:
     return fold([(one, kind) for one in events], RULES)
 
 
@@ -40,75 +40,79 @@ def sign(name: str, at: Any = NOON, **properties: Any) -> Event:
 
 
 def test_a_contact_keeps_what_came_of_it() -> None:
-    contact_history = ledger_of(
+    contact_history = history_of(
         decided(step="rescue:1/call"), sign("Shown", NOON + HOUR), sign("Clicked", NOON + 2 * HOUR)
     )
     assert contact_history.contacts == (
         Contact("help_popup", "web", NOON_S, "d-1", True, "rescue:1/call", NOON_S + HOUR_S,
               NOON_S + 7_200),
     )  # fmt: skip
-    [touch] = ledger_of(decided(), sign("Shown"), sign("Shown", NOON + HOUR)).contacts
-    assert touch.shown == NOON_S  # the first time
+    [contact] = history_of(decided(), sign("Shown"), sign("Shown", NOON + HOUR)).contacts
+    assert contact.shown == NOON_S  # the first time
 
 
 def test_no_action_is_no_contact() -> None:
-    assert ledger_of(decided(action_id="no_action"), decided(action_id=None)).contacts == ()
+    assert history_of(decided(action_id="no_action"), decided(action_id=None)).contacts == ()
 
 
 def test_an_outcome_without_its_decision_counts_as_itself_alone() -> None:
-    [touch] = ledger_of(sign("Dismissed", channel="web"), sign("Clicked", NOON + HOUR)).contacts
-    assert (touch.counted, touch.status_s("decided")) == (False, None)
-    assert (touch.dismissed, touch.clicked) == (NOON_S, NOON_S + HOUR_S)
+    [contact] = history_of(sign("Dismissed", channel="web"), sign("Clicked", NOON + HOUR)).contacts
+    assert (contact.counted, contact.status_s("decided")) == (False, None)
+    assert (contact.dismissed, contact.clicked) == (NOON_S, NOON_S + HOUR_S)
 
 
 @pytest.mark.parametrize("how", ["Activated", "Shown", "Accepted"])
 def test_a_deferred_decision_counts_from_its_activation_on(how: str) -> None:
     waiting = decided(deferred=True)
-    assert ledger_of(waiting).contacts[0].status_s("decided") is None
-    [touch] = ledger_of(waiting, sign(how, NOON + HOUR), sign("Activated", NOON + DAY)).contacts
-    assert touch.status_s("decided") == NOON_S + HOUR_S
+    assert history_of(waiting).contacts[0].status_s("decided") is None
+    [contact] = history_of(waiting, sign(how, NOON + HOUR), sign("Activated", NOON + DAY)).contacts
+    assert contact.status_s("decided") == NOON_S + HOUR_S
 
 
 def test_an_activation_counts_though_its_decision_is_beyond_the_horizon() -> None:
     later = NOON + 40 * DAY
-    [touch] = ledger_of(
+    [contact] = history_of(
         decided(deferred=True),
         decided(later - HOUR, "d-2", action_id="card_offer"),
         sign("Activated", later, channel="web", step="rescue:1/call"),
     ).contacts[1:]
-    assert (touch.action, touch.status_s("decided")) == ("help_popup", later.timestamp())
-    assert (touch.channel, touch.step) == ("web", "rescue:1/call")
+    assert (contact.action, contact.status_s("decided")) == ("help_popup", later.timestamp())
+    assert (contact.channel, contact.step) == ("web", "rescue:1/call")
 
 
 def test_a_decision_that_never_reached_her_does_not_count() -> None:
-    assert ledger_of(decided(), sign("Expired", NOON + HOUR)).contacts[0].counted is False
-    assert ledger_of(decided(), sign("Shown"), sign("Expired", NOON + HOUR)).contacts[0].counted
-    assert ledger_of(sign("Expired")).contacts == ()
+    assert history_of(decided(), sign("Expired", NOON + HOUR)).contacts[0].counted is False
+    assert history_of(decided(), sign("Shown"), sign("Expired", NOON + HOUR)).contacts[0].counted
+    assert history_of(sign("Expired")).contacts == ()
 
 
 def test_contacts_are_kept_for_as_long_as_a_rule_looks_back() -> None:
     early = decided(NOON - 31 * DAY, "old")
-    assert [one.decision_id for one in ledger_of(early, decided()).contacts] == ["d-1"]
+    assert [one.decision_id for one in history_of(early, decided()).contacts] == ["d-1"]
     dismissed = sign("Dismissed", NOON - 2 * DAY, decision_id="old")
-    kept = ledger_of(early, dismissed, decided()).contacts
+    kept = history_of(early, dismissed, decided()).contacts
     assert [one.decision_id for one in kept] == ["old", "d-1"]
 
 
-def test_contacts_and_marks_beyond_the_room_are_known_to_be_missing() -> None:
+def test_contacts_and_counted_events_beyond_the_room_are_known_to_be_missing() -> None:
     many = [decided(NOON + n * MINUTE, f"d-{n}") for n in range(MAX_CONTACTS + 3)]
     late = sign("Dismissed", NOON + 250 * MINUTE)  # of the second contact, which is cut at last
-    contact_history = ledger_of(*many[:251], late, *many[251:])
+    contact_history = history_of(*many[:251], late, *many[251:])
     assert len(contact_history.contacts) == MAX_CONTACTS
     assert contact_history.cut_s == late.occurred_at.timestamp()
-    assert ledger_of(*many[:MAX_CONTACTS]).cut_s is None
+    assert history_of(*many[:MAX_CONTACTS]).cut_s is None
 
 
 def test_of_a_named_event_as_many_are_kept_as_a_rule_asks_about() -> None:
-    marks = [event("Order Completed", NOON + n * MINUTE) for n in range(300)]
-    marked = ledger_of(*marks, kind="purchase")
-    assert [mark.at_s - NOON_S for mark in marked.counted_events] == [297 * 60, 298 * 60, 299 * 60]
-    assert marked.cut_s is None
-    assert ledger_of(*marks, kind="page").counted_events == ()
+    orders = [event("Order Completed", NOON + n * MINUTE) for n in range(300)]
+    counted = history_of(*orders, kind="purchase")
+    assert [order.at_s - NOON_S for order in counted.counted_events] == [
+        297 * 60,
+        298 * 60,
+        299 * 60,
+    ]
+    assert counted.cut_s is None
+    assert history_of(*orders, kind="page").counted_events == ()
 
 
 def test_with_clocks_that_differ_what_was_withdrawn_stays_withdrawn() -> None:
@@ -125,38 +129,38 @@ def test_with_clocks_that_differ_what_was_withdrawn_stays_withdrawn() -> None:
 
 def test_a_consent_that_cannot_be_read_grants_nothing_and_a_withdrawal_takes_all() -> None:
     odd = {"purpose": ["newsletter"]}
-    assert ledger_of(event("Consent Given", NOON, odd)).granted("marketing", "web") is None
-    withdrawn = ledger_of(event("Consent Withdrawn", NOON, odd))
+    assert history_of(event("Consent Given", NOON, odd)).granted("marketing", "web") is None
+    withdrawn = history_of(event("Consent Withdrawn", NOON, odd))
     assert withdrawn.granted("marketing", "web") is False
 
 
 def test_what_she_said_last_of_a_purpose_and_channel_holds() -> None:
     given, withdrawn = "Consent Given", "Consent Withdrawn"
-    contact_history = ledger_of(
+    contact_history = history_of(
         event(given, NOON, {"purpose": "marketing"}),
         event(withdrawn, NOON, {"purpose": "marketing", "channel": "app"}),
     )
     assert [contact_history.granted("marketing", one) for one in CHANNELS] == [False, True, True]
     assert contact_history.granted("service", "web") is None
-    everything = ledger_of(event(given, NOON, {"purpose": "marketing"}), event(withdrawn, NOON))
+    everything = history_of(event(given, NOON, {"purpose": "marketing"}), event(withdrawn, NOON))
     assert everything.granted("marketing", "web") is False
 
 
 def test_contacts_are_stopped_until_they_are_resumed_or_the_time_is_over() -> None:
     stop, resume = "Contact Suppressed", "Contact Resumed"
     until = {"until": (NOON + DAY).isoformat()}
-    contact_history = ledger_of(event(stop, NOON, until))
+    contact_history = history_of(event(stop, NOON, until))
     assert contact_history.is_suppressed("web", NOON_S) and not contact_history.is_suppressed(
         "web", NOON_S + DAY_S
     )
     web = {"channel": "web"}
-    contact_history = ledger_of(event(stop, NOON, web), event(stop, NOON, until))
+    contact_history = history_of(event(stop, NOON, web), event(stop, NOON, until))
     assert contact_history.is_suppressed(
         "web", NOON_S + DAY_S
     ) and not contact_history.is_suppressed("app", NOON_S + DAY_S)
-    assert not ledger_of(event(stop, NOON, web), event(resume, NOON)).suppressed
-    assert ledger_of(event(stop, NOON), event(resume, NOON, web)).is_suppressed("web", NOON_S)
-    assert ledger_of(event(stop, NOON, {"until": "soon"})).is_suppressed("web", NOON_S + 10**9)
+    assert not history_of(event(stop, NOON, web), event(resume, NOON)).suppressions
+    assert history_of(event(stop, NOON), event(resume, NOON, web)).is_suppressed("web", NOON_S)
+    assert history_of(event(stop, NOON, {"until": "soon"})).is_suppressed("web", NOON_S + 10**9)
 
 
 def moved(name: str, at: Any = NOON, episode: str = "e1", **more: Any) -> Event:
@@ -165,16 +169,16 @@ def moved(name: str, at: Any = NOON, episode: str = "e1", **more: Any) -> Event:
 
 
 def test_positions_follow_from_the_log() -> None:
-    contact_history = ledger_of(moved("Entered"), moved("Moved", NOON + HOUR, step="mail"))
+    contact_history = history_of(moved("Entered"), moved("Moved", NOON + HOUR, step="mail"))
     position = contact_history.position("rescue")
     assert position is not None
     assert (position.step, position.moves) == ("mail", 2)
     assert (position.entered_s, position.since_s) == (NOON_S, NOON_S + HOUR_S)
-    contact_history = ledger_of(moved("Entered"), moved("Left", NOON + HOUR, exit="success"))
+    contact_history = history_of(moved("Entered"), moved("Left", NOON + HOUR, exit="success"))
     last = contact_history.last_exit("rescue")
     assert contact_history.position("rescue") is None and last is not None
     assert (last.at_s, last.exit) == (NOON_S + HOUR_S, "success")
-    stray = ledger_of(moved("Entered"), moved("Left", episode="e0", exit="success"))
+    stray = history_of(moved("Entered"), moved("Left", episode="e0", exit="success"))
     assert stray.position("rescue") is not None  # of an earlier passage
 
 
@@ -208,7 +212,7 @@ def test_the_order_of_arrival_does_not_show(journey: Any, events: list[Event], r
     ordered = [apart[at] for at in sorted(apart)]
     shuffled = random.sample(ordered, len(ordered))
     fold_ = Fold(journey)
-    ledgers = []
+    histories = []
     for arrival in (ordered, shuffled):
         log = MemoryLog()
         store = ContextStore(log, fold_)
@@ -217,5 +221,5 @@ def test_the_order_of_arrival_does_not_show(journey: Any, events: list[Event], r
             store.of(["ada"], NOON)
         contact_history = store.of(["ada"], NOON)[0].contact_history
         # of consents, the log's order counts too
-        ledgers.append(replace(contact_history, consent_changes=()))
-    assert ledgers[0] == ledgers[1]
+        histories.append(replace(contact_history, consent_changes=()))
+    assert histories[0] == histories[1]

@@ -1,4 +1,4 @@
-"""The slate: variants are struck out, and an action is refused with its last one."""
+"""Candidate set: variants are taken out, and an action is refused with its last one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fixtures.small_replica import JOURNEY
 VARIANTS = Variants(OPEN)  # help_popup has two treatments: five variants of four actions
 
 
-def strike(candidate_set: CandidateSet, *positions: int) -> tuple[str, ...]:
+def refuse(candidate_set: CandidateSet, *positions: int) -> tuple[str, ...]:
     mask = np.isin(np.arange(len(VARIANTS.code)), positions)
     return candidate_set.refuse(mask, "not_suitable", rule="rule", detail=lambda: "why")
 
@@ -30,14 +30,14 @@ def test_every_treatment_is_a_variant() -> None:
 
 def test_an_action_is_refused_with_its_last_variant() -> None:
     candidate_set = CandidateSet(VARIANTS)
-    assert strike(candidate_set, 0) == () and candidate_set.codes == [0, 1, 2, 3]
+    assert refuse(candidate_set, 0) == () and candidate_set.codes == [0, 1, 2, 3]
     assert candidate_set.treatments(0) == [1]
-    assert strike(candidate_set, 1, 2) == ("help_popup", "card_offer")
+    assert refuse(candidate_set, 1, 2) == ("help_popup", "card_offer")
     assert [(one.action_id, one.detail) for one in candidate_set.refused] == [
         *(("help_popup", "why"), ("card_offer", "why")),
     ]
     assert (
-        strike(candidate_set, 0, 1, 2) == () and len(candidate_set.refused) == 2
+        refuse(candidate_set, 0, 1, 2) == () and len(candidate_set.refused) == 2
     )  # nobody is refused twice
     assert left(candidate_set) == ("agent_callback", "loan_offer")
 
@@ -61,11 +61,11 @@ def test_a_scope_is_what_group_channel_and_list_share() -> None:
 
 @examples(100)
 @given(st.lists(st.sets(st.integers(0, 4)), max_size=6))
-def test_what_is_left_and_what_is_refused_is_everything(strikes: list[set[int]]) -> None:
+def test_what_is_left_and_what_is_refused_is_everything(refusals: list[set[int]]) -> None:
     candidate_set = CandidateSet(VARIANTS)
-    for positions in strikes:
-        strike(candidate_set, *positions)
+    for positions in refusals:
+        refuse(candidate_set, *positions)
     refused = [one.action_id for one in candidate_set.refused]
     assert sorted([*refused, *left(candidate_set)]) == sorted(IDS)
-    gone = set().union(*strikes)
+    gone = set().union(*refusals)
     assert np.flatnonzero(candidate_set.alive).tolist() == sorted(set(range(5)) - gone)

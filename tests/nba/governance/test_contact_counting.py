@@ -178,7 +178,7 @@ def test_caps_cool_downs_and_pauses_are_plain_counting(
     complaints = [NOON - n * DAY for n in days]
     events = [one for n, contact in enumerate(made) for one in contact.events(n)]
     events += [event("Complaint Filed", at) for at in complaints]
-    far = Pause(id="far", times=99, days=40, pause_days=1)  # the ledger keeps all of it
+    far = Pause(id="far", times=99, days=40, pause_days=1)  # the history keeps all of it
     journey = governed(contact_policy=replace(rules, pauses=[*rules.pauses, far]))
     replica = SmallReplica(journey, scorer=StubScorer(SCORES))
     replica.log.append_events(events)

@@ -173,7 +173,7 @@ def test_a_capacity_may_be_money() -> None:
     assert {one.action_id for one in next_one.refused} == set(IDS)
 
 
-def test_where_the_ledger_does_not_reach_back_nothing_more_is_allowed() -> None:
+def test_where_the_history_does_not_reach_back_nothing_more_is_allowed() -> None:
     cap = Cap(id="many", times=290, days=7, per="action")
     crowd = [shown("help_popup", n * MINUTE) for n in range(257)]
     found = refused(*crowd, caps=[cap])
@@ -203,7 +203,7 @@ def test_what_all_take_together_never_passes_a_capacity(most: int) -> None:
     assert taken == most == sum(one.action_id != "no_action" for one in decisions)
 
 
-def test_the_ledger_looks_back_as_far_as_any_rule() -> None:
+def test_the_history_looks_back_as_far_as_any_rule() -> None:
     rules = ContactRules(pauses=[Pause(id="p", times=1, days=50, pause_days=60)])
     fold = Fold(governed(contact_policy=rules))
     assert fold.contact_history_rules.horizon_s == 110 * DAY_S

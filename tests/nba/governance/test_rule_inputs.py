@@ -85,11 +85,11 @@ TEXTS = [*RULES, "sub_journey.rescue", "churn.risk is None", "not segment.told",
 def subjects(draw: st.DrawFn) -> list[RuleSubject]:
     names = [f"c{n}" for n in range(FEW + 1)]
     events = [one for name in names for one in draw(histories(name, most=5))]
-    ledgers = st.sampled_from([ContactHistory(), ContactHistory(positions=(INSIDE,))])
+    contact_histories = st.sampled_from([ContactHistory(), ContactHistory(positions=(INSIDE,))])
     facts = st.sampled_from([{}, {"page": "home"}, {"page": None}])
     risks = st.sampled_from([None, 0.2, 0.8])
     return [
-        RuleSubject(context.values, draw(facts), draw(ledgers), draw(risks))
+        RuleSubject(context.values, draw(facts), draw(contact_histories), draw(risks))
         for context in contexts_of(FOLD, events, names)
     ]
 
