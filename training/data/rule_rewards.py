@@ -12,7 +12,7 @@ def mature_rewards(history: History, risk: Risk | None = None) -> dict[str, floa
     """
     attribution = attribution_of(history, history.fold.schema.journey.reward)
     return {
-        one.credit.decision.decision_id: one.reported_eur
-        for one in settled(history, attribution, risk)
-        if one.credit.decision.decision_id is not None
+        settlement.credit.decision.decision_id: settlement.reported_eur
+        for settlement in settled(history, attribution, risk)
+        if settlement.credit.decision.decision_id is not None
     }

@@ -72,14 +72,17 @@ def target_of(
     journey = history.fold.schema.journey
     positions = np.arange(len(candidates.names))
     inputs = candidate_rows(
-        *(history, decided, candidates, positions),
+        history,
+        decided,
+        candidates,
+        positions,
         bundle.manifest.actions,
         bundle.manifest.action_features,
     )
     scores = bundle.touchpoint.predict(inputs)
     learned = not bundle.touchpoint.is_probability
-    drawing = exploration_policy_of(journey.exploration, [action.id for action in journey.actions])
-    found = np.zeros(len(candidates.names))
+    policy = exploration_policy_of(journey.exploration, [action.id for action in journey.actions])
+    probabilities = np.zeros(len(candidates.names))
     for where in candidates.drawn:
         offered = [
             at
@@ -92,10 +95,14 @@ def target_of(
         ]
         mean, spread, gain = (np.array(column, dtype=float) for column in zip(*worths, strict=True))
         worth = Worth(
-            *(candidates.codes[offered], mean, spread, gain), exposures=float(len(decided.actions))
+            codes=candidates.codes[offered],
+            mean_eur=mean,
+            spread_eur=spread,
+            gain_eur=gain,
+            exposures=float(len(decided.actions)),
         )
-        found[offered] = drawing.probabilities(worth)
-    return found
+        probabilities[offered] = policy.probabilities(worth)
+    return probabilities
 
 
 def _worth(

@@ -53,7 +53,7 @@ class TrainingSet:
 def churn_set(history: History, rule: ChurnRule) -> TrainingSet:
     """Every `every_days`, each customer who has not left: has she, `horizon_days` later?
 
-    Where leaving is silence, nobody has ever left for good: a customer is asked about from her
+    Where leaving is silence, nobody has ever left for good: a customer is asked about from their
     first activity on, however long she has been silent.
     """
     horizon_s = rule.horizon_days * DAY_S
@@ -141,7 +141,7 @@ def decided_set(history: History, rule: RewardRule, risk: Risk | None = None) ->
     """
     attribution = attribution_of(history, rule)
     counted = settled(history, attribution, risk)
-    credits = [one.credit for one in counted]
+    credits = [settlement.credit for settlement in counted]
     decisions = [credit.decision for credit in credits]
     journey = history.fold.schema.journey
     features = action_features(history)
@@ -163,7 +163,7 @@ def decided_set(history: History, rule: RewardRule, risk: Risk | None = None) ->
         ),
         actions=actions,
         propensity=np.array([number(event, "propensity") for event in decisions]),
-        reward_eur=np.array([one.reported_eur for one in counted]),
+        reward_eur=np.array([settlement.reported_eur for settlement in counted]),
         candidates=[_candidates(event, history) for event in decisions],
         factors=[_factors(event, history) for event in decisions],
         moments=moments,
@@ -184,12 +184,12 @@ def action_features(history: History) -> tuple[str, ...]:
 
 def _factors(event: Event, history: History) -> dict[str, Candidate]:
     own = history.candidates.get(str(event.properties.get("decision_id")), ())
-    return {one.action_id: one for one in own}
+    return {candidate.action_id: candidate for candidate in own}
 
 
 def _candidates(event: Event, history: History) -> tuple[str, ...]:
     own = history.candidates.get(str(event.properties.get("decision_id")))
     if own is not None:
-        return tuple(one.action_id for one in own)
-    found = event.properties.get("candidates")
-    return tuple(str(one) for one in found) if isinstance(found, list) else ()
+        return tuple(candidate.action_id for candidate in own)
+    listed = event.properties.get("candidates")
+    return tuple(map(str, listed)) if isinstance(listed, list) else ()

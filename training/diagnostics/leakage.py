@@ -193,9 +193,9 @@ def without_future(
     ]
 
 
-def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+def _rank_correlation(left: np.ndarray, right: np.ndarray) -> float:
     """Spearman's, 0 where one of them is constant."""
-    a, b = (np.unique(each, return_inverse=True)[1].astype(float) for each in (one, other))
+    a, b = (np.unique(each, return_inverse=True)[1].astype(float) for each in (left, right))
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
     return float(np.corrcoef(a, b)[0, 1])

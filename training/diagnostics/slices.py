@@ -77,13 +77,13 @@ def parts(
 
 def _unknown(rule: Rule, rules: Mapping[str, Rule]) -> set[str]:
     """The facts of a rule, and of the segments in it, that are no part of a context."""
-    found = set()
+    unknown = set()
     for name in rule.names:
         if name in rules:
-            found |= _unknown(rules[name], rules)
+            unknown |= _unknown(rules[name], rules)
         elif name.split(".")[0] in ("request", "sub_journey") or name == CHURN_RISK:
-            found.add(name)
-    return found
+            unknown.add(name)
+    return unknown
 
 
 def _figures(
@@ -94,7 +94,7 @@ def _figures(
     *,
     classes: bool,
 ) -> dict[str, Estimate] | Undecided:
-    labels, mine = test.labels[chosen], predicted[chosen]
+    labels, scores = test.labels[chosen], predicted[chosen]
     if len(labels) < MIN_ROWS:
         return Undecided(reason=f"{len(labels)} rows, {MIN_ROWS} are needed")
     positive = int((labels > 0.5).sum())
@@ -105,14 +105,14 @@ def _figures(
         )
     weights = drawn.of(chosen)
     if not classes:
-        errors = np.sqrt(mean(weights, (mine - labels) ** 2))
-        bias = mean(weights, mine - labels)
-        found = {"rmse_eur": errors, "bias_eur": bias, "mean_eur": mean(weights, labels)}
+        errors = np.sqrt(mean(weights, (scores - labels) ** 2))
+        bias = mean(weights, scores - labels)
+        figures = {"rmse_eur": errors, "bias_eur": bias, "mean_eur": mean(weights, labels)}
     else:
-        found = {
-            "auc": auc(weights, mine, labels),
-            "ece": ece(weights, mine, labels),
-            "brier": mean(weights, (mine - labels) ** 2),
+        figures = {
+            "auc": auc(weights, scores, labels),
+            "ece": ece(weights, scores, labels),
+            "brier": mean(weights, (scores - labels) ** 2),
             "base_rate": mean(weights, labels),
         }
-    return {name: drawn.estimate(values, chosen) for name, values in found.items()}
+    return {name: drawn.estimate(values, chosen) for name, values in figures.items()}

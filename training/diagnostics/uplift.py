@@ -54,7 +54,7 @@ def uplift_of(
 ) -> tuple[Uplift, ...] | Undecided:
     """Every action against no action, on the decisions where both could have been drawn.
 
-    The outcome is the reward where the journey file's target is a value, else whether she stays
+    The outcome is the reward where the journey file's target is a value, else whether they stay
     for the churn horizon: nobody can respond to no action. Undecided where no decision logged its
     propensity with no_action among the candidates.
     """
@@ -92,8 +92,13 @@ def uplift_of(
             drawn = decided.actions[chosen]
             arms = np.select([drawn == action, drawn == NO_ACTION], [1, 0], -1)
             figures = uplift(
-                *(contexts[chosen], arms, decided.propensity[chosen], values[chosen]),
-                *(expected[:, chosen], fold[chosen], decided.set.customers[chosen]),
+                rows=contexts[chosen],
+                arms=arms,
+                propensity=decided.propensity[chosen],
+                outcome=values[chosen],
+                expected=expected[:, chosen],
+                fold=fold[chosen],
+                customers=decided.set.customers[chosen],
                 seed=seed,
             )
         found.append(

@@ -54,7 +54,7 @@ def _cross_fitted(history: History, followed: FollowedVisits, seed: int) -> Foll
         found = learn_valences(taught, seed=seed, bootstraps=0)
         if isinstance(found, Undecided):
             return None
-        learned = {(one.kind, one.touchpoint): one.valence for one in found}
+        learned = {(estimate.kind, estimate.touchpoint): estimate.valence for estimate in found}
         table = np.array([learned.get((u.kind, u.touchpoint), u.prior) for u in units])
         other = (unit_of >= 0) & (sides[followed.table.part_customers] != side)
         unit = unit_of[other]

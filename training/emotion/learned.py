@@ -57,15 +57,19 @@ def learn_emotion(
     Where the valences are undecided, those of the table `before` are kept.
     """
     evidence = evidence_of(history)
-    found = learn_valences(evidence, seed=seed)
+    valences = learn_valences(evidence, seed=seed)
     table = ValenceTable(
         losses=evidence.losses,
         low_surveys=evidence.low_surveys,
         dataset=history.fingerprint(),
-        valences=found if not isinstance(found, Undecided) else before.valences if before else (),
+        valences=valences
+        if not isinstance(valences, Undecided)
+        else before.valences
+        if before
+        else (),
         surveys=survey_scales(history),
     )
-    return LearnedEmotion(table, found, evidence.losses, evidence.low_surveys)
+    return LearnedEmotion(table, valences, evidence.losses, evidence.low_surveys)
 
 
 def save_emotion(

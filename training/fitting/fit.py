@@ -143,32 +143,37 @@ class _Fitting:
         if refused is not None:
             return refused, Report(recipe=recipe)
         leakage = find_leaks(
-            *(self.history, data, moments, split),
+            self.history,
+            data,
+            moments,
+            split,
             classes=recipe.classes,
             seed=self.seed,
             trusted=self.options.trusted,
         )
         if leakage.refusal is not None:
             return Undecided(reason=leakage.refusal), Report(recipe=recipe, leakage=leakage)
-        found = None
+        searched = None
         if self.options.trials and recipe.estimator is None:
-            found = search(
-                *(data, split, recipe),
+            searched = search(
+                data,
+                split,
+                recipe,
                 name=name,
                 seed=self.seed,
                 trials=self.options.trials,
                 file=self.options.searches,
                 progress=self.progress,
             )
-            recipe = replace(recipe, parameters={**recipe.parameters, **found.parameters})
+            recipe = replace(recipe, parameters={**recipe.parameters, **searched.parameters})
         fitted = fit_model(data, split, recipe, seed=self.seed)
         if isinstance(fitted, Undecided):
-            return fitted, Report(recipe=recipe, leakage=leakage, search=found)
+            return fitted, Report(recipe=recipe, leakage=leakage, search=searched)
         schema = self.history.fold.schema
         parts = slices(
-            *(schema, fitted.test, fitted.predicted), classes=recipe.classes, seed=self.seed
+            schema, fitted.test, fitted.predicted, classes=recipe.classes, seed=self.seed
         )
-        return fitted, Report(recipe=recipe, leakage=leakage, search=found, slices=parts)
+        return fitted, Report(recipe=recipe, leakage=leakage, search=searched, slices=parts)
 
 
 def fit_model(data: TrainingSet, split: Split, recipe: Recipe, *, seed: int) -> Fitted | Undecided:
@@ -257,7 +262,8 @@ def _bundle(
     schema = history.fold.schema
     journey = schema.journey
     models = {
-        name: None if isinstance(one, Undecided) else one.model for name, one in fitted.items()
+        name: None if isinstance(result, Undecided) else result.model
+        for name, result in fitted.items()
     }
     manifest = Manifest(
         format=FORMAT,
@@ -272,7 +278,9 @@ def _bundle(
         churn=_part("churn", fitted["churn"]),
         touchpoint=_part("touchpoint", fitted["touchpoint"]),
         valences=valences_hash(schema.table),
-        missing={name: one.reason for name, one in fitted.items() if isinstance(one, Undecided)},
+        missing={
+            name: result.reason for name, result in fitted.items() if isinstance(result, Undecided)
+        },
         recipes={name: note for name in fitted if (note := reports[name].recipe.note) is not None},
         residual=None if warm is None else warm.part(),
     )

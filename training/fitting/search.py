@@ -81,8 +81,8 @@ def search(
         tried = replace(recipe, parameters={**recipe.parameters, **_suggested(trial)})
         study.tell(trial, _loss(data, split, tried, seed=seed))
     counted = study.get_trials(deepcopy=False, states=(complete,))
-    best = min(counted, key=lambda one: (one.value or 0.0, one.number))
-    first = min(counted, key=lambda one: one.number)
+    best = min(counted, key=lambda trial: (trial.value or 0.0, trial.number))
+    first = min(counted, key=lambda trial: trial.number)
     return Search(
         name=study_name,
         parameters=dict(best.params),
@@ -93,8 +93,14 @@ def search(
 
 
 _DEFAULTS = (
-    *("learning_rate", "num_leaves", "max_depth", "min_data_in_leaf", "feature_fraction"),
-    *("bagging_fraction", "lambda_l2", "cat_smooth"),
+    "learning_rate",
+    "num_leaves",
+    "max_depth",
+    "min_data_in_leaf",
+    "feature_fraction",
+    "bagging_fraction",
+    "lambda_l2",
+    "cat_smooth",
 )
 
 

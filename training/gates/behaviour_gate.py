@@ -96,16 +96,18 @@ def behaviour_gate(
     return gathered(NAME, failures, [], numbers, reason)
 
 
-def _impossible(logged: Decision, found: Decision) -> bool:
+def _impossible(logged: Decision, again: Decision) -> bool:
     """Whether probabilities are none, or on what a rule forbids."""
-    chance = {one.action_id: one.propensity for one in found.candidates}
+    chance = {candidate.action_id: candidate.propensity for candidate in again.candidates}
     values = np.array(list(chance.values()))
     if not np.isfinite(values).all() or (values < 0.0).any():
         return True
     if abs(float(values.sum()) - 1.0) > SUMS_TO_ONE:
         return True
-    forbidden = {one.action_id for one in logged.refused if one.stage in WITHOUT_MODEL}
-    forbidden |= {one.action_id for one in found.refused}
+    forbidden = {
+        candidate.action_id for candidate in logged.refused if candidate.stage in WITHOUT_MODEL
+    }
+    forbidden |= {candidate.action_id for candidate in again.refused}
     return any(chance.get(action, 0.0) > 0.0 for action in forbidden)
 
 
