@@ -65,7 +65,7 @@ def test_the_loop_closes(tmp_path: Path) -> None:
     log = MemoryLog()
     clock = Clock(config.start + timedelta(days=config.days))
     replica = replica_on(log, clock)
-    imported = import_files(log, replica.fold.schema, [history])
+    imported = import_files(log, replica.engine.fold.schema, [history])
     assert imported.accepted == log.position() > 20_000
 
     # decide: nothing is learned yet, so that the owner's fallback answers
