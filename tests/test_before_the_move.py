@@ -25,7 +25,7 @@ from features.encoder import kinds_of
 from models.bundles.bundle import load_bundle
 from models.bundles.scorer import BundleScorer
 from models.learning.status import policy_status
-from models.residual.posterior import Posterior
+from models.residual.posterior import ResidualPosterior
 from models.residual.version import load_policy_state
 from nba.analytics.experiments import report_from_log
 from nba.customer.context import ContextSchema
@@ -202,7 +202,7 @@ def test_what_was_learned_online_is_read_version_by_version(replica: Replica) ->
         stored = replica.log.bundle(version)
         assert stored is not None
         state = load_policy_state(stored.files)
-        posterior = Posterior.of(state.sums, state.head.prior, state.head.as_of_s)
+        posterior = ResidualPosterior.of(state.sums, state.head.prior, state.head.as_of_s)
         assert (state.version, state.head.bundle_id) == (version, was["bundle_id"])
         assert state.head.changes == was["lessons"]
         assert same(posterior.theta[:, 0].tolist(), was["intercepts"])

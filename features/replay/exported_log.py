@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from features.fold import Fold
-from features.replay.point_in_time import ContextQuestions, Rows, encode, replay
+from features.replay.point_in_time import ContextQuestions, EncodedLog, encode, replay
 from nba.customer.context import ContextSchema
 from nba.errors import InvalidInput
 from nba.events.event import Event, micros
@@ -71,7 +71,7 @@ def _noted(events: Iterable[Event], since: dict[str, int]) -> Iterator[Event]:
         yield event
 
 
-def _batch(fold: Fold, rows: Rows, customers: np.ndarray, times: np.ndarray) -> Any:
+def _batch(fold: Fold, rows: EncodedLog, customers: np.ndarray, times: np.ndarray) -> Any:
     import pyarrow as pa
 
     schema = row_schema(fold.schema)

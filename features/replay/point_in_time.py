@@ -19,7 +19,7 @@ EVERYTHING = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class EncodedLog:
     """A log as kernel rows, sorted by (customer, time, seq), cut by customer."""
 
     customers: np.ndarray  # (n_customers,) ids, sorted
@@ -28,7 +28,7 @@ class Rows:
     received: np.ndarray  # (n_rows,) seconds since 1970 UTC
 
 
-def encode(fold: Fold, events: Iterable[Event]) -> Rows:
+def encode(fold: Fold, events: Iterable[Event]) -> EncodedLog:
     """The kernel rows of a log. Each event_id may occur once, as the log holds it."""
     encoded: list[Row] = []
     customers: list[str] = []
@@ -44,7 +44,7 @@ def encode(fold: Fold, events: Iterable[Event]) -> Rows:
     # lexsort is stable: the rows of one event keep their order
     order = np.lexsort((rows_array["seq"], rows_array["time"], codes))
     starts = np.searchsorted(codes[order], np.arange(len(names) + 1)).astype(np.int64)
-    return Rows(names, starts, rows_array[order], np.array(received)[order])
+    return EncodedLog(names, starts, rows_array[order], np.array(received)[order])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,9 @@ class ContextQuestions:
         )
 
 
-def replay(fold: Fold, rows: Rows, questions: ContextQuestions) -> tuple[np.ndarray, np.ndarray]:
+def replay(
+    fold: Fold, rows: EncodedLog, questions: ContextQuestions
+) -> tuple[np.ndarray, np.ndarray]:
     """Context rows (n, n_columns) and OFFERED columns (n, 2), in the order of the questions."""
     n = len(questions.as_of)
     codes = np.searchsorted(rows.customers, questions.customers.astype(str))
@@ -108,7 +110,7 @@ def replay(fold: Fold, rows: Rows, questions: ContextQuestions) -> tuple[np.ndar
     return values[back], offered[back]
 
 
-def frame(fold: Fold, rows: Rows, questions: ContextQuestions) -> pd.DataFrame:
+def frame(fold: Fold, rows: EncodedLog, questions: ContextQuestions) -> pd.DataFrame:
     """`replay` as a table: customer_id, as_of (UTC), the context columns and OFFERED."""
     values, offered = replay(fold, rows, questions)
     table = pd.DataFrame(values, columns=fold.schema.columns)

@@ -93,18 +93,18 @@ def fold_sorted(journey: bytes, table: bytes, grid: Grid, batches: Iterator[Any]
     The last customer of each batch is held back until the next one shows that she is complete.
     """
     fold = _fold(journey, table)
-    held: list[Any] = []
+    pending: list[Any] = []
     for batch in batches:
         if not batch.num_rows:
             continue
         customers = batch.column("customer_id")
         cut = customers.index(customers[-1]).as_py()
-        if cut or (held and held[0].column("customer_id")[0] != customers[0]):
-            yield from context_rows(fold, _events([*held, batch.slice(0, cut)]), grid)
-            held = []
-        held.append(batch.slice(cut))
-    if held:
-        yield from context_rows(fold, _events(held), grid)
+        if cut or (pending and pending[0].column("customer_id")[0] != customers[0]):
+            yield from context_rows(fold, _events([*pending, batch.slice(0, cut)]), grid)
+            pending = []
+        pending.append(batch.slice(cut))
+    if pending:
+        yield from context_rows(fold, _events(pending), grid)
 
 
 def _events(batches: list[Any]) -> Iterator[Any]:

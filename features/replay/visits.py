@@ -17,7 +17,7 @@ from features.fold import Fold
 from features.kernel import fold_events as kernel
 from features.kernel.emotion import sum_parts
 from features.kernel.layout import ORIGINS, TRACE_COLUMNS, TRACE_COUNT
-from features.replay.point_in_time import Rows
+from features.replay.point_in_time import EncodedLog
 from nba.events.event import Event, from_micros, micros
 from nba.events.signals import Agency
 
@@ -49,7 +49,7 @@ NODES = np.dtype(
 class NodeTable:
     """The nodes of a log, sorted by (customer, time), and their parts.
 
-    `nodes`: (n_nodes,) of dtype NODES, `customer` the position in `Rows.customers`.
+    `nodes`: (n_nodes,) of dtype NODES, `customer` the position in `EncodedLog.customers`.
     `parts`: (n_parts,) of dtype PARTS. `part_customers`, `node_of`: (n_parts,) positions of each
     part's customer and node, -1 where it has no touchpoint.
     """
@@ -60,7 +60,7 @@ class NodeTable:
     node_of: np.ndarray
 
 
-def read_nodes(fold: Fold, rows: Rows, upto_s: float) -> NodeTable:
+def read_nodes(fold: Fold, rows: EncodedLog, upto_s: float) -> NodeTable:
     """Every node up to `upto_s` (seconds since 1970 UTC), whenever its events were received."""
     starts = np.append(rows.starts[: len(rows.customers)], len(rows.rows)).astype(np.int64)
     room = 2 * len(rows.rows) + 64
@@ -131,7 +131,7 @@ def emotion_history(
     ids = {event.seq: event.event_id for event in ordered}
     array = fold.encoder.array(ordered)
     said = set(array["seq"][~np.isnan(array["valence"])].tolist())
-    rows = Rows(np.array(["one"]), np.array([0, len(array)]), array, np.zeros(len(array)))
+    rows = EncodedLog(np.array(["one"]), np.array([0, len(array)]), array, np.zeros(len(array)))
     table = read_nodes(fold, rows, micros(as_of) / 1e6)
     n = len(table.nodes)
     inside = np.flatnonzero(table.node_of >= 0)

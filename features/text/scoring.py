@@ -16,7 +16,7 @@ from nba.events.event import Event
 from nba.events.names import TEXT_SCORE
 
 
-def read_words(events: Sequence[Event], encoder: Encoder, model: TextModel | None) -> list[Event]:
+def score_texts(events: Sequence[Event], encoder: Encoder, model: TextModel | None) -> list[Event]:
     """The events, those whose mapping has a text with its score; without a model as they are.
 
     An event that brings a score (from an exported log) keeps it.

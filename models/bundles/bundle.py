@@ -19,7 +19,7 @@ from models.predictors.lightgbm_trees import SUFFIX as TREES, trees_from_text
 from models.predictors.onnx_graph import SUFFIX as ONNX, OnnxModel
 from models.predictors.platt_scaling import PlattScaling
 from models.predictors.predictor import Predictor
-from models.residual.warm_start import FILE as RESIDUAL, WarmStart, WarmStartPart, warm_from
+from models.residual.warm_start import FILE as RESIDUAL, WarmStart, WarmStartPart, load_warm_start
 from nba.content_ids import content_id
 from nba.errors import InvalidBundle
 from nba.events.valences import (
@@ -164,7 +164,7 @@ def _table(files: Mapping[str, bytes], sha256: str | None) -> ValenceTable:
 
 
 def _warm(files: Mapping[str, bytes], part: WarmStartPart | None) -> WarmStart | None:
-    return None if part is None else warm_from(_checked(files, RESIDUAL, part.sha256), part)
+    return None if part is None else load_warm_start(_checked(files, RESIDUAL, part.sha256), part)
 
 
 def _checked(files: Mapping[str, bytes], name: str, sha256: str) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from models.residual.features import ResidualSpec
-from models.residual.posterior import Posterior, ResidualPrior, fit_prior
+from models.residual.posterior import ResidualPosterior, ResidualPrior, fit_prior
 from models.residual.sums import Codes, ResidualSums
 from nba.engine.policy import Choice, Floats, Policy, Worth, choose, mixed
 
@@ -32,7 +32,10 @@ class Bandit:
         refresh_every: int = 100,
         new: Collection[int] = (),
     ) -> None:
-        """`refresh_every`: the most exposures between two snapshots; `new`: as of `Posterior`."""
+        """`refresh_every`: the most exposures between two snapshots.
+
+        `new`: as of `ResidualPosterior`.
+        """
         self.policy = policy
         self.floor = floor
         self.refresh_every = refresh_every
@@ -41,7 +44,7 @@ class Bandit:
         self.prior = ResidualPrior()
         self._fitted_at = 0.0
         self._refresh_at = 0.0
-        self._posterior: Posterior | None = None
+        self._posterior: ResidualPosterior | None = None
 
     def worth(
         self,
@@ -97,7 +100,7 @@ class Bandit:
         self.sums.expose(x, codes, p0, at_s)
         self.sums.reward(x, codes, p0, reward, at_s)
 
-    def posterior(self, as_of_s: float = 0.0) -> Posterior:
+    def posterior(self, as_of_s: float = 0.0) -> ResidualPosterior:
         """The snapshot in force, renewed where enough was learned since."""
         exposures = self.sums.exposures
         if self._posterior is None or exposures >= self._refresh_at:
@@ -111,6 +114,6 @@ class Bandit:
         if exposures >= PRIOR_GROWTH * self._fitted_at and exposures > 0:
             self.prior = fit_prior(self.sums, as_of_s, self.prior)
             self._fitted_at = exposures
-        self._posterior = Posterior.of(self.sums, self.prior, as_of_s, self.new)
+        self._posterior = ResidualPosterior.of(self.sums, self.prior, as_of_s, self.new)
         self._refresh_at = min(exposures * GROWTH, exposures + self.refresh_every - 1)
         self._refresh_at = max(self._refresh_at, exposures + 0.5)

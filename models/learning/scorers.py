@@ -5,9 +5,9 @@ from __future__ import annotations
 from models.bundles.bundle import Bundle, load_bundle
 from models.bundles.scorer import BundleScorer
 from models.learning.versions import policy_state
-from models.residual.correction import OnlineResidual, learned_before, learned_since
+from models.residual.correction import OnlineResidual, residual_of_version, residual_of_warm_start
 from models.residual.version import PolicyState
-from models.residual.warm_start import WARM_PREFIX
+from models.residual.warm_start import WARM_START_PREFIX
 from nba.customer.context import ContextSchema
 from nba.engine.scorer import CalibratedScorer
 from nba.errors import InvalidBundle, NotFound
@@ -35,7 +35,7 @@ def scorer_now(
     scorer = BundleScorer(bundle, schema)
     trained = bundle.manifest.actions
     if state is not None and state.head.bundle_id == bundle.bundle_id:
-        return CalibratedScorer(scorer, learned_since(state, schema, trained))
+        return CalibratedScorer(scorer, residual_of_version(state, schema, trained))
     return CalibratedScorer(scorer, _warm(bundle, schema))
 
 
@@ -49,17 +49,17 @@ def scorer_then(
     scorer = BundleScorer(bundle, schema)
     if version is None:
         return CalibratedScorer(scorer)
-    if version.startswith(WARM_PREFIX):
+    if version.startswith(WARM_START_PREFIX):
         residual = _warm(bundle, schema)
         if residual is None or residual.version != version:
             raise NotFound(f"policy_version: {version!r}: {bundle.bundle_id} does not bring it")
         return CalibratedScorer(scorer, residual)
     state = policy_state(log, version)
     assert state is not None
-    return CalibratedScorer(scorer, learned_since(state, schema, bundle.manifest.actions))
+    return CalibratedScorer(scorer, residual_of_version(state, schema, bundle.manifest.actions))
 
 
 def _warm(bundle: Bundle, schema: ContextSchema) -> OnlineResidual | None:
     if bundle.warm is None:
         return None
-    return learned_before(bundle.warm, schema, bundle.manifest.actions)
+    return residual_of_warm_start(bundle.warm, schema, bundle.manifest.actions)

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from models.learning.versions import Mode, mode, policy_state, versions
-from models.residual.posterior import Posterior
+from models.residual.posterior import ResidualPosterior
 from nba.errors import NotFound
 from nba.journey.actions import NO_ACTION
 from nba.stores.log import AliasChange, Log
@@ -48,7 +48,7 @@ def policy_status(log: Log) -> PolicyStatus:
     if state is None:
         raise NotFound("policy: nothing was learned online yet; a running service does it")
     head, sums = state.head, state.sums
-    posterior = Posterior.of(sums, head.prior, head.as_of_s)
+    posterior = ResidualPosterior.of(sums, head.prior, head.as_of_s)
     average = np.zeros(sums.spec.size)
     average[0] = 1.0
     actions = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from models.predictors.platt_scaling import PlattScaling, fit_calibration
+from models.predictors.platt_scaling import PlattScaling, fit_platt_scaling
 
 if TYPE_CHECKING:
     import lightgbm
@@ -139,10 +139,10 @@ def fit_trees(
     best = max(1, booster.best_iteration)
     text = booster.model_to_string(num_iteration=best)
     trees = trees_from_text(text, columns, PlattScaling() if probability else None)
-    return calibrated(trees, held_rows, held_labels) if probability else trees
+    return recalibrated(trees, held_rows, held_labels) if probability else trees
 
 
-def calibrated(trees: Trees, held_rows: np.ndarray, held_labels: np.ndarray) -> Trees:
+def recalibrated(trees: Trees, held_rows: np.ndarray, held_labels: np.ndarray) -> Trees:
     """The same trees with the calibration that the held rows ask for."""
     scores = np.asarray(trees.booster.predict(held_rows, raw_score=True, num_threads=1))
-    return Trees(trees.columns, trees.booster, fit_calibration(scores, held_labels))
+    return Trees(trees.columns, trees.booster, fit_platt_scaling(scores, held_labels))

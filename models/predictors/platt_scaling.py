@@ -24,7 +24,7 @@ class PlattScaling(msgspec.Struct, frozen=True, kw_only=True):
         return result
 
 
-def fit_calibration(scores: np.ndarray, labels: np.ndarray) -> PlattScaling:
+def fit_platt_scaling(scores: np.ndarray, labels: np.ndarray) -> PlattScaling:
     """The maximum likelihood `PlattScaling` of (n,) log-odds `scores` to (n,) labels 0 or 1.
 
     The slope is kept positive: calibration never turns a ranking round.

@@ -1,4 +1,4 @@
-"""Online: what was learned since the bundle, as it corrects the bundle's scores."""
+"""The residual of one version, as it corrects the scores of the bundle."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.residual.posterior import Posterior, ResidualPrior
+from models.residual.posterior import ResidualPosterior, ResidualPrior
 from models.residual.sums import ResidualSums
 from models.residual.version import PolicyState
 from models.residual.warm_start import WarmStart
@@ -20,6 +20,7 @@ class OnlineResidual:
 
     def __init__(
         self,
+        *,
         version: str,
         sums: ResidualSums,
         prior: ResidualPrior,
@@ -36,37 +37,50 @@ class OnlineResidual:
         if absent:
             raise InvalidBundle(f"{version}: column {absent[0]!r} is not in the context")
         actions = [action.id for action in schema.journey.actions]
-        seen = set(trained)
-        new = [code for code, action in enumerate(actions) if action not in seen]
+        known = set(trained)
+        new = [code for code, action in enumerate(actions) if action not in known]
         sums = sums.for_actions(actions)
         self.version = version
         self.exposures = sums.exposures
         self._spec = spec
         self._columns = [schema.index[name] for name in spec.columns]
-        self._posterior = Posterior.of(sums, prior, as_of_s, new)
+        self._posterior = ResidualPosterior.of(sums, prior, as_of_s, new)
 
     def correct(
         self, contexts: Sequence[Context], codes: Sequence[Sequence[int]], scores: Floats
     ) -> tuple[Floats, Floats]:
-        flat = np.array([code for chosen in codes for code in chosen], dtype=np.int64)
-        if len(flat) == 0:
+        all_codes = np.array([code for of_one in codes for code in of_one], dtype=np.int64)
+        if len(all_codes) == 0:
             return scores, np.zeros(0)
-        own = np.array([context.values[self._columns] for context in contexts])
-        values = np.repeat(own, [len(chosen) for chosen in codes], axis=0)
+        of_contexts = np.array([context.values[self._columns] for context in contexts])
+        values = np.repeat(of_contexts, [len(of_one) for of_one in codes], axis=0)
         assert NO_ACTION_CODE == -1  # the last row of the sums
-        return self._posterior.correct(self._spec.features(values, scores), flat, scores)
+        return self._posterior.correct(self._spec.features(values, scores), all_codes, scores)
 
 
-def learned_since(
+def residual_of_version(
     state: PolicyState, schema: ContextSchema, trained: Sequence[str]
 ) -> OnlineResidual:
     """The residual of a version of the policy. Raises InvalidBundle."""
-    head = state.head
-    return OnlineResidual(state.version, state.sums, head.prior, head.as_of_s, schema, trained)
+    return OnlineResidual(
+        version=state.version,
+        sums=state.sums,
+        prior=state.head.prior,
+        as_of_s=state.head.as_of_s,
+        schema=schema,
+        trained=trained,
+    )
 
 
-def learned_before(
-    warm: WarmStart, schema: ContextSchema, trained: Sequence[str]
+def residual_of_warm_start(
+    warm_start: WarmStart, schema: ContextSchema, trained: Sequence[str]
 ) -> OnlineResidual:
     """The residual that a bundle brings from its own training. Raises InvalidBundle."""
-    return OnlineResidual(warm.version, warm.sums, warm.prior, warm.settled_s, schema, trained)
+    return OnlineResidual(
+        version=warm_start.version,
+        sums=warm_start.sums,
+        prior=warm_start.prior,
+        as_of_s=warm_start.settled_s,
+        schema=schema,
+        trained=trained,
+    )

@@ -14,8 +14,10 @@ from scipy.special import logit
 from nba.durations import DAY_S
 from nba.engine.policy import Floats
 
-Places = NDArray[np.int64]
-FURTHEST = 5.0  # standard deviations: what lies further counts as this far, and leads no sum alone
+Indices = NDArray[np.int64]
+MAX_DEVIATIONS = (
+    5.0  # standard deviations: what lies further counts as this far, so that no value rules a sum
+)
 LEAST_P = 1e-3  # the score's logit is taken no further out
 LEAST_VARIANCE = 0.02  # of a response whose probability is near 0 or 1
 MOST_PRODUCTS = 160  # beyond so many, `fit_spec` leaves products out: A grows with their square
@@ -54,7 +56,7 @@ class ResidualSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @property
     def unit(self) -> float:
-        """What priors are told in: 1 for probabilities, a standard deviation in EUR for values."""
+        """The unit of priors: 1 for probabilities, a standard deviation in EUR for values."""
         return 1.0 if self.target == "probability" else float(np.sqrt(self.variance_eur2))
 
     def features(self, values: Floats, p0: Floats) -> Floats:
@@ -67,10 +69,10 @@ class ResidualSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         z[np.isnan(z)] = 0.0
         x = np.empty((len(p0), self.size))
         x[:, 0] = 1.0
-        x[:, 1:end] = _within(z)
+        x[:, 1:end] = _clip(z)
         if self.with_score:
             score = (self._score(p0) - self.score_mean) / self.score_deviation
-            x[:, end] = _within(score)
+            x[:, end] = _clip(score)
         if self.products:
             x[:, self.linear :] = _products(x[: len(z), 1:end])
         return x
@@ -79,14 +81,14 @@ class ResidualSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """(n,) how much rewards vary around their scores."""
         if self.target == "value":
             return np.full(len(p0), self.variance_eur2)
-        found: Floats = np.maximum(p0 * (1.0 - p0), LEAST_VARIANCE)
-        return found
+        variance: Floats = np.maximum(p0 * (1.0 - p0), LEAST_VARIANCE)
+        return variance
 
     def _score(self, p0: Floats) -> Floats:
         if self.target == "value":
             return p0
-        found: Floats = logit(np.clip(p0, LEAST_P, 1.0 - LEAST_P))
-        return found
+        log_odds: Floats = logit(np.clip(p0, LEAST_P, 1.0 - LEAST_P))
+        return log_odds
 
 
 def fit_spec(
@@ -136,22 +138,22 @@ def _products(z: Floats) -> Floats:
     They reach no further than the columns do.
     """
     left, right, shift, scale = _pairs(z.shape[1])
-    found = z.take(left, axis=1)
-    found *= z.take(right, axis=1)
-    found -= shift
-    found *= scale
-    return _within(found)
+    products = z.take(left, axis=1)
+    products *= z.take(right, axis=1)
+    products -= shift
+    products *= scale
+    return _clip(products)
 
 
 @cache
-def _pairs(columns: int) -> tuple[Places, Places, Floats, Floats]:
+def _pairs(columns: int) -> tuple[Indices, Indices, Floats, Floats]:
     """The two columns of each product, and what centres and scales it."""
     left, right = np.triu_indices(columns)
     square = left == right
     return left, right, square.astype(float), np.where(square, np.sqrt(0.5), 1.0)
 
 
-def _within(z: Floats) -> Floats:
+def _clip(z: Floats) -> Floats:
     """In place; faster than np.clip on a few numbers."""
-    np.minimum(z, FURTHEST, out=z)
-    return np.maximum(z, -FURTHEST, out=z)
+    np.minimum(z, MAX_DEVIATIONS, out=z)
+    return np.maximum(z, -MAX_DEVIATIONS, out=z)

@@ -1,4 +1,4 @@
-"""The residual's prior, found in its own sums, and the posterior that decisions are made with.
+"""The residual's prior, fitted to its own sums, and the posterior that decisions are made with.
 
 Empirical Bayes: the standard deviations of intercepts and slopes are those under which the sums of
 all actions are most likely. Where the batch score needs no correction it finds small ones, and the
@@ -24,7 +24,7 @@ BOUNDS = {  # of each standard deviation, in units of the spec: 1 for probabilit
     "product": (0.0015, 0.4),
 }
 NEW_INTERCEPT = 0.05  # of an action that the batch model has not seen, at least
-GATHERED = 50_000  # numbers of `root` that are copied for a decision; more are read in their place
+GATHERED = 50_000  # numbers of `root` copied for a decision; where more, they are read in place
 
 
 class ResidualPrior(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,8 +40,8 @@ class ResidualPrior(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         deviations = np.full(spec.size, self.slope)
         deviations[0] = self.intercept
         deviations[spec.linear :] = self.product
-        found: Floats = (deviations * spec.unit) ** -2.0
-        return found
+        precision: Floats = (deviations * spec.unit) ** -2.0
+        return precision
 
 
 def fit_prior(
@@ -53,29 +53,29 @@ def fit_prior(
     actions of .5 b'(A + L)^-1 b - .5 ln|A + L| + .5 ln|L|.
     """
     best = start or ResidualPrior()
-    seen = sums.exposed > 0
-    if not seen.any():
+    exposed = sums.exposed > 0
+    if not exposed.any():
         return best
     precision, moment = sums.decayed(as_of_s)
-    a, b = precision[seen], moment[seen]
+    a, b = precision[exposed], moment[exposed]
 
-    def judged(prior: ResidualPrior) -> ResidualPrior:
+    def with_evidence(prior: ResidualPrior) -> ResidualPrior:
         nats = _evidence(a, b, prior.precision(sums.spec))
         return msgspec.structs.replace(prior, nats=nats)
 
-    best = judged(best)
+    best = with_evidence(best)
     names = [name for name in BOUNDS if name != "product" or sums.spec.products]
-    climbed = True
-    while climbed:
-        climbed = False
+    improved = True
+    while improved:
+        improved = False
         for name in names:
             least, most = BOUNDS[name]
             for factor in (2.0, 0.5):
                 while least <= (value := getattr(best, name) * factor) <= most:
-                    tried = judged(msgspec.structs.replace(best, **{name: value}))
-                    if tried.nats <= best.nats:
+                    candidate = with_evidence(msgspec.structs.replace(best, **{name: value}))
+                    if candidate.nats <= best.nats:
                         break
-                    best, climbed = tried, True
+                    best, improved = candidate, True
     return best
 
 
@@ -94,8 +94,8 @@ def _evidence(a: Floats, b: Floats, precision: Floats) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Posterior:
-    """A snapshot of what was learned, to decide with."""
+class ResidualPosterior:
+    """A snapshot of the residual under its prior, to decide with."""
 
     spec: ResidualSpec
     prior: ResidualPrior
@@ -106,7 +106,7 @@ class Posterior:
     @classmethod
     def of(
         cls, sums: ResidualSums, prior: ResidualPrior, as_of_s: float, new: Collection[int] = ()
-    ) -> Posterior:
+    ) -> ResidualPosterior:
         """The sums under this prior; `new`: codes of actions that the batch model has not seen."""
         precision, moment = sums.decayed(as_of_s)
         k, d = moment.shape
@@ -115,8 +115,8 @@ class Posterior:
         total = precision.copy()
         total[:, range(d), range(d)] += added
         root = np.linalg.cholesky(total).astype(np.float64, copy=False)
-        for one in range(k):
-            root[one] = lapack.dtrtri(root[one], lower=1)[0]
+        for code in range(k):
+            root[code] = lapack.dtrtri(root[code], lower=1)[0]
         theta = (root.transpose(0, 2, 1) @ (root @ moment[..., None]))[..., 0]
         return cls(sums.spec, prior, theta, root, sums.exposures)
 
@@ -129,10 +129,10 @@ class Posterior:
         if self.spec.target == "probability":
             mean = np.clip(mean, 0.0, 1.0)
         if x.shape[0] * x.shape[1] ** 2 <= GATHERED:
-            apart = (self.root[codes] @ x[:, :, None])[..., 0]
+            scaled = (self.root[codes] @ x[:, :, None])[..., 0]
         else:
-            apart = np.empty_like(x)
+            scaled = np.empty_like(x)
             for code in set(codes.tolist()):
-                of = codes == code
-                apart[of] = x[of] @ self.root[code].T
-        return mean, np.sqrt(np.einsum("nd,nd->n", apart, apart))
+                is_code = codes == code
+                scaled[is_code] = x[is_code] @ self.root[code].T
+        return mean, np.sqrt(np.einsum("nd,nd->n", scaled, scaled))

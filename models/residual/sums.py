@@ -1,4 +1,4 @@
-"""The residual: what outcomes teach on top of a frozen batch score, kept as sums that add up.
+"""The residual: what is learned online on top of a frozen batch score, as sums that add up.
 
 For each action a linear model of (reward - p0), p0 the calibrated score of the batch model, is kept
 as A = sum w x x', b = sum w x (r - p0): Bayesian linear regression before its prior. An exposure
@@ -26,7 +26,7 @@ Codes = NDArray[np.int64]
 
 
 class ResidualSums:
-    """What was learned of each action, k = n_actions + 1 rows: `no_action` (code -1) is the last.
+    """The sums of each action, k = n_actions + 1 rows: `no_action` (code -1) is the last.
 
     `precision` (k, d, d) is A, `moment` (k, d) is b, both decayed to `landmark` half-lives since
     1970; `exposed` (k,) counts exposures, undecayed. Rows are added in place.
@@ -50,57 +50,57 @@ class ResidualSums:
         return float(self.exposed.sum())
 
     def expose(self, x: Floats, codes: Codes, p0: Floats, at_s: Floats, sign: float = 1.0) -> None:
-        """Decisions made: (n, d) features, (n,) action codes, batch scores and moments.
+        """Add decisions: (n, d) features, (n,) action codes, batch scores and times (seconds).
 
         With sign -1 the same exposures are taken back; their rewards are to be, too. Raises
         InvalidInput, and learns nothing, where a feature or a score is no finite number.
         """
-        _finite("x", x)
-        _finite("p0", p0)
+        _check_finite("x", x)
+        _check_finite("p0", p0)
         weights = sign * self._weights(p0, at_s)
         self._add_moment(x, codes, -p0 * weights)
         for code in _distinct(codes):
-            of = codes == code
-            self.precision[code] += (x[of] * weights[of, None]).T @ x[of]
-            self.exposed[code] += sign * np.count_nonzero(of)
+            is_code = codes == code
+            self.precision[code] += (x[is_code] * weights[is_code, None]).T @ x[is_code]
+            self.exposed[code] += sign * np.count_nonzero(is_code)
 
     def reward(self, x: Floats, codes: Codes, p0: Floats, delta: Floats, at_s: Floats) -> None:
-        """Rewards that came in, or changed by (n,) `delta`, of decisions exposed at (n,) `at_s`.
+        """Add rewards, or changes of them by (n,) `delta`, of decisions exposed at (n,) `at_s`.
 
         Raises InvalidInput, and learns nothing, where one is no finite number.
         """
-        _finite("delta", delta)
+        _check_finite("delta", delta)
         self._add_moment(x, codes, delta * self._weights(p0, at_s))
 
     def __add__(self, other: ResidualSums) -> ResidualSums:
-        """Both; raises InvalidBundle where they are of other features or other actions."""
+        """The sum of both. Raises InvalidBundle where their features or actions differ."""
         if (self.spec, self.actions) != (other.spec, other.actions):
             raise InvalidBundle(
                 "residual sums of different features or actions do not add up: rebuild one of "
                 "them from the log, or take `for_actions` first"
             )
-        both = ResidualSums(self.spec, self.actions)
-        both.landmark = max(self.landmark, other.landmark)
-        for one in (self, other):
-            scale = one._scale(both.landmark)
-            both.precision += one.precision * scale
-            both.moment += one.moment * scale
-            both.exposed += one.exposed
-        return both
+        total = ResidualSums(self.spec, self.actions)
+        total.landmark = max(self.landmark, other.landmark)
+        for part in (self, other):
+            scale = part._scale(total.landmark)
+            total.precision += part.precision * scale
+            total.moment += part.moment * scale
+            total.exposed += part.exposed
+        return total
 
     def for_actions(self, actions: Sequence[str]) -> ResidualSums:
         """The same sums under another catalogue's codes: what it does not have is left out, what
         is new has learned nothing."""
-        moved = ResidualSums(self.spec, actions)
-        moved.landmark = self.landmark
-        at = {action: code for code, action in enumerate(self.actions)}
-        for code, action in enumerate([*moved.actions, None]):
-            before = -1 if action is None else at.get(action)
-            if before is not None:
-                moved.precision[code] = self.precision[before]
-                moved.moment[code] = self.moment[before]
-                moved.exposed[code] = self.exposed[before]
-        return moved
+        recoded = ResidualSums(self.spec, actions)
+        recoded.landmark = self.landmark
+        old_codes = {action: code for code, action in enumerate(self.actions)}
+        for code, action in enumerate([*recoded.actions, None]):
+            old_code = -1 if action is None else old_codes.get(action)
+            if old_code is not None:
+                recoded.precision[code] = self.precision[old_code]
+                recoded.moment[code] = self.moment[old_code]
+                recoded.exposed[code] = self.exposed[old_code]
+        return recoded
 
     def decayed(self, as_of_s: float) -> tuple[Floats, Floats]:
         """(A, b) with the weights that their rows have at this moment."""
@@ -152,7 +152,7 @@ class ResidualSums:
         return sums
 
     def _weights(self, p0: Floats, at_s: Floats) -> Floats:
-        """(n,) forward-decayed weights; the landmark follows the latest moment."""
+        """(n,) forward-decayed weights; the landmark follows the latest time."""
         variance = self.spec.variance(p0)
         half_life_s = self.spec.half_life_s
         if half_life_s is None or len(at_s) == 0:
@@ -166,8 +166,8 @@ class ResidualSums:
             self.moment *= scale
             self.landmark = latest
         steps = np.maximum(whole - self.landmark, -2000).astype(np.int64)
-        found: Floats = np.ldexp(np.exp2(age - whole), steps) / variance
-        return found
+        weights: Floats = np.ldexp(np.exp2(age - whole), steps) / variance
+        return weights
 
     def _scale(self, landmark: int) -> float:
         """What moves these sums to a later landmark: a power of two, so exactly."""
@@ -175,8 +175,8 @@ class ResidualSums:
 
     def _add_moment(self, x: Floats, codes: Codes, factors: Floats) -> None:
         for code in _distinct(codes):
-            of = codes == code
-            self.moment[code] += factors[of] @ x[of]
+            is_code = codes == code
+            self.moment[code] += factors[is_code] @ x[is_code]
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -185,10 +185,10 @@ class _Header(msgspec.Struct, frozen=True):
     landmark: int
 
 
-def _finite(field: str, array: Floats) -> None:
+def _check_finite(field: str, array: Floats) -> None:
     if not np.isfinite(array).all():
-        found = array[~np.isfinite(array)][0]
-        raise InvalidInput(f"residual.{field}", found, "learn from finite numbers")
+        value = array[~np.isfinite(array)][0]
+        raise InvalidInput(f"residual.{field}", value, "learn from finite numbers")
 
 
 def _distinct(codes: Codes) -> list[int]:

@@ -1,8 +1,8 @@
 """Policy state: what was learned online on top of one bundle, one version after another.
 
-A version holds the residual's sums, the prior that they chose, and the place in the log up to which
-they were learned: everything that the next version, or another learner, goes on from. It is data,
-with a checked manifest; its name is the hash of its content.
+A version holds the residual's sums, the prior fitted to them, and the position in the log up to
+which they were learned: everything that the next version, or another learner, goes on from. It is
+data, with a checked manifest; its name is the hash of its content.
 """
 
 from __future__ import annotations

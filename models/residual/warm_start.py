@@ -1,7 +1,8 @@
-"""Warm start: what a bundle's own training data say of its scores where it had not learned.
+"""Warm start: the residual's sums over the part of the training data that the model did not see.
 
-The residual of a new bundle begins with these sums rather than with nothing. The decisions are
-later than those that the model was fitted on: of these it would say that nothing is left to learn.
+The residual of a new bundle begins with these sums rather than with nothing. Their decisions are
+later than those that the model was fitted on: of those the sums would say that nothing is left to
+learn.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from models.residual.posterior import ResidualPrior
 from models.residual.sums import ResidualSums
 
 FILE = "residual.bin"
-WARM_PREFIX = "warm-"
+WARM_START_PREFIX = "warm-"
 
 
 class WarmStartPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,8 +44,8 @@ class WarmStart:
 
     @property
     def version(self) -> str:
-        """As decisions log it that were made before anything was learned online."""
-        return WARM_PREFIX + self.sha256[:16]
+        """The policy version that decisions log before anything is learned online."""
+        return WARM_START_PREFIX + self.sha256[:16]
 
     def part(self) -> WarmStartPart:
         """The manifest's entry."""
@@ -56,7 +57,12 @@ class WarmStart:
         )
 
 
-def warm_from(content: bytes, part: WarmStartPart) -> WarmStart:
+def load_warm_start(content: bytes, part: WarmStartPart) -> WarmStart:
     """What `sums.to_bytes` wrote. Raises InvalidBundle for anything else."""
     sums = ResidualSums.from_bytes(content)
-    return WarmStart(sums, part.prior, part.settled_s, part.reward_version)
+    return WarmStart(
+        sums=sums,
+        prior=part.prior,
+        settled_s=part.settled_s,
+        reward_version=part.reward_version,
+    )

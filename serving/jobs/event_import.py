@@ -12,7 +12,7 @@ import msgspec
 
 from features.encoder import Encoder
 from features.text.model import TextModel
-from features.text.scoring import read_words
+from features.text.scoring import score_texts
 from nba.customer.context import ContextSchema
 from nba.errors import InvalidFile, InvalidInput
 from nba.events.event import Event
@@ -67,10 +67,10 @@ def import_files(
             if event is not None:
                 batch.append(event)
             if len(batch) == BATCH:
-                _append(log, encoder, read_words(batch, encoder, words), result, unmapped)
+                _append(log, encoder, score_texts(batch, encoder, words), result, unmapped)
                 progress(BATCH)
                 batch = []
-        _append(log, encoder, read_words(batch, encoder, words), result, unmapped)
+        _append(log, encoder, score_texts(batch, encoder, words), result, unmapped)
         progress(len(batch))
     result.unmapped = dict(unmapped)
     return result

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from features.context_store import ContextStore
 from features.fold import Fold
 from features.text.model import TextModel
-from features.text.scoring import read_words
+from features.text.scoring import score_texts
 from models.bundles.bundle import Bundle
 from models.policies.from_journey import strategy_of
 from nba.engine.decider import Decider
@@ -45,7 +45,7 @@ class Engine:
 
     def read_words(self, events: Sequence[Event]) -> list[Event]:
         """The events, those with a text scored by the text model."""
-        return read_words(events, self.fold.encoder, self.text_model)
+        return score_texts(events, self.fold.encoder, self.text_model)
 
     def deciding_by(self, pipeline: Pipeline) -> Engine:
         """The same with another pipeline; it shares the contexts."""

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from features.fold import Fold
-from features.replay.point_in_time import Rows, encode
+from features.replay.point_in_time import EncodedLog, encode
 from nba.decisions.candidate import Candidate
 from nba.decisions.decision import Mode
 from nba.events.event import Event, micros
@@ -28,7 +28,7 @@ class History:
 
     fold: Fold
     events: Sequence[Event]
-    rows: Rows
+    rows: EncodedLog
     end_s: float  # when the log ends, seconds since 1970 UTC
     # of our own decisions, by decision id; the fallback's are not here: it chose with certainty
     candidates: Mapping[str, tuple[Candidate, ...]]

@@ -12,7 +12,7 @@ from features.text.model import TextModel, n_grams, normalised
 from models.predictors.platt_scaling import (
     PlattScaling,
     expected_calibration_error,
-    fit_calibration,
+    fit_platt_scaling,
 )
 from nba.measurement.statistics.estimate import Undecided
 
@@ -76,7 +76,7 @@ def fit_text(
         scores[rest] = _fit(counts[part], y[part]).margins(counts[rest])
     twin = _fit(counts[~held], y[~held])
     scores[held] = twin.margins(counts[held])
-    judged = twin.model(grams, fit_calibration(scores[~held], y[~held].astype(float)))
+    judged = twin.model(grams, fit_platt_scaling(scores[~held], y[~held].astype(float)))
     test = [data.texts[n] for n in np.flatnonzero(held)]
     p, y_test = (judged.score(test)[0] + 1) / 2, y[held].astype(float)
     metrics = {
@@ -87,7 +87,7 @@ def fit_text(
         "n_test": float(len(y_test)),
         "positive_share": float(y.mean()),
     }
-    calibration = fit_calibration(scores, y.astype(float))
+    calibration = fit_platt_scaling(scores, y.astype(float))
     return FittedText(_fit(counts, y).model(grams, calibration), metrics)
 
 

@@ -23,10 +23,10 @@ class FollowedVisits:
     """n visits whose outcome is known, sorted by (customer, time).
 
     `visit_of`: (n_parts,) the visit of each part of `table`, -1 for none. `customers`: (n,)
-    positions in `Rows.customers`. `times`: (n,) their starts, seconds since 1970 UTC. `stages`:
-    (n,) codes of the first node's. `valences`: (n,) -1 to 1. `episodes`: (n,) codes; a customer
-    who came back after she was lost is another episode. `lost`: (n,) whether she left after this
-    visit and before any other.
+    positions in `EncodedLog.customers`. `times`: (n,) their starts, seconds since 1970 UTC.
+    `stages`: (n,) codes of the first node's. `valences`: (n,) -1 to 1. `episodes`: (n,) codes; a
+    customer who came back after being lost is another episode. `lost`: (n,) whether the customer
+    left after this visit and before any other.
     """
 
     table: NodeTable

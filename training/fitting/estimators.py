@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from models.predictors.histogram_trees import histogram_text
-from models.predictors.lightgbm_trees import Trees, calibrated, trees_from_text
+from models.predictors.lightgbm_trees import Trees, recalibrated, trees_from_text
 from models.predictors.onnx_graph import OnnxModel, readable
-from models.predictors.platt_scaling import PlattScaling, fit_calibration
+from models.predictors.platt_scaling import PlattScaling, fit_platt_scaling
 from models.predictors.predictor import Predictor
 from nba.errors import InvalidInput
 from training.fitting.onnx_export import onnx_graph
@@ -118,8 +118,8 @@ def fit_estimator(
     if not classes:
         return exported
     if isinstance(exported, Trees):
-        return calibrated(exported, held_rows, held_labels)
-    found = fit_calibration(exported.scores(held_rows), held_labels)
+        return recalibrated(exported, held_rows, held_labels)
+    found = fit_platt_scaling(exported.scores(held_rows), held_labels)
     return OnnxModel(exported.to_bytes(), columns, found)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from models.bundles.bundle import Bundle
 from models.bundles.scorer import BundleScorer
 from models.policies.from_journey import strategy_of
-from models.residual.correction import learned_before
+from models.residual.correction import residual_of_warm_start
 from nba.decisions.decision import Decision
 from nba.engine.pipeline import make_pipeline
 from nba.engine.scorer import CalibratedScorer
@@ -237,7 +237,7 @@ def _again(
     journey = schema.journey
     residual = None
     if bundle.warm is not None:
-        residual = learned_before(bundle.warm, schema, bundle.manifest.actions)
+        residual = residual_of_warm_start(bundle.warm, schema, bundle.manifest.actions)
     scorer = CalibratedScorer(BundleScorer(bundle, schema, reasons=False), residual)
     pipeline = make_pipeline(schema, strategy_of(journey, scorer), evidence.earlier)
     return again(pipeline, decisions, clock)

@@ -10,7 +10,7 @@ from scipy.special import expit
 from models.predictors.platt_scaling import (
     PlattScaling,
     expected_calibration_error,
-    fit_calibration,
+    fit_platt_scaling,
 )
 from tests.fixtures.examples import examples
 
@@ -24,14 +24,14 @@ def sample(slope: float, intercept: float, n: int = 40_000) -> tuple[np.ndarray,
 
 @pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.5, -1.0), (2.0, 0.7)])
 def test_a_known_slope_and_intercept_are_recovered(slope: float, intercept: float) -> None:
-    found = fit_calibration(*sample(slope, intercept))
+    found = fit_platt_scaling(*sample(slope, intercept))
     assert found.slope == pytest.approx(slope, abs=0.05)
     assert found.intercept == pytest.approx(intercept, abs=0.05)
 
 
 def test_calibrated_probabilities_have_the_base_rate_of_the_labels() -> None:
     scores, labels = sample(0.5, -1.0)
-    assert fit_calibration(scores, labels).probability(scores).mean() == pytest.approx(
+    assert fit_platt_scaling(scores, labels).probability(scores).mean() == pytest.approx(
         labels.mean(), abs=1e-3
     )
 
@@ -42,7 +42,7 @@ def test_calibrated_probabilities_have_the_base_rate_of_the_labels() -> None:
 @examples(60)
 def test_calibration_never_turns_a_ranking_round(rows: list[tuple[float, bool]]) -> None:
     scores = np.array([score for score, _ in rows])
-    found = fit_calibration(scores, np.array([float(label) for _, label in rows]))
+    found = fit_platt_scaling(scores, np.array([float(label) for _, label in rows]))
     assert found.slope > 0
     sorted_ = found.probability(np.sort(scores))
     assert (np.diff(sorted_) >= 0).all()
@@ -50,7 +50,7 @@ def test_calibration_never_turns_a_ranking_round(rows: list[tuple[float, bool]])
 
 
 def test_few_rows_give_no_certainty() -> None:
-    found = fit_calibration(np.array([-1.0, 1.0]), np.array([0.0, 1.0]))
+    found = fit_platt_scaling(np.array([-1.0, 1.0]), np.array([0.0, 1.0]))
     probabilities = found.probability(np.array([-1.0, 1.0]))
     assert probabilities == pytest.approx([1 / 3, 2 / 3], abs=0.01)  # Platt's corrected targets
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.residual.features import ResidualSpec
-from models.residual.posterior import Posterior, ResidualPrior, fit_prior
+from models.residual.posterior import ResidualPosterior, ResidualPrior, fit_prior
 from models.residual.sums import ResidualSums
 
 SPEC = ResidualSpec(columns=("a", "b"), means=(0, 0), deviations=(1, 1), with_score=False)
@@ -79,7 +79,7 @@ def test_values_in_eur_find_the_same_prior_in_their_own_unit() -> None:
     )
     found = fit_prior(learned(0.1, spec=spec, unit=50.0), NOW_S)
     assert found.slope * spec.unit == pytest.approx(0.1 * 50.0, rel=0.6)
-    mean, _ = Posterior.of(learned(0.1, spec=spec, unit=50.0), found, NOW_S).correct(
+    mean, _ = ResidualPosterior.of(learned(0.1, spec=spec, unit=50.0), found, NOW_S).correct(
         np.array([[1.0, 0, 0]]), np.array([0]), np.array([500.0])
     )
     assert mean[0] > 1.0  # EUR, which nothing clips
@@ -87,7 +87,7 @@ def test_values_in_eur_find_the_same_prior_in_their_own_unit() -> None:
 
 def test_the_posterior_is_bayesian_linear_regression() -> None:
     sums, prior = learned(0.1, 300), ResidualPrior(intercept=0.1, slope=0.05)
-    posterior = Posterior.of(sums, prior, NOW_S)
+    posterior = ResidualPosterior.of(sums, prior, NOW_S)
     x = SPEC.features(np.array([[0.5, -1.0], [2.0, 0.0]]), np.full(2, 0.3))
     codes, p0 = np.array([3, 7]), np.array([0.3, 0.25])
     mean, spread = posterior.correct(x, codes, p0)
@@ -98,7 +98,7 @@ def test_the_posterior_is_bayesian_linear_regression() -> None:
 
 
 def test_many_rows_at_once_are_the_same_as_one_by_one() -> None:
-    posterior = Posterior.of(learned(0.1), ResidualPrior(), NOW_S)
+    posterior = ResidualPosterior.of(learned(0.1), ResidualPrior(), NOW_S)
     rng = np.random.default_rng(2)
     n = 5_000
     p0, codes = rng.uniform(0, 1, n), rng.integers(-1, len(ACTIONS), n)
@@ -111,7 +111,7 @@ def test_many_rows_at_once_are_the_same_as_one_by_one() -> None:
 
 
 def test_the_mean_of_a_probability_is_one() -> None:
-    posterior = Posterior.of(learned(0.1), ResidualPrior(intercept=0.8, slope=0.4), NOW_S)
+    posterior = ResidualPosterior.of(learned(0.1), ResidualPrior(intercept=0.8, slope=0.4), NOW_S)
     x = SPEC.features(np.array([[5.0, 5.0], [-5.0, -5.0]]).repeat(12, axis=0), np.full(24, 0.5))
     mean, _ = posterior.correct(x, np.tile(np.arange(12), 2), np.tile([0.01, 0.99], 12))
     assert ((mean >= 0) & (mean <= 1)).all()
@@ -119,10 +119,10 @@ def test_the_mean_of_a_probability_is_one() -> None:
 
 def test_what_was_learned_narrows_the_spread_and_what_is_new_is_wide() -> None:
     prior = ResidualPrior(intercept=0.025, slope=0.01)
-    before = Posterior.of(ResidualSums(SPEC, ACTIONS), prior, NOW_S, new=[5])
+    before = ResidualPosterior.of(ResidualSums(SPEC, ACTIONS), prior, NOW_S, new=[5])
     x, codes = np.array([[1.0, 0, 0]] * 2), np.array([0, 5])
     mean, spread = before.correct(x, codes, np.full(2, 0.3))
     assert mean.tolist() == [0.3, 0.3]
     assert spread == pytest.approx([0.025, 0.05])
-    after = Posterior.of(learned(0.0), prior, NOW_S, new=[5])
+    after = ResidualPosterior.of(learned(0.0), prior, NOW_S, new=[5])
     assert (after.correct(x, codes, np.full(2, 0.3))[1] < spread).all()
