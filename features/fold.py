@@ -54,7 +54,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     """A fold up to the log position `seq`, 0 for a customer of whom the log holds nothing."""
 
     seq: int
-    values: np.ndarray  # (Fold.size,) float64, never changed once it is here
+    values: np.ndarray  # (Fold.size,) float64, never changed in place
     contact_history: ContactHistory = ContactHistory()
 
     @property
@@ -81,14 +81,16 @@ class Fold:
         self.size = int(self.plan[SIZE])
         self.contact_history_rules = contact_history_rules(journey, earlier)
         self._touchpoints = [touchpoint.id for touchpoint in journey.touchpoints()]
-        self._saying = {m.id for m in journey.events if m.text or m.role in SURVEYS}
+        self._stating = {  # kinds whose events may state their own valence
+            mapping.id for mapping in journey.events if mapping.text or mapping.role in SURVEYS
+        }
         empty = np.empty(self.size)
         kernel.clear(empty, self.plan)
         self.empty = CustomerState(seq=0, values=empty)
 
     @cached_property
     def snapshot_hash(self) -> str:
-        """What a stored snapshot must have been made with."""
+        """Names the schema and rules of a fold: a stored snapshot of another hash is not used."""
         rules = msgspec.json.encode(
             [
                 CONTACT_HISTORY_VERSION,
@@ -114,9 +116,9 @@ class Fold:
         if len(rows):
             kernel.fold(values, self.plan, rows, untraced())
         contact_history = state.contact_history
-        named = self.contact_history_rules.kinds
+        counts_kinds = bool(self.contact_history_rules.kinds)
         for event in ordered:
-            kind = self.encoder.kind(event) if named else None
+            kind = self.encoder.kind(event) if counts_kinds else None
             contact_history = advance(contact_history, event, kind, self.contact_history_rules)
         contact_history = msgspec.structs.replace(
             contact_history, at_micros=micros(ordered[-1].occurred_at)
@@ -148,9 +150,9 @@ class Fold:
         )
 
     def _contacts(self, values: np.ndarray) -> tuple[RingContact, ...]:
-        made = int(values[N_CONTACTS])
+        count = int(values[N_CONTACTS])
         contacts = []
-        for number in range(max(0, made - CONTACTS_KEPT), made):
+        for number in range(max(0, count - CONTACTS_KEPT), count):
             slot = int(self.plan[CONTACTS_AT]) + CONTACT_SIZE * (number % CONTACTS_KEPT)
             action, channel = divmod(int(values[slot + CONTACT_SUBJECT]), CHANNELS)
             at_s = float(values[slot + CONTACT_TIME])
@@ -158,10 +160,10 @@ class Fold:
         return tuple(contacts)
 
     def _nodes(self, values: np.ndarray) -> tuple[AppraisedNode, ...]:
-        made, kept = int(values[N_NODES]), int(self.plan[NODES_KEPT])
+        count, kept = int(values[N_NODES]), int(self.plan[NODES_KEPT])
         first, last = int(self.plan[NODES_AT]), int(values[LAST_NODE])
         nodes = []
-        for back in range(min(made, kept) - 1, -1, -1):
+        for back in range(min(count, kept) - 1, -1, -1):
             slot = first + (last - first - NODE_SIZE * back) % (NODE_SIZE * kept)
             node = values[slot : slot + NODE_SIZE].tolist()
             code, valence, time, arousal, confidence, strongest = node
@@ -187,10 +189,10 @@ class Fold:
     ) -> Literal["prior", "learned", "said"]:
         if kind is None:
             return "prior"
-        feeling = self.schema.appraisal(kind, touchpoint)
-        if kind in self._saying and valence != feeling.valence:
+        appraisal = self.schema.appraisal(kind, touchpoint)
+        if kind in self._stating and valence != appraisal.valence:
             return "said"
-        return "learned" if feeling.learned else "prior"
+        return "learned" if appraisal.learned else "prior"
 
     def compile(self) -> None:
         """Compile or load the kernel now, so that no request waits for it."""
@@ -203,5 +205,5 @@ class Fold:
 
 
 def untraced() -> np.ndarray:
-    """A trace with room for nothing."""
+    """A trace with room for no part: what the fold takes where nobody asks for its parts."""
     return np.zeros((1, TRACE_COLUMNS))

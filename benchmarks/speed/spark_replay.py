@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.fold import Fold
-from features.replay.exported_log import Grid, replay_folder, written_rows
+from features.replay.exported_log import TimeGrid, replay_folder, written_rows
 from features.replay.spark import check_spark, replay_spark
 from nba.durations import DAY_US
 from nba.errors import NbaError
@@ -120,7 +120,7 @@ def one(folder: Path, engine: str) -> dict[str, float]:
     fold_nothing(fold)
     extent = parquet.extent(folder / "log")
     assert extent.end is not None
-    grid = Grid(micros(extent.end), EVERY_DAYS * DAY_US)
+    grid = TimeGrid(micros(extent.end), EVERY_DAYS * DAY_US)
     steps: list[float] = []
     begun = time.perf_counter()
     if engine == "local":

@@ -29,10 +29,10 @@ ROWS = 25_000  # context rows in memory at a time
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class TimeGrid:
     """The moments at which every customer is looked at, in microseconds since 1970 UTC.
 
-    A customer is looked at from when the log received the first event of hers.
+    A customer is looked at from when the log received their first event.
     """
 
     end_us: int
@@ -50,20 +50,20 @@ class Grid:
         return np.repeat(np.array(names, dtype=object), counts), self.end_us - back * self.step_us
 
 
-def context_rows(fold: Fold, events: Iterable[Event], grid: Grid) -> Iterator[Any]:
+def context_rows(fold: Fold, events: Iterable[Event], grid: TimeGrid) -> Iterator[Any]:
     """Arrow batches of `row_schema`, from every event of some customers, in any order.
 
     A moment knows what had been received by then, as `ContextQuestions.at`.
     """
     since: dict[str, int] = {}
-    rows = encode(fold, _noted(events, since))
+    log = encode(fold, _note_first(events, since))
     customers, times = grid.times(since)
     for start in range(0, len(times), ROWS):
         chosen = slice(start, start + ROWS)
-        yield _batch(fold, rows, customers[chosen], times[chosen])
+        yield _batch(fold, log, customers[chosen], times[chosen])
 
 
-def _noted(events: Iterable[Event], since: dict[str, int]) -> Iterator[Event]:
+def _note_first(events: Iterable[Event], since: dict[str, int]) -> Iterator[Event]:
     """The events; `since` takes when each customer's first was received."""
     for event in events:
         received = micros(event.received_at)
@@ -71,11 +71,11 @@ def _noted(events: Iterable[Event], since: dict[str, int]) -> Iterator[Event]:
         yield event
 
 
-def _batch(fold: Fold, rows: EncodedLog, customers: np.ndarray, times: np.ndarray) -> Any:
+def _batch(fold: Fold, log: EncodedLog, customers: np.ndarray, times: np.ndarray) -> Any:
     import pyarrow as pa
 
     schema = row_schema(fold.schema)
-    values, _ = replay(fold, rows, ContextQuestions.at(customers, times / 1e6))
+    values, _ = replay(fold, log, ContextQuestions.at(customers, times / 1e6))
     columns = [pa.array(customers, type=pa.string()), pa.array(times).cast(schema.field(1).type)]
     columns += [pa.array(column) for column in np.ascontiguousarray(values.T)]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
@@ -93,7 +93,7 @@ def replay_folder(
     fold: Fold,
     folder: Path,
     out: Path,
-    grid: Grid,
+    grid: TimeGrid,
     events: int,
     progress: Callable[[int], None] = lambda events: None,
 ) -> None:
@@ -105,8 +105,8 @@ def replay_folder(
     import pyarrow.parquet as pq
 
     count = min(BUCKETS, max(1, -(-events // BUCKET)))
-    with new_output(out) as made, TemporaryDirectory(dir=made.parent) as spilled:
-        with pq.ParquetWriter(made, row_schema(fold.schema), compression="zstd") as writer:
+    with new_output(out) as unfinished, TemporaryDirectory(dir=unfinished.parent) as spilled:
+        with pq.ParquetWriter(unfinished, row_schema(fold.schema), compression="zstd") as writer:
             for bucket in _buckets(parts(folder), count, Path(spilled)):
                 for batch in context_rows(fold, _read(bucket, progress), grid):
                     writer.write_batch(batch)
@@ -123,9 +123,9 @@ def new_output(out: Path) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
         prefix = f".{out.name}-"
         with TemporaryDirectory(dir=out.parent, prefix=prefix, ignore_cleanup_errors=True) as work:
-            made = Path(work) / out.name
-            yield made
-            made.replace(out)
+            unfinished = Path(work) / out.name
+            yield unfinished
+            unfinished.replace(out)
     except OSError as error:
         raise InvalidInput("out", str(out), error.strerror or str(error)) from None
 
@@ -159,7 +159,7 @@ def _buckets(files: Sequence[Path], count: int, spill: Path) -> Iterator[Iterabl
             if writers is None:
                 paths = [spill / f"{number}.arrow" for number in range(count)]
                 opened = [pa.ipc.new_stream(str(path), table.schema) for path in paths]
-                writers = [stack.enter_context(one) for one in opened]
+                writers = [stack.enter_context(stream) for stream in opened]
             bucket = _bucket_of(table.column("customer_id"), count)
             order = np.argsort(bucket, kind="stable")
             cuts = np.searchsorted(bucket[order], np.arange(count + 1))

@@ -1,4 +1,4 @@
-"""Replay: a log becomes point-in-time rows, by the same fold as online."""
+"""Point-in-time replay: the contexts of a log at past moments, by the same fold as online."""
 
 from __future__ import annotations
 
@@ -44,12 +44,17 @@ def encode(fold: Fold, events: Iterable[Event]) -> EncodedLog:
     # lexsort is stable: the rows of one event keep their order
     order = np.lexsort((rows_array["seq"], rows_array["time"], codes))
     starts = np.searchsorted(codes[order], np.arange(len(names) + 1)).astype(np.int64)
-    return EncodedLog(names, starts, rows_array[order], np.array(received)[order])
+    return EncodedLog(
+        customers=names,
+        starts=starts,
+        rows=rows_array[order],
+        received=np.array(received)[order],
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class ContextQuestions:
-    """What to look at: one row per question, all arrays (n,).
+    """Which contexts are wanted: of whom and when, one a row, all arrays (n,).
 
     `seen_seq` and `seen_received` bound what was known then: a served decision knows the log
     position that it was made on; any other moment knows what had been received by then.
@@ -75,16 +80,16 @@ class ContextQuestions:
 
 
 def replay(
-    fold: Fold, rows: EncodedLog, questions: ContextQuestions
+    fold: Fold, log: EncodedLog, questions: ContextQuestions
 ) -> tuple[np.ndarray, np.ndarray]:
     """Context rows (n, n_columns) and OFFERED columns (n, 2), in the order of the questions."""
     n = len(questions.as_of)
-    codes = np.searchsorted(rows.customers, questions.customers.astype(str))
-    found = codes < len(rows.customers)
-    found[found] = rows.customers[codes[found]] == questions.customers.astype(str)[found]
-    codes = np.where(found, codes, len(rows.customers))  # the unknown come last, with no rows
+    codes = np.searchsorted(log.customers, questions.customers.astype(str))
+    known = codes < len(log.customers)
+    known[known] = log.customers[codes[known]] == questions.customers.astype(str)[known]
+    codes = np.where(known, codes, len(log.customers))  # the unknown come last, with no rows
     order = np.lexsort((questions.as_of, codes))
-    n_customers = len(rows.customers) + 1
+    n_customers = len(log.customers) + 1
     query_starts = np.searchsorted(codes[order], np.arange(n_customers + 1)).astype(np.int64)
     queries = np.empty(n, dtype=QUERY)
     queries["as_of"] = questions.as_of[order]
@@ -95,9 +100,9 @@ def replay(
     offered = np.empty((n, len(OFFERED)))
     kernel.replay(
         plan=fold.plan,
-        rows=rows.rows,
-        received=rows.received,
-        row_starts=np.append(rows.starts, len(rows.rows)).astype(np.int64),
+        rows=log.rows,
+        received=log.received,
+        row_starts=np.append(log.starts, len(log.rows)).astype(np.int64),
         queries=queries,
         query_starts=query_starts,
         states=np.empty((2, fold.size)),
@@ -110,9 +115,9 @@ def replay(
     return values[back], offered[back]
 
 
-def frame(fold: Fold, rows: EncodedLog, questions: ContextQuestions) -> pd.DataFrame:
+def frame(fold: Fold, log: EncodedLog, questions: ContextQuestions) -> pd.DataFrame:
     """`replay` as a table: customer_id, as_of (UTC), the context columns and OFFERED."""
-    values, offered = replay(fold, rows, questions)
+    values, offered = replay(fold, log, questions)
     table = pd.DataFrame(values, columns=fold.schema.columns)
     table[list(OFFERED)] = offered
     as_of = pd.to_datetime(np.round(questions.as_of * 1e6).astype("int64"), unit="us", utc=True)

@@ -1,10 +1,9 @@
 """Context rows of an exported log on Spark: the shuffle is Spark's, the fold is ours.
 
-Every customer's events come together and in order; workers encode them and call the compiled
-kernel of `features.kernel.fold_events`, the same as online, so that the rows are those of
-`features.replay.exported_log` bit
-for bit. `nba replay --engine spark` runs it on this machine; on a cluster, call `context_frame`
-with the cluster's own session: its workers need this package.
+Every customer's events come together and in order; workers encode them and call the same compiled
+kernel as online, so that the rows are those of `features.replay.exported_log` bit for bit.
+`nba replay --engine spark` runs it on this machine; on a cluster, call `context_frame` with the
+cluster's own session: its workers need this package.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Any
 import msgspec
 
 from features.fold import Fold
-from features.replay.exported_log import BUCKET, Grid, context_rows, new_output
+from features.replay.exported_log import BUCKET, TimeGrid, context_rows, new_output
 from nba.errors import InvalidInput
 from nba.events.valences import ValenceTable
 from nba.journey.file import JourneyFile
@@ -42,7 +41,7 @@ def replay_spark(
     fold: Fold,
     folder: Path,
     out: Path,
-    grid: Grid,
+    grid: TimeGrid,
     events: int,
     *,
     cores: int | None = None,
@@ -58,19 +57,19 @@ def replay_spark(
 
     # two for each core, so that one heavy customer does not keep the others waiting
     partitions = max(2 * (cores or os.cpu_count() or 1), -(-events // BUCKET))
-    with new_output(out) as made:
+    with new_output(out) as unfinished:
         step("starting Spark")
-        with session(cores, made.parent) as spark:
+        with session(cores, unfinished.parent) as spark:
             step("shuffle and fold")
             read = spark.read.schema(EVENTS).parquet(str(folder.absolute()))
             rows = context_frame(read, fold, grid, partitions)
             try:
-                rows.write.option("compression", "zstd").parquet(str(made.absolute()))
+                rows.write.option("compression", "zstd").parquet(str(unfinished.absolute()))
             except PySparkException as error:
                 raise InvalidInput("folder", str(folder), _reason(error)) from None
 
 
-def context_frame(events: Any, fold: Fold, grid: Grid, partitions: int) -> Any:
+def context_frame(events: Any, fold: Fold, grid: TimeGrid, partitions: int) -> Any:
     """The DataFrame of context rows, from one with the columns of an exported log."""
     from pyspark.sql.types import DoubleType, StringType, StructField, StructType, TimestampType
 
@@ -87,10 +86,13 @@ def context_frame(events: Any, fold: Fold, grid: Grid, partitions: int) -> Any:
     )
 
 
-def fold_sorted(journey: bytes, table: bytes, grid: Grid, batches: Iterator[Any]) -> Iterator[Any]:
+def fold_sorted(
+    journey: bytes, table: bytes, grid: TimeGrid, batches: Iterator[Any]
+) -> Iterator[Any]:
     """What a worker does: batches sorted by customer become batches of context rows.
 
-    The last customer of each batch is held back until the next one shows that she is complete.
+    The last customer of each batch is held back until the next one shows that their events
+    are complete.
     """
     fold = _fold(journey, table)
     pending: list[Any] = []

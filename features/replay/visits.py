@@ -1,4 +1,4 @@
-"""Nodes: every visit in a log with what it was made of, by the same fold.
+"""Nodes: every visit in a log with its parts, by the same fold as online.
 
 For training and the friction report over a whole log (`read_nodes`), and for one customer's
 explanation (`emotion_history`).
@@ -60,17 +60,17 @@ class NodeTable:
     node_of: np.ndarray
 
 
-def read_nodes(fold: Fold, rows: EncodedLog, upto_s: float) -> NodeTable:
+def read_nodes(fold: Fold, log: EncodedLog, upto_s: float) -> NodeTable:
     """Every node up to `upto_s` (seconds since 1970 UTC), whenever its events were received."""
-    starts = np.append(rows.starts[: len(rows.customers)], len(rows.rows)).astype(np.int64)
-    room = 2 * len(rows.rows) + 64
+    starts = np.append(log.starts[: len(log.customers)], len(log.rows)).astype(np.int64)
+    room = 2 * len(log.rows) + 64
     while True:
         trace = np.zeros((room + 1, TRACE_COLUMNS))
         customers = np.empty(room, dtype=np.int64)
         kernel.trace_all(
             state=np.empty(fold.size),
             plan=fold.plan,
-            rows=rows.rows,
+            rows=log.rows,
             row_starts=starts,
             upto=upto_s,
             trace=trace,
@@ -88,7 +88,9 @@ def read_nodes(fold: Fold, rows: EncodedLog, upto_s: float) -> NodeTable:
     node_of = np.empty(count, dtype=np.int64)
     nodes = np.empty(count, dtype=NODES)
     n_nodes = sum_parts(parts, customers, node_of, nodes)
-    return NodeTable(nodes[:n_nodes].copy(), parts, customers, node_of)
+    return NodeTable(
+        nodes=nodes[:n_nodes].copy(), parts=parts, part_customers=customers, node_of=node_of
+    )
 
 
 class NodePart(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,13 +100,13 @@ class NodePart(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime  # UTC
     valence: float  # what it added, -1 to 1
     confidence: float
-    source: str  # prior, learned, or said: this event's own survey answer or words
+    source: str  # prior, learned, or said: in the event's own survey answer or text
     signal: bool  # derived from a sequence of events
     derived_from: tuple[str, ...]  # event ids; of a plain event its own
 
 
 class EmotionHistoryNode(msgspec.Struct, frozen=True, kw_only=True):
-    """One visit, as it felt."""
+    """One visit, with its valence and the parts that it adds up."""
 
     touchpoint: str
     at: datetime  # UTC, its first event
@@ -117,7 +119,7 @@ class EmotionHistoryNode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EmotionHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """How one customer's emotion came about."""
+    """The visits that one customer's emotion was computed from."""
 
     nodes_in_all: int
     nodes: tuple[EmotionHistoryNode, ...]  # the last, oldest first
@@ -126,56 +128,71 @@ class EmotionHistory(msgspec.Struct, frozen=True, kw_only=True):
 def emotion_history(
     fold: Fold, events: Sequence[Event], as_of: datetime, *, last: int = 200
 ) -> EmotionHistory:
-    """The last nodes of one customer up to `as_of`, from her whole log."""
+    """The last nodes of one customer up to `as_of`, from all events of the customer."""
     ordered = sorted(events, key=lambda event: (event.occurred_at, event.seq))
-    ids = {event.seq: event.event_id for event in ordered}
-    array = fold.encoder.array(ordered)
-    said = set(array["seq"][~np.isnan(array["valence"])].tolist())
-    rows = EncodedLog(np.array(["one"]), np.array([0, len(array)]), array, np.zeros(len(array)))
-    table = read_nodes(fold, rows, micros(as_of) / 1e6)
+    event_ids = {event.seq: event.event_id for event in ordered}
+    rows = fold.encoder.array(ordered)
+    stated = set(rows["seq"][~np.isnan(rows["valence"])].tolist())
+    log = EncodedLog(
+        customers=np.array(["the customer"]),
+        starts=np.array([0, len(rows)]),
+        rows=rows,
+        received=np.zeros(len(rows)),
+    )
+    table = read_nodes(fold, log, micros(as_of) / 1e6)
     n = len(table.nodes)
-    inside = np.flatnonzero(table.node_of >= 0)
-    cuts = inside[np.searchsorted(table.node_of[inside], np.arange(n))]
+    with_node = np.flatnonzero(table.node_of >= 0)
+    cuts = with_node[np.searchsorted(table.node_of[with_node], np.arange(n))]
     cuts = np.append(cuts, len(table.parts))
-    kept = fold.schema.journey.emotion.nodes
+    summed = fold.schema.journey.emotion.nodes
     valences = table.nodes["valence"]
-    made = []
+    nodes = []
     for at in range(max(0, n - last), n):
         parts = table.parts[cuts[at] : cuts[at + 1]]
-        cumulative = float(valences[max(0, at + 1 - kept) : at + 1].sum())
-        made.append(_node(fold, table.nodes[at], parts[parts["node"] >= 0], ids, said, cumulative))
-    return EmotionHistory(nodes_in_all=n, nodes=tuple(made))
+        nodes.append(
+            _history_node(
+                fold,
+                table.nodes[at],
+                parts[parts["node"] >= 0],
+                event_ids=event_ids,
+                stated=stated,
+                cumulative=float(valences[max(0, at + 1 - summed) : at + 1].sum()),
+            )
+        )
+    return EmotionHistory(nodes_in_all=n, nodes=tuple(nodes))
 
 
-def _node(
+def _history_node(
     fold: Fold,
     node: np.void,
-    inside: np.ndarray,
-    ids: dict[int, str],
-    said: set[int],
+    node_parts: np.ndarray,
+    *,
+    event_ids: dict[int, str],
+    stated: set[int],
     cumulative: float,
 ) -> EmotionHistoryNode:
+    """`stated`: log positions of the events that state their own valence."""
     schema = fold.schema
     touchpoint = schema.journey.touchpoints()[node["touchpoint"]].id
     parts, arousal, strongest = [], 0.0, 0.0
     agency: Agency = "none"
-    for part in inside:
+    for part in node_parts:
         kind = schema.kinds[part["kind"]]
-        feeling = schema.appraisal(kind, touchpoint)
+        appraisal = schema.appraisal(kind, touchpoint)
         seqs = [int(seq) for seq in part["seqs"] if seq > 0]
-        arousal = max(arousal, feeling.arousal)
+        arousal = max(arousal, appraisal.arousal)
         if abs(part["valence"]) > strongest:
-            strongest, agency = abs(part["valence"]), feeling.agency
-        own = not part["derived"] and bool(said.intersection(seqs))
+            strongest, agency = abs(part["valence"]), appraisal.agency
+        is_stated = not part["derived"] and bool(stated.intersection(seqs))
         parts.append(
             NodePart(
                 kind=kind,
                 at=from_micros(round(float(part["time"]) * 1e6)),
                 valence=float(part["valence"]),
                 confidence=float(part["confidence"]) if part["valence"] else 0.0,
-                source="said" if own else "learned" if feeling.learned else "prior",
+                source="said" if is_stated else "learned" if appraisal.learned else "prior",
                 signal=bool(part["derived"]),
-                derived_from=tuple(ids[seq] for seq in seqs if seq in ids),
+                derived_from=tuple(event_ids[seq] for seq in seqs if seq in event_ids),
             )
         )
     return EmotionHistoryNode(

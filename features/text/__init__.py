@@ -1,1 +1,1 @@
-"""The deployment's own words: a model of texts, and what it makes of a new one."""
+"""Texts of events as valences, by a model trained on the deployment's own texts."""

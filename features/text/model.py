@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TypeVar
 
 import msgspec
@@ -27,14 +27,14 @@ MANIFEST = "text_manifest.json"
 MAX_LENGTH = 2_000  # characters of a text that are read: half from its head, half from its tail
 CHUNK = 256  # texts scored at once: bounds the memory
 # Thai, Lao, Burmese, Khmer, kana, Han: one character, one word
-_ALONE = (
+_UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
     "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
 )
 # marks inside words of Latin, Hebrew, Arabic and the scripts of India, which `\w` leaves out
 _MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0963\u0966-\u0dff"
-# one character alone, a word, or one sign: an emoji, a punctuation mark
-_TOKEN = re.compile(rf"[{_ALONE}]|[^\W{_ALONE}]+(?:[{_MARKS}]+[^\W{_ALONE}]*)*|[^\w\s]")
+# a character of these, a word, or one sign: an emoji, a punctuation mark
+_TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+(?:[{_MARKS}]+[^\W{_UNSPACED}]*)*|[^\w\s]")
 _Kind = TypeVar("_Kind")
 
 
@@ -106,8 +106,8 @@ class TextModel:
     def score(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """(n,) valences in [-1, 1], which are 2 P(positive) - 1, and (n,) confidences in [0, 1].
 
-        Both are 0 for a text in which no n-gram is known. A text's score is the same alone and
-        among others.
+        Both are 0 for a text in which no n-gram is known. A text's score does not depend
+        on the others.
         """
         parts = [self._score(texts[n : n + CHUNK]) for n in range(0, len(texts), CHUNK)]
         valences = np.concatenate([np.empty(0), *parts])
@@ -120,12 +120,12 @@ class TextModel:
     def _score(self, texts: Sequence[str]) -> np.ndarray:
         """(n,) valences."""
         index, size = self._index, len(self.grams)
-        found = [
+        columns_of = [
             [index[gram] for gram in n_grams(normalised(text)) if gram in index] for text in texts
         ]
-        lengths = np.array([len(one) for one in found])
+        lengths = np.array([len(columns) for columns in columns_of])
         rows = np.repeat(np.arange(len(texts)), lengths)
-        columns = np.fromiter((column for one in found for column in one), np.int64, lengths.sum())
+        columns = np.fromiter(chain.from_iterable(columns_of), np.int64, lengths.sum())
         cells, times = np.unique(rows * size + columns, return_counts=True)
         rows, columns = np.divmod(cells, max(size, 1))
         values = self.scales[columns] * (1.0 + np.log(times))

@@ -17,7 +17,7 @@ class Greedy:
         return evenly(worth.mean_eur == worth.mean_eur.max())
 
 
-def evenly(chosen: NDArray[np.bool_]) -> Floats:
-    """(n,) probabilities: what is chosen shares evenly, the rest has none."""
-    shared: Floats = chosen / np.count_nonzero(chosen)
-    return shared
+def evenly(selected: NDArray[np.bool_]) -> Floats:
+    """(n,) probabilities: the selected candidates share evenly, the rest have none."""
+    p: Floats = selected / np.count_nonzero(selected)
+    return p

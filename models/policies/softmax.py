@@ -19,7 +19,7 @@ class Softmax:
         self.name = f"softmax({temperature_eur:g})"
 
     def probabilities(self, worth: Worth) -> Floats:
-        with np.errstate(over="ignore"):  # further below the best than a float64 can say
+        with np.errstate(over="ignore"):  # a gap larger than a float64 has the probability 0
             below = (worth.mean_eur - worth.mean_eur.max()) / self.temperature_eur
         weights: Floats = np.exp(below)
         weights /= weights.sum()

@@ -13,7 +13,7 @@ from nba.engine.policy import Floats, Worth
 
 REACH = 6.0  # standard deviations that count; 1e-9 of a normal lies below
 PANEL = 2.0  # width of a panel in its smallest standard deviation
-LEAST = 1e-12  # of the largest spread: less is none, since a float64 could not tell
+LEAST = 1e-12  # of the largest spread: less counts as none, since a float64 could not tell
 PANEL_NODES = 5
 NODES_A_DEVIATION = 1.6  # of the smallest spread, over the whole range, while they are not too many
 MOST_NODES = 96
@@ -23,8 +23,8 @@ DENSITY = 1.0 / np.sqrt(2.0 * np.pi)
 class Thompson:
     """p_i = P(i is the best), all worths independent normals (mean, (scale x spread)^2).
 
-    It widens on what is new by itself, and gives the probabilities that Thompson sampling has
-    only in the long run. `scale` below 1 explores less than the posterior asks for; .25 was
+    It explores new actions by itself. These are the probabilities that Thompson sampling has as
+    frequencies in the long run. `scale` below 1 explores less than the posterior asks for; .25 was
     measured good where a batch model has been trained.
 
     Thompson, On the likelihood that one unknown probability exceeds another, Biometrika 1933;
@@ -50,26 +50,26 @@ def best_probabilities(mean: Floats, spread: Floats) -> Floats:
     widest = spread.max()
     if widest <= 0.0:
         return evenly(mean == mean.max())
-    with np.errstate(over="ignore"):  # further below than a float64 can say: never the best
+    with np.errstate(over="ignore"):  # a gap larger than a float64: never the best
         mean = (mean - mean.max()) / widest
     spread = spread / widest
-    low = (mean - REACH * spread).max()  # somebody is above, almost surely
+    low = (mean - REACH * spread).max()  # the best is above, almost surely
     certain = spread < LEAST
-    found = np.zeros(len(mean))
-    at = np.flatnonzero((mean + REACH * spread > low) & ~certain)
-    if len(at) == 0:
+    p = np.zeros(len(mean))
+    uncertain = np.flatnonzero((mean + REACH * spread > low) & ~certain)
+    if len(uncertain) == 0:
         return evenly(mean == mean.max())
-    m, s = mean[at], spread[at]
+    m, s = mean[uncertain], spread[uncertain]
     if certain.any():
-        surest = mean[certain].max()
-        if surest >= low:
-            low = surest
-            tied = certain & (mean == surest)
-            found[tied] = ndtr((surest - m) / s).prod() / np.count_nonzero(tied)
+        best_certain = mean[certain].max()
+        if best_certain >= low:
+            low = best_certain
+            tied = certain & (mean == best_certain)
+            p[tied] = ndtr((best_certain - m) / s).prod() / np.count_nonzero(tied)
     if (m + REACH * s).max() > low:
-        found[at] = _integrals(m, s, low)
-    share: Floats = found / found.sum()
-    return share
+        p[uncertain] = _integrals(m, s, low)
+    normalised: Floats = p / p.sum()
+    return normalised
 
 
 def _integrals(mean: Floats, spread: Floats, low: float) -> Floats:
@@ -77,16 +77,16 @@ def _integrals(mean: Floats, spread: Floats, low: float) -> Floats:
     high = (mean + REACH * spread).max()
     count = math.ceil(NODES_A_DEVIATION * (high - low) / spread.min())
     if count <= MOST_NODES:
-        unit, shares = _rule(-(-count // 8) * 8)
-        nodes, weights = low + (high - low) * unit, (high - low) * shares
+        points, shares = _quadrature(-(-count // 8) * 8)
+        nodes, weights = low + (high - low) * points, (high - low) * shares
     else:
         nodes, weights = _panels(mean, spread, low)
-    apart = (nodes - mean[:, None]) / spread[:, None]
-    below = ndtr(apart)
-    density = np.exp(-0.5 * apart * apart) / below
-    found: Floats = (density * (below.prod(axis=0) * weights)).sum(axis=1)
-    found *= DENSITY / spread
-    return found
+    z = (nodes - mean[:, None]) / spread[:, None]
+    below = ndtr(z)
+    density = np.exp(-0.5 * z * z) / below
+    integrals: Floats = (density * (below.prod(axis=0) * weights)).sum(axis=1)
+    integrals *= DENSITY / spread
+    return integrals
 
 
 def _panels(mean: Floats, spread: Floats, low: float) -> tuple[Floats, Floats]:
@@ -101,12 +101,13 @@ def _panels(mean: Floats, spread: Floats, low: float) -> tuple[Floats, Floats]:
     panel = np.repeat(width / np.maximum(counts, 1), counts)
     first = np.repeat(np.cumsum(counts) - counts, counts)
     start = np.repeat(begin, counts) + (np.arange(len(panel)) - first) * panel
-    unit, shares = _rule(PANEL_NODES)
-    return (start[:, None] + panel[:, None] * unit).ravel(), (panel[:, None] * shares).ravel()
+    points, shares = _quadrature(PANEL_NODES)
+    nodes = start[:, None] + panel[:, None] * points
+    return nodes.ravel(), (panel[:, None] * shares).ravel()
 
 
 @cache
-def _rule(nodes: int) -> tuple[Floats, Floats]:
+def _quadrature(nodes: int) -> tuple[Floats, Floats]:
     """Gauss and Legendre's nodes and weights on [0, 1]."""
-    at, weights = np.polynomial.legendre.leggauss(nodes)
-    return (1.0 + at) / 2, weights / 2
+    points, weights = np.polynomial.legendre.leggauss(nodes)
+    return (1.0 + points) / 2, weights / 2

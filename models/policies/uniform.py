@@ -8,7 +8,7 @@ from nba.engine.policy import Floats, Worth
 
 
 class Random:
-    """p_i = 1 / n: what a log is best made by, and what a policy is measured against."""
+    """p_i = 1 / n: the best log for off-policy work, and the baseline of other policies."""
 
     name = "random"
 

@@ -1,4 +1,4 @@
-"""Gradient-boosted trees over named columns, kept as text: the part that both models share."""
+"""LightGBM trees over named columns, kept as text: the predictor of both models by default."""
 
 from __future__ import annotations
 
@@ -112,7 +112,8 @@ def fit_trees(
     categorical: Sequence[str] = (),
     parameters: Mapping[str, Any] | None = None,
 ) -> Trees:
-    """Fit on `rows` (n, n_columns), stop early and calibrate on the held rows, which come later.
+    """Fit on `rows` (n, n_columns), stop early and calibrate on the held-out rows, which
+    come later.
 
     The same rows and seed give the same text on one machine type.
     """
@@ -126,14 +127,14 @@ def fit_trees(
         "seed": seed,
     }
     names = [column.replace(".", "__") for column in columns]
-    cats = [names[list(columns).index(column)] for column in categorical]
-    fitted = lightgbm.Dataset(rows, labels, feature_name=names, categorical_feature=cats)
-    held = lightgbm.Dataset(held_rows, held_labels, reference=fitted)
+    categories = [names[list(columns).index(column)] for column in categorical]
+    training = lightgbm.Dataset(rows, labels, feature_name=names, categorical_feature=categories)
+    validation = lightgbm.Dataset(held_rows, held_labels, reference=training)
     booster = lightgbm.train(
         settings,
-        fitted,
+        training,
         num_boost_round=MAX_ROUNDS,
-        valid_sets=[held],
+        valid_sets=[validation],
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
     )
     best = max(1, booster.best_iteration)
@@ -143,6 +144,6 @@ def fit_trees(
 
 
 def recalibrated(trees: Trees, held_rows: np.ndarray, held_labels: np.ndarray) -> Trees:
-    """The same trees with the calibration that the held rows ask for."""
+    """The same trees calibrated on the held-out rows."""
     scores = np.asarray(trees.booster.predict(held_rows, raw_score=True, num_threads=1))
     return Trees(trees.columns, trees.booster, fit_platt_scaling(scores, held_labels))

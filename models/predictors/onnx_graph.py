@@ -20,12 +20,12 @@ INPUT = "rows"
 PROBABILITIES, VALUE = "probabilities", "variable"  # outputs, as skl2onnx names them
 OCCLUSION = "nba.occlusion"  # the key of the graph's metadata
 SUFFIX = ".onnx"
-NOTHING = 1e-6
+ZERO_BELOW = 1e-6
 _CERTAIN = 1e-7  # no nearer to 0 or 1 than float32 can say
 
 
-class Occluded(msgspec.Struct, frozen=True, kw_only=True):
-    """A column that explanations name."""
+class OccludedColumn(msgspec.Struct, frozen=True, kw_only=True):
+    """A column that explanations name, for its effect where it is replaced by a typical value."""
 
     column: str
     typical: float | None  # of the training rows; None: mostly unknown
@@ -45,20 +45,20 @@ class OnnxModel:
         self.calibration = calibration
         self._content = content
         self._session = _session(content)
-        given = self._session.get_inputs()
-        if [(one.name, one.shape[-1]) for one in given] != [(INPUT, len(self.columns))]:
+        inputs = [(tensor.name, tensor.shape[-1]) for tensor in self._session.get_inputs()]
+        if inputs != [(INPUT, len(self.columns))]:
             raise InvalidBundle(
                 f"an ONNX graph that does not read {len(self.columns)} columns as {INPUT!r}; "
                 "train and promote again"
             )
         metadata = self._session.get_modelmeta().custom_metadata_map
         try:
-            found = msgspec.json.decode(metadata.get(OCCLUSION, "[]"), type=tuple[Occluded, ...])
-            self._at = [self.columns.index(one.column) for one in found]
+            occluded = metadata.get(OCCLUSION, "[]")
+            self._occluded = msgspec.json.decode(occluded, type=tuple[OccludedColumn, ...])
+            self._places = [self.columns.index(column.column) for column in self._occluded]
         except ValueError as error:
             raise InvalidBundle(f"{OCCLUSION}: {error}; train and promote again") from None
-        self._occluded = found
-        self._typical = np.array([one.typical for one in found], dtype=float)
+        self._typical = np.array([column.typical for column in self._occluded], dtype=float)
 
     @property
     def is_probability(self) -> bool:
@@ -73,12 +73,12 @@ class OnnxModel:
         """(n,) scores before calibration: log-odds, or values."""
         if len(rows) == 0:
             return np.empty(0)
-        given = {INPUT: readable(rows)}
+        inputs = {INPUT: readable(rows)}
         if self.calibration is None:
-            (values,) = self._session.run([VALUE], given)
+            (values,) = self._session.run([VALUE], inputs)
             return np.asarray(values, dtype=float).reshape(-1)
-        (both,) = self._session.run([PROBABILITIES], given)
-        return log_odds(np.asarray(both, dtype=float)[:, 1])
+        (probabilities,) = self._session.run([PROBABILITIES], inputs)
+        return log_odds(np.asarray(probabilities, dtype=float)[:, 1])
 
     def contributions(self, rows: np.ndarray) -> np.ndarray:
         """(n, n_columns + 1): by how much each column moves the score from where it would be if
@@ -86,7 +86,7 @@ class OnnxModel:
 
         Occlusion: Robnik-Sikonja and Kononenko, Explaining classifications for individual
         instances, IEEE TKDE 2008, section 2. Columns are moved one at a time, so that an effect
-        shared by two is told of both or of neither; columns beyond the leading ones are not told.
+        shared by two counts for both or for neither; columns beyond the leading ones have 0.
         """
         return self._shares(rows, self.scores(rows))
 
@@ -98,38 +98,38 @@ class OnnxModel:
 
     def importance(self) -> dict[str, float]:
         """The effect of each leading column, largest first."""
-        return {one.column: one.effect for one in self._occluded}
+        return {column.column: column.effect for column in self._occluded}
 
     def to_bytes(self) -> bytes:
         return self._content
 
     def _shares(self, rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        n, many = len(rows), len(self._at)
-        moved = np.repeat(rows[None, :, :], many, axis=0)
-        moved[np.arange(many), :, self._at] = self._typical[:, None]
-        without = self.scores(moved.reshape(many * n, -1)).reshape(many, n)
+        n, n_occluded = len(rows), len(self._places)
+        moved = np.repeat(rows[None, :, :], n_occluded, axis=0)
+        moved[np.arange(n_occluded), :, self._places] = self._typical[:, None]
+        without = self.scores(moved.reshape(n_occluded * n, -1)).reshape(n_occluded, n)
         slope = 1.0 if self.calibration is None else self.calibration.slope
         shares = np.zeros((n, len(self.columns) + 1))
-        shares[:, self._at] = (scores - without).T * slope
+        shares[:, self._places] = (scores - without).T * slope
         shares[:, -1] = scores * slope - shares[:, :-1].sum(axis=1)
         return shares
 
 
 def log_odds(probabilities: np.ndarray) -> np.ndarray:
     """(n,) log-odds of (n,) probabilities, finite."""
-    sure = np.clip(probabilities, _CERTAIN, 1 - _CERTAIN)
-    odds: np.ndarray = np.log(sure) - np.log1p(-sure)
-    return odds
+    clipped = np.clip(probabilities, _CERTAIN, 1 - _CERTAIN)
+    scores: np.ndarray = np.log(clipped) - np.log1p(-clipped)
+    return scores
 
 
 def readable(rows: np.ndarray) -> np.ndarray:
-    """The rows as the graph reads them: float32, and what is smaller than NOTHING as 0.
+    """The rows as the graph reads them: float32, and what is smaller than ZERO_BELOW as 0.
 
     A count that has decayed to 1e-40 would else make a scaler divide by less than float32 holds.
     """
     with np.errstate(over="ignore"):
-        given = np.asarray(rows, dtype=np.float32)
-    return np.where(np.abs(given) < NOTHING, np.float32(0.0), given)
+        single = np.asarray(rows, dtype=np.float32)
+    return np.where(np.abs(single) < ZERO_BELOW, np.float32(0.0), single)
 
 
 def _session(content: bytes) -> Any:
@@ -137,9 +137,9 @@ def _session(content: bytes) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what fails is raised
+    options.log_severity_level = 4  # failures are raised
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no base of their own
-        why = " ".join(str(error).split())[:200]
-        raise InvalidBundle(f"no ONNX graph that can be run: {why}; train again") from None
+        reason = " ".join(str(error).split())[:200]
+        raise InvalidBundle(f"no ONNX graph that can be run: {reason}; train again") from None

@@ -24,7 +24,7 @@ def action_rows(
     """(n_actions + 1, 1 + n_features): code and features of each action, `no_action` last.
 
     `trained`: the action ids in the order of the model's codes. An action that the model has not
-    seen has the code NaN and is judged by its features; no_action has features NaN.
+    seen has the code NaN and is scored by its features; no_action has features NaN.
     """
     codes: Mapping[str, int] = {action: code for code, action in enumerate(trained)}
     rows = np.full((len(journey.actions) + 1, 1 + len(features)), np.nan)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from models.predictors.onnx_graph import INPUT, OCCLUSION, Occluded, OnnxModel
+from models.predictors.onnx_graph import INPUT, OCCLUSION, OccludedColumn, OnnxModel
 from models.predictors.platt_scaling import PlattScaling
 from nba.errors import InvalidBundle, InvalidInput
 
@@ -57,7 +57,7 @@ def onnx_graph(
 
 def _occluded(
     model: OnnxModel, rows: np.ndarray, held_rows: np.ndarray, columns: Sequence[str]
-) -> list[Occluded]:
+) -> list[OccludedColumn]:
     """The columns whose becoming typical moves the score most, on a sample of the held rows."""
     sample = held_rows[:: max(1, len(held_rows) // SAMPLE)][:SAMPLE]
     scores = model.scores(sample)
@@ -68,7 +68,7 @@ def _occluded(
         moved[:, at] = np.nan if value is None else value
         effect = float(np.mean(np.abs(model.scores(moved) - scores)))
         if effect > 0.0:
-            found.append(Occluded(column=column, typical=value, effect=effect))
+            found.append(OccludedColumn(column=column, typical=value, effect=effect))
     return sorted(found, key=lambda one: (-one.effect, one.column))[:NAMED]
 
 

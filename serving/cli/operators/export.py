@@ -70,7 +70,7 @@ def replay(
     first event on. Example: `nba replay warehouse/events --out rows.parquet --every-days 7`
     """
     from features.fold import Fold
-    from features.replay.exported_log import Grid, replay_folder, written_rows
+    from features.replay.exported_log import TimeGrid, replay_folder, written_rows
     from nba.events.event import micros
     from nba.journey_file.loader import load_journey
     from nba.stores import parquet
@@ -85,7 +85,7 @@ def replay(
     fold = Fold(load_journey(settings.journey), parquet.read_valences(folder))
     extent = parquet.extent(folder)
     end = end or extent.end or datetime(1970, 1, 1, tzinfo=UTC)
-    grid = Grid(micros(end), round((every_days or 0) * DAY_US))
+    grid = TimeGrid(micros(end), round((every_days or 0) * DAY_US))
     if engine is ReplayEngine.SPARK:
         from features.replay.spark import replay_spark
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from features.replay import exported_log as batch
-from features.replay.exported_log import Grid, context_rows, replay_folder
+from features.replay.exported_log import TimeGrid, context_rows, replay_folder
 from features.replay.point_in_time import ContextQuestions, encode, replay
 from features.replay.spark import fold_sorted
 from nba.durations import DAY_US
@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield made
 
 
-def expected(events: list[Event], grid: Grid) -> dict[tuple[str, int], bytes]:
+def expected(events: list[Event], grid: TimeGrid) -> dict[tuple[str, int], bytes]:
     """The rows that `frame.replay` gives on the whole log, moment by moment."""
     first: dict[str, int] = {}
     for event in events:
@@ -82,7 +82,7 @@ def test_a_replayed_folder_is_the_replayed_log(
 ) -> None:
     monkeypatch.setattr(batch, "BUCKET", bucket)
     monkeypatch.setattr(batch, "ROWS", 70)
-    grid = Grid(END, step_us)
+    grid = TimeGrid(END, step_us)
     told: list[int] = []
     replay_folder(FOLD, folder, tmp_path / "rows.parquet", grid, len(events), told.append)
     assert found(pd.read_parquet(tmp_path / "rows.parquet")) == expected(events, grid)
@@ -95,7 +95,7 @@ def test_batches_cut_anywhere_give_the_same_rows(events: list[Event], size: int)
     """What Spark's workers do, without Spark: customers come in order, in batches of any size."""
     import msgspec
 
-    grid = Grid(END, 9 * DAY_US)
+    grid = TimeGrid(END, 9 * DAY_US)
     ordered = sorted(events, key=lambda one: (one.customer_id, one.occurred_at, one.seq))
     batches = parquet.table_of(ordered).combine_chunks().to_batches(max_chunksize=size)
     journey = msgspec.json.encode(JOURNEY)
@@ -109,18 +109,18 @@ def test_what_is_received_after_a_moment_is_not_seen(events: list[Event]) -> Non
     known = [one for one in events if micros(one.received_at) <= at]
     assert len(known) < len([one for one in events if micros(one.occurred_at) <= at])
     whole, then = (
-        [b.to_pandas() for b in context_rows(FOLD, e, Grid(at))] for e in (events, known)
+        [b.to_pandas() for b in context_rows(FOLD, e, TimeGrid(at))] for e in (events, known)
     )
     assert found(pd.concat(whole)) == found(pd.concat(then)) != {}
 
 
 def test_no_customer_has_a_row_before_the_log_knew_of_her(events: list[Event]) -> None:
-    assert list(context_rows(FOLD, events, Grid(micros(NOON) - DAY_US))) == []
+    assert list(context_rows(FOLD, events, TimeGrid(micros(NOON) - DAY_US))) == []
 
 
 def test_an_empty_log_gives_a_table_without_rows(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
-    replay_folder(FOLD, tmp_path / "log", tmp_path / "rows.parquet", Grid(END), 0)
+    replay_folder(FOLD, tmp_path / "log", tmp_path / "rows.parquet", TimeGrid(END), 0)
     assert found(pd.read_parquet(tmp_path / "rows.parquet")) == {}
     assert batch.written_rows(tmp_path / "rows.parquet") == 0
 
@@ -128,7 +128,7 @@ def test_an_empty_log_gives_a_table_without_rows(tmp_path: Path) -> None:
 def test_what_is_there_is_not_overwritten(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "rows.parquet").write_text("mine")
     with pytest.raises(InvalidInput, match="it exists"):
-        replay_folder(FOLD, folder, tmp_path / "rows.parquet", Grid(END), 900)
+        replay_folder(FOLD, folder, tmp_path / "rows.parquet", TimeGrid(END), 900)
     assert (tmp_path / "rows.parquet").read_text() == "mine"
 
 
@@ -136,5 +136,5 @@ def test_a_replay_that_fails_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "log" / "day=2026-03-01").mkdir(parents=True)
     (tmp_path / "log" / "day=2026-03-01" / "part-0.parquet").write_bytes(b"no")
     with pytest.raises(InvalidFile, match=r"part-0\.parquet"):
-        replay_folder(FOLD, tmp_path / "log", tmp_path / "rows.parquet", Grid(END), 1)
+        replay_folder(FOLD, tmp_path / "log", tmp_path / "rows.parquet", TimeGrid(END), 1)
     assert [one.name for one in tmp_path.iterdir()] == ["log"]
