@@ -65,10 +65,10 @@ class ArmSpec(JourneyPart, frozen=True):
 
 
 class MetricSpec(JourneyPart, frozen=True, kw_only=True):
-    """One number per customer, from what she does within `window_days` of her exposure.
+    """One number per customer, from what they do within `window_days` of their exposure.
 
     `any`: 1 where an event of the kinds happens; `count`: how many; `amount`: the sum of their
-    amounts; `reward`: the sum of the rewards of her decisions.
+    amounts; `reward`: the sum of the rewards of their decisions.
     """
 
     id: Identifier
@@ -125,7 +125,7 @@ class Experiment(JourneyPart, frozen=True, kw_only=True):
         return f"{self.id}.{arm.id}"
 
     def draw(self, customer_id: str) -> ArmSpec | None:
-        """The arm that her id gives; None for who is in none of them."""
+        """The arm that the customer's id gives; None for who is in none of them."""
         at = position(f"experiment:{self.salt or self.id}", customer_id)
         for arm in self.arms:
             at -= arm.share
@@ -163,7 +163,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
         return self.ended_at is None
 
     def arm_of(self, customer_id: str) -> ArmSpec | None:
-        """Her arm, running or not; None for who is not in it."""
+        """The customer's arm, running or not; None for who is not in it."""
         at = position(f"layer:{self.experiment.layer}", customer_id)
         if not any(slot.low <= at < slot.high for slot in self.slots):
             return None

@@ -1,8 +1,8 @@
-"""The tally: from pages of the log to one number per customer and metric.
+"""Accumulate metrics from pages of the log: one number per customer and metric.
 
-A customer counts from her exposure, the first of her decisions that an experiment marks. Her
-metric is what she does within its window after that, and she counts once that window is over for
-everybody alike: a customer whose window is still open is left out, whatever she has done so far.
+A customer counts from their exposure, the first of their decisions that an experiment marks. Their
+metric is what they do within its window after that, and they count once that window is over for
+everybody alike: a customer whose window is still open is left out, whatever they have done so far.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ class MetricAccumulator:
             for kind in metric.events:
                 self._of_kind[kind].append(n)
         self._names = {one.event for one in journey.events if one.id in self._of_kind}
-        self._told: list[dict[str, list[MetricContribution]]] = [defaultdict(list) for _ in metrics]
+        self._contributions: list[dict[str, list[MetricContribution]]] = [
+            defaultdict(list) for _ in metrics
+        ]
         self._events: list[Event] = []  # for rewards
         self.exposures: dict[str, Exposure] = {}
         self.arms_seen: dict[str, set[str]] = defaultdict(set)
@@ -116,7 +118,7 @@ class MetricAccumulator:
                 told = MetricContribution(at_s(credit.decision), credit.reward)
                 for n, metric in enumerate(self._metrics):
                     if metric.measure == "reward":
-                        self._told[n][credit.decision.customer_id].append(told)
+                        self._contributions[n][credit.decision.customer_id].append(told)
 
     def window_s(self, metric: MetricSpec) -> float:
         """After so long an exposed customer's metric is complete."""
@@ -130,7 +132,7 @@ class MetricAccumulator:
         """By metric and arm, the sums over the exposed whose window is over."""
         exposed = self.exposures if exposures is None else exposures
         return {
-            metric.id: self._sums(metric, self._told[n], exposed)
+            metric.id: self._sums(metric, self._contributions[n], exposed)
             for n, metric in enumerate(self._metrics)
         }
 
@@ -182,7 +184,7 @@ class MetricAccumulator:
             amount = 1.0
             if self._metrics[n].measure == "amount":
                 amount = self._amount(event, kind)
-            self._told[n][event.customer_id].append(MetricContribution(when_s, amount))
+            self._contributions[n][event.customer_id].append(MetricContribution(when_s, amount))
 
     def _amount(self, event: Event, kind: str) -> float:
         value = event.properties.get(self._amounts[kind] or "")

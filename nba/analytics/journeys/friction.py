@@ -3,7 +3,7 @@
 Four stories make customers leave after bad visits: they add up; the last one alone is to blame;
 the worst and the last are; or some customers are unhappy from the start. They are told apart by
 the order of the visits. Under a fixed trait visits are exchangeable, so that given the mean over
-her whole past, *when* a customer had her bad visits says nothing; under accumulation it does.
+the whole past, *when* a customer had the bad visits says nothing; under accumulation it does.
 Association, not proof: that takes randomised relief.
 """
 
@@ -47,7 +47,7 @@ class Visits:
     customers: np.ndarray  # (n,) int64 codes
     valences: np.ndarray  # (n,) observed, -1 to 1
     stages: np.ndarray  # (n,) int64 codes of the journey's stages, -1 unknown
-    lost: np.ndarray  # (n,) bool: she left after this visit and before any other
+    lost: np.ndarray  # (n,) bool: the customer left after this visit and before any other
 
     def __post_init__(self) -> None:
         shape = self.customers.shape
@@ -68,7 +68,7 @@ class Visits:
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """What the verdict rests on. Coefficients are log-odds of leaving per unit of valence, so
     that negative ones mean "the better, the fewer leave"; tests are Wald tests with covariance
-    by customer, since the naive likelihood ratio would take her visits for strangers'."""
+    by customer, as the naive likelihood ratio would take one customer's visits for strangers'."""
 
     last: Estimate | Undecided  # valence of the last visit alone
     last_chi2: float  # 2 degrees of freedom: the valence and its negative part
@@ -79,7 +79,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     older: Estimate | Undecided  # mean of visits 11-20, beside it
     decay: Estimate | Undecided  # one visit among 2-10 less one among 11-20
     decay_p: float  # one-sided
-    own: Estimate | Undecided  # the customer's own mean over her past, given the last visit
+    own: Estimate | Undecided  # the customer's own mean over the past, given the last visit
     own_p: float  # one-sided: worse customers leave
     own_beyond_faded_p: float  # one-sided: even given the faded sum
     recent_given_own: Estimate | Undecided  # mean of visits 2-10, given last and own means
@@ -107,7 +107,7 @@ class Friction(msgspec.Struct, frozen=True, kw_only=True):
 def friction(visits: Visits) -> Friction:
     """The story that the visits support, by tests in this order, each one-sided at `LEVEL`.
 
-    1. Given the last visit and what her whole past was like: does a bad recent past (`trough` or
+    1. Given the last visit and what the whole past was like: does a bad recent past (`trough` or
        `faded`, Holm) raise the odds of leaving? If so, `accumulation` or `peak_end`, whichever
        fits better by Vuong's test over customers (Econometrica 1989, section 5), undecided if
        about as well.

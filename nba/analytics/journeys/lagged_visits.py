@@ -1,4 +1,4 @@
-"""What a customer had lived through at each of her visits: sums over lags, by arrays.
+"""What a customer had lived through at each visit: sums over lags, by arrays.
 
 A visit's own lag is 1, that of the visit before it 2. The past holds earlier visits and the visit
 itself, never a later one, so that nothing here knows the outcome.

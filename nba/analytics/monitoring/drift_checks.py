@@ -50,7 +50,7 @@ def drift_checks(period: ComparedPeriods) -> list[Check]:
 def context_drift(period: ComparedPeriods) -> Check:
     """PSI of every column of the context, but of those that time alone moves.
 
-    A customer who is decided for many times counts as one: her contexts are alike.
+    A customer who is decided for many times counts as one: their contexts are alike.
     """
     name, cut = "context_drift", period.cut
     before, now = period.reference.decisions, period.now.decisions
