@@ -225,7 +225,7 @@ def test_every_relative_link_leads_somewhere(file: Path) -> None:
 
 def _anchors(file: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", read(file), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))

@@ -112,8 +112,10 @@ def test_the_loop_closes(tmp_path: Path) -> None:
     assert (second.mode, second.bundle_id) == (Mode.LIVE, bundle.bundle_id)
     answer = decide_answer(second, replica.engine.fold.schema)
     assert not answer.fallback_used and answer.model_version == bundle.bundle_id
-    assert {one.action_id for one in answer.candidates} == {"help_popup", NO_ACTION}
-    assert sum(one.propensity for one in answer.candidates) == pytest.approx(1.0, abs=1e-12)
+    assert {candidate.action_id for candidate in answer.candidates} == {"help_popup", NO_ACTION}
+    assert sum(candidate.propensity for candidate in answer.candidates) == pytest.approx(
+        1.0, abs=1e-12
+    )
     assert answer.candidates[0].action_id == "help_popup"
     assert answer.candidates[0].propensity == pytest.approx(1 - BANK.exploration.epsilon / 2)
     assert answer.churn is not None and 0 < answer.churn.risk < 1 and answer.churn.reasons

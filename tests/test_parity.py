@@ -152,7 +152,7 @@ def live(script: list[Any], scored: bool) -> tuple[Log, SmallReplica, dict[Any, 
             replicas[content] = opened_replica(content, generation)
         else:
             customers, slow, number = content
-            requests = [Request(customer_id=one) for one in customers]
+            requests = [Request(customer_id=customer) for customer in customers]
             replicas[number].decide(*requests, now=now - slow)
     return log, replicas[0], served
 

@@ -213,13 +213,17 @@ def counted(journey: JourneyFile, made: Sequence[Decision]) -> dict[str, object]
     times: defaultdict[tuple[str, ...], list[float]] = defaultdict(list)
     calls: Counter[str] = Counter()
     contacts = [one for one in made if one.action_id != NO_ACTION]
-    for one in contacts:
-        customer, channel, at_s = one.request.customer_id, channels[one.action_id], _at_s(one)
+    for contact in contacts:
+        customer, channel, at_s = (
+            contact.request.customer_id,
+            channels[contact.action_id],
+            _at_s(contact),
+        )
         times["customer", customer].append(at_s)
         times["channel", customer, channel].append(at_s)
-        times["action", customer, one.action_id].append(at_s)
+        times["action", customer, contact.action_id].append(at_s)
         if channel == "phone":
-            calls[one.decided_at.date().isoformat()] += 1
+            calls[contact.decided_at.date().isoformat()] += 1
     exceeded = 0
     for key, at in times.items():
         seconds = np.sort(at)

@@ -53,9 +53,9 @@ SEED = 7
 OPEN = replace(  # the bank without its rules: nearly every decision is an action to learn from
     BANK,
     actions=[
-        replace(one, eligible=None, applicable=None, suitable=None, purpose=None,
+        replace(action, eligible=None, applicable=None, suitable=None, purpose=None,
                 only_in_sub_journey=False)
-        for one in BANK.actions
+        for action in BANK.actions
     ],
     engagement=[],
     sub_journeys=[],
@@ -155,7 +155,7 @@ def decided(log: Log, wanted: int) -> list[Decision]:
     while len(found) < wanted:
         now += timedelta(hours=1)
         for first in range(0, len(customers), BLOCK):
-            asked = [Request(customer_id=one) for one in customers[first : first + BLOCK]]
+            asked = [Request(customer_id=customer) for customer in customers[first : first + BLOCK]]
             found += house.engine.decider.decide(asked, now, house.chance)
     return found[:wanted]
 
@@ -222,9 +222,9 @@ def race(
                 learners[at] = subprocess.Popen(command, env=environ)
                 kills, killed_at = kills + 1, time.monotonic()
     finally:
-        for one in learners:
-            one.kill()
-            one.wait()
+        for learner in learners:
+            learner.kill()
+            learner.wait()
     raise SystemExit(f"the learners did not come to rest in {PATIENCE_S} s")
 
 

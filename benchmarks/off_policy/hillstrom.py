@@ -90,7 +90,7 @@ def effects(table: pd.DataFrame, arm: np.ndarray) -> dict[str, Any]:
         values = table[name].to_numpy(float)
         levels = [sample_mean(moments(values[arm == code])) for code in range(len(ARMS))]
         found[name] = {
-            "means": {k: round(one.mean, 5) for k, one in zip(KEYS, levels, strict=True)}
+            "means": {k: round(level.mean, 5) for k, level in zip(KEYS, levels, strict=True)}
         }
         for code in (1, 2):
             effect = fixed_horizon(levels[0], levels[code])

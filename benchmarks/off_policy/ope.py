@@ -157,9 +157,9 @@ def ours(evidence: LoggedDecisions, found: Arrays) -> dict[str, float]:
             "dros": estimators.dros(evidence, float(found["lam"])),
         }
     result = {}
-    for method, one in scores.items():
-        assert not isinstance(one, Undecided)
-        result[method] = (one.scores if isinstance(one, TruncatedEstimate) else one).value
+    for method, score in scores.items():
+        assert not isinstance(score, Undecided)
+        result[method] = (score.scores if isinstance(score, TruncatedEstimate) else score).value
     return result
 
 

@@ -86,7 +86,10 @@ def main(data: str, logged_by: str, out: str) -> None:
         offered=predicted[row, :, at],
         tau=TAU,
         lam=LAMBDA,
-        **{f"obp_{name}": one.estimate_policy_value(**given) for name, one in estimators.items()},
+        **{
+            f"obp_{name}": estimator.estimate_policy_value(**given)
+            for name, estimator in estimators.items()
+        },
     )
 
 

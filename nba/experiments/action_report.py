@@ -84,7 +84,11 @@ class _Pair:
 
     def take(self, decision: Decision, reward: float) -> None:
         """Count a decision, if both could."""
-        by_id = {one.action_id: one for one in decision.candidates if one.propensity > 0.0}
+        by_id = {
+            candidate.action_id: candidate
+            for candidate in decision.candidates
+            if candidate.propensity > 0.0
+        }
         if self.control not in by_id or self.action not in by_id:
             return
         drawn = {self.control: A, self.action: B}.get(decision.action_id, OTHER)
@@ -157,7 +161,7 @@ def _report(
             answer=f"results are withheld: {withheld}",
         )
     draws = [pair.draws() for pair in pairs]
-    records = [arm_contrast(one, A, B) for one in draws]
+    records = [arm_contrast(draw, A, B) for draw in draws]
 
     def effect(n: int, level: float) -> Effect | Undecided:
         names = (control, pairs[n].action)
@@ -176,7 +180,7 @@ def _report(
         lights=[light],
         withheld="",
         comparisons=comparisons,
-        answer="; ".join(one.sentence for one in comparisons),
+        answer="; ".join(comparison.sentence for comparison in comparisons),
     )
 
 

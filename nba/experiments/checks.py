@@ -96,9 +96,9 @@ def _same_errors(experiment: Experiment) -> Iterator[InvalidInput]:
     means = [(arm.exploration, arm.bundle, frozenset(arm.without)) for arm in experiment.arms]
     if len(set(means)) == 1:
         return
-    for n, one in enumerate(means):
-        if one in means[:n]:
-            first = experiment.arms[means.index(one)].id
+    for n, mean in enumerate(means):
+        if mean in means[:n]:
+            first = experiment.arms[means.index(mean)].id
             remedy = f"it does the same as {first}; leave one out, or make all arms alike"
             yield InvalidInput(f"arms[{n}].id", experiment.arms[n].id, remedy)
 
@@ -134,7 +134,7 @@ def _bandit_errors(experiment: Experiment, journey: JourneyFile) -> Iterator[Inv
 def _metric_errors(experiment: Experiment, journey: JourneyFile) -> Iterator[InvalidInput]:
     placed: list[tuple[str, MetricSpec]] = [("primary", experiment.primary)]
     placed += [(f"secondary[{n}]", one) for n, one in enumerate(experiment.secondary)]
-    placed += [(f"guardrails[{n}]", one) for n, one in enumerate(experiment.guardrails)]
+    placed += [(f"guardrails[{n}]", guardrail) for n, guardrail in enumerate(experiment.guardrails)]
     yield from duplicate_id_errors((metric.id, path) for path, metric in placed)
     kinds = {mapping.id: mapping.amount for mapping in journey.events}
     for path, metric in placed:

@@ -98,7 +98,7 @@ def read_metrics(
 def label_in(experiment: Experiment, labels: Iterable[object]) -> str | None:
     """The label of this experiment among those of a decision."""
     begins = f"{experiment.id}."
-    return next((str(one) for one in labels if str(one).startswith(begins)), None)
+    return next((str(label) for label in labels if str(label).startswith(begins)), None)
 
 
 def _fixed_analysis(

@@ -102,7 +102,7 @@ def plan_experiment(
         tally.read(page)
     tally.settle()
     sums = tally.sums()[experiment.primary.id].get(EVERYBODY, Moments())
-    times = np.sort([one.at_s for one in tally.exposures.values()])
+    times = np.sort([exposure.at_s for exposure in tally.exposures.values()])
     traffic = _Traffic((times - since_s) / DAY_S, days, experiment.share)
     return _planned(experiment, journey, sums, traffic, days)
 

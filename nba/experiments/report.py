@@ -73,7 +73,7 @@ def report_on(
     red = [f"{check.name}: {check.detail}" for check in checks if check.red]
     days = max(end_s - started.started_at.timestamp(), 0.0) / DAY_S
     comparisons = [] if red else compare(experiment, evidence, started.tuning_n)
-    primary = [one for one in comparisons if one.role == "primary"]
+    primary = [comparison for comparison in comparisons if comparison.role == "primary"]
     early = days < experiment.min_days
     ready = [] if early else _ready(experiment, comparisons)
     complete = sum(one.n for one in evidence.sums.get(experiment.primary.id, {}).values())
@@ -99,7 +99,7 @@ def _ready(experiment: Experiment, comparisons: Sequence[ArmComparison]) -> list
     """The arms that are better on the primary metric, with every guardrail held."""
     found = []
     for arm in experiment.arms[1:]:
-        mine = [one for one in comparisons if one.arm == arm.id]
+        mine = [comparison for comparison in comparisons if comparison.arm == arm.id]
         better = any(one.role == "primary" and one.verdict is MetricVerdict.BETTER for one in mine)
         held = all(one.verdict is GuardrailVerdict.HELD for one in mine if one.role == "guardrail")
         if better and held:
@@ -134,12 +134,14 @@ def _missing(
         exposed = sum(evidence.exposed.values())
         found.append(f"{exposed:,} of {experiment.customers:,} customers, and their windows")
     least = experiment.primary.least_effect
-    for one in comparisons:
-        if one.role == "primary" and one.verdict is MetricVerdict.NO_EVIDENCE:
-            found += _more(one, least, as_metric(experiment.primary).unit, days)
-        if one.role == "guardrail" and one.verdict is not GuardrailVerdict.HELD:
-            state = "is broken" if one.verdict is GuardrailVerdict.BROKEN else "is undecided"
-            found.append(f"guardrail {one.metric} {state} for {one.arm}: {one.sentence}")
+    for comparison in comparisons:
+        if comparison.role == "primary" and comparison.verdict is MetricVerdict.NO_EVIDENCE:
+            found += _more(comparison, least, as_metric(experiment.primary).unit, days)
+        if comparison.role == "guardrail" and comparison.verdict is not GuardrailVerdict.HELD:
+            state = "is broken" if comparison.verdict is GuardrailVerdict.BROKEN else "is undecided"
+            found.append(
+                f"guardrail {comparison.metric} {state} for {comparison.arm}: {comparison.sentence}"
+            )
     return found
 
 

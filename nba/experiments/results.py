@@ -71,10 +71,10 @@ def compare(
     for role, metrics in listed:
         pairs = [(metric, arm) for metric in metrics for arm in experiment.arms[1:]]
         looks = [_Comparison(experiment, evidence, tuning_n, metric, arm) for metric, arm in pairs]
-        levels = holm_levels([one.p(experiment.alpha) for one in looks], experiment.alpha)
+        levels = holm_levels([look.p(experiment.alpha) for look in looks], experiment.alpha)
         found += [
-            one.comparison(role, level, adjusted_p)
-            for one, (level, adjusted_p) in zip(looks, levels, strict=True)
+            look.comparison(role, level, adjusted_p)
+            for look, (level, adjusted_p) in zip(looks, levels, strict=True)
         ]
     for metric in experiment.guardrails:
         for arm in experiment.arms[1:]:
@@ -101,8 +101,8 @@ def holm_levels(p: Sequence[float | None], alpha: float) -> list[tuple[float, fl
         if known[at] <= level and rank + 1 < len(known):
             level = alpha / (len(known) - rank - 1)
     return [
-        (float(one), None if given is None else float(adjusted_p))
-        for one, given, adjusted_p in zip(levels, p, corrected, strict=True)
+        (float(level), None if given is None else float(adjusted_p))
+        for level, given, adjusted_p in zip(levels, p, corrected, strict=True)
     ]
 
 

@@ -28,7 +28,7 @@ def shippable(started: Started, arm_id: str) -> ArmSpec:
     experiment = started.experiment
     arm = experiment.arm(arm_id)
     if arm is None:
-        names = [one.id for one in experiment.arms]
+        names = [arm.id for arm in experiment.arms]
         raise InvalidInput("arm", arm_id, did_you_mean(arm_id, names))
     if experiment.allocation == "bandit":
         raise InvalidInput("arm", arm_id, "it is an action: leave the others out of the catalogue")
@@ -82,11 +82,11 @@ def _paths(journey: JourneyFile, name: str) -> Iterator[list[str | int]]:
     policy = journey.contact_policy
     lists: list[tuple[list[str | int], list[str]]] = [
         (["engagement"], [one.id for one in journey.engagement]),
-        (["contact_policy", "caps"], [one.id for one in policy.caps]),
-        (["contact_policy", "cool_downs"], [one.id for one in policy.cool_downs]),
-        (["contact_policy", "pauses"], [one.id for one in policy.pauses]),
-        (["weights"], [one.id for one in journey.weights]),
-        (["levers"], [one.id for one in journey.levers]),
+        (["contact_policy", "caps"], [cap.id for cap in policy.caps]),
+        (["contact_policy", "cool_downs"], [cool_down.id for cool_down in policy.cool_downs]),
+        (["contact_policy", "pauses"], [pause.id for pause in policy.pauses]),
+        (["weights"], [weight.id for weight in journey.weights]),
+        (["levers"], [lever.id for lever in journey.levers]),
     ]
     for path, ids in lists:
         if name in ids:
@@ -96,7 +96,7 @@ def _paths(journey: JourneyFile, name: str) -> Iterator[list[str | int]]:
     at = [action.id for action in journey.actions].index(action_id)
     treatment_id, _, layer = rest.rpartition(".")
     if treatment_id:
-        ids = [one.id for one in journey.actions[at].treatments]
+        ids = [treatment.id for treatment in journey.actions[at].treatments]
         yield ["actions", at, "treatments", ids.index(treatment_id), layer]
         return
     rule = getattr(journey.actions[at], rest)

@@ -118,11 +118,11 @@ def audit_decisions(
 
 
 def _draw_counts(decisions: Sequence[Decision]) -> DrawCounts:
-    names = sorted({one.action_id for each in decisions for one in each.candidates})
+    names = sorted({candidate.action_id for each in decisions for candidate in each.candidates})
     at = {name: n for n, name in enumerate(names)}
     probabilities = np.zeros((len(decisions), len(names)))
     for row, each in zip(probabilities, decisions, strict=True):
-        for one in each.candidates:
-            row[at[one.action_id]] = one.propensity
+        for candidate in each.candidates:
+            row[at[candidate.action_id]] = candidate.propensity
     drawn = np.array([at[each.action_id] for each in decisions])
     return draw_counts(tuple(names), probabilities, drawn)

@@ -55,7 +55,7 @@ def test_a_refused_change_leaves_no_trace(log: Log) -> None:
     log.set_alias("champion", "b", NOON)
     with pytest.raises(NotFound):
         log.set_alias("champion", "gone", NOON)
-    assert [one.after for one in log.alias_changes("champion")] == ["b"]
+    assert [alias_change.after for alias_change in log.alias_changes("champion")] == ["b"]
 
 
 def test_racing_changes_leave_a_chain(log: Log) -> None:
@@ -63,6 +63,9 @@ def test_racing_changes_leave_a_chain(log: Log) -> None:
         log.save_bundle(str(number), {})
     at_once(lambda number: log.set_alias("champion", str(number), NOON))
     changes = log.alias_changes("champion")[::-1]
-    assert [one.before for one in changes] == [None, *(one.after for one in changes[:-1])]
+    assert [change.before for change in changes] == [
+        None,
+        *(change.after for change in changes[:-1]),
+    ]
     assert changes[-1].after == log.alias("champion")
     assert len(changes) == 8

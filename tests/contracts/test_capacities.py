@@ -94,7 +94,7 @@ def test_racing_decisions_never_pass_the_most(another: Callable[[], Log], per_ca
 
     answers = [one for answer in at_once(ask) for one in answer]
     assert len(answers) == 8 * 12 * per_call
-    assert len([one for one in answers if one is not None]) == 10
+    assert len([answer for answer in answers if answer is not None]) == 10
     assert logs[0].used([POST]) == {POST: 10.0}
     assert len(logs[0].page_decisions()) == 10
 

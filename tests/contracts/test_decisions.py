@@ -139,7 +139,7 @@ def test_outcomes_are_the_events_that_name_the_decision(log: Log) -> None:
     named = [event(str(number), decision_id=made.decision_id) for number in range(2)]
     other = [event("5", decision_id="other"), event("6"), event("7", decision_id=8)]
     log.append_events([*other, *named])
-    assert [one.event_id for one in log.outcomes(made.decision_id)] == ["0", "1"]
+    assert [outcome.event_id for outcome in log.outcomes(made.decision_id)] == ["0", "1"]
 
 
 def test_several_decisions_are_read_at_once_with_what_names_them(log: Log) -> None:
@@ -175,7 +175,7 @@ def test_an_accepted_action_is_an_outcome(log: Log) -> None:
         properties={"decision_id": made.decision_id, "value": 1},
     )
     log.append_events([told])
-    assert [one.name for one in log.outcomes(made.decision_id)] == [ACTION_ACCEPTED]
+    assert [outcome.name for outcome in log.outcomes(made.decision_id)] == [ACTION_ACCEPTED]
 
 
 # Many at once

@@ -25,7 +25,7 @@ def outbound(log: Log, customer_id: str = "ada", **fields: Any) -> Delivery:
     """The delivery of an outbound decision that is stored."""
     made = decision(customer_id, outbound=True, context_seq=2**60, **fields)
     assert log.append_decisions([made]) == [made]
-    waiting = {one.decision_id: one for one in log.deliveries("waiting", 10**6)}
+    waiting = {delivery.decision_id: delivery for delivery in log.deliveries("waiting", 10**6)}
     return waiting[made.decision_id]
 
 
@@ -82,7 +82,9 @@ def test_the_earliest_due_are_claimed_first(log: Log) -> None:
     )
     first = log.claim_deliveries(NOON + 9 * MINUTE, 2, 60)
     assert [one.decision_id for one in first] == [soon, next_]
-    assert [one.decision_id for one in log.claim_deliveries(NOON + 9 * MINUTE, 2, 60)] == [late]
+    assert [
+        delivery.decision_id for delivery in log.claim_deliveries(NOON + 9 * MINUTE, 2, 60)
+    ] == [late]
 
 
 def test_racing_claims_take_each_delivery_once(another: Callable[[], Log]) -> None:
@@ -93,7 +95,9 @@ def test_racing_claims_take_each_delivery_once(another: Callable[[], Log]) -> No
     def claim(thread: int) -> list[str]:
         claimed = []
         for _ in range(60):
-            claimed += [one.decision_id for one in logs[thread % 2].claim_deliveries(NOON, 3, 60)]
+            claimed += [
+                delivery.decision_id for delivery in logs[thread % 2].claim_deliveries(NOON, 3, 60)
+            ]
         return claimed
 
     claimed = [one for answer in at_once(claim) for one in answer]
@@ -217,7 +221,11 @@ def test_every_log_settles_as_the_one_in_memory(
 
 
 def _all(log: Log) -> list[Delivery]:
-    return [one for state in ("waiting", "delivered", "dead") for one in log.deliveries(state, 999)]
+    return [
+        delivery
+        for state in ("waiting", "delivered", "dead")
+        for delivery in log.deliveries(state, 999)
+    ]
 
 
 def _after(log: Log) -> datetime:

@@ -29,8 +29,10 @@ def test_the_moves_of_a_decision_set_their_timers(log: Log) -> None:
     log.append_decisions([made])
     log.append_decisions([made])
     first, second = (one.timer_id for one in made.timers)
-    assert [one.properties["timer_id"] for one in log.fire_timers(NOON)] == [first]
-    assert [one.properties["timer_id"] for one in log.fire_timers(NOON + SECOND)] == [second]
+    assert [fire_timer.properties["timer_id"] for fire_timer in log.fire_timers(NOON)] == [first]
+    assert [fire_timer.properties["timer_id"] for fire_timer in log.fire_timers(NOON + SECOND)] == [
+        second
+    ]
 
 
 def test_the_same_step_sets_its_timer_once(log: Log) -> None:
@@ -48,7 +50,7 @@ def test_timers_fire_in_the_order_in_which_they_are_due(log: Log) -> None:
     first = log.fire_timers(NOON + 2 * SECOND, limit=4)
     rest = log.fire_timers(NOON + 2 * SECOND)
     assert [one.properties["timer_id"] for one in [*first, *rest]] == list("0361425")
-    assert [one.seq for one in [*first, *rest]] == [one.seq for one in log.page_events()[1:]]
+    assert [one.seq for one in [*first, *rest]] == [event.seq for event in log.page_events()[1:]]
 
 
 def test_timers_fire_exactly_once_whoever_fires_them(another: Callable[[], Log]) -> None:
@@ -59,12 +61,15 @@ def test_timers_fire_exactly_once_whoever_fires_them(another: Callable[[], Log])
     def fire(thread: int) -> list[str]:
         fired = []
         for _ in range(200):
-            fired += [one.properties["timer_id"] for one in logs[thread % 2].fire_timers(NOON, 7)]
+            fired += [
+                fire_timer.properties["timer_id"]
+                for fire_timer in logs[thread % 2].fire_timers(NOON, 7)
+            ]
         return fired
 
     fired = [one for answer in at_once(fire) for one in answer]
     assert sorted(fired) == sorted(names)
-    stored = [one for one in logs[0].page_events() if one.name == TIMER_FIRED]
+    stored = [event for event in logs[0].page_events() if event.name == TIMER_FIRED]
     assert sorted(one.properties["timer_id"] for one in stored) == sorted(names)
 
 

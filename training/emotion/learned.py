@@ -88,7 +88,7 @@ def save_emotion(
             "losses": table.losses,
             "low_surveys": table.low_surveys,
             "learned": len(valences),
-            "flipped": sum(one.flipped for one in valences),
+            "flipped": sum(valence.flipped for valence in valences),
         },
     )
     save_version(log, alias=EMOTION, version=table.version, files=files, at=now)

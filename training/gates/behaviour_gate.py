@@ -59,7 +59,9 @@ def behaviour_gate(
         reason = f"{len(logged)} decisions of the present catalogue, under {MIN_DECISIONS}"
         return undecided(NAME, reason, {"decisions": float(len(logged))})
     failures: list[str] = []
-    impossible = [n for n, one in enumerate(challenger.decisions) if _impossible(logged[n], one)]
+    impossible = [
+        n for n, decision in enumerate(challenger.decisions) if _impossible(logged[n], decision)
+    ]
     own = _Drawing(challenger.decisions)
     before = _Drawing(logged if champion is None else champion.decisions)
     kept = {name for name in before.alive if name in own.alive}

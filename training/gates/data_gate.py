@@ -54,7 +54,7 @@ def data_facts(
     """What the log says of its own evidence."""
     attribution = attribution_of(history, history.fold.schema.journey.reward)
     credits = attribution.carried(attribution.credits(history.events, history.end_s))
-    closes = {(one.decision.customer_id, one.since_s): one.closes_s for one in credits}
+    closes = {(credit.decision.customer_id, credit.since_s): credit.closes_s for credit in credits}
     used = zip(decided.set.customers.tolist(), decided.set.at_s.tolist(), strict=True)
     return DataFacts(
         rows=len(decided.actions),
@@ -86,10 +86,10 @@ def mismatches_of(history: History, running: Iterable[Started]) -> dict[str, Mis
 def weekly(credits: Sequence[Credit], end_s: float) -> list[OutcomeJoin]:
     """How many decisions an outcome was joined to, by the week in which their window closed."""
     found: dict[int, OutcomeJoin] = {}
-    for one in credits:
-        if one.counted and one.closed:
-            week = int((end_s - one.closes_s) // WEEK_S)
-            join = OutcomeJoin(decisions=1, joined=int(one.answered))
+    for credit in credits:
+        if credit.counted and credit.closed:
+            week = int((end_s - credit.closes_s) // WEEK_S)
+            join = OutcomeJoin(decisions=1, joined=int(credit.answered))
             found[week] = found.get(week, OutcomeJoin()) + join
     return [found[week] for week in sorted(found, reverse=True)]
 
@@ -97,9 +97,9 @@ def weekly(credits: Sequence[Credit], end_s: float) -> list[OutcomeJoin]:
 def audited(history: History) -> PropensityAudit | Undecided | str:
     """The propensity audit over all own decisions."""
     drawn = {
-        one.decision_id: str(one.properties.get("action_id"))
-        for one in history.events
-        if one.name == ACTION_DECIDED and one.decision_id in history.candidates
+        event.decision_id: str(event.properties.get("action_id"))
+        for event in history.events
+        if event.name == ACTION_DECIDED and event.decision_id in history.candidates
     }
     ids, counts = list(drawn), DrawCounts()
     try:
@@ -148,7 +148,7 @@ def _join(
 ) -> None:
     """The last week's join rate against the weeks before: their spread, or that of chance where
     this is wider."""
-    full = [one for one in weeks if one.decisions >= MIN_OF_WEEK][-WEEKS - 1 :]
+    full = [week for week in weeks if week.decisions >= MIN_OF_WEEK][-WEEKS - 1 :]
     if len(full) <= limits.weeks:
         unknown.append(
             f"{len(full)} weeks with {MIN_OF_WEEK} closed decisions or more, "
@@ -215,15 +215,15 @@ def reproduction_gate(
 def unequal_contexts(history: History, decisions: Sequence[Decision]) -> list[str]:
     """The decisions whose context, folded again from the log, has other bytes."""
     moments = ContextQuestions(
-        customers=np.array([one.request.customer_id for one in decisions], dtype=object),
-        as_of=np.array([micros(one.decided_at) / 1e6 for one in decisions]),
-        seen_seq=np.array([one.context_seq for one in decisions], dtype=np.int64),
+        customers=np.array([decision.request.customer_id for decision in decisions], dtype=object),
+        as_of=np.array([micros(decision.decided_at) / 1e6 for decision in decisions]),
+        seen_seq=np.array([decision.context_seq for decision in decisions], dtype=np.int64),
         seen_received=np.full(len(decisions), np.inf),
         actions=np.full(len(decisions), -1, dtype=np.int64),
     )
     values, _ = replay(history.fold, history.rows, moments)
     return [
-        one.decision_id
-        for one, row in zip(decisions, values, strict=True)
-        if row.astype("<f8").tobytes() != one.context
+        decision.decision_id
+        for decision, row in zip(decisions, values, strict=True)
+        if row.astype("<f8").tobytes() != decision.context
     ]

@@ -238,7 +238,7 @@ class _Decisions:
         """The chosen decisions with (k,) probabilities of their candidates."""
         decided, chosen, flat = self._decided, self._chosen, self._candidates
         drawn = [decided.actions[n] for n in chosen[flat.of]]
-        same = np.array([one == other for one, other in zip(flat.names, drawn, strict=True)])
+        same = np.array([name == other for name, other in zip(flat.names, drawn, strict=True)])
         possible = np.array([one is None or one.propensity > 0 for one in flat.logged])
         n = len(chosen)
         model = self._model

@@ -41,7 +41,7 @@ def off_policy_gate(
     if isinstance(scores, Undecided):
         return undecided(NAME, scores, numbers)
     dr, snips = scores
-    error, other = (standard_error(one, evidence.customers) for one in scores)
+    error, other = (standard_error(score, evidence.customers) for score in scores)
     if min(error, other) <= 0.0:
         return undecided(NAME, "the scores do not vary: nothing says how sure they are", numbers)
     low = always_valid_lower_bound(dr.value, error, found.customers)

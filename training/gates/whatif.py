@@ -61,7 +61,7 @@ def what_if(
     `rewards`: EUR by decision id, complete ones. A version that would draw what the log could not
     (a cap that is looser, say) cannot be judged from rewards: then only the model says something.
     """
-    live = [one for one in decisions if one.decision.mode is Mode.LIVE]
+    live = [decision for decision in decisions if decision.decision.mode is Mode.LIVE]
     seen = [one for one in live if one.decision.decision_id in rewards]
     moved = sum(_moved(one) for one in seen)
     gone = sum(_unsupported(one) for one in seen)

@@ -220,7 +220,9 @@ def _stages(stages: np.ndarray, lost: np.ndarray) -> list[np.ndarray]:
     codes, counts = np.unique(stages, return_counts=True)
     common = codes[np.argmax(counts)]
     columns = [(stages == code).astype(float) for code in codes if code != common]
-    return [one for one in columns if _MIN_STAGE_LOSSES <= lost[one > 0].sum() < one.sum()]
+    return [
+        column for column in columns if _MIN_STAGE_LOSSES <= lost[column > 0].sum() < column.sum()
+    ]
 
 
 def _estimate(fit: LogisticFit, contrast: dict[int, float]) -> Estimate | Undecided:

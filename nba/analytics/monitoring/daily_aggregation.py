@@ -104,8 +104,8 @@ def count_events(
 
 def count_decisions(decisions: Sequence[Decision], cut: ContextBins | None) -> DecisionCounts:
     """The decisions of one day; contexts are counted where they have the columns of the cut."""
-    modes = Counter(one.mode.value for one in decisions)
-    live = [one for one in decisions if one.mode is Mode.LIVE]
+    modes = Counter(decision.mode.value for decision in decisions)
+    live = [decision for decision in decisions if decision.mode is Mode.LIVE]
     sound = [one for one in live if _is_sound(one)]
     free = chances(sound)
     rows = context_rows(live, cut.schema) if cut is not None else np.empty((0, 0))
@@ -138,7 +138,11 @@ def count_decisions(decisions: Sequence[Decision], cut: ContextBins | None) -> D
 
 def context_rows(decisions: Sequence[Decision], schema: str) -> np.ndarray:
     """(n, columns) the contexts of those decisions that have these columns."""
-    rows = [np.frombuffer(one.context, "<f8") for one in decisions if one.context_schema == schema]
+    rows = [
+        np.frombuffer(decision.context, "<f8")
+        for decision in decisions
+        if decision.context_schema == schema
+    ]
     return np.array(rows) if rows else np.empty((0, 0))
 
 
@@ -155,7 +159,7 @@ def choose_bins(
 
 def early_outcomes(credits: Sequence[Credit]) -> EarlyOutcomes:
     """What had come of decisions by the time at which they were looked at."""
-    counted = [one for one in credits if one.counted]
+    counted = [credit for credit in credits if credit.counted]
     asked = [one for one in counted if one.decision.properties.get("action_id") != NO_ACTION]
     hashes = [customer_hash(one.decision.customer_id) for one in counted]
     return EarlyOutcomes(
@@ -170,7 +174,7 @@ def settled_outcomes(
     credits: Sequence[Credit], decisions: Mapping[str, Decision], answers: Iterable[Event]
 ) -> SettledOutcomes:
     """What came of decisions whose windows are over; `answers`: events that name them."""
-    complete = {one.decision.decision_id or "": one for one in credits if one.complete}
+    complete = {credit.decision.decision_id or "": credit for credit in credits if credit.complete}
     first_s: dict[str, float] = {}
     for event in answers:
         name = event.decision_id or ""
@@ -202,24 +206,29 @@ def _predicted(decision: Decision) -> float | None:
     if decision.mode is not Mode.LIVE or decision.action_id == NO_ACTION:
         return None
     return next(
-        (one.p_accept for one in decision.candidates if one.action_id == decision.action_id), None
+        (
+            candidate.p_accept
+            for candidate in decision.candidates
+            if candidate.action_id == decision.action_id
+        ),
+        None,
     )
 
 
 def _scores(decision: Decision) -> Iterable[float]:
     """The bundle's own scores of the candidates."""
-    for one in decision.candidates:
-        if one.action_id == NO_ACTION:
+    for candidate in decision.candidates:
+        if candidate.action_id == NO_ACTION:
             continue
-        if one.batch_score is not None:
-            yield one.batch_score
-        elif one.p_accept is not None:
-            yield one.p_accept
+        if candidate.batch_score is not None:
+            yield candidate.batch_score
+        elif candidate.p_accept is not None:
+            yield candidate.p_accept
 
 
 def _is_sound(decision: Decision) -> bool:
     """Whether its probabilities are probabilities, and what was drawn has one."""
-    listed = {one.action_id: one.propensity for one in decision.candidates}
+    listed = {candidate.action_id: candidate.propensity for candidate in decision.candidates}
     return (
         len(listed) == len(decision.candidates)
         and all(0.0 <= p <= 1.0 for p in listed.values())

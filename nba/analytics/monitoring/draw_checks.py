@@ -127,7 +127,7 @@ def audited(period: ComparedPeriods) -> Check:
     text = f"draws agree with their logged probabilities over {found.n:,} decisions"
     state: State = "ok"
     if found.alarm:
-        apart = [one for one in found.actions if one.z is not None]
+        apart = [action for action in found.actions if action.z is not None]
         worst = max(apart, key=lambda one: abs(one.z or 0.0), default=None)
         text = f"draws do not agree with their logged probabilities (p {found.p:.2g}, mean weight "
         text += f"{found.mean_weight:.3f}): nothing that was learned since can be trusted"

@@ -92,7 +92,7 @@ def score_drift(period: ComparedPeriods, name: str, kind: Kind) -> Check:
     for day in (period.own, period.now):
         found = day.decisions.of_bundle(period.champion).histogram(kind)
         sides.append(_per_customer(found, day.decisions.customers.count))
-    if min(one.n for one in sides) < MIN_DECISIONS:
+    if min(side.n for side in sides) < MIN_DECISIONS:
         reason = f"the champion predicted for {sides[0].n} customers before, {sides[1].n} now"
         return undecided(name, f"{reason}: {MIN_DECISIONS} each are needed")
     moved = stability_index(sides[0], sides[1], material=MATERIAL)

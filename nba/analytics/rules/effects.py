@@ -98,10 +98,10 @@ class RuleEffects:
         return found
 
     def _asked(self, decisions: list[Decision]) -> _Asked:
-        contexts = [context_of(one) for one in decisions]
+        contexts = [context_of(decision) for decision in decisions]
         churns = self._judge.base.churn(contexts)
         governed, population = self._whole.governor.govern(
-            [one.request for one in decisions], contexts, churns, self._used(decisions)
+            [decision.request for decision in decisions], contexts, churns, self._used(decisions)
         )
         moments = _moments(self._whole, population, contexts, churns, governed)
         return _Asked(decisions, contexts, churns, governed, population, moments)
@@ -110,8 +110,8 @@ class RuleEffects:
         """One reading for all of them: they were refused the same for want of capacity."""
         governor = self._whole.governor
         found: dict[tuple[str, str], float] = {}
-        for one in decisions:
-            found |= governor.by_period(one.used, one.decided_at)
+        for decision in decisions:
+            found |= governor.by_period(decision.used, decision.decided_at)
         return found
 
     def _effects(self, asked: _Asked) -> list[list[RuleEffect]]:

@@ -41,7 +41,7 @@ def print_changes(changes: Sequence[PartChange]) -> None:
 
 def changes_json(changes: Sequence[PartChange]) -> list[dict[str, object]]:
     """The same for scripts."""
-    return [structs.asdict(one) for one in changes]
+    return [structs.asdict(change) for change in changes]
 
 
 def print_rehearsal(rehearsal: Rehearsal | Undecided) -> None:

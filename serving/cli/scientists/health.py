@@ -139,11 +139,11 @@ def print_health(found: HealthReport) -> None:
         f"{found.reference_since} to {found.reference_until}",
         ("check", "state", "value", "limit", "what it says"),
         [
-            (one.name, _shaded(one), one.value, one.limit, one.text.replace("[", r"\["))
-            for one in checks
+            (check.name, _shaded(check), check.value, check.limit, check.text.replace("[", r"\["))
+            for check in checks
         ],
     )
-    counts = {state: sum(one.state == state for one in checks) for state in order}
+    counts = {state: sum(check.state == state for check in checks) for state in order}
     said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     console.print(said, highlight=False)
 

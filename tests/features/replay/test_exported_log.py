@@ -106,8 +106,8 @@ def test_batches_cut_anywhere_give_the_same_rows(events: list[Event], size: int)
 
 def test_what_is_received_after_a_moment_is_not_seen(events: list[Event]) -> None:
     at = micros(NOON + timedelta(days=DAYS / 2))
-    known = [one for one in events if micros(one.received_at) <= at]
-    assert len(known) < len([one for one in events if micros(one.occurred_at) <= at])
+    known = [event for event in events if micros(event.received_at) <= at]
+    assert len(known) < len([event for event in events if micros(event.occurred_at) <= at])
     whole, then = (
         [b.to_pandas() for b in context_rows(FOLD, e, TimeGrid(at))] for e in (events, known)
     )

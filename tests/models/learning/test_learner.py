@@ -69,7 +69,7 @@ def test_what_is_shown_counts_at_once_and_a_good_answer_when_it_comes(bundle: Bu
     replica = bank.replica()
     learner = learner_on(replica)
     decisions = bank.decide(replica, CUSTOMERS)
-    shown = [one for one in decisions if one.action_id != NO_ACTION]
+    shown = [decision for decision in decisions if decision.action_id != NO_ACTION]
     done = learner.step()
     assert done is not None and done.version is not None
     assert done.changes == len(shown) and sums_of(bank.log).exposures == len(shown)
@@ -101,7 +101,7 @@ def test_a_duplicate_teaches_nothing_and_an_expiry_takes_everything_back(bundle:
     others = bank.decide(replica, [f"new{number}" for number in range(20)])
     learner.step()
     assert sums_of(bank.log).exposures > once.exposures
-    bank.log.append_events([bank.outcome(one, EXPIRED) for one in others])
+    bank.log.append_events([bank.outcome(other, EXPIRED) for other in others])
     learner.step()
     assert sums_of(bank.log).exposures == once.exposures
     assert apart(once, sums_of(bank.log)) < 1e-12
@@ -129,7 +129,11 @@ def disorder(bank: Bank, rng: np.random.Generator, rounds: int) -> None:
     for _ in range(rounds):
         decisions = bank.decide(replica, CUSTOMERS)
         waiting += [bank.outcome(one, ACCEPTED) for one in answered(decisions, rng)]
-        waiting += [bank.outcome(one, EXPIRED, hours=2) for one in decisions if rng.random() < 0.05]
+        waiting += [
+            bank.outcome(decision, EXPIRED, hours=2)
+            for decision in decisions
+            if rng.random() < 0.05
+        ]
         rng.shuffle(waiting)  # type: ignore[arg-type]
         now, waiting = waiting[: len(waiting) // 2], waiting[len(waiting) // 2 :]
         bank.log.append_events([*now, *now[: len(now) // 3]])
@@ -215,7 +219,7 @@ def test_replicas_take_up_what_was_learned_and_replay_what_they_decided(bundle: 
     (second, *_) = bank.decide(other, CUSTOMERS)
     assert second.policy_version == bank.log.alias(POLICY)
     assert second.learned_from == sums_of(bank.log).exposures
-    moved = [one for one in second.candidates if one.batch_score is not None]
+    moved = [candidate for candidate in second.candidates if candidate.batch_score is not None]
     assert any(one.p_accept != one.batch_score and one.spread_eur > 0 for one in moved)
     for decision in (first, second):
         assert replayed(bank.log, decision).to_json() == decision.to_json()

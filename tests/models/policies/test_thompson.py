@@ -25,7 +25,7 @@ def probabilities(mean: list[float], spread: list[float]) -> np.ndarray:
 def test_two_candidates_are_the_normal_difference(
     gap: float, log_spreads: tuple[float, float], shift: float
 ) -> None:
-    first, second = (10.0**one for one in log_spreads)
+    first, second = (10.0**log_spread for log_spread in log_spreads)
     p = probabilities([shift + gap, shift], [first, second])
     apart = ((shift + gap) - shift) / np.hypot(first, second)
     assert p[0] == pytest.approx(ndtr(apart), abs=1e-6)

@@ -88,7 +88,7 @@ def test_a_decision_that_never_reached_her_does_not_count() -> None:
 
 def test_contacts_are_kept_for_as_long_as_a_rule_looks_back() -> None:
     early = decided(NOON - 31 * DAY, "old")
-    assert [one.decision_id for one in history_of(early, decided()).contacts] == ["d-1"]
+    assert [contact.decision_id for contact in history_of(early, decided()).contacts] == ["d-1"]
     dismissed = sign("Dismissed", NOON - 2 * DAY, decision_id="old")
     kept = history_of(early, dismissed, decided()).contacts
     assert [one.decision_id for one in kept] == ["old", "d-1"]

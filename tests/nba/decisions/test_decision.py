@@ -176,7 +176,7 @@ def test_moves_come_before_the_decision_and_wake_their_steps() -> None:
     first, last = decision.as_events()
     assert (first.event_id, first.name) == ("sub-journey:e1:1", "Sub-journey Entered")
     assert first.properties["step"] == "call" and last.properties["step"] == "e1/call"
-    assert [(one.timer_id, one.due_at) for one in decision.timers] == [
+    assert [(timer.timer_id, timer.due_at) for timer in decision.timers] == [
         ("e1:1:0", AT), ("e1:1:1", AT + timedelta(hours=2)),
     ]  # fmt: skip
 

@@ -28,7 +28,7 @@ def deferred(replica: SmallReplica, customer_id: str = "ada", **asked: Any) -> D
 
 def touches(replica: SmallReplica) -> list[Any]:
     [context] = replica.contexts.of(["ada"], NOON + HOUR)
-    return [one for one in context.contact_history.contacts if one.counted]
+    return [contact for contact in context.contact_history.contacts if contact.counted]
 
 
 def test_a_deferred_decision_is_no_contact_until_it_is_activated() -> None:

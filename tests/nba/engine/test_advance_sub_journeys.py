@@ -49,7 +49,9 @@ def test_an_outbound_step_addresses_her_once() -> None:
     assert decision.action_id == "card_offer" and decision.request.outbound
     assert decision.request.channel == "app"
     assert decision.step == decision.request.asked_for
-    assert [one.decision_id for one in replica.log.deliveries("waiting")] == [decision.decision_id]
+    assert [delivery.decision_id for delivery in replica.log.deliveries("waiting")] == [
+        decision.decision_id
+    ]
     size = replica.log.position()
     for later in (timedelta(), HOUR):
         assert replica.decider.advance_sub_journeys(["ada"], NOON + later, replica.chance) == []
@@ -87,7 +89,7 @@ def test_a_step_that_came_to_nothing_is_tried_again_after_hours() -> None:
     assert replica.decider.advance_sub_journeys(["ada"], NOON + HOUR, replica.chance) == []
     assert len(replica.log.fire_timers(NOON + HOUR)) == 1  # of the step's beginning
     again = NOON + timedelta(seconds=ASK_AGAIN_S)
-    assert [one.occurred_at for one in replica.log.fire_timers(again)] == [again]
+    assert [fire_timer.occurred_at for fire_timer in replica.log.fire_timers(again)] == [again]
     [decision] = replica.decider.advance_sub_journeys(["ada"], again, replica.chance)
     assert decision.action_id == "card_offer"
 

@@ -146,7 +146,7 @@ def test_switching_a_factor_off_is_neutralising_it(factor: str) -> None:
     full = decide(governed(**FULL_PARTS))
 
     def numbers(decision: Decision) -> list[Candidate]:
-        return [msgspec.structs.replace(one, because=()) for one in decision.candidates]
+        return [msgspec.structs.replace(candidate, because=()) for candidate in decision.candidates]
 
     assert numbers(off) == numbers(neutral) != numbers(full)
     assert off.action_id == neutral.action_id
@@ -158,7 +158,10 @@ def test_without_p_accept_all_are_taken_to_say_yes() -> None:
 
 
 def test_a_candidate_names_the_weights_levers_and_steps_in_its_factors() -> None:
-    because = {one.action_id: one.because for one in decide(governed(**FULL_PARTS)).candidates}
+    because = {
+        candidate.action_id: candidate.because
+        for candidate in decide(governed(**FULL_PARTS)).candidates
+    }
     assert because == {
         "help_popup": ("push",), "card_offer": ("new",), "agent_callback": (),
         "loan_offer": ("new", "push"), "no_action": (),

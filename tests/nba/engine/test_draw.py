@@ -50,12 +50,18 @@ def test_candidates_come_best_first_with_the_factors_of_their_priority() -> None
     replica = SmallReplica(scorer=StubScorer(SCORES))
     replica.log.append_events(all_eligible())
     [decision] = replica.decide(ADA)
-    priorities = [one.priority for one in decision.candidates]
+    priorities = [candidate.priority for candidate in decision.candidates]
     assert None not in priorities and priorities == sorted(priorities, reverse=True)
-    for one in decision.candidates:
-        if one.action_id != NO_ACTION:
-            factors = one.p_accept * one.context_weight * one.value_eur * one.lever - one.cost_eur
-            assert one.priority == pytest.approx(factors)
+    for candidate in decision.candidates:
+        if candidate.action_id != NO_ACTION:
+            factors = (
+                candidate.p_accept
+                * candidate.context_weight
+                * candidate.value_eur
+                * candidate.lever
+                - candidate.cost_eur
+            )
+            assert candidate.priority == pytest.approx(factors)
 
 
 @pytest.mark.parametrize("epsilon", [0.1, 0.4, 1.0])
@@ -141,7 +147,9 @@ def test_without_a_bundle_the_owners_fallback_answers_and_is_marked() -> None:
         *("help_popup", "popup", 1.0),
     )
     assert propensities(decision) == {"help_popup": 1.0, NO_ACTION: 0.0}
-    assert {(one.p_accept, one.priority) for one in decision.candidates} == {(None, None)}
+    assert {(candidate.p_accept, candidate.priority) for candidate in decision.candidates} == {
+        (None, None)
+    }
     assert decision.churn is None and decision.reasons == ()
 
 
@@ -189,7 +197,7 @@ def test_a_scorer_that_learns_values_prices_no_action_too() -> None:
         scorer = StubScorer([5.0, -1.0, 2.0, 0.0, quiet], learns_value=True)
         [decision] = SmallReplica(OPEN, scorer=scorer, policy=EpsilonGreedy(0.0)).decide(ADA)
         assert decision.action_id == wins
-        worth = {one.action_id: one.priority for one in decision.candidates}
+        worth = {candidate.action_id: candidate.priority for candidate in decision.candidates}
         assert worth["help_popup"] == 5.0 and worth[NO_ACTION] == quiet + 1.0
-        assert {one.p_accept for one in decision.candidates} == {None}
+        assert {candidate.p_accept for candidate in decision.candidates} == {None}
         assert len(decision.reasons) == 1  # a learned no_action has reasons as well

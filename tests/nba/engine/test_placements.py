@@ -25,7 +25,7 @@ def asked_at(replica: SmallReplica, request: Request, placements: list[str]) -> 
     """One decision a placement, as the desk asks for them."""
     decisions: list[Decision] = []
     for placement in placements:
-        taken = tuple(one.action_id for one in decisions)
+        taken = tuple(decision.action_id for decision in decisions)
         decisions += replica.decide(at_place(request, placement, taken))
     return decisions
 
@@ -36,14 +36,14 @@ def test_no_action_is_repeated(epsilon: float) -> None:
     for n in range(20):
         request = Request(customer_id=f"c{n}")
         decisions = asked_at(replica, request, PLACES)
-        assert [one.request.placement for one in decisions] == PLACES
-        drawn = [one.action_id for one in decisions if one.action_id != NO_ACTION]
+        assert [decision.request.placement for decision in decisions] == PLACES
+        drawn = [decision.action_id for decision in decisions if decision.action_id != NO_ACTION]
         assert len(drawn) == len(set(drawn))
-        for at, one in enumerate(decisions):
+        for at, decision in enumerate(decisions):
             taken = {before.action_id for before in decisions[:at]} - {NO_ACTION}
-            assert not taken & {candidate.action_id for candidate in one.candidates}
-            assert sum(c.propensity for c in one.candidates) == pytest.approx(1.0)
-            assert replica.log.decision(one.decision_id) == one
+            assert not taken & {candidate.action_id for candidate in decision.candidates}
+            assert sum(c.propensity for c in decision.candidates) == pytest.approx(1.0)
+            assert replica.log.decision(decision.decision_id) == decision
 
 
 def test_a_repeated_question_gets_the_same_answers() -> None:

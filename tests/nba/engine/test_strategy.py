@@ -103,13 +103,18 @@ def test_what_was_learned_moves_the_priority_and_how_unsure_it_is_moves_the_draw
     best = decision.candidates[0]
     assert (best.p_accept, best.batch_score) == (pytest.approx(0.6), 0.5)
     assert best.priority == pytest.approx(6.0) and best.spread_eur == pytest.approx(0.5)
-    none = next(one for one in decision.candidates if one.action_id == NO_ACTION)
+    none = next(candidate for candidate in decision.candidates if candidate.action_id == NO_ACTION)
     assert (none.priority, none.spread_eur) == (1.0, 0.0)
     assert 0.9 < best.propensity < 1.0
     assert (decision.policy_version, decision.learned_from) == ("policy-test", 30.0)
-    codes = [IDS.index(one.action_id) if one is not none else -1 for one in decision.candidates]
+    codes = [
+        IDS.index(candidate.action_id) if candidate is not none else -1
+        for candidate in decision.candidates
+    ]
     again = Thompson(1.0).probabilities(worth_of(decision.candidates, codes, 30.0))
-    assert again == pytest.approx([one.propensity for one in decision.candidates], abs=1e-9)
+    assert again == pytest.approx(
+        [candidate.propensity for candidate in decision.candidates], abs=1e-9
+    )
 
 
 def test_an_arm_leaves_out_rules_weights_and_levers() -> None:
@@ -148,7 +153,7 @@ def test_nothing_but_transactional_actions_reaches_the_holdout() -> None:
     journey = replace(OPEN, exploration=Exploration(holdout_share=0.3))
     replica = SmallReplica(journey, scorer=StubScorer(SCORES))
     customers = [f"c{number}" for number in range(60)]
-    found = replica.draw(*(Request(customer_id=one) for one in customers))
+    found = replica.draw(*(Request(customer_id=customer) for customer in customers))
     held = [one for one in found if in_share(HOLDOUT, 0.3, one.request.customer_id)]
     assert 8 < len(held) < 30
     for decision in found:

@@ -48,11 +48,11 @@ def drifting(rounds: int, per_round: int, seed: int) -> MemoryLog:
                 event(
                     "Action Accepted",
                     now + timedelta(minutes=5),
-                    {"decision_id": one.decision_id},
-                    customer_id=one.request.customer_id,
+                    {"decision_id": decision.decision_id},
+                    customer_id=decision.request.customer_id,
                 )
-                for one in decisions
-                if rng.random() < TRUE.get(one.action_id, 0.0) * (0.6 + 0.8 * late)
+                for decision in decisions
+                if rng.random() < TRUE.get(decision.action_id, 0.0) * (0.6 + 0.8 * late)
             ]
         )
     log.append_events([event("page", NOON + timedelta(days=30), customer_id="somebody else")])
@@ -107,12 +107,12 @@ def tampered(decision: Decision) -> Decision:
     """Logged as if the first candidate had been drawn half as often as it was."""
     first, *others = decision.candidates
     shift = first.propensity / 2
-    rest = sum(one.propensity for one in others)
+    rest = sum(other.propensity for other in others)
     changed_ones = [
-        replace(one, propensity=one.propensity * (1.0 + shift / rest)) for one in others
+        replace(other, propensity=other.propensity * (1.0 + shift / rest)) for other in others
     ]
     candidates = (replace(first, propensity=first.propensity - shift), *changed_ones)
-    own = next(one for one in candidates if one.action_id == decision.action_id)
+    own = next(candidate for candidate in candidates if candidate.action_id == decision.action_id)
     return replace(decision, candidates=candidates, propensity=own.propensity)
 
 
@@ -120,7 +120,7 @@ def test_wrong_propensities_are_a_red_light_and_nothing_is_said(log: MemoryLog) 
     decisions = [decision for _, decision in log.page_decisions(limit=10_000)]
 
     def pages() -> Iterator[list[Decision]]:
-        yield [tampered(one) for one in decisions]
+        yield [tampered(decision) for decision in decisions]
 
     found = report_actions(
         ["help_popup", "card_offer"],

@@ -93,10 +93,10 @@ def test_what_was_known_before_makes_it_shorter() -> None:
 
 def test_longer_shows_less_and_looking_at_will_costs(steady: MemoryLog) -> None:
     rows = plan(steady).detectable
-    assert [one.days for one in rows] == [7.0, 14.0, 28.0, 56.0, 84.0]
-    for one, later in zip(rows, rows[1:], strict=False):
-        assert later.fixed < one.fixed
-        assert one.always_valid > one.fixed
+    assert [row.days for row in rows] == [7.0, 14.0, 28.0, 56.0, 84.0]
+    for row, later in zip(rows, rows[1:], strict=False):
+        assert later.fixed < row.fixed
+        assert row.always_valid > row.fixed
 
 
 def test_an_honest_table_of_holdouts_comes_with_it(steady: MemoryLog) -> None:

@@ -37,7 +37,9 @@ def light(found: ExperimentReport, name: str) -> bool:
 
 
 def primary(found: ExperimentReport) -> Effect:
-    (effect,) = [one.effect for one in found.comparisons if one.role == "primary"]
+    (effect,) = [
+        comparison.effect for comparison in found.comparisons if comparison.role == "primary"
+    ]
     assert isinstance(effect, Effect)
     return effect
 
@@ -65,10 +67,10 @@ def test_everybody_is_exposed_once_in_the_arm_that_her_id_gives(
 ) -> None:
     log, decisions = decided
     started = in_force(an_experiment(), log)
-    for one in decisions:
-        arm = started.arm_of(one.request.customer_id)
+    for decision in decisions:
+        arm = started.arm_of(decision.request.customer_id)
         assert arm is not None
-        assert one.arms == (f"colour.{arm.id}",)
+        assert decision.arms == (f"colour.{arm.id}",)
 
 
 def test_the_same_in_both_arms_is_no_claim_and_the_lights_are_green(
@@ -95,7 +97,7 @@ def test_a_planted_effect_is_found_with_its_interval(
     assert 0.0 < effect.low < 0.2 < effect.high
     assert found.ready == ["b"]
     assert "points higher with b than with a (95 % always-valid interval" in found.answer
-    (guard,) = [one for one in found.comparisons if one.role == "guardrail"]
+    (guard,) = [comparison for comparison in found.comparisons if comparison.role == "guardrail"]
     assert (
         guard.verdict is GuardrailVerdict.HELD
     )  # nobody complained at all, in 600 customers of each
@@ -126,7 +128,7 @@ def test_a_broken_guardrail_holds_a_better_arm_back(
     )
     live_on(log, decided[1], lambda one: 0.45 if in_arm(one, "b") else 0.25, seed=2)
     found = report(log, in_force(an_experiment(), log))
-    (guard,) = [one for one in found.comparisons if one.role == "guardrail"]
+    (guard,) = [comparison for comparison in found.comparisons if comparison.role == "guardrail"]
     assert guard.verdict is GuardrailVerdict.BROKEN
     assert not found.ready
     assert any("guardrail complaints is broken for b" in one for one in found.missing)
@@ -264,11 +266,17 @@ def test_three_arms_and_two_metrics_are_families_under_holm(
     decisions = decide_each(replica, names(900))
     live_on(log, decisions, lambda one: 0.55 if in_arm(one, "b") else 0.25, seed=2)
     found = report(log, started)
-    by_arm = {one.arm: one for one in found.comparisons if one.role == "primary"}
+    by_arm = {
+        comparison.arm: comparison
+        for comparison in found.comparisons
+        if comparison.role == "primary"
+    }
     assert by_arm["b"].verdict is MetricVerdict.BETTER
     assert by_arm["c"].verdict is MetricVerdict.NO_EVIDENCE
     assert isinstance(by_arm["b"].effect, Effect) and by_arm["b"].effect.confidence == 0.975
-    assert {one.arm for one in found.comparisons if one.role == "secondary"} == {"b", "c"}
+    assert {
+        comparison.arm for comparison in found.comparisons if comparison.role == "secondary"
+    } == {"b", "c"}
 
 
 def test_shadow_decisions_expose_nobody() -> None:

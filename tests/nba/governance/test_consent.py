@@ -118,5 +118,5 @@ def test_the_very_next_decision_after_a_withdrawal_honours_it(
         and purpose in (None, action.purpose)
         and channel in (None, action.channel)
     }
-    assert not concerned & {one.action_id for one in decision.candidates}
+    assert not concerned & {candidate.action_id for candidate in decision.candidates}
     assert decision.action_id not in concerned

@@ -149,14 +149,18 @@ def test_a_capacity_is_shared_by_all_and_renewed_with_its_period() -> None:
         Request(customer_id=name, candidates=("agent_callback",)) for name in ("ada", "bob", "eve")
     ]
     decisions = [replica.decide(one)[0] for one in asked]
-    drawn = [one.action_id for one in decisions]
+    drawn = [decision.action_id for decision in decisions]
     assert drawn.count("agent_callback") == 1
-    late = next(one for one in decisions if one.refused and one.refused[-1].code == "no_capacity")
+    late = next(
+        decision
+        for decision in decisions
+        if decision.refused and decision.refused[-1].code == "no_capacity"
+    )
     assert late.refused[-1].rule == "calls"
     assert late.refused[-1].detail == "1 of 1 contacts are taken this day"
     assert late.used == {"calls": 1.0}
     [tomorrow] = replica.decide(asked[0], later=DAY)
-    assert "agent_callback" in [one.action_id for one in tomorrow.candidates]
+    assert "agent_callback" in [candidate.action_id for candidate in tomorrow.candidates]
 
 
 def test_a_capacity_may_be_money() -> None:
@@ -166,7 +170,7 @@ def test_a_capacity_may_be_money() -> None:
     [decision] = replica.decide(Request(customer_id="ada", candidates=("agent_callback",)))
     while decision.action_id == "no_action":
         [decision] = replica.decide(Request(customer_id="ada", candidates=("agent_callback",)))
-    assert [(one.capacity, one.period, one.amount) for one in decision.uses] == [
+    assert [(use.capacity, use.period, use.amount) for use in decision.uses] == [
         ("budget", "2026-W09", 8.0)
     ]
     [next_one] = replica.decide(Request(customer_id="bob"))
@@ -199,8 +203,8 @@ def test_what_all_take_together_never_passes_a_capacity(most: int) -> None:
     journey = governed(contact_policy=ContactRules(capacities=[room]), no_action_value_eur=-99.0)
     replica = SmallReplica(journey, scorer=StubScorer(SCORES))
     decisions = replica.decide(*[Request(customer_id=f"c{n}") for n in range(20)])
-    taken = sum(use.amount for one in decisions for use in one.uses)
-    assert taken == most == sum(one.action_id != "no_action" for one in decisions)
+    taken = sum(use.amount for decision in decisions for use in decision.uses)
+    assert taken == most == sum(decision.action_id != "no_action" for decision in decisions)
 
 
 def test_the_history_looks_back_as_far_as_any_rule() -> None:

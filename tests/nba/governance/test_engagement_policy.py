@@ -178,14 +178,14 @@ def test_a_rule_may_be_lifted_for_some_to_be_priced() -> None:
     journey = rule("segment.upset", group="sales", lifted_share=0.5)
     replica = SmallReplica(journey, scorer=StubScorer(SCORES))
     decisions = replica.draw(*[Request(customer_id=f"c{n}") for n in range(200)])
-    free = [one for one in decisions if one.lifted]
+    free = [decision for decision in decisions if decision.lifted]
     assert 70 < len(free) < 130
-    for one in decisions:
-        assert len(one.refused) == (0 if one.lifted else 2)
-        assert [lifted.rule for lifted in one.lifted] == ["the_rule"] * bool(one.lifted)
+    for decision in decisions:
+        assert len(decision.refused) == (0 if decision.lifted else 2)
+        assert [lifted.rule for lifted in decision.lifted] == ["the_rule"] * bool(decision.lifted)
     assert free[0].lifted[0].action_ids == ("card_offer", "loan_offer")
     again = replica.draw(*[Request(customer_id=f"c{n}") for n in range(200)])
-    assert [bool(one.lifted) for one in again] == [bool(one.lifted) for one in decisions]
+    assert [bool(one.lifted) for one in again] == [bool(decision.lifted) for decision in decisions]
 
 
 def test_the_rules_of_the_small_journey() -> None:

@@ -83,7 +83,7 @@ def test_every_action_is_a_candidate_or_refused_once_by_a_rule_with_a_name(
     names = [one.action_id for one in (*decision.candidates, *decision.refused)]
     assert sorted(names) == sorted([*(action.id for action in journey.actions), "no_action"])
     assert all(one.code and one.rule and one.detail for one in decision.refused)
-    assert sum(one.propensity for one in decision.candidates) == pytest.approx(1.0)
+    assert sum(candidate.propensity for candidate in decision.candidates) == pytest.approx(1.0)
     stages = [list(Stage).index(one.stage) for one in decision.refused]
     assert stages == sorted(stages)
 

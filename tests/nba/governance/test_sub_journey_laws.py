@@ -48,7 +48,11 @@ def test_random_passages_keep_the_laws(
         [context] = replica.contexts.of(["ada"], now)
         [rebuilt] = ContextStore(replica.log, replica.fold).of(["ada"], now)
         assert context.contact_history == rebuilt.contact_history
-        active = {one.sub_journey for one in context.contact_history.positions if not one.held_out}
+        active = {
+            position.sub_journey
+            for position in context.contact_history.positions
+            if not position.held_out
+        }
         assert not {"s0", "s1"} <= active
         called = governor.sub_journeys.calls(context.contact_history, context.as_of)
         assert {call.sub_journey for call in called.values()} <= active

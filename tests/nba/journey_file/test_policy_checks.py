@@ -39,7 +39,7 @@ TEXT = SMALL.replace("  tenure_months:", "  zone: {type: category, values: [Euro
 
 def test_the_whole_of_it_loads() -> None:
     journey = parse_journey(TEXT)
-    assert [one.id for one in journey.sub_journeys] == ["rescue", "other"]
+    assert [sub_journey.id for sub_journey in journey.sub_journeys] == ["rescue", "other"]
     assert journey.contact_policy.quiet_hours[0].from_ == "22:00"
 
 

@@ -32,8 +32,10 @@ COMPLAINT = {"name": "Complaint Filed"}
 def publish(log: Log, *journeys: JourneyFile) -> list[str]:
     """Put them in force one after the other, an hour apart; their versions."""
     return [
-        catalogue.publish(log, one, NOON + timedelta(hours=n), by="ada", why=f"try {one.name}")
-        for n, one in enumerate(journeys)
+        catalogue.publish(
+            log, journey, NOON + timedelta(hours=n), by="ada", why=f"try {journey.name}"
+        )
+        for n, journey in enumerate(journeys)
     ]
 
 
@@ -50,7 +52,9 @@ def test_what_was_published_is_read_back_as_it_was_and_says_who_and_why() -> Non
     assert (spring, summer) == (SPRING.catalogue_version(), SUMMER.catalogue_version())
     assert catalogue.stored_journey(log, spring) == SPRING
     assert log.alias(catalogue.IN_FORCE) == summer
-    assert [(one.before, one.after, one.by, one.why) for one in catalogue.changes(log)] == [
+    assert [
+        (change.before, change.after, change.by, change.why) for change in catalogue.changes(log)
+    ] == [
         (spring, summer, "ada", "try summer"),
         (None, spring, "ada", "try spring"),
     ]

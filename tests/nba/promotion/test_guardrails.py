@@ -102,12 +102,12 @@ class Drill:
         self.log.append_events(
             [
                 event(
-                    *("Action Accepted", self.now, {"decision_id": one.decision_id}),
-                    customer_id=one.request.customer_id,
+                    *("Action Accepted", self.now, {"decision_id": decision.decision_id}),
+                    customer_id=decision.request.customer_id,
                 )
-                for one in decisions
-                if one.action_id != "no_action"
-                and self.rng.random() < ACCEPTED.get(one.action_id, ELSE)
+                for decision in decisions
+                if decision.action_id != "no_action"
+                and self.rng.random() < ACCEPTED.get(decision.action_id, ELSE)
             ]
         )
 

@@ -28,8 +28,8 @@ WHO = {"by": "ada", "why": "spring"}
 
 def log_with(*bundles: str, champion: str | None = None) -> MemoryLog:
     log = MemoryLog()
-    for one in bundles:
-        log.save_bundle(one, {})
+    for bundle in bundles:
+        log.save_bundle(bundle, {})
     if champion is not None:
         log.set_alias(CHAMPION, champion, NOON)
     return log
@@ -98,7 +98,7 @@ def test_rolling_back_leads_to_the_champion_before_and_never_to_what_was_left() 
     with pytest.raises(NotFound, match="nothing to go back to"):
         roll_back(log, NOON, by="ada", why="")
     assert roll_back(log, NOON, by="ada", why="", to="c") == "c" == log.alias(CHAMPION)
-    assert [one.why for one in log.alias_changes(CHAMPION)][1:3] == [
+    assert [alias_change.why for alias_change in log.alias_changes(CHAMPION)][1:3] == [
         "rollback: worse still",
         "rollback: worse",
     ]
@@ -147,6 +147,6 @@ def test_a_champion_is_watched_for_its_days_and_a_shadow_never() -> None:
     crowned = make_champion(log, "b", NOON, **WHO)
     assert crowned is not None
     days = [timedelta(days=day) for day in (0, 6.9, 7, 100)]
-    assert [shadow.watched_at(NOON + one) for one in days] == [False] * 4
-    assert [canary.watched_at(NOON + one) for one in days] == [True] * 4
-    assert [crowned.watched_at(NOON + one) for one in days] == [True, True, False, False]
+    assert [shadow.watched_at(NOON + day) for day in days] == [False] * 4
+    assert [canary.watched_at(NOON + day) for day in days] == [True] * 4
+    assert [crowned.watched_at(NOON + day) for day in days] == [True, True, False, False]

@@ -26,7 +26,7 @@ NOON_S = NOON.timestamp()
 
 def attribution(rule: RewardRule = RESPONSE, **declared: ActionReward) -> Attribution:
     """The small journey's, with rewards of its actions' own."""
-    actions = [replace(one, reward=declared.get(one.id)) for one in JOURNEY.actions]
+    actions = [replace(action, reward=declared.get(action.id)) for action in JOURNEY.actions]
     return Attribution(changed(reward=rule, actions=actions), FOLD.encoder.kind)
 
 
@@ -99,7 +99,7 @@ def test_an_outcome_cannot_come_before_its_decision_so_that_an_early_clock_count
 def test_an_action_is_rewarded_by_the_events_that_it_declares() -> None:
     rule = attribution(card_offer=ActionReward(events=["purchase"]))
     events = (decided(), decided("d1", 1, "help_popup"), paid(80, 2))
-    assert [one.reward for one in credits(rule, *events)] == [1.0, 0.0]
+    assert [credit.reward for credit in credits(rule, *events)] == [1.0, 0.0]
     assert reward(rule, decided(), told("Action Accepted", 1)) == 1.0  # claims count beside them
 
 
@@ -108,8 +108,8 @@ def test_every_action_has_a_wait_of_its_own_from_minutes_to_weeks() -> None:
         card_offer=ActionReward(window_hours=0.5), agent_callback=ActionReward(window_days=28)
     )
     closes = [
-        (one.closes_s - NOON_S) / DAY_S
-        for one in credits(
+        (credit.closes_s - NOON_S) / DAY_S
+        for credit in credits(
             rule, decided(), decided("d1", 0, "agent_callback"), decided("d2", 0, "help_popup")
         )
     ]
@@ -152,15 +152,15 @@ def test_silence_is_worth_the_default_of_the_action_or_of_the_file() -> None:
 
 def test_an_event_counts_for_every_decision_in_whose_window_it_falls() -> None:
     events = (decided(), decided("d1", 3), decided("d2", 5), paid(10, 6), paid(1, 8))
-    assert [one.reward for one in credits(attribution(VALUE), *events)] == [10.0, 11.0, 11.0]
+    assert [credit.reward for credit in credits(attribution(VALUE), *events)] == [10.0, 11.0, 11.0]
 
 
 def test_with_last_touch_an_event_counts_for_the_last_of_them() -> None:
     rule = attribution(replace(VALUE, credit="last"))
     events = (decided(), decided("d1", 3), decided("d2", 5, NO_ACTION), paid(10, 4), paid(1, 6))
-    assert [one.reward for one in credits(rule, *events)] == [0.0, 10.0, 1.0]
+    assert [credit.reward for credit in credits(rule, *events)] == [0.0, 10.0, 1.0]
     gone = told("Action Expired", 7, "d1")
-    assert [one.reward for one in credits(rule, *events, gone)] == [10.0, 0.0, 1.0]
+    assert [credit.reward for credit in credits(rule, *events, gone)] == [10.0, 0.0, 1.0]
 
 
 def test_the_last_touch_is_the_last_whose_action_declares_the_kind() -> None:
@@ -168,7 +168,7 @@ def test_the_last_touch_is_the_last_whose_action_declares_the_kind() -> None:
         replace(VALUE, credit="last"), help_popup=ActionReward(events=["complaint"], worth=1.0)
     )
     events = (decided(), decided("d1", 1, "help_popup"), paid(10, 2))
-    assert [one.reward for one in credits(rule, *events)] == [10.0, 0.0]
+    assert [credit.reward for credit in credits(rule, *events)] == [10.0, 0.0]
 
 
 def test_an_event_that_names_a_decision_is_its_alone_where_the_action_declares_it() -> None:
@@ -225,7 +225,7 @@ def test_a_reward_stays_within_its_bounds() -> None:
 
 
 def test_costs_are_reported_and_never_learned() -> None:
-    cost = next(one.cost_eur for one in JOURNEY.actions if one.id == "card_offer")
+    cost = next(action.cost_eur for action in JOURNEY.actions if action.id == "card_offer")
     for said, less in ((False, 0.0), (True, 0.3)):
         rule = attribution(replace(VALUE, annoyance=said))
         (credit,) = credits(rule, decided(), paid(10, 1))
@@ -257,7 +257,7 @@ def test_the_window_of_a_deferred_decision_is_known_from_what_names_it() -> None
 
 
 def test_each_action_is_late_by_its_own_window() -> None:
-    actions = [replace(one, reward=ActionReward(window_hours=1)) for one in JOURNEY.actions]
+    actions = [replace(action, reward=ActionReward(window_hours=1)) for action in JOURNEY.actions]
     journey = changed(actions=actions)
     assert is_late(journey, told("Action Accepted", 0.1), decided())
     assert not is_late(journey, told("Action Accepted", 0.1), decided(action=NO_ACTION))

@@ -36,7 +36,8 @@ def _journey(rule: RewardRule) -> JourneyFile:
         "help_popup": ActionReward(window_hours=36, default=0.25, aggregate="max"),
     }
     return changed(
-        reward=rule, actions=[replace(one, reward=own.get(one.id)) for one in JOURNEY.actions]
+        reward=rule,
+        actions=[replace(action, reward=own.get(action.id)) for action in JOURNEY.actions],
     )
 
 

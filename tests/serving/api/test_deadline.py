@@ -79,7 +79,7 @@ def test_a_late_decision_that_was_logged_is_taken_back_and_does_not_count() -> N
             log.hold()
             until(lambda taken=number: expired(log) == taken)
         contacts = client.get("/customers/ada").json()["contacts"]
-        assert [(one[0], one[4]) for one in contacts if one[0] == "help_popup"] == (
+        assert [(contact[0], contact[4]) for contact in contacts if contact[0] == "help_popup"] == (
             [("help_popup", False)] * 3
         )
     with routes_on(log, CARELESS) as client:
@@ -95,7 +95,7 @@ def test_a_retry_gets_what_was_taken_back_and_it_counts_again() -> None:
         until(lambda: expired(log) == 1)
         assert action_of(client.decide(decision_request_id="r1")) == "help_popup"
         contacts = client.get("/customers/ada").json()["contacts"]
-        assert [one[4] for one in contacts if one[0] == "help_popup"] == [True]
+        assert [contact[4] for contact in contacts if contact[0] == "help_popup"] == [True]
 
 
 def test_an_earlier_answer_that_is_repeated_too_late_stays(
@@ -186,7 +186,7 @@ def test_a_blind_answer_to_a_shadow_question_counts_the_other_systems_contact_on
         until(lambda: len(ids(log)) == 2)
         until(lambda: expired(log) == 1)
         contacts = client.get("/customers/ada").json()["contacts"]
-        assert sorted((one[0], one[4]) for one in contacts) == [
+        assert sorted((contact[0], contact[4]) for contact in contacts) == [
             ("card_offer", False), ("card_offer", True),
         ]  # fmt: skip
 

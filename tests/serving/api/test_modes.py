@@ -221,14 +221,18 @@ PLACES = ["site_search", "banking_app"]
 
 
 def test_each_placement_gets_a_decision_and_no_action_comes_twice() -> None:
-    everywhere = [replace(one, also_at=["website"]) for one in GOVERNED.actions[:1]]
+    everywhere = [replace(action, also_at=["website"]) for action in GOVERNED.actions[:1]]
     journey = replace(GOVERNED, actions=[*everywhere, *GOVERNED.actions[1:]])
     with routes_on(MemoryLog(), journey) as client:
         answer = client.decide(placements=["site_search", "website", "banking_app"])
         assert answer["customer_id"] == "ada"
         decisions = answer["decisions"]
-        assert [one["placement"] for one in decisions] == ["site_search", "website", "banking_app"]
-        assert [action_of(one) for one in decisions] == ["help_popup", None, "card_offer"]
+        assert [decision["placement"] for decision in decisions] == [
+            "site_search",
+            "website",
+            "banking_app",
+        ]
+        assert [action_of(decision) for decision in decisions] == ["help_popup", None, "card_offer"]
         assert ("help_popup", "already_placed") in refused_codes(decisions[1]["filtered"])
         assert client.log.customer_decisions("ada")[0].request.without == ("help_popup",)
         assert decisions[0]["decision_id"] != decisions[1]["decision_id"]
@@ -289,5 +293,5 @@ def test_a_dry_run_leaves_no_trace(governed: InProcess, fields: dict[str, Any]) 
         answer = governed.decide(dry_run=True, **fields)
         decisions = answer.get("decisions", [answer])
         assert action_of(decisions[0]) == "help_popup"
-        assert [one["logged"] for one in decisions] == [False] * len(decisions)
+        assert [decision["logged"] for decision in decisions] == [False] * len(decisions)
     assert governed.log.position() == position

@@ -71,7 +71,7 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 def test_the_words_of_an_example_are_words_of_its_command(command: str) -> None:
     example = re.search(rf"nba {command}([^`]*)`", COMMANDS[command].help or "")
     assert example is not None
-    options = {one for parameter in COMMANDS[command].params for one in parameter.opts}
+    options = {opt for parameter in COMMANDS[command].params for opt in parameter.opts}
     assert set(re.findall(r"--[a-z-]+", example[1])) <= options
 
 

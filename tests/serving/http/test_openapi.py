@@ -34,7 +34,10 @@ def api(shared_client: InProcess) -> Iterator[BaseSchema]:
 
 
 def test_every_operation_of_the_document_is_played(api: BaseSchema) -> None:
-    described = {(one.ok().method.upper(), one.ok().path) for one in api.get_all_operations()}
+    described = {
+        (all_operation.ok().method.upper(), all_operation.ok().path)
+        for all_operation in api.get_all_operations()
+    }
     assert described == set(OPERATIONS)
 
 

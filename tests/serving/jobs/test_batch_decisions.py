@@ -70,14 +70,14 @@ def governed(most: float, unit: str) -> Any:
 def filled(replica: SmallReplica, n: int) -> list[str]:
     """Customers with different histories."""
     customers = [f"c{number}" for number in range(n)]
-    for number, one in enumerate(customers):
-        past = [failed_search(NOON, one) for _ in range(number % 4)]
+    for number, customer in enumerate(customers):
+        past = [failed_search(NOON, customer) for _ in range(number % 4)]
         if number % 3 == 0:
-            past.append(event("Complaint Filed", NOON - timedelta(hours=1), customer_id=one))
+            past.append(event("Complaint Filed", NOON - timedelta(hours=1), customer_id=customer))
         if past:
             replica.log.append_events(past)
         if number % 5 == 0:
-            replica.decide(Request(customer_id=one), now=NOON - timedelta(hours=2))
+            replica.decide(Request(customer_id=customer), now=NOON - timedelta(hours=2))
     return customers
 
 
@@ -138,7 +138,10 @@ def test_a_base_larger_than_a_capacity_takes_exactly_what_is_there() -> None:
     replica = SmallReplica(governed(7.0, "contacts"), scorer=StubScorer((0.9, 0.0, 0.9, 0.0, 0.0)))
     customers = [f"c{n}" for n in range(60)]
     replica.log.append_events(
-        [event("Complaint Filed", NOON - timedelta(hours=1), customer_id=one) for one in customers]
+        [
+            event("Complaint Filed", NOON - timedelta(hours=1), customer_id=customer)
+            for customer in customers
+        ]
     )
     decided = batch_on(replica, BatchPlan(name="b", seed=1, now=NOON)).decide(customers)
     assert sum(one.action_id in ("agent_callback", "help_popup") for one in decided) == 7
@@ -280,7 +283,7 @@ def test_customers_come_from_the_log_or_from_a_file(tmp_path: Path) -> None:
 def test_a_log_that_keeps_moving_stops_the_batch_and_loses_nothing() -> None:
     class Moving(MemoryLog):
         def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision | None]:
-            self.append_events([_later(one.request.customer_id) for one in decisions])
+            self.append_events([_later(decision.request.customer_id) for decision in decisions])
             return super().append_decisions(decisions)
 
     replica = SmallReplica(log=Moving(), scorer=StubScorer(SCORES))
@@ -308,7 +311,7 @@ def test_a_batch_that_is_killed_goes_on_and_decides_for_nobody_twice(
 ) -> None:
     log = PostgresLog.open(postgres_url)
     customers = [f"c{n}" for n in range(600)]
-    log.append_events([failed_search(customer_id=one) for one in customers])
+    log.append_events([failed_search(customer_id=customer) for customer in customers])
     out = tmp_path / "out"
     environ = {
         **{name: value for name, value in os.environ.items() if not name.startswith("NBA_")},
@@ -332,6 +335,6 @@ def test_a_batch_that_is_killed_goes_on_and_decides_for_nobody_twice(
     decisions = [one for _, one in log.page_decisions(0, 10_000)]
     log.close()
     assert len(decisions) == 600
-    assert {one.request.customer_id for one in decisions} == set(customers)
+    assert {decision.request.customer_id for decision in decisions} == set(customers)
     rows = pq.read_table(out, partitioning=None).to_pylist()
-    assert {row["decision_id"] for row in rows} == {one.decision_id for one in decisions}
+    assert {row["decision_id"] for row in rows} == {decision.decision_id for decision in decisions}

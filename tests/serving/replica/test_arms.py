@@ -104,7 +104,11 @@ def test_what_an_arm_leaves_out_does_not_hold_for_its_customers() -> None:
     arms_in(replica, in_force(CAP_OFF, replica.log))
     customers = names(30)
     replica.log.append_events(
-        [replace(one, customer_id=c) for c in customers for one in contacts("loan_offer", 1)]
+        [
+            replace(contact, customer_id=c)
+            for c in customers
+            for contact in contacts("loan_offer", 1)
+        ]
     )
     for decision in decide_each(replica, customers):
         free = decision.arms == ("cap.b",)
@@ -194,8 +198,8 @@ def another(bundle: Bundle) -> Bundle:
 
 
 def decided(replica: Replica, customers: list[str]) -> list[Decision]:
-    replica.log.append_events([failed_search(customer_id=one) for one in customers])
-    requests = [Request(customer_id=one) for one in customers]
+    replica.log.append_events([failed_search(customer_id=customer) for customer in customers])
+    requests = [Request(customer_id=customer) for customer in customers]
     return replica.engine.decider.decide(requests, replica.now(), replica.chance)
 
 

@@ -196,7 +196,7 @@ def test_what_has_arrived_is_delivered_and_told_with_its_receipt(
         "attempts": 1,
         "receipt": "msg-17",
     }
-    assert [one.event_id for one in log.outcomes(made)] == [f"delivery:{made}"]
+    assert [outcome.event_id for outcome in log.outcomes(made)] == [f"delivery:{made}"]
     assert deliverer(log, receiver.url)(NOON + 9 * HOUR) == 0
 
 
@@ -330,7 +330,7 @@ def test_a_receiver_that_never_answers_is_given_up_in_time(
     began = time.monotonic()
     assert deliverer(log, receiver.url, timeout_s=0.5)(NOON) == 5
     assert time.monotonic() - began < 3  # all at the same time
-    assert {one.error for one in log.deliveries("waiting")} == {"no answer within 0.5 s"}
+    assert {delivery.error for delivery in log.deliveries("waiting")} == {"no answer within 0.5 s"}
 
 
 def test_a_receiver_that_is_not_there_is_tried_again_and_its_url_not_shown(
@@ -359,8 +359,8 @@ def test_a_message_of_now_is_sent_though_the_one_before_failed(
     first, second = send_out(log, "ada"), send_out(log, "bob")
     receiver.answers = [Answer(500), Answer(200)]
     assert deliverer(log, receiver.url)(NOON) == 2
-    assert {one.decision_id for one in log.deliveries("waiting")} | {
-        one.decision_id for one in log.deliveries("delivered")
+    assert {delivery.decision_id for delivery in log.deliveries("waiting")} | {
+        delivery.decision_id for delivery in log.deliveries("delivered")
     } == {first, second}
     assert len(log.deliveries("delivered")) == 1
 
@@ -381,7 +381,7 @@ def test_a_dry_run_sends_nothing_and_says_so_in_the_log(log: MemoryLog, receiver
     made = send_out(log)
     assert deliverer(log, receiver.url, dry_run=True)(NOON) == 1
     assert receiver.received == []
-    assert [one.decision_id for one in log.deliveries("delivered")] == [made]
+    assert [delivery.decision_id for delivery in log.deliveries("delivered")] == [made]
     assert told(log).name == ACTION_DELIVERED
     assert told(log).properties["dry_run"] is True
     assert deliverer(log, receiver.url)(NOON + HOUR) == 0  # no flood once it is over
@@ -411,7 +411,7 @@ def test_what_has_to_wait_is_sent_when_the_wait_is_over(log: MemoryLog, receiver
 
     sender = deliverer(log, receiver.url, objection=objection)
     assert sender(NOON) == 1 and receiver.received == []
-    assert [one.due_at for one in log.deliveries("waiting")] == [morning]
+    assert [delivery.due_at for delivery in log.deliveries("waiting")] == [morning]
     assert sender(morning - timedelta(minutes=1)) == 0
     assert sender(morning) == 1 and receiver.keys == [kept]
 
@@ -427,7 +427,9 @@ def test_what_cannot_be_checked_is_not_sent_and_tried_again(
 
     assert deliverer(log, receiver.url, objection=objection)(NOON) == 2
     assert receiver.keys == [kept]
-    assert [one.error for one in log.deliveries("waiting")] == ["not checked: ZeroDivisionError"]
+    assert [delivery.error for delivery in log.deliveries("waiting")] == [
+        "not checked: ZeroDivisionError"
+    ]
 
 
 def test_a_message_that_cannot_be_put_in_a_header_does_not_stop_the_others(
@@ -437,7 +439,9 @@ def test_a_message_that_cannot_be_put_in_a_header_does_not_stop_the_others(
     kept = send_out(log, "bob")
     assert deliverer(log, receiver.url)(NOON) == 2
     assert receiver.keys == [kept]
-    assert [one.error for one in log.deliveries("waiting")] == ["no answer: UnicodeEncodeError"]
+    assert [delivery.error for delivery in log.deliveries("waiting")] == [
+        "no answer: UnicodeEncodeError"
+    ]
 
 
 # Workers and operators
@@ -470,7 +474,7 @@ def test_two_workers_deliver_each_once(another: Callable[[], Log], receiver: Rec
         assert sum(pool.map(work, logs)) == 60
     assert sorted(receiver.keys) == sorted(made)
     assert len(logs[0].deliveries("delivered")) == 60
-    delivered = [one for one in logs[0].page_events() if one.name == ACTION_DELIVERED]
+    delivered = [event for event in logs[0].page_events() if event.name == ACTION_DELIVERED]
     assert len(delivered) == 60
 
 
@@ -509,7 +513,7 @@ def test_an_operator_sends_a_dead_message_once_more(log: MemoryLog, receiver: Re
     log.settle_delivery(again(dead, NOON + HOUR))
     assert send(NOON + HOUR) == 1
     assert receiver.keys == [made] * 2
-    assert [one.decision_id for one in log.deliveries("delivered")] == [made]
+    assert [delivery.decision_id for delivery in log.deliveries("delivered")] == [made]
     assert log.deliveries("dead") == []
 
 

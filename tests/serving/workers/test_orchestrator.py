@@ -42,9 +42,9 @@ class Party:
 
     def advance_sub_journeys(self, customers: Sequence[str]) -> None:
         self.calls.append(list(customers))
-        for one in customers:
-            events = self.log.events_since({one: 0}).get(one, [])
-            self.seen[one] = events[-1].seq if events else 0
+        for customer in customers:
+            events = self.log.events_since({customer: 0}).get(customer, [])
+            self.seen[customer] = events[-1].seq if events else 0
 
     def deliver(self, now: datetime) -> int:
         claimed = self.log.claim_deliveries(now, 20, 60)
@@ -160,7 +160,9 @@ def test_what_attending_appends_is_left_to_the_next_pass_and_then_it_rests(
 
     def advance_sub_journeys(customers: Sequence[str]) -> None:
         calls.append(list(customers))
-        log.append_events([event(f"move of {one}", one) for one in customers])  # once each
+        log.append_events(
+            [event(f"move of {customer}", customer) for customer in customers]
+        )  # once each
 
     log.append_events([event("1", "ada"), event("2", "bob")])
     passes = [conduct(log, advance_sub_journeys, lambda _: 0, noon) for _ in range(3)]
@@ -171,7 +173,7 @@ def test_what_attending_appends_is_left_to_the_next_pass_and_then_it_rests(
 
 def test_attending_that_never_ends_takes_one_round_a_pass(log: MemoryLog) -> None:
     def advance_sub_journeys(customers: Sequence[str]) -> None:
-        log.append_events([event(f"{log.position()}", one) for one in customers])
+        log.append_events([event(f"{log.position()}", customer) for customer in customers])
 
     log.append_events([event("first")])
     for _ in range(5):

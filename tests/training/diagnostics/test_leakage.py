@@ -88,8 +88,8 @@ def test_a_column_of_a_later_moment_postdates_its_decision(made: Made) -> None:
 def test_an_event_that_came_in_late_was_not_known(made: Made) -> None:
     """Rows made as if every event had been received when it occurred."""
     late = [
-        msgspec.structs.replace(one, received_at=one.received_at + timedelta(days=2))
-        for one in made.history.events
+        msgspec.structs.replace(event, received_at=event.received_at + timedelta(days=2))
+        for event in made.history.events
     ]
     found = looked(made._replace(history=history_of(FOLD, late)))
     assert any(leak.column == "search_failed.count_7d" for leak in found.leaks)
@@ -98,8 +98,8 @@ def test_an_event_that_came_in_late_was_not_known(made: Made) -> None:
 def test_a_decision_that_saw_what_was_received_after_it_is_told(made: Made) -> None:
     n = len(made.data.labels)
     late = [
-        msgspec.structs.replace(one, received_at=one.received_at + timedelta(days=2))
-        for one in made.history.events
+        msgspec.structs.replace(event, received_at=event.received_at + timedelta(days=2))
+        for event in made.history.events
     ]
     moments = made.moments
     saw = ContextQuestions(

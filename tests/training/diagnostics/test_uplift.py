@@ -107,4 +107,4 @@ def test_each_action_is_told_with_its_arms_or_why_not() -> None:
     )
     assert isinstance(first.figures, UpliftFigures)
     why = Undecided(reason="0 decisions with it and 0 without, 200 of each are needed")
-    assert [one.figures for one in others] == [why] * len(others)
+    assert [other.figures for other in others] == [why] * len(others)

@@ -125,9 +125,11 @@ def test_too_few_texts_are_undecided_with_the_number() -> None:
 
 def test_valences_learned_from_a_bank_keep_the_plain_signs(learned: LearnedEmotion) -> None:
     assert not isinstance(learned.valences, Undecided) and learned.losses >= 100
-    by_kind = {one.kind: one.valence for one in learned.valences}
+    by_kind = {valence.kind: valence.valence for valence in learned.valences}
     assert by_kind["search"] > 0 > by_kind["call_unresolved"]
-    assert all(-1 <= one.low <= one.valence <= one.high <= 1 for one in learned.valences)
+    assert all(
+        -1 <= valence.low <= valence.valence <= valence.high <= 1 for valence in learned.valences
+    )
     [scale] = learned.table.surveys
     assert scale.kind == "survey_answered"
 

@@ -187,7 +187,7 @@ def test_the_texts_of_one_customer_share_a_fold() -> None:
     folds: dict[str, set[int]] = {}
     for customer, fold in zip(customers, data.folds.tolist(), strict=True):
         folds.setdefault(customer, set()).add(fold)
-    assert {len(one) for one in folds.values()} == {1}
+    assert {len(fold) for fold in folds.values()} == {1}
     assert np.bincount(data.folds).min() > 100
     grouped = fit_text(texts, labels, seed=5, groups=customers)
     assert isinstance(grouped, FittedText)

@@ -221,7 +221,7 @@ def test_a_pipeline_with_an_imputer_is_served_from_its_files(served: Bundle) -> 
     risks = BundleScorer(again, FOLD.schema).churn([context, stranger])
     assert served.churn is not None
     rows = np.vstack([context.values, stranger.values])
-    assert [one.risk for one in risks] == served.churn.predict(rows).tolist()
+    assert [risk.risk for risk in risks] == served.churn.predict(rows).tolist()
     assert risks[0].risk > risks[1].risk
     assert risks[0].reasons[0].text.endswith("which raises the risk")
 

@@ -160,7 +160,11 @@ def test_an_evaluation_has_every_method_and_says_which_is_the_models_word(
     evaluated: Evaluation,
 ) -> None:
     assert tuple(evaluated.methods) == METHODS
-    found = {name: one for name, one in evaluated.methods.items() if isinstance(one, PolicyValue)}
+    found = {
+        name: method
+        for name, method in evaluated.methods.items()
+        if isinstance(method, PolicyValue)
+    }
     assert len(found) == len(METHODS)
     assert {name for name, one in found.items() if one.note} == {"dm"}
     assert found["dr"].estimate == evaluated.value_bundle

@@ -31,7 +31,7 @@ from training.rehearsal.side import RehearsalSide
 
 SCORES = (0.5, 0.2, 0.3, 0.1, 0.0)
 OPEN = changed(
-    actions=[replace(one, eligible=None) for one in JOURNEY.actions],
+    actions=[replace(action, eligible=None) for action in JOURNEY.actions],
     contact_policy=ContactRules(),
     levers=[],
 )
@@ -213,7 +213,7 @@ def test_contexts_are_folded_again_where_the_new_version_reads_more() -> None:
 
 def test_a_question_that_the_new_version_cannot_answer_is_counted() -> None:
     replica = logged(n=3, channel="app")
-    no_app = changed(OPEN, actions=[one for one in OPEN.actions if one.channel != "app"])
+    no_app = changed(OPEN, actions=[action for action in OPEN.actions if action.channel != "app"])
     found = rehearsed(OPEN, no_app, replica, (0.5, 0.3, 0.1, 0.0))
     assert (found.unanswerable, found.decisions) == (3, 0)
     assert rehearsal_json(found)["no_action_share"] == {"old": None, "new": None}

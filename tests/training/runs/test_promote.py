@@ -127,7 +127,7 @@ def test_every_replica_follows_the_promotion_and_the_way_back(url: str) -> None:
         for replica in replicas:
             replica.reload()
         scorers = [replica.engine.pipeline.scorer for replica in replicas]
-        return [None if one is None else one.bundle_id for one in scorers]
+        return [None if scorer is None else scorer.bundle_id for scorer in scorers]
 
     assert serving() == [A.bundle_id] * 2
     moved(url, log, "2", "champion")

@@ -67,7 +67,12 @@ def test_the_bank_is_a_whole_bank() -> None:
     actors = {trip.actor for scene in BANK.scenes for trip in scene.journeys}
     stages = [stage.id for _, _, stage in BANK.stages()]
     assert len(list(touchpoints)) == 40
-    assert {one.kind for one in touchpoints} == {"digital", "physical", "human", "spatial"}
+    assert {touchpoint.kind for touchpoint in touchpoints} == {
+        "digital",
+        "physical",
+        "human",
+        "spatial",
+    }
     assert actors == {"customer", "employee", "partner"}
     assert stages[0] == "discover" and "leave" in stages
     assert len(BANK.actions) == 30 and len(BANK.sub_journeys) == 6
@@ -81,7 +86,9 @@ def test_selling_and_serving_are_governed_by_emotion_through_ordinary_rules() ->
     assert "emotion" in BANK.segments["upset"]
     [rule] = [one for one in BANK.engagement if one.id == "no_selling_when_upset"]
     assert (rule.group, rule.layer) == ("sales", "suitability")
-    raised = {one.group for one in BANK.weights if "upset" in one.when and one.factor > 1}
+    raised = {
+        weight.group for weight in BANK.weights if "upset" in weight.when and weight.factor > 1
+    }
     assert raised == {"service", "recovery"}
 
 
@@ -95,7 +102,10 @@ def test_what_the_actions_declare_as_their_reward_is_what_her_answers_say(
     log = events_from(events)
     kind_of = Fold(BANK).encoder.kind
     found = [
-        [(one.decision.event_id, one.reward) for one in Attribution(file, kind_of).credits(log, 0)]
+        [
+            (credit.decision.event_id, credit.reward)
+            for credit in Attribution(file, kind_of).credits(log, 0)
+        ]
         for file in (BANK, plain)
     ]
     assert found[0] == found[1]

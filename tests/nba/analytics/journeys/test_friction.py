@@ -180,11 +180,11 @@ def test_every_visit_is_counted_once_in_total_and_once_in_its_stage() -> None:
     visits = simulate("null", 8, customers=200)
     rates = loss_by_sign(visits)
     for by in ("last", "last_10"):
-        mine = [one for one in rates if one.by == by]
+        mine = [rate for rate in rates if rate.by == by]
         total = sum(one.n for one in mine if one.stage is None)
         assert total == len(visits.lost) == sum(one.n for one in mine if one.stage is not None)
         assert sum(one.losses for one in mine if one.stage is None) == visits.lost.sum()
-    assert {one.stage for one in rates} == {None, -1, 0, 1, 2}
+    assert {rate.stage for rate in rates} == {None, -1, 0, 1, 2}
 
 
 def test_few_visits_are_flagged_and_none_has_no_rate() -> None:

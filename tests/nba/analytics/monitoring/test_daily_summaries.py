@@ -54,7 +54,7 @@ def test_names_without_end_are_counted_together() -> None:
 
 def test_a_category_that_is_not_listed_is_told_from_one_that_is_missing() -> None:
     segments = ({"segment": "mass"}, {"segment": "platinum"}, {"segment": None}, {})
-    source = told(*(event("identify", properties=one) for one in segments)).sources.of(
+    source = told(*(event("identify", properties=segment) for segment in segments)).sources.of(
         "traits.segment"
     )
     assert (source.told, source.read, source.unlisted) == (4, 1, 1)
@@ -101,7 +101,7 @@ def test_probabilities_that_do_not_sum_to_one_are_counted_and_left_out() -> None
 
 
 def test_a_fallback_is_counted_and_nothing_is_learned_of_its_draw() -> None:
-    made = [msgspec.structs.replace(one, mode=Mode.FALLBACK) for one in decisions(3)]
+    made = [msgspec.structs.replace(decision, mode=Mode.FALLBACK) for decision in decisions(3)]
     found = count_decisions(made, None)
     assert (found.modes.of("fallback"), found.live, found.draws.n) == (3, 0, 0)
 
@@ -115,7 +115,7 @@ def test_contexts_of_other_columns_are_not_counted() -> None:
     assert cut.edges[schema.index["customer.days_known"]] == ()  # time alone moves it
     other = msgspec.structs.replace(made[0], context_schema="other")
     found = count_decisions([*made, other], cut)
-    assert {one.n for one in found.contexts.columns(cut)} == {4} and found.schemas.total == 5
+    assert {column.n for column in found.contexts.columns(cut)} == {4} and found.schemas.total == 5
 
 
 def test_no_event_and_no_decision_is_a_day_of_nothing() -> None:

@@ -51,7 +51,7 @@ def health(days: list[DatedSummary], **fields: Any) -> HealthReport:
 
 
 def alarms(found: HealthReport) -> dict[str, str]:
-    return {one.name: one.state for one in found.alarms()}
+    return {alarm.name: alarm.state for alarm in found.alarms()}
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +69,9 @@ def with_last(clean: list[DatedSummary], world: World, days: int) -> list[DatedS
 @pytest.mark.parametrize("seed", range(3))
 def test_a_clean_week_raises_nothing_and_leaves_nothing_undecided(seed: int) -> None:
     found = health(days_of([CLEAN] * DAYS, seed))
-    assert [one.name for one in found.checks] == list(CHECKS)
-    assert {one.state for one in found.checks} == {"ok"}, found.alarms()
-    assert all(one.text and "\n" not in one.text for one in found.checks)
+    assert [check.name for check in found.checks] == list(CHECKS)
+    assert {check.state for check in found.checks} == {"ok"}, found.alarms()
+    assert all(check.text and "\n" not in check.text for check in found.checks)
 
 
 @pytest.mark.parametrize(
@@ -180,11 +180,11 @@ def test_customers_who_come_often_are_no_drift() -> None:
 
 def test_without_a_past_nothing_is_made_up(clean: list[DatedSummary]) -> None:
     report = health_report(clean[:1], end_of(clean[:1]), facts(anchor=None, learning=None))
-    unknown = {one.name for one in report.checks if one.state == "undecided"}
+    unknown = {check.name for check in report.checks if check.state == "undecided"}
     assert {"context_drift", "score_drift", "reward_drop", "join_rate", "volume"} <= unknown
     assert not report.alarms()
     nothing = health_report([], end_of(clean[:1]), facts())
-    assert {one.state for one in nothing.checks} <= {"undecided", "ok"}
+    assert {check.state for check in nothing.checks} <= {"undecided", "ok"}
 
 
 def test_a_learner_that_is_paused_or_far_behind_is_told(clean: list[DatedSummary]) -> None:
@@ -216,7 +216,7 @@ def test_every_check_is_explained_with_what_to_do() -> None:
 @given(st.lists(st.sampled_from([CLEAN, plant(moved=1.0), plant(unknown="x")]), min_size=2,
                 max_size=4), st.integers(0, 1_000))  # fmt: skip
 def test_days_add_up_in_any_order_and_grouping(worlds: list[World], seed: int) -> None:
-    small = [msgspec.structs.replace(one, decisions=60) for one in worlds]
+    small = [msgspec.structs.replace(world, decisions=60) for world in worlds]
     days = [day for _, day in days_of(small, seed)]
     forwards = sum(days, DailySummary())
     backwards = DailySummary()

@@ -92,18 +92,20 @@ def test_every_decision_and_every_event_is_counted_on_its_day(
     seen = watch.step()
     assert seen is not None and seen.decisions == len(decisions) == 1_200 and not seen.more
     day = total(watch.summaries)
-    assert day.decisions.modes.of("live") == sum(one.mode is Mode.LIVE for one in decisions)
+    assert day.decisions.modes.of("live") == sum(
+        decision.mode is Mode.LIVE for decision in decisions
+    )
     assert day.decisions.unsound == 0 and day.decisions.customers.count == len(CUSTOMERS)
     assert watch.summaries.cut is not None
-    assert {one.n for one in day.decisions.contexts.columns(watch.summaries.cut)} == {1_200}
-    shown = [one for one in decisions if one.action_id != NO_ACTION]
+    assert {column.n for column in day.decisions.contexts.columns(watch.summaries.cut)} == {1_200}
+    shown = [decision for decision in decisions if decision.action_id != NO_ACTION]
     assert day.early.join.decisions == len(shown)
-    accepted = len(log.outcomes_of([one.decision_id for one in decisions]))
+    accepted = len(log.outcomes_of([decision.decision_id for decision in decisions]))
     assert day.early.join.joined == day.settled.counts.learned == sum(day.settled.lags) == accepted
     assert sum(bins.total for bins in day.settled.calibration) == len(shown)
     assert day.settled.counts.decided == 1_200 and day.settled.counts.difference == 0
     assert day.events.kinds.of("page") == 150
-    by_date = {one.decided_at.date() for one in decisions}
+    by_date = {decision.decided_at.date() for decision in decisions}
     assert {when for when, kept in watch.summaries.dated if kept.decisions.modes.total} == by_date
     assert watch.step() is not None and total(watch.summaries) == day
     log.close()
@@ -152,7 +154,9 @@ def test_what_no_index_names_any_more_is_stripped(bundle: Bundle) -> None:
     for n in range(8):
         lived(bank, replica, 1, n)
         watch.step()
-    names = dict.fromkeys(one.after for one in bank.log.alias_changes(HEALTH, 1_000))
+    names = dict.fromkeys(
+        alias_change.after for alias_change in bank.log.alias_changes(HEALTH, 1_000)
+    )
     held = [name for name in names if (kept := bank.log.bundle(name)) and kept.files]
     assert len(names) >= 8 and len(held) <= 4
 
@@ -172,7 +176,7 @@ def test_another_champion_cuts_the_contexts_anew_and_loses_no_decision(bundle: B
     assert watch.summaries.cut.bundle_id == other.bundle_id
     day = total(watch.summaries)
     assert day.decisions.modes.total == 1_600
-    assert {one.n for one in day.decisions.contexts.columns(watch.summaries.cut)} == {1_600}
+    assert {column.n for column in day.decisions.contexts.columns(watch.summaries.cut)} == {1_600}
     assert set(day.decisions.bundles) == {bundle.bundle_id, other.bundle_id}
 
 

@@ -193,8 +193,8 @@ def test_a_lifted_share_measures_a_rule_from_rewards() -> None:
     replica, decisions = decided(plain(engagement=[rule]), 300)
     rng = np.random.default_rng(1)
     rewards = {
-        one.decision_id: (8.0 if one.action_id == "loan_offer" else 0.0) + rng.normal()
-        for one in decisions
+        decision.decision_id: (8.0 if decision.action_id == "loan_offer" else 0.0) + rng.normal()
+        for decision in decisions
     }
     found = number(price(report_on(replica, rewards), "no_loans").measured_eur)
     assert 5.0 < found.low < found.value < found.high < 9.0
@@ -248,12 +248,14 @@ def test_only_the_first_decision_in_which_a_rule_binds_is_compared() -> None:
     rng = np.random.default_rng(8)
     rewards, met = {}, set()
     for decisions in by_day:
-        for one in decisions:
-            again = one.request.customer_id in met
+        for decision in decisions:
+            again = decision.request.customer_id in met
             # only later decisions are worth more where it was lifted
-            rewards[one.decision_id] = rng.normal() + (5.0 if again and one.lifted else 0.0)
-            if one.lifted or one.refused:
-                met.add(one.request.customer_id)
+            rewards[decision.decision_id] = rng.normal() + (
+                5.0 if again and decision.lifted else 0.0
+            )
+            if decision.lifted or decision.refused:
+                met.add(decision.request.customer_id)
     found = number(price(report_on(replica, rewards), "one").measured_eur)
     assert found.low < 0.0 < found.high
     assert found.n == 200  # of 800 decisions
@@ -265,7 +267,7 @@ def test_only_the_first_decision_in_which_a_rule_binds_is_compared() -> None:
 def test_who_met_the_rule_before_the_report_begins_is_not_met_for_the_first_time_in_it() -> None:
     replica, by_day = capped()
     rng = np.random.default_rng(9)
-    rewards = {one.decision_id: rng.normal() for decisions in by_day for one in decisions}
+    rewards = {decision.decision_id: rng.normal() for decisions in by_day for decision in decisions}
     report = report_on(replica, rewards, since=NOON + timedelta(days=1))
     assert report.decisions == 600 and number(price(report, "one").measured_eur).n == 200
     report = report_on(replica, rewards, since=NOON + timedelta(days=2))
@@ -288,7 +290,7 @@ def test_without_a_champion_or_on_another_catalogue_the_model_is_undecided() -> 
     moved = report_on(other)
     assert (moved.decisions, moved.rescored) == (60, 0)
     assert isinstance(price(moved, "push").model_eur, Undecided)
-    assert all(isinstance(one.model_eur, Undecided) for one in report.rules)
+    assert all(isinstance(rule.model_eur, Undecided) for rule in report.rules)
     assert rules_json(moved)["rescored"] == 0
 
 

@@ -142,8 +142,8 @@ def test_shards_of_customers_add_up(seed: int, cut: int, grouped: bool) -> None:
     whole = draws._replace(customers=customers)
     rows = slice(0, cut), slice(cut, 1_000)
     parts = [
-        ScoredDecisions(*(None if column is None else column[one] for column in whole))
-        for one in rows
+        ScoredDecisions(*(None if column is None else column[row] for column in whole))
+        for row in rows
     ]
     for make in (lambda d: arm_contrast(d, 0, 1), lambda d: arm_scores(d, 1)):
         added, once = make(parts[0]) + make(parts[1]), make(whole)

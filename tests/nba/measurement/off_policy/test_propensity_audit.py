@@ -104,7 +104,7 @@ def test_so_few_decisions_over_so_many_actions_are_undecided() -> None:
 def test_rare_actions_count_together_and_have_no_z_of_their_own() -> None:
     p = np.tile([0.98, 0.0, 0.01, 0.01, 0.0], (400, 1))
     found = verdict(audit_propensities(draw_counts(ACTIONS, p, draw(np.random.default_rng(0), p))))
-    assert [one.z is None for one in found.actions] == [False, True, True, True, True]
+    assert [action.z is None for action in found.actions] == [False, True, True, True, True]
     assert found.p > 0.001
 
 

@@ -92,7 +92,7 @@ def test_a_killed_server_is_started_again_with_all_it_had_acknowledged(folder: P
         )
     os.kill(postmaster(folder), signal.SIGKILL)
     assert embedded.start(folder) == url
-    assert [one.event_id for one in log.page_events()] == [str(number) for number in range(50)]
+    assert [event.event_id for event in log.page_events()] == [str(number) for number in range(50)]
     log.close()
 
 

@@ -128,7 +128,10 @@ def test_what_tables_of_the_first_revision_hold_is_there_after_the_upgrade(
         "ada": Snapshot(customer_id="ada", kernel="k", seq=1, state=b"s")
     }
     log.set_alias("champion", "b", NOON, by="ada")
-    assert [(one.before, one.after, one.at, one.by) for one in log.alias_changes("champion")] == [
+    assert [
+        (alias_change.before, alias_change.after, alias_change.at, alias_change.by)
+        for alias_change in log.alias_changes("champion")
+    ] == [
         ("b", "b", NOON, "ada"),
         (None, "b", NOON, ""),
     ]
@@ -166,7 +169,9 @@ def test_processes_that_migrate_at_once_take_turns(empty_postgres_url: str) -> N
 
 def test_every_revision_is_listed_oldest_first() -> None:
     scripts = ScriptDirectory(str(Path(schema.__file__).parent / "migrations"))
-    assert [one.revision for one in scripts.walk_revisions()] == list(reversed(schema.REVISIONS))
+    assert [walk_revision.revision for walk_revision in scripts.walk_revisions()] == list(
+        reversed(schema.REVISIONS)
+    )
 
 
 def test_tables_that_vanish_later_are_an_unknown_schema(
@@ -256,7 +261,7 @@ def test_timers_and_receipts_wait_for_the_turn_of_the_appends(
         with pytest.raises(StoreUnavailable, match="lock timeout"):
             log.settle_delivery(done, event("2"))
         assert log.deliveries("waiting") == [claimed]
-    assert [one.event_id for one in log.fire_timers(NOON)] == ["timer:t"]
+    assert [fire_timer.event_id for fire_timer in log.fire_timers(NOON)] == ["timer:t"]
     log.settle_delivery(done, event("2"))
     assert [one.event_id for one in log.page_events()] == ["1", "timer:t", "2"]
 
@@ -357,7 +362,7 @@ def test_timers_fire_once_though_a_replica_is_killed_again_and_again(
     log: PostgresLog, postgres_url: str
 ) -> None:
     names = [str(number) for number in range(1_000)]
-    timers = tuple(SubJourneyTimer(timer_id=one, customer_id="ada", due_at=NOON) for one in names)
+    timers = tuple(SubJourneyTimer(timer_id=name, customer_id="ada", due_at=NOON) for name in names)
     log.append_guarded(
         [GuardedEvents(customer_id="ada", seen_seq=0, events=(event("1"),), timers=timers)]
     )
@@ -420,8 +425,10 @@ def test_timers_that_another_transaction_holds_are_passed_over(
     later = NOON + timedelta(minutes=1)
     with psycopg.connect(postgres_url) as other:
         other.execute("SELECT 1 FROM timers WHERE timer_id = 'a' FOR UPDATE")
-        assert [one.event_id for one in log.fire_timers(later, limit=1)] == ["timer:b"]
-    assert [one.event_id for one in log.fire_timers(later)] == ["timer:a", "timer:c"]
+        assert [fire_timer.event_id for fire_timer in log.fire_timers(later, limit=1)] == [
+            "timer:b"
+        ]
+    assert [fire_timer.event_id for fire_timer in log.fire_timers(later)] == ["timer:a", "timer:c"]
 
 
 def test_commits_wait_for_the_disk_even_where_the_server_would_not(postgres_url: str) -> None:

@@ -33,7 +33,7 @@ from training.rehearsal.side import RehearsalSide
 
 SCORES = (0.5, 0.2, 0.3, 0.1, 0.0)
 OPEN = changed(
-    actions=[replace(one, eligible=None) for one in JOURNEY.actions],
+    actions=[replace(action, eligible=None) for action in JOURNEY.actions],
     contact_policy=ContactRules(),
     levers=[],
 )
