@@ -81,7 +81,7 @@ class MetricAccumulator:
         for n, metric in enumerate(metrics):
             for kind in metric.events:
                 self._of_kind[kind].append(n)
-        self._names = {one.event for one in journey.events if one.id in self._of_kind}
+        self._names = {event.event for event in journey.events if event.id in self._of_kind}
         self._contributions: list[dict[str, list[MetricContribution]]] = [
             defaultdict(list) for _ in metrics
         ]
