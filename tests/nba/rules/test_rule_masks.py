@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from nba.errors import InvalidInput
 from nba.rules.rule import parse_rule
 from tests.fixtures.examples import examples
-from tests.nba.rules.test_rule import NAMES
+from tests.fixtures.rule_names import NAMES
 
 # The law: a mask is `holds`, row by row. Rules are made as text from small trees.
 _NUMBERS = ["search_failed.count_1h", "emotion.sum10", "properties.n"]

@@ -2,87 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-import pyarrow.parquet as pq
-import pytest
 from hypothesis import given, strategies as st
 
 from models.bundles.scorer import BundleScorer
 from models.policies.epsilon_greedy import EpsilonGreedy
 from nba.decisions.decision import Decision
-from nba.decisions.request import Request
-from nba.engine import batch as batch_module
-from nba.engine.batch import Batch, BatchPlan
+from nba.engine.batch import BatchPlan
 from nba.engine.decider import IdsAndSeeds
-from nba.errors import InvalidFile, InvalidInput, StoreUnavailable
-from nba.events.event import Event
-from nba.journey.arbitration import Weight
-from nba.journey.policies import Cap, Capacity, ContactRules, EngagementRule
-from nba.stores.memory.log import MemoryLog
-from nba.stores.postgres.log import PostgresLog
-from serving.jobs import decision_files
-from serving.jobs.batch_decisions import BatchAsk, customers_in, customers_of, run_batch
+from tests.fixtures.batches import SCORES, batch_on, filled, governed
 from tests.fixtures.examples import examples
-from tests.fixtures.files import ROOT, SMALL_JOURNEY
 from tests.fixtures.small_replica import (
     FOLD,
     NOON,
     SmallReplica,
     StubScorer,
-    changed,
-    engine_of,
     event,
-    failed_search,
 )
 from tests.models.bundles.test_bundle import made
-
-SCORES = (0.5, 0.2, 0.3, 0.1, 0.0)
-
-
-def governed(most: float, unit: str) -> Any:
-    """The small journey under a capacity that some actions take of, a cap, a rule and a weight."""
-    rule = EngagementRule(
-        id="calm", layer="suitability", when="search_failed.total < 3", lifted_share=0.5
-    )
-    return changed(
-        contact_policy=ContactRules(
-            caps=[Cap(id="two_a_week", times=2, days=7, lifted_share=0.3)],
-            capacities=[
-                Capacity(id="few", most=most, unit=unit, actions=["agent_callback", "help_popup"])
-            ],
-        ),
-        engagement=[rule],
-        weights=[Weight(id="seeking", when="search_failed.count_1h > 1", factor=3.0)],
-    )
-
-
-def filled(replica: SmallReplica, n: int) -> list[str]:
-    """Customers with different histories."""
-    customers = [f"c{number}" for number in range(n)]
-    for number, customer in enumerate(customers):
-        past = [failed_search(NOON, customer) for _ in range(number % 4)]
-        if number % 3 == 0:
-            past.append(event("Complaint Filed", NOON - timedelta(hours=1), customer_id=customer))
-        if past:
-            replica.log.append_events(past)
-        if number % 5 == 0:
-            replica.decide(Request(customer_id=customer), now=NOON - timedelta(hours=2))
-    return customers
-
-
-def batch_on(replica: SmallReplica, plan: BatchPlan) -> Batch:
-    return Batch(plan, replica.decider)
 
 
 def alone(replica: SmallReplica, plan: BatchPlan, customer_id: str) -> Decision:

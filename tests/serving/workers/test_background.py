@@ -18,7 +18,7 @@ from serving.workers.webhook import signature
 from tests.fixtures.governed_routes import RESCUED, action_of, routes_on, until
 from tests.fixtures.routes_in_process import InProcess
 from tests.fixtures.small_replica import JOURNEY, NOON
-from tests.serving.workers.test_delivery import SECRET, Answer, Receiver
+from tests.fixtures.webhook_receiver import SECRET, Answer, Receiver
 
 COMPLAINT = {"customer_id": "ada", "name": "Complaint Filed"}
 

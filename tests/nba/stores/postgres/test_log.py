@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import psycopg
 import pytest
-from alembic.script import ScriptDirectory
 from msgspec.structs import replace
 
 from nba.decisions.sub_journey_moves import SubJourneyTimer
-from nba.errors import InvalidInput, NbaError, StoreUnavailable, UnknownSchema
-from nba.events.event import Event
-from nba.events.names import TIMER_FIRED
-from nba.stores.log import GuardedEvents, Snapshot
+from nba.errors import InvalidInput, NbaError, StoreUnavailable
+from nba.stores.log import GuardedEvents
 from nba.stores.postgres import embedded, schema
 from nba.stores.postgres.log import PostgresLog
-from tests.fixtures.files import ROOT
-
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-def event(event_id: str) -> Event:
-    return Event(
-        event_id=event_id, customer_id="ada", name="Seen", occurred_at=NOON, received_at=NOON
-    )
-
-
-@pytest.fixture
-def log(postgres_url: str) -> Iterator[PostgresLog]:
-    opened = PostgresLog.open(postgres_url)
-    yield opened
-    opened.close()
+from tests.fixtures.postgres_log import NOON, event
 
 
 @pytest.fixture

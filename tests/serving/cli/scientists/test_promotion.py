@@ -14,17 +14,13 @@ from nba.customer.context import ContextSchema
 from nba.journey_file.loader import load_journey
 from nba.promotion.rollout import ROLLOUT, rollout_of
 from nba.stores.versioned import CHAMPION
-from tests.serving.cli.owners.test_catalogue import (
-    SMALL_JOURNEY,
-    Bank,
-    Run,
-    bank,
-    bundle_for,
-    pytestmark as pytestmark,
-    run,
-)
+from tests.fixtures.catalogue_commands import Bank, Run, bundle_for
+from tests.fixtures.files import SMALL_JOURNEY
 
-__all__ = ["bank", "run"]  # fixtures
+pytestmark = [
+    # MLflow 3.17 on SQLAlchemy 2.1: its model registry still uses `noload`
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader:sqlalchemy.exc.SADeprecationWarning"),
+]
 
 
 @pytest.fixture
