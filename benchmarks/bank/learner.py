@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 from msgspec.structs import replace
 
-from benchmarks.bank.bank_learning import BANK, house_on
+from benchmarks.bank.learning_bank import BANK, replica_on
 from features.fold import Fold
 from models.learning.versions import policy_state
 from models.residual.sums import ResidualSums
@@ -98,11 +98,11 @@ def main() -> None:
 def work() -> None:
     """Learn until killed."""
     settings = read_settings()
-    house = assemble(settings, journey=OPEN)
-    learner = learner_of(house, settings)
+    replica = assemble(settings, journey=OPEN)
+    learner = learner_of(replica, settings)
     while True:
         done = learner.step(page=2_000)
-        house.reload()
+        replica.reload()
         if done is None or done.rests:
             time.sleep(0.1)
 
@@ -118,7 +118,7 @@ def measure(folder: Path, outcomes: int) -> dict[str, float | int]:
         decisions = decided(log, outcomes // len(NAMES))
         events, twice = outcomes_of(decisions)
         kills, seconds = race(log, settings, events, twice)
-        last = learner_of(house_on(log, OPEN, SEED), settings)  # what no version was worth
+        last = learner_of(replica_on(log, OPEN, SEED), settings)  # what no version was worth
         while not (done := last.step()) or not done.rests:
             pass
         state = policy_state(log)
@@ -149,14 +149,14 @@ def promote_one(log: Log) -> None:
 
 def decided(log: Log, wanted: int) -> list[Decision]:
     """So many decisions about customers of whom little is known, an hour after the other."""
-    house = house_on(log, OPEN, SEED)
+    replica = replica_on(log, OPEN, SEED)
     customers = [f"c{number}" for number in range(CUSTOMERS)]
     now, found = BEGIN, []
     while len(found) < wanted:
         now += timedelta(hours=1)
         for first in range(0, len(customers), BLOCK):
-            asked = [Request(customer_id=customer) for customer in customers[first : first + BLOCK]]
-            found += house.engine.decider.decide(asked, now, house.chance)
+            asked = [Request(customer_id=one) for one in customers[first : first + BLOCK]]
+            found += replica.engine.decider.decide(asked, now, replica.chance)
     return found[:wanted]
 
 
@@ -248,7 +248,7 @@ def alone(log: Log) -> ResidualSums:
         event for page in event_pages(log) for event in page if event.name != "Action Decided"
     ]
     memory.append_events(sorted(outcomes, key=lambda one: one.event_id))
-    learner = learner_of(house_on(memory, OPEN, SEED), Settings())
+    learner = learner_of(replica_on(memory, OPEN, SEED), Settings())
     while not (done := learner.step()) or not done.rests:
         pass
     state = policy_state(memory)

@@ -151,7 +151,7 @@ def test_customers_come_from_the_log_or_from_a_file(tmp_path: Path) -> None:
 def test_a_log_that_keeps_moving_stops_the_batch_and_loses_nothing() -> None:
     class Moving(MemoryLog):
         def append_decisions(self, decisions: Sequence[Decision]) -> list[Decision | None]:
-            self.append_events([_later(one.request.customer_id) for one in decisions])
+            self.append_events([_later(decision.request.customer_id) for decision in decisions])
             return super().append_decisions(decisions)
 
     replica = SmallReplica(log=Moving(), scorer=StubScorer(SCORES))
@@ -179,7 +179,7 @@ def test_a_batch_that_is_killed_goes_on_and_decides_for_nobody_twice(
 ) -> None:
     log = PostgresLog.open(postgres_url)
     customers = [f"c{n}" for n in range(600)]
-    log.append_events([failed_search(customer_id=one) for one in customers])
+    log.append_events([failed_search(customer_id=customer) for customer in customers])
     out = tmp_path / "out"
     environ = {
         **{name: value for name, value in os.environ.items() if not name.startswith("NBA_")},
@@ -203,6 +203,6 @@ def test_a_batch_that_is_killed_goes_on_and_decides_for_nobody_twice(
     decisions = [one for _, one in log.page_decisions(0, 10_000)]
     log.close()
     assert len(decisions) == 600
-    assert {one.request.customer_id for one in decisions} == set(customers)
+    assert {decision.request.customer_id for decision in decisions} == set(customers)
     rows = pq.read_table(out, partitioning=None).to_pylist()
-    assert {row["decision_id"] for row in rows} == {one.decision_id for one in decisions}
+    assert {row["decision_id"] for row in rows} == {decision.decision_id for decision in decisions}

@@ -31,23 +31,23 @@ def receiver() -> Iterator[Receiver]:
 
 
 class Kept:
-    """Routes with their upkeep, whose conductor a test moves by hand."""
+    """Routes with their upkeep, whose orchestrator a test moves by hand."""
 
     def __init__(self, client: InProcess, receiver: Receiver) -> None:
         self.client, self.receiver = client, receiver
         settings = Settings(webhook_url=receiver.url, webhook_secret=SECRET)
-        self._conductor = BackgroundWorkers(client.replica, settings, lambda: None)._conductor
+        self._orchestrator = BackgroundWorkers(client.replica, settings, lambda: None)._orchestrator
         self.settle()
 
     def settle(self, **duration: float) -> None:
         """Time goes by, and everything that is due then is done."""
         self.client.clock.advance(**duration)
         for _ in range(20):
-            done = self._conductor.step()
+            done = self._orchestrator.step()
             assert done is not None and done.failed == 0
             if done.rests:
                 return
-        raise AssertionError("the conductor never rests")
+        raise AssertionError("the orchestrator never rests")
 
     def post(self, name: str, **properties: Any) -> None:
         event = {"customer_id": "ada", "name": name, "properties": properties}
@@ -177,10 +177,10 @@ def test_a_consent_that_was_withdrawn_stops_what_is_on_its_way(kept: Kept) -> No
 
 def test_without_a_webhook_messages_wait(receiver: Receiver) -> None:
     with routes_on(MemoryLog(), RESCUED) as client:
-        conductor = BackgroundWorkers(client.replica, Settings(), lambda: None)._conductor
-        conductor.step()
+        orchestrator = BackgroundWorkers(client.replica, Settings(), lambda: None)._orchestrator
+        orchestrator.step()
         client.post("/events", json=COMPLAINT)
-        conductor.step()
+        orchestrator.step()
         (waiting,) = client.log.deliveries("waiting")
         assert (waiting.customer_id, waiting.attempts) == ("ada", 0)
 

@@ -85,7 +85,7 @@ def test_timers_fire_once_though_a_replica_is_killed_again_and_again(
     log: PostgresLog, postgres_url: str
 ) -> None:
     names = [str(number) for number in range(1_000)]
-    timers = tuple(SubJourneyTimer(timer_id=one, customer_id="ada", due_at=NOON) for one in names)
+    timers = tuple(SubJourneyTimer(timer_id=name, customer_id="ada", due_at=NOON) for name in names)
     log.append_guarded(
         [GuardedEvents(customer_id="ada", seen_seq=0, events=(event("1"),), timers=timers)]
     )
@@ -148,8 +148,10 @@ def test_timers_that_another_transaction_holds_are_passed_over(
     later = NOON + timedelta(minutes=1)
     with psycopg.connect(postgres_url) as other:
         other.execute("SELECT 1 FROM timers WHERE timer_id = 'a' FOR UPDATE")
-        assert [one.event_id for one in log.fire_timers(later, limit=1)] == ["timer:b"]
-    assert [one.event_id for one in log.fire_timers(later)] == ["timer:a", "timer:c"]
+        assert [fire_timer.event_id for fire_timer in log.fire_timers(later, limit=1)] == [
+            "timer:b"
+        ]
+    assert [fire_timer.event_id for fire_timer in log.fire_timers(later)] == ["timer:a", "timer:c"]
 
 
 def test_commits_wait_for_the_disk_even_where_the_server_would_not(postgres_url: str) -> None:

@@ -88,7 +88,10 @@ def test_what_tables_of_the_first_revision_hold_is_there_after_the_upgrade(
         "ada": Snapshot(customer_id="ada", kernel="k", seq=1, state=b"s")
     }
     log.set_alias("champion", "b", NOON, by="ada")
-    assert [(one.before, one.after, one.at, one.by) for one in log.alias_changes("champion")] == [
+    assert [
+        (alias_change.before, alias_change.after, alias_change.at, alias_change.by)
+        for alias_change in log.alias_changes("champion")
+    ] == [
         ("b", "b", NOON, "ada"),
         (None, "b", NOON, ""),
     ]
@@ -126,7 +129,9 @@ def test_processes_that_migrate_at_once_take_turns(empty_postgres_url: str) -> N
 
 def test_every_revision_is_listed_oldest_first() -> None:
     scripts = ScriptDirectory(str(Path(schema.__file__).parent / "migrations"))
-    assert [one.revision for one in scripts.walk_revisions()] == list(reversed(schema.REVISIONS))
+    assert [walk_revision.revision for walk_revision in scripts.walk_revisions()] == list(
+        reversed(schema.REVISIONS)
+    )
 
 
 def test_tables_that_vanish_later_are_an_unknown_schema(
