@@ -51,7 +51,6 @@ from serving.metrics import Metrics
 from serving.replica.engine import Engine
 from serving.replica.replica import Replica
 from serving.settings import Settings
-from serving.workers.background import BackgroundWorkers
 
 HISTORY = 20  # decisions named in GET /customers/{id}
 
@@ -65,21 +64,15 @@ class Handlers:
         self._settings = settings
         breaker = CircuitBreaker(settings.breaker_misses, settings.breaker_s)
         deadline_s = settings.deadline_ms / 1_000
-        self._guard = DeadlineGuard(replica, deadline_s=deadline_s, breaker=breaker)
+        self._deadline_guard = DeadlineGuard(replica, deadline_s=deadline_s, breaker=breaker)
         self._events: GroupCommit[Sequence[Event], list[int | None]] = GroupCommit(
             self._append, name="events"
         )
-        self._workers = BackgroundWorkers(replica, settings, self._note_health, self.metrics)
-        self._note_health()
-
-    async def open(self) -> None:
-        """Start what runs beside the requests."""
-        await self._workers.open()
+        self.metrics.degraded.set(replica.engine.pipeline.scorer is None)
 
     async def close(self) -> None:
         """Finish what was accepted, then release the log."""
-        await self._workers.close()
-        await self._guard.close()
+        await self._deadline_guard.close()
         await self._events.close()
         self.replica.close()
 
@@ -102,7 +95,7 @@ class Handlers:
             engine.pipeline.check(at_place(request, checked_id("placements", placement), ()))
         answers: list[DecideAnswer] = []
         taken: tuple[str, ...] = ()
-        until_s = self._guard.until_s()  # one deadline for the whole question
+        until_s = self._deadline_guard.until_s()  # one deadline for the whole question
         for placement in body.placements:
             part = at_place(request, placement, taken)
             answers.append(await self._answer(part, body, engine, until_s))
@@ -247,7 +240,7 @@ class Handlers:
                 engine.decider.draw, [request], replica.now(), replica.chance
             )
             return decide_answer(decision, schema, logged=False, explain=body.explain)
-        decision, logged = await self._guard.decide(request, engine, until_s)
+        decision, logged = await self._deadline_guard.decide(request, engine, until_s)
         if decision.request is request:  # not an earlier answer to the same decision_request_id
             self._count(decision)
         return decide_answer(decision, schema, logged=logged, explain=body.explain)
@@ -264,13 +257,10 @@ class Handlers:
         seqs = iter(self.replica.log.append_events(events))
         return [[next(seqs) for _ in batch] for batch in batches]
 
-    def _note_health(self) -> None:
-        self.metrics.degraded.set(self.replica.engine.pipeline.scorer is None)
-
     def _count(self, decision: Decision) -> None:
-        count = self.metrics
-        count.decisions.labels(decision.mode.value, decision.action_id).inc()
+        metrics = self.metrics
+        metrics.decisions.labels(decision.mode.value, decision.action_id).inc()
         for candidate in decision.candidates:
-            count.propensity_sum.labels(candidate.action_id).inc(candidate.propensity)
+            metrics.propensity_sum.labels(candidate.action_id).inc(candidate.propensity)
         for refused in decision.refused:
-            count.refused.labels(refused.stage.value, refused.rule).inc()
+            metrics.refused.labels(refused.stage.value, refused.rule).inc()

@@ -51,10 +51,6 @@ class Routes:
             exception_handlers={HTTPException: no_route},
         )
 
-    async def open(self) -> None:
-        """Start what runs beside the requests."""
-        await self.handlers.open()
-
     async def close(self) -> None:
         """Finish what was accepted, then release the log."""
         await self.handlers.close()

@@ -85,18 +85,22 @@ class NextBestAction:
 
         from serving.http.routes import Routes
         from serving.replica.assembly import assemble
+        from serving.workers.background import BackgroundWorkers
 
         logging.basicConfig(level=logging.INFO)
         logging.getLogger("bentoml._internal.server.http_app").addFilter(WithoutValues())
-        self.routes = Routes(assemble(SETTINGS), SETTINGS)
+        replica = assemble(SETTINGS)
+        self.routes = Routes(replica, SETTINGS)
+        self.workers = BackgroundWorkers(replica, SETTINGS, self.routes.handlers.metrics)
         MOUNT.routes = self.routes
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def open(self) -> None:
-        await self.routes.open()
+        await self.workers.open()
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def close(self) -> None:
+        await self.workers.close()
         await self.routes.close()
 
     @bentoml.api(route="/bentoml/decide")  # type: ignore[untyped-decorator]

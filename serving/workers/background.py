@@ -26,24 +26,18 @@ from serving.workers.worker import Worker
 
 logger = logging.getLogger("nba.serving")
 
-GUARD_S = 60.0  # between two looks at the guardrails of a rollout
+GUARDRAILS_S = 60.0  # between two looks at the guardrails of a rollout
 
 
 class BackgroundWorkers:
-    """Runs from `open` to `close`; `changed` is called after every look at the aliases."""
+    """Run from `open` to `close`."""
 
-    def __init__(
-        self,
-        replica: Replica,
-        settings: Settings,
-        changed: Callable[[], None],
-        metrics: Metrics | None = None,
-    ) -> None:
+    def __init__(self, replica: Replica, settings: Settings, metrics: Metrics) -> None:
         """Raises InvalidInput for a webhook without a secret."""
         self._replica = replica
         self._reload_s = settings.reload_s
-        self._changed = changed
-        self._watch: asyncio.Task[None] | None = None
+        self._metrics = metrics
+        self._reloading: asyncio.Task[None] | None = None
         self._orchestrator = Orchestrator(
             replica.log,
             lambda customer_ids: replica.engine.decider.advance_sub_journeys(
@@ -54,26 +48,25 @@ class BackgroundWorkers:
         )
         self._learner = learner_of(replica, settings)
         self._learning = Worker("learner", self._learn, settings.learn_s)
-        watch = RolloutWatch(replica.log, engine=lambda: replica.engine, now=replica.now)
-        self._guard = Worker("guard", watch.step, GUARD_S)
+        rollout_watch = RolloutWatch(replica.log, engine=lambda: replica.engine, now=replica.now)
+        self._rollout = Worker("guard", rollout_watch.step, GUARDRAILS_S)
         self._days = watch_of(replica)
-        self._metrics = metrics or Metrics()
         self._health = Worker("health watch", self._look_at_health, LOOK_S)
 
     async def open(self) -> None:
-        """Start it."""
+        """Start them all."""
         await asyncio.to_thread(self._orchestrator.start)
-        for worker in (self._learning, self._guard, self._health):
+        for worker in (self._learning, self._rollout, self._health):
             worker.start()
-        self._watch = asyncio.create_task(self._look())
+        self._reloading = asyncio.create_task(self._reload())
 
     async def close(self) -> None:
-        """Stop behind what is under way."""
-        if self._watch is None:
+        """Finish the steps that are under way, and start no more."""
+        if self._reloading is None:
             return
-        self._watch.cancel()
+        self._reloading.cancel()
         await asyncio.to_thread(self._orchestrator.stop)
-        for worker in (self._learning, self._guard, self._health):
+        for worker in (self._learning, self._rollout, self._health):
             await asyncio.to_thread(worker.stop)
 
     def _learn(self) -> bool:
@@ -81,10 +74,9 @@ class BackgroundWorkers:
         return done is not None and done.behind > 0
 
     def _look_at_health(self) -> bool:
-        stopping = self._health
-        return look_after(self._replica, self._days, self._metrics, lambda: stopping.stopping)
+        return look_after(self._replica, self._days, self._metrics, lambda: self._health.stopping)
 
-    async def _look(self) -> None:
+    async def _reload(self) -> None:
         replica = self._replica
         while True:
             await asyncio.sleep(self._reload_s)
@@ -94,7 +86,7 @@ class BackgroundWorkers:
                     logger.info("champion is now %s, catalogue %s", replica.champion, version)
             except StoreUnavailable as error:
                 logger.warning("cannot look for what was promoted: %s", error)
-            self._changed()
+            self._metrics.degraded.set(replica.engine.pipeline.scorer is None)
 
 
 def learner_of(replica: Replica, settings: Settings) -> Learner:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from nba.events.names import ACTION_DELIVERED, ACTION_EXPIRED
 from nba.promotion import catalogue_versions as catalogue
 from nba.stores.memory.log import MemoryLog
+from serving.metrics import Metrics
 from serving.settings import Settings
 from serving.workers.background import BackgroundWorkers
 from serving.workers.webhook import signature
@@ -31,12 +32,12 @@ def receiver() -> Iterator[Receiver]:
 
 
 class Kept:
-    """Routes with their upkeep, whose orchestrator a test moves by hand."""
+    """Routes with their background workers, whose orchestrator a test moves by hand."""
 
     def __init__(self, client: InProcess, receiver: Receiver) -> None:
         self.client, self.receiver = client, receiver
         settings = Settings(webhook_url=receiver.url, webhook_secret=SECRET)
-        self._orchestrator = BackgroundWorkers(client.replica, settings, lambda: None)._orchestrator
+        self._orchestrator = BackgroundWorkers(client.replica, settings, Metrics())._orchestrator
         self.settle()
 
     def settle(self, **duration: float) -> None:
@@ -177,7 +178,7 @@ def test_a_consent_that_was_withdrawn_stops_what_is_on_its_way(kept: Kept) -> No
 
 def test_without_a_webhook_messages_wait(receiver: Receiver) -> None:
     with routes_on(MemoryLog(), RESCUED) as client:
-        orchestrator = BackgroundWorkers(client.replica, Settings(), lambda: None)._orchestrator
+        orchestrator = BackgroundWorkers(client.replica, Settings(), Metrics())._orchestrator
         orchestrator.step()
         client.post("/events", json=COMPLAINT)
         orchestrator.step()
@@ -191,7 +192,7 @@ def test_from_open_to_close_it_runs_by_itself(receiver: Receiver) -> None:
     }  # fmt: skip
     with routes_on(MemoryLog(), RESCUED, **settings) as client:
         assert client.portal is not None
-        client.portal.call(client.routes.open)
+        client.portal.call(client.workers.open)
         client.post("/events", json=COMPLAINT)
         until(lambda: len(receiver.received) == 1)
         other = replace(JOURNEY, name="other")
