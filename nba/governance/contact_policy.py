@@ -19,7 +19,7 @@ from nba.randomization import HOLDOUT, in_share
 
 
 class ContactInputs(NamedTuple):
-    """What the contact policy reads of one customer at one moment."""
+    """The inputs of the contact policy: one customer at one moment."""
 
     history: ContactHistory
     now_s: float  # since 1970 UTC

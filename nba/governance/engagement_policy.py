@@ -66,10 +66,10 @@ class EngagementPolicy:
             channel: variants.where(lambda a, c=channel: a.channel != c)
             for channel in sorted({action.channel for action in journey.actions})
         }
-        places = {place for a in journey.actions for place in (a.touchpoint, *a.also_at)}
+        touchpoints = {t for a in journey.actions for t in (a.touchpoint, *a.also_at)}
         self._other_placement = {
-            place: variants.where(lambda a, p=place: p not in (a.touchpoint, *a.also_at))
-            for place in places
+            touchpoint: variants.where(lambda a, t=touchpoint: t not in (a.touchpoint, *a.also_at))
+            for touchpoint in touchpoints
         }
         self._dates = [(day(action.begins), day(action.ends)) for action in journey.actions]
         self._dated = [code for code, dates in enumerate(self._dates) if dates != (None, None)]

@@ -72,7 +72,7 @@ class RuleSubject(msgspec.Struct, frozen=True):
 
 
 class RuleInputs(Mapping[str, Any]):
-    """What rules see of one subject, by name; None where unknown."""
+    """The facts that rules read of one subject, by name; None where unknown."""
 
     def __init__(
         self, schema: ContextSchema, subject: RuleSubject, segments: Mapping[str, Rule]

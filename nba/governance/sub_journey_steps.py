@@ -1,4 +1,4 @@
-"""The flow of one sub-journey: its rules parsed, when a step is over, and what follows it."""
+"""The flow of one sub-journey: parsed rules, the end of each step and its successor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nba.rules.rule import Names, Rule, parse_rule
 
 
 class SubJourneyInputs(NamedTuple):
-    """What sub-journeys read of one customer at one moment."""
+    """The inputs of sub-journeys: one customer at one moment."""
 
     customer_id: str
     history: ContactHistory
@@ -104,7 +104,7 @@ def step_key(episode: str, step: Step) -> str:
 
 
 def due(step: Step, now: datetime) -> tuple[datetime, ...]:
-    """When a step that begins to wait now is looked at again: at its beginning and its end."""
+    """When a step that begins to wait now is checked again: at its beginning and its end."""
     begins_s = step.wait_hours * HOUR_S
     due_s = [begins_s] if begins_s > 0 or step.outbound else []
     if step.time_out_hours is not None:

@@ -1,4 +1,4 @@
-"""Sub-journeys: where a customer stands in each, what moves them on, which steps call for actions.
+"""Move customers through sub-journeys, and find the steps that call for actions.
 
 The moves follow from contact history, facts and time; the log appends them as events, and the
 contact history folds them. So the path is fitted anew whenever somebody looks: at every decision,

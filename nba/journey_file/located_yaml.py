@@ -106,8 +106,8 @@ def _line(text: str, line: int) -> str:
 
 
 def _syntax_error(text: str, error: yaml.MarkedYAMLError) -> InvalidYaml:
-    mark = error.problem_mark or error.context_mark
-    line = mark.line + 1 if mark else 1
+    position = error.problem_mark or error.context_mark
+    line = position.line + 1 if position else 1
     problem = error.problem or "cannot be read"
     if "'\\t'" in problem or _indented_by_tab(text, line):
         return InvalidYaml(line, _line(text, line), "indent with spaces, not tabs")

@@ -1,8 +1,8 @@
 """Attribution: which events count for which decision, and what they make its reward.
 
 One rule, for what is learned online, what is learned in batches and what is reported. It is a
-function of the decisions and events that it is given (those of the log up to some position) and of
-the log's end: their order, and events that are given twice, change nothing.
+function of the decisions and events (those of the log up to some position) and of
+the log's end: their order, and events that come twice, change nothing.
 
 Which decisions count, and from when: `nba.rewards.validity`.
 

@@ -1,7 +1,7 @@
-"""Credit: what came of one decision, and how credits add up.
+"""The credit of one decision, and the sums of credits.
 
 A credit is a value: the same decision and the same events give the same one, whatever their order.
-Who has learned from it at one position of the log learns the difference at the next.
+A learner that used it at one position of the log adds the difference at the next.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Credit(NamedTuple):
     unread: bool  # terms of the reward wait for what is known at the close
     outcomes: int  # events in the window that made the reward
     late: int  # outcomes that name it and came after the window: they change nothing
-    unreadable: int  # given rewards that are no number
+    unreadable: int  # stated rewards that are no number
 
     @property
     def counted(self) -> bool:
@@ -78,7 +78,7 @@ class SettledCounts(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int = 0  # they never reached the customer, or name no action
     outcomes: int = 0  # events that made a reward
     late: int = 0  # outcomes after the window
-    unreadable: int = 0  # given rewards that are no number
+    unreadable: int = 0  # stated rewards that are no number
 
     @property
     def difference(self) -> int:

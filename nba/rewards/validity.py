@@ -1,4 +1,4 @@
-"""Which decisions count, and from when: one rule for what is learned and what is reported.
+"""Decide which decisions count, and from when: one rule for learning and for reports.
 
 A decision counts from when it was made. A deferred one counts from its activation: the first
 `Action Activated`, `Action Delivered` or outcome that names it; without one it does not count.
@@ -64,7 +64,7 @@ def in_order(events: Iterable[Event]) -> list[Event]:
 
 
 def when(event: Event) -> tuple[datetime, int, str]:
-    """Its place in the order of time."""
+    """The key that orders events by time."""
     return event.occurred_at, event.seq, event.event_id
 
 

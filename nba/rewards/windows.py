@@ -30,7 +30,7 @@ class Entry(NamedTuple):
 
 
 class Window(NamedTuple):
-    """Of one decision: what may count for it, and when."""
+    """The span in which events may count for one decision."""
 
     decision: Event
     terms: ActionTerms

@@ -1,4 +1,4 @@
-"""What can be said of a rule before any customer: whether its parts exclude each other."""
+"""Check, before any customer, whether the parts of a rule exclude each other."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from nba.rules.conditions import Comparison, Condition, Constant, IsKnown, Opera
 def is_contradiction(parts: Sequence[Condition]) -> bool:
     """Whether no values pass all these parts, as far as one name at a time shows it."""
     comparisons = [part for part in parts if isinstance(part, Comparison)]
-    asked = [part for part in parts if isinstance(part, IsKnown)]
-    missing = {part.fact.name for part in asked if not part.known}
-    needed = {part.fact.name for part in asked if part.known}
+    checks = [part for part in parts if isinstance(part, IsKnown)]
+    missing = {part.fact.name for part in checks if not part.known}
+    needed = {part.fact.name for part in checks if part.known}
     needed |= {fact.name for part in comparisons for fact in part.facts()}
     if missing & needed:
         return True
@@ -29,8 +29,8 @@ def is_contradiction(parts: Sequence[Condition]) -> bool:
 
 def is_tautology(parts: Sequence[Condition]) -> bool:
     """Whether one of these parts always passes: a name is known, or it is not."""
-    asked = {(part.fact.name, part.known) for part in parts if isinstance(part, IsKnown)}
-    return any((name, not known) in asked for name, known in asked)
+    checks = {(part.fact.name, part.known) for part in parts if isinstance(part, IsKnown)}
+    return any((name, not known) in checks for name, known in checks)
 
 
 def _excludes_all(tests: list[tuple[str, Any]]) -> bool:

@@ -60,7 +60,7 @@ Mask: TypeAlias = NDArray[np.bool_]
 
 
 class FactValues(Protocol):
-    """What is known of one customer; a dict will do."""
+    """The facts of one customer by name; a dict will do."""
 
     def get(self, name: str, /) -> object:
         """The value of `name`, None where it is missing."""

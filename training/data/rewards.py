@@ -44,20 +44,21 @@ def settled(
     own = attribution.credits(history.events, history.end_s)
     if attribution.has_terms:
         closed = [n for n, credit in enumerate(own) if credit.counted and credit.closed]
-        found = readings_of(history, [own[n] for n in closed], risk)
-        for n, readings in zip(closed, found, strict=True):
+        pairs = readings_of(history, [own[n] for n in closed], risk)
+        for n, readings in zip(closed, pairs, strict=True):
             own[n] = attribution.read(own[n], readings)
     return [
         SettledDecision(
-            credit, attribution.reported_eur(mine, _annoyance_eur(history, mine.decision))
+            credit,
+            attribution.reported_eur(own_credit, _annoyance_eur(history, own_credit.decision)),
         )
-        for credit, mine in zip(attribution.carried(own), own, strict=True)
+        for credit, own_credit in zip(attribution.carried(own), own, strict=True)
         if credit.complete
     ]
 
 
 def readings_of(history: History, credits: Sequence[Credit], risk: Risk | None) -> list[Readings]:
-    """Each customer as she was known to the decision, and when its window closed.
+    """Read each customer as known to the decision, and as known when its window closed.
 
     What was received after the close is not in it, so that a straggler changes no reading.
     """
@@ -69,16 +70,16 @@ def readings_of(history: History, credits: Sequence[Credit], risk: Risk | None) 
         _readings(schema, replay(history.fold, history.rows, moments)[0], risk)
         for moments in (decided, ContextQuestions.at(customers, closes_s))
     )
-    return [Readings(one, other) for one, other in zip(before, after, strict=True)]
+    return [Readings(start, end) for start, end in zip(before, after, strict=True)]
 
 
 def decision_moments(history: History, decisions: Sequence[Event]) -> ContextQuestions:
-    """Where the context of each decision was looked at, and what it knew."""
+    """The moments that the contexts of the decisions were read at, and what they knew."""
     codes = {action.id: code for code, action in enumerate(history.fold.schema.journey.actions)}
     actions = [codes.get(str(event.properties.get("action_id")), -1) for event in decisions]
     return ContextQuestions(
         customers=np.array([event.customer_id for event in decisions], dtype=object),
-        as_of=np.array([_looked_at(event) for event in decisions], dtype=float),
+        as_of=np.array([_read_at(event) for event in decisions], dtype=float),
         seen_seq=np.array([_seen_seq(event) for event in decisions], dtype=np.int64),
         seen_received=np.array([_seen_received(event) for event in decisions], dtype=float),
         actions=np.array(actions, dtype=np.int64),
@@ -88,20 +89,22 @@ def decision_moments(history: History, decisions: Sequence[Event]) -> ContextQue
 def _readings(schema: ContextSchema, rows: np.ndarray, risk: Risk | None) -> list[Reading]:
     risks = np.full(len(rows), np.nan) if risk is None or not len(rows) else risk(rows)
     emotion = rows[:, schema.index[schema.emotion[0]]]
-    return [Reading(*one) for one in zip(risks.tolist(), emotion.tolist(), strict=True)]
+    return [Reading(*values) for values in zip(risks.tolist(), emotion.tolist(), strict=True)]
 
 
 def _annoyance_eur(history: History, decision: Event) -> float:
     """Of the drawn candidate, as it was logged; an imported decision logged none."""
     action = decision.properties.get("action_id")
-    own = history.candidates.get(decision.decision_id or "", ())
-    return next((one.annoyance_eur for one in own if one.action_id == action), 0.0)
+    candidates = history.candidates.get(decision.decision_id or "", ())
+    return next(
+        (candidate.annoyance_eur for candidate in candidates if candidate.action_id == action), 0.0
+    )
 
 
 def _seen_seq(event: Event) -> int:
     """Our own decision logged the position that it saw; an imported one did not."""
-    seen = event.properties.get("context_seq")
-    return int(seen) if isinstance(seen, int) else EVERYTHING
+    seq = event.properties.get("context_seq")
+    return int(seq) if isinstance(seq, int) else EVERYTHING
 
 
 def _seen_received(event: Event) -> float:
@@ -110,8 +113,8 @@ def _seen_received(event: Event) -> float:
     return micros(event.occurred_at) / 1e6
 
 
-def _looked_at(event: Event) -> float:
-    """An imported decision is looked at one microsecond before it was taken: its own event must
-    not be among what it knew. Our own knew the log up to `context_seq`, which excludes it."""
+def _read_at(event: Event) -> float:
+    """An imported decision's context is read one microsecond before it was taken: its own event
+    must not be among what it knew. Our own knew the log up to `context_seq`, which excludes it."""
     at = micros(event.occurred_at)
     return (at if isinstance(event.properties.get("context_seq"), int) else at - 1) / 1e6

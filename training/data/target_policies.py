@@ -152,14 +152,14 @@ def candidate_rows(
     """(m, n_columns) a touchpoint model's inputs for the chosen candidates."""
     moments = decided.moments
     at = candidates.decisions[candidates.of[chosen]]
-    asked = ContextQuestions(
+    questions = ContextQuestions(
         customers=moments.customers[at],
         as_of=moments.as_of[at],
         seen_seq=moments.seen_seq[at],
         seen_received=moments.seen_received[at],
         actions=candidates.codes[chosen],
     )
-    values, offered = replay(history.fold, history.rows, asked)
+    values, offered = replay(history.fold, history.rows, questions)
     actions = action_rows(history.fold.schema.journey, trained, features)
     return touchpoint_rows(values, offered, actions[candidates.codes[chosen]])
 
@@ -219,5 +219,5 @@ class _Boosted:
         return self
 
     def predict(self, rows: Floats) -> Floats:
-        found: Floats = self._model.predict(rows[:, self._columns])
-        return found
+        predicted: Floats = self._model.predict(rows[:, self._columns])
+        return predicted

@@ -57,9 +57,9 @@ def check_parts(
         if len(labels) < MIN_ROWS:
             return Undecided(reason=f"{len(labels)} rows to {name}, {MIN_ROWS} are needed")
         if classes and not MIN_OF_EACH <= labels.sum() <= len(labels) - MIN_OF_EACH:
-            found = int(labels.sum())
+            positives = int(labels.sum())
             return Undecided(
-                reason=f"{found} of {len(labels)} rows to {name} are positive, "
+                reason=f"{positives} of {len(labels)} rows to {name} are positive, "
                 f"at least {MIN_OF_EACH} of each are needed"
             )
     return None

@@ -51,10 +51,10 @@ class TrainingSet:
 
 
 def churn_set(history: History, rule: ChurnRule) -> TrainingSet:
-    """Every `every_days`, each customer who has not left: has she, `horizon_days` later?
+    """Label each customer who has not left, every `every_days`, by leaving within `horizon_days`.
 
-    Where leaving is silence, nobody has ever left for good: a customer is asked about from their
-    first activity on, however long she has been silent.
+    Where leaving is silence, nobody has ever left for good: a customer has rows from their first
+    activity on, however long they have been silent.
     """
     horizon_s = rule.horizon_days * DAY_S
     active, left = activity(history, rule)
@@ -64,12 +64,12 @@ def churn_set(history: History, rule: ChurnRule) -> TrainingSet:
     at_s: list[float] = []
     labels: list[float] = []
     for customer, times in active.items():
-        gone = left.get(customer, np.inf)
+        left_at = left.get(customer, np.inf)
         # the moments are counted back from the last one whose label is known
-        asked = last - step * np.arange(max(0.0, (last - times[0]) // step + 1))[::-1]
-        for moment in asked[asked < gone]:
+        as_of = last - step * np.arange(max(0.0, (last - times[0]) // step + 1))[::-1]
+        for moment in as_of[as_of < left_at]:
             if rule.event is not None:
-                label = gone <= moment + horizon_s
+                label = left_at <= moment + horizon_s
             else:
                 after = np.searchsorted(times, moment, side="right")
                 label = after == len(times) or times[after] > moment + horizon_s
@@ -90,7 +90,7 @@ def churn_set(history: History, rule: ChurnRule) -> TrainingSet:
 
 
 def activity(history: History, rule: ChurnRule) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Per customer: the sorted times of her activity, and when she left."""
+    """Per customer: the sorted times of their activity, and when they left."""
     kind_of = history.fold.encoder.kind
     times: dict[str, list[float]] = defaultdict(list)
     left: dict[str, float] = {}
@@ -102,7 +102,7 @@ def activity(history: History, rule: ChurnRule) -> tuple[dict[str, np.ndarray], 
             left[event.customer_id] = min(at, left.get(event.customer_id, np.inf))
         elif rule.event is not None or kind in showing:
             times[event.customer_id].append(at)
-    return {customer: np.sort(found) for customer, found in times.items()}, left
+    return {customer: np.sort(stamps) for customer, stamps in times.items()}, left
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +113,7 @@ class PastDecisions:
     `actions`: (n,) action ids. `propensity`: (n,) NaN where it was not logged.
     `reward_eur`: (n,) what the decision was worth by itself, less its cost. `candidates`: the
     action ids that could have been drawn, empty where they were not logged. `moments`: where each
-    context was looked at, for scoring other actions there.
+    context was read, for scoring other actions there.
     """
 
     set: TrainingSet
@@ -125,9 +125,9 @@ class PastDecisions:
     moments: ContextQuestions
     target: str  # response or value
 
-    def lessons(self) -> TrainingSet:
-        """What the touchpoint model learns from: nobody can respond to `no_action`, and its rows
-        would only teach that; its value can be learned."""
+    def touchpoint_set(self) -> TrainingSet:
+        """The rows that the touchpoint model is fitted on: nobody can respond to `no_action`, so
+        only a value is fitted on its rows too."""
         if self.target == "value":
             return self.set
         return self.set.part(self.actions != NO_ACTION)

@@ -56,19 +56,16 @@ def auc(weights: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> np.nd
     below = np.cumsum(zeros, axis=1) - zeros / 2
     pairs = ones.sum(axis=1) * zeros.sum(axis=1)
     with np.errstate(invalid="ignore"):
-        found: np.ndarray = (ones * below).sum(axis=1) / np.where(pairs > 0, pairs, np.nan)
-    return found
+        return np.asarray((ones * below).sum(axis=1) / np.where(pairs > 0, pairs, np.nan))
 
 
 def ece(weights: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(r,) `platt_scaling.expected_calibration_error` in each of (r, n) weightings."""
     bin_of = np.minimum((predicted * BINS).astype(int), BINS - 1)
     member = np.eye(BINS)[bin_of] * (labels - predicted)[:, None]
-    found: np.ndarray = np.abs(weights @ member).sum(axis=1) / weights.sum(axis=1)
-    return found
+    return np.asarray(np.abs(weights @ member).sum(axis=1) / weights.sum(axis=1))
 
 
 def mean(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     """(r,) the mean of (n,) values in each of (r, n) weightings."""
-    found: np.ndarray = weights @ values / weights.sum(axis=1)
-    return found
+    return np.asarray(weights @ values / weights.sum(axis=1))

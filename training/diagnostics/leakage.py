@@ -20,7 +20,7 @@ from training.data.time_split import Split
 from training.data.training_sets import TrainingSet
 
 TELLS = 0.98  # AUC of a single column, or its rank correlation with a value
-LOOKED = 1_000  # test rows of each class
+MAX_ROWS = 1_000  # test rows of each class
 SAMPLE = 60  # rows that are replayed without their future
 CLOCKS_S = 5.0  # by how much two clocks may differ
 
@@ -33,7 +33,7 @@ class Leak(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Leakage(msgspec.Struct, frozen=True, kw_only=True):
-    """What was looked for, and what was found."""
+    """The leaks that were found, and the strongest column."""
 
     strongest: str  # the single column that tells most on later time
     strength: float  # its AUC, turned so that it is 0.5 or more, or |rank correlation|
@@ -60,13 +60,13 @@ def find_leaks(
     seed: int,
     trusted: Sequence[str] = (),
 ) -> Leakage:
-    """What the rows of a training set know too much.
+    """Find what the rows of a training set know too much.
 
-    `moments`: (n,) where the context of each row was looked at. `trusted`: columns whose finding
+    `moments`: (n,) where the context of each row was read. `trusted`: columns whose finding
     is reported and does not refuse.
     """
     strengths = telling(data.part(split.test), classes=classes)
-    found = [
+    leaks = [
         Leak(
             column=data.columns[at],
             text=f"{data.columns[at]} alone tells the label on later time "
@@ -75,41 +75,48 @@ def find_leaks(
         )
         for at in np.flatnonzero(strengths > TELLS)
     ]
-    found += across(data, moments, split)
+    leaks += across(data, moments, split)
     chosen = np.random.default_rng(seed).permutation(len(data.labels))[:SAMPLE]
-    found += without_future(history, data, moments, np.sort(chosen))
+    leaks += without_future(history, data, moments, np.sort(chosen))
     best = int(np.argmax(strengths)) if len(strengths) else 0
     return Leakage(
         strongest=data.columns[best] if len(strengths) else "",
         strength=float(strengths[best]) if len(strengths) else 0.5,
         replayed=len(chosen),
-        leaks=tuple(leak for leak in found if leak.column not in trusted),
-        trusted=tuple(leak for leak in found if leak.column in trusted),
+        leaks=tuple(leak for leak in leaks if leak.column not in trusted),
+        trusted=tuple(leak for leak in leaks if leak.column in trusted),
     )
 
 
 def telling(test: TrainingSet, *, classes: bool) -> np.ndarray:
     """(n_columns,) how far each column alone orders the labels: by its values, the unknown ones
-    below the rest, or by being unknown. At most LOOKED rows of each class are looked at."""
+    below the rest, or by being unknown. At most MAX_ROWS rows of each class are read."""
     if not classes:
         some = test.part(_some(np.arange(len(test.labels))))
-        known = np.where(np.isnan(some.rows), -np.inf, some.rows)
-        by_value = [abs(_rank_correlation(one, some.labels)) for one in known.T]
+        lowest = np.where(np.isnan(some.rows), -np.inf, some.rows)
+        by_value = [abs(_rank_correlation(column, some.labels)) for column in lowest.T]
         unknown = np.isnan(some.rows).astype(float)
-        return np.maximum(by_value, [abs(_rank_correlation(one, some.labels)) for one in unknown.T])
+        return np.maximum(
+            by_value, [abs(_rank_correlation(column, some.labels)) for column in unknown.T]
+        )
     ones, zeros = (
         test.rows[_some(np.flatnonzero(where))] for where in (test.labels > 0.5, test.labels <= 0.5)
     )
     gap = np.isnan(ones).mean(axis=0) - np.isnan(zeros).mean(axis=0)
-    above, below = (np.where(np.isnan(each), -np.inf, each) for each in (ones, zeros))
+    above, below = (np.where(np.isnan(part), -np.inf, part) for part in (ones, zeros))
     below.sort(axis=0)
-    areas = np.array([_above(one, other) for one, other in zip(above.T, below.T, strict=True)])
+    areas = np.array(
+        [
+            _above(above_column, below_column)
+            for above_column, below_column in zip(above.T, below.T, strict=True)
+        ]
+    )
     return np.asarray(0.5 + np.maximum(np.abs(areas - 0.5), np.abs(gap) / 2))
 
 
 def _some(places: np.ndarray) -> np.ndarray:
-    """Evenly spaced ones of them, at most LOOKED."""
-    return places[:: -(-len(places) // LOOKED) or 1]
+    """Evenly spaced ones of them, at most MAX_ROWS."""
+    return places[:: -(-len(places) // MAX_ROWS) or 1]
 
 
 def _above(ones: np.ndarray, zeros: np.ndarray) -> float:
@@ -121,13 +128,13 @@ def _above(ones: np.ndarray, zeros: np.ndarray) -> float:
 def across(data: TrainingSet, moments: ContextQuestions, split: Split) -> list[Leak]:
     """Rows of one customer and moment in two parts, and label windows that reach into the next."""
     leaks = []
-    seen: dict[tuple[str, float], str] = {}
+    owners: dict[tuple[str, float], str] = {}
     twice = 0
     for name, mask in split._asdict().items():
         rows = zip(moments.customers[mask].tolist(), moments.as_of[mask].tolist(), strict=True)
         keys = set(rows)
-        twice += sum(key in seen for key in keys)
-        seen |= dict.fromkeys(keys, name)
+        twice += sum(key in owners for key in keys)
+        owners |= dict.fromkeys(keys, name)
     if twice:
         leaks.append(Leak(column="", text=f"{twice} rows stand in two parts of the split"))
     parts = list(split._asdict().items())
@@ -148,10 +155,10 @@ def without_future(
     What a row may know: what had occurred by its moment, and had been received by then or, of our
     own decisions, stood in the log up to the position that the decision saw.
     """
-    wanted = {str(moments.customers[n]) for n in chosen}
+    customers = {str(moments.customers[n]) for n in chosen}
     of: dict[str, list[Event]] = defaultdict(list)
     for event in history.events:
-        if event.customer_id in wanted:
+        if event.customer_id in customers:
             of[event.customer_id].append(event)
     copies: list[Event] = []
     late = 0
@@ -172,14 +179,14 @@ def without_future(
         leaks.append(Leak(column="", text=text))
     if not len(chosen):
         return leaks
-    asked = ContextQuestions(
+    questions = ContextQuestions(
         customers=np.array([f"row-{n}" for n in chosen], dtype=object),
         as_of=moments.as_of[chosen],
         seen_seq=np.full(len(chosen), EVERYTHING),
         seen_received=np.full(len(chosen), np.inf),
         actions=moments.actions[chosen],
     )
-    values, offered = replay(history.fold, encode(history.fold, copies), asked)
+    values, offered = replay(history.fold, encode(history.fold, copies), questions)
     alone = np.hstack([values, offered])[:, : len(data.columns)]
     had = data.rows[chosen, : alone.shape[1]]
     changed = ~np.isclose(had, alone, rtol=1e-9, atol=1e-9, equal_nan=True)
@@ -195,7 +202,7 @@ def without_future(
 
 def _rank_correlation(left: np.ndarray, right: np.ndarray) -> float:
     """Spearman's, 0 where one of them is constant."""
-    a, b = (np.unique(each, return_inverse=True)[1].astype(float) for each in (left, right))
+    a, b = (np.unique(values, return_inverse=True)[1].astype(float) for values in (left, right))
     if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
     return float(np.corrcoef(a, b)[0, 1])

@@ -70,7 +70,7 @@ def uplift_of(
     contexts = decided.set.rows[:, : len(history.fold.schema.columns)]
     fold = customer_folds(decided.set.customers.astype(str), FOLDS, seed)
     expected = None
-    found = []
+    uplifts = []
     for action in (action.id for action in history.fold.schema.journey.actions):
         offered = np.array([action in names for names in decided.candidates], dtype=bool)
         chosen = known & offered
@@ -101,12 +101,12 @@ def uplift_of(
                 customers=decided.set.customers[chosen],
                 seed=seed,
             )
-        found.append(
+        uplifts.append(
             Uplift(
                 action=action, outcome=outcome, treated=treated, control=control, figures=figures
             )
         )
-    return tuple(found)
+    return tuple(uplifts)
 
 
 def expectations(
@@ -115,13 +115,13 @@ def expectations(
     """(FOLDS, n) the expected outcome whatever was drawn, by models that have seen neither the
     row's own fold nor, in line k, fold k."""
     expected = np.zeros((FOLDS, len(outcome)))
-    for one in range(FOLDS):
-        for other in range(one, FOLDS):
-            learn = known & (fold != one) & (fold != other)
+    for first in range(FOLDS):
+        for second in range(first, FOLDS):
+            learn = known & (fold != first) & (fold != second)
             model = boosted(seed).fit(rows[learn], outcome[learn])
-            for line, mine in {(one, other), (other, one)}:
-                asked = fold == mine
-                expected[line, asked] = model.predict(rows[asked])
+            for line, row_fold in {(first, second), (second, first)}:
+                predicted = fold == row_fold
+                expected[line, predicted] = model.predict(rows[predicted])
     return expected
 
 
@@ -152,14 +152,14 @@ def uplift(
     weight = ((arms == 1).astype(float) - (arms == 0)) / propensity
     ranking, scores = np.zeros(len(outcome)), np.zeros(len(outcome))
     chance = np.random.default_rng(seed).random(len(outcome))  # ties
-    for held in range(FOLDS):
-        mine = fold == held
-        inner = weight * (outcome - expected[held])
-        scores[mine] = inner[mine]
-        value = boosted(seed + held).fit(rows[~mine], inner[~mine]).predict(rows[mine])
+    for left_out in range(FOLDS):
+        inside = fold == left_out
+        inner = weight * (outcome - expected[left_out])
+        scores[inside] = inner[inside]
+        value = boosted(seed + left_out).fit(rows[~inside], inner[~inside]).predict(rows[inside])
         places = np.empty(len(value))
-        places[np.lexsort((chance[mine], value))] = np.arange(len(value)) + 0.5
-        ranking[mine] = places / len(value)
+        places[np.lexsort((chance[inside], value))] = np.arange(len(value)) + 0.5
+        ranking[inside] = places / len(value)
     return _judged(scores, ranking, customers, seed)
 
 

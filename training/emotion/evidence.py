@@ -16,7 +16,7 @@ from training.emotion.visits import FollowedVisits, follow
 def evidence_of(history: History, followed: FollowedVisits | None = None) -> ValenceEvidence:
     """One moment after each visit: what the last ten were made of, and what came next.
 
-    The label is the loss of the customer, or a survey answer below the middle before her next
+    The label is the loss of the customer, or a survey answer below the middle before their next
     visit. Controls: traits, days known, contacts, stage.
     """
     followed = followed or follow(history)
@@ -43,13 +43,13 @@ def survey_scales(history: History) -> tuple[SurveyScale, ...]:
             continue
         score = number(event, mapping.reads.get("score", "score"))
         if not np.isnan(score):
-            seen = scores.setdefault(mapping.id, {})
-            seen[score] = seen.get(score, 0) + 1
+            counts = scores.setdefault(mapping.id, {})
+            counts[score] = counts.get(score, 0) + 1
     return tuple(
         SurveyScale(
-            kind=kind, scores=tuple(sorted(seen)), counts=tuple(seen[s] for s in sorted(seen))
+            kind=kind, scores=tuple(sorted(counts)), counts=tuple(counts[s] for s in sorted(counts))
         )
-        for kind, seen in sorted(scores.items())
+        for kind, counts in sorted(scores.items())
     )
 
 
@@ -66,16 +66,16 @@ def units_of(
     )
     units: list[ValenceUnit] = []
     codes = np.full(len(pairs), -1)
-    for position, (kind_code, place) in enumerate(pairs):
+    for position, (kind_code, touchpoint_code) in enumerate(pairs):
         kind = schema.kinds[kind_code]
         mapping = mapped.get(kind)
-        if place < 0 or (mapping is not None and mapping.role in SURVEYS):
+        if touchpoint_code < 0 or (mapping is not None and mapping.role in SURVEYS):
             continue
         codes[position] = len(units)
         units.append(
             ValenceUnit(
                 kind=kind,
-                touchpoint=touchpoints[place],
+                touchpoint=touchpoints[touchpoint_code],
                 type=(mapping.signal if mapping is not None else None) or kind,
                 prior=schema.appraisal(kind, None).valence,
             )
@@ -107,12 +107,12 @@ def _low_answer(history: History, followed: FollowedVisits) -> np.ndarray:
     first = times.min(initial=np.inf)
     apart = times.max(initial=-np.inf) - first + 1.0  # between the clocks of two customers
     keys = followed.customers * apart + followed.times - first
-    asked = table.part_customers[low] * apart + times[low] - first
-    before = np.searchsorted(keys, asked, side="right") - 1
+    answer_keys = table.part_customers[low] * apart + times[low] - first
+    before = np.searchsorted(keys, answer_keys, side="right") - 1
     same = (before >= 0) & (followed.customers[before] == table.part_customers[low])
-    found = np.zeros(len(keys), dtype=bool)
-    found[before[same]] = True
-    return found
+    before_low = np.zeros(len(keys), dtype=bool)
+    before_low[before[same]] = True
+    return before_low
 
 
 def _controls(history: History, followed: FollowedVisits) -> np.ndarray:

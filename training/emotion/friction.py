@@ -51,10 +51,10 @@ def _cross_fitted(history: History, followed: FollowedVisits, seed: int) -> Foll
     says = np.array([u.kind in worded for u in units])
     for side in (0, 1):
         taught = _of(evidence, followed.lost, sides[evidence.customers] == side)
-        found = learn_valences(taught, seed=seed, bootstraps=0)
-        if isinstance(found, Undecided):
+        valences = learn_valences(taught, seed=seed, bootstraps=0)
+        if isinstance(valences, Undecided):
             return None
-        learned = {(estimate.kind, estimate.touchpoint): estimate.valence for estimate in found}
+        learned = {(estimate.kind, estimate.touchpoint): estimate.valence for estimate in valences}
         table = np.array([learned.get((u.kind, u.touchpoint), u.prior) for u in units])
         other = (unit_of >= 0) & (sides[followed.table.part_customers] != side)
         unit = unit_of[other]

@@ -108,7 +108,7 @@ def linked_texts(history: History) -> LinkedTexts:
     """Texts whose event carries a survey score, or is followed by one within 7 days."""
     mapping_of = history.fold.encoder.mapping
     scales = {scale.kind: scale for scale in survey_scales(history)}
-    said: list[tuple[str, float, str, float]] = []  # customer, time, text, own valence
+    written: list[tuple[str, float, str, float]] = []  # customer, time, text, own valence
     answers: dict[str, list[tuple[float, float]]] = {}
     for event in history.events:
         mapping = mapping_of(event)
@@ -122,9 +122,9 @@ def linked_texts(history: History) -> LinkedTexts:
                 answers.setdefault(event.customer_id, []).append((at, own))
         text = event.properties.get(mapping.text) if mapping.text else None
         if isinstance(text, str) and text.strip():
-            said.append((event.customer_id, at, text, own))
+            written.append((event.customer_id, at, text, own))
     texts, labels, customers = [], [], []
-    for customer, at, text, own in said:
+    for customer, at, text, own in written:
         later = [v for t, v in sorted(answers.get(customer, [])) if at <= t <= at + LINKED_S]
         valence = own if not np.isnan(own) else later[0] if later else 0.0
         if valence != 0.0:

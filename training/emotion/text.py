@@ -68,17 +68,17 @@ def fit_text(
     grams, counts = _count(data.texts)
     if _is_too_sparse(counts, data.folds):
         return Undecided(reason="the texts have no words or characters in common")
-    y, held = data.labels, data.folds == 0
+    y, held_out = data.labels, data.folds == 0
     scores = np.empty(len(y))
     for fold in range(1, FOLDS):
-        part = ~held & (data.folds != fold)
+        part = ~held_out & (data.folds != fold)
         rest = data.folds == fold
         scores[rest] = _fit(counts[part], y[part]).margins(counts[rest])
-    twin = _fit(counts[~held], y[~held])
-    scores[held] = twin.margins(counts[held])
-    judged = twin.model(grams, fit_platt_scaling(scores[~held], y[~held].astype(float)))
-    test = [data.texts[n] for n in np.flatnonzero(held)]
-    p, y_test = (judged.score(test)[0] + 1) / 2, y[held].astype(float)
+    twin = _fit(counts[~held_out], y[~held_out])
+    scores[held_out] = twin.margins(counts[held_out])
+    judged = twin.model(grams, fit_platt_scaling(scores[~held_out], y[~held_out].astype(float)))
+    test = [data.texts[n] for n in np.flatnonzero(held_out)]
+    p, y_test = (judged.score(test)[0] + 1) / 2, y[held_out].astype(float)
     metrics = {
         "auc": float(roc_auc_score(y_test, p)),
         "brier": float(np.mean((p - y_test) ** 2)),
@@ -105,9 +105,11 @@ def distinct(
     """
     first: dict[str, int] = {}
     read = [normalised(text) for text in texts]
-    place = np.array([first.setdefault(text, len(first)) for text in read], dtype=int)
-    kept, first_copy = np.unique(place, return_index=True)
-    shares = np.bincount(place, weights=np.asarray(labels, dtype=float)) / np.bincount(place)
+    first_position = np.array([first.setdefault(text, len(first)) for text in read], dtype=int)
+    kept, first_copy = np.unique(first_position, return_index=True)
+    shares = np.bincount(first_position, weights=np.asarray(labels, dtype=float)) / np.bincount(
+        first_position
+    )
     clear = kept[shares != 0.5]
     copies = first_copy[clear]
     positive = shares[clear] > 0.5

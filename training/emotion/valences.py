@@ -25,7 +25,7 @@ _CONTROL_PRECISION = 0.01  # of standardised controls: keeps them finite, no mor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValenceUnit:
-    """What gets one valence."""
+    """A kind of event at a touchpoint, which gets one valence."""
 
     kind: str  # the id of a mapped event, or of a signal
     touchpoint: str
@@ -136,10 +136,10 @@ def _fit(
     controls = (controls - controls.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     known = np.column_stack([np.ones(len(labels)), controls])
     weak = np.r_[0.0, np.full(controls.shape[1], _CONTROL_PRECISION)]
-    one = fit_logistic(
+    scale_fit = fit_logistic(
         np.column_stack([known, counts @ priors]), labels, precision=np.r_[weak, 0.0]
     )
-    scale = max(-float(one.weights[-1]), 0.0)  # 0: the priors say nothing, w is drawn to 0
+    scale = max(-float(scale_fit.weights[-1]), 0.0)  # 0: the priors say nothing, w is drawn to 0
     mean = np.r_[np.zeros(len(weak)), -scale * priors]
     types = np.array([unit.type for unit in units])
     shape = (types[:, None] == types[None, :]) + UNIT_SPREAD**2 * np.eye(len(units))
@@ -178,13 +178,15 @@ def _resample(
     design, full = posterior.design, posterior.fit.weights
     p = np.exp(-np.logaddexp(0.0, -(design @ full)))
     residuals, curvature = evidence.labels - p, p * (1.0 - p)
-    moves = rng.multivariate_normal(np.zeros(units), posterior.covariance, bootstraps)
+    prior_shifts = rng.multivariate_normal(np.zeros(units), posterior.covariance, bootstraps)
     weights = np.empty((bootstraps, units))
     for turn in range(bootstraps):
         times = rng.multinomial(groups, np.full(groups, 1.0 / groups))[codes]
         mean = posterior.mean.copy()
-        mean[-units:] += moves[turn]
+        mean[-units:] += prior_shifts[turn]
         gradient = design.T @ (times * residuals) - posterior.precision @ (full - mean)
         information = (design * (times * curvature)[:, None]).T @ design + posterior.precision
         weights[turn] = (full + np.linalg.lstsq(information, gradient, rcond=1e-12)[0])[-units:]
-    return weights, -moves / posterior.scale if posterior.scale > 0 else np.zeros_like(moves)
+    return weights, -prior_shifts / posterior.scale if posterior.scale > 0 else np.zeros_like(
+        prior_shifts
+    )

@@ -112,11 +112,11 @@ def _outcomes(
         following = times[at + 1] if another else np.inf
         customer = str(names[customers[at]])
         if rule.event is not None:
-            gone = left.get(customer, np.inf)
-            known[at] = times[at] < gone and (
-                another or gone < np.inf or ends[at] + horizon_s <= history.end_s
+            left_at = left.get(customer, np.inf)
+            known[at] = times[at] < left_at and (
+                another or left_at < np.inf or ends[at] + horizon_s <= history.end_s
             )
-            lost[at] = following >= gone and gone <= ends[at] + horizon_s
+            lost[at] = following >= left_at and left_at <= ends[at] + horizon_s
         else:
             own = active.get(customer, np.empty(0))
             after = int(np.searchsorted(own, ends[at], side="right"))
@@ -135,15 +135,15 @@ def _is_visit(history: History, table: NodeTable) -> np.ndarray:
         if stage.leaving
         for touchpoint in stage.touchpoints
     }
-    place = np.array(
+    online = np.array(
         [t.kind != "physical" and t.id not in leaving for t in schema.journey.touchpoints()]
     )
     roles = {mapping.id: mapping.role for mapping in schema.journey.events}
     measuring = {"survey_sent", *SURVEYS}
     measured = np.array([roles.get(kind) in measuring or kind == "survey_unanswered"
                          for kind in schema.kinds])  # fmt: skip
-    other = np.zeros(len(table.nodes), dtype=bool)
+    visited = np.zeros(len(table.nodes), dtype=bool)
     inside = table.node_of >= 0
     own = ~measured[table.parts["kind"]]
-    other[table.node_of[inside & own]] = True
-    return np.asarray(other & place[table.nodes["touchpoint"]])
+    visited[table.node_of[inside & own]] = True
+    return np.asarray(visited & online[table.nodes["touchpoint"]])

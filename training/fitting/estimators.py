@@ -42,10 +42,10 @@ class EstimatorSpec:
     name: str
     make: Callable[..., Any]
 
-    def made(self, columns: Sequence[str], *, seed: int) -> Any:
+    def unfitted(self, columns: Sequence[str], *, seed: int) -> Any:
         """An unfitted estimator, with every `random_state` that was left open set to the seed."""
-        wanted = "columns" in inspect.signature(self.make).parameters
-        estimator = self.make(columns=tuple(columns)) if wanted else self.make()
+        takes_columns = "columns" in inspect.signature(self.make).parameters
+        estimator = self.make(columns=tuple(columns)) if takes_columns else self.make()
         if not hasattr(estimator, "fit") or not hasattr(estimator, "get_params"):
             remedy = "return an unfitted estimator of scikit-learn's API"
             raise InvalidInput(self.name, type(estimator).__name__, remedy)
@@ -69,18 +69,18 @@ def load_estimator(setting: str, value: str) -> EstimatorSpec:
     if added:
         sys.path.append(here)
     try:
-        made: Any = import_module(module)
+        target: Any = import_module(module)
         for part in name.split("."):
-            made = getattr(made, part)
+            target = getattr(target, part)
     except (ImportError, AttributeError, ValueError) as error:
         remedy = f"{error}; name a callable as my_package.my_module:make_estimator"
         raise InvalidInput(setting, value, remedy) from error
     finally:
         if added:
             sys.path.remove(here)
-    if not callable(made):
+    if not callable(target):
         raise InvalidInput(setting, value, "name a callable that returns an estimator")
-    return EstimatorSpec(value, made)
+    return EstimatorSpec(value, target)
 
 
 def fit_estimator(
@@ -97,30 +97,30 @@ def fit_estimator(
     """Fit on `rows` (n, n_columns), export, and calibrate on the held rows, which come later.
 
     Rows are given as `models.predictors.onnx_graph.readable` makes them, and a column that is
-    unknown in
-    every row as 0, so that imputers and binners have a value. Raises InvalidInput where the
-    estimator cannot be fitted on NaN, cannot be exported, or is exported to other predictions.
+    unknown in every row as 0, so that imputers and binners have a value. Raises InvalidInput
+    where the estimator cannot be fitted on NaN, cannot be exported, or predicts otherwise once
+    exported.
     """
-    estimator = spec.made(columns, seed=seed)
+    estimator = spec.unfitted(columns, seed=seed)
     if classes and not hasattr(estimator, "predict_proba"):
         remedy = "the labels are 0 or 1: take a classifier with predict_proba"
         raise InvalidInput(spec.name, type(estimator).__name__, remedy)
-    given = readable(rows).astype(float)
-    given[:, np.isnan(rows).all(axis=0)] = 0.0
+    features = readable(rows).astype(float)
+    features[:, np.isnan(rows).all(axis=0)] = 0.0
     try:
-        estimator.fit(given, (labels > 0.5).astype(np.int64) if classes else labels)
+        estimator.fit(features, (labels > 0.5).astype(np.int64) if classes else labels)
     except ValueError as error:
         if "NaN" not in str(error):
             raise
         raise InvalidInput(spec.name, type(estimator).__name__, _IMPUTE) from error
-    exported = _exported(estimator, spec, given, held_rows, columns, classes=classes)
+    exported = _exported(estimator, spec, features, held_rows, columns, classes=classes)
     _check_parity(estimator, exported, spec, readable(held_rows).astype(float), classes=classes)
     if not classes:
         return exported
     if isinstance(exported, Trees):
         return recalibrated(exported, held_rows, held_labels)
-    found = fit_platt_scaling(exported.scores(held_rows), held_labels)
-    return OnnxModel(exported.to_bytes(), columns, found)
+    scaling = fit_platt_scaling(exported.scores(held_rows), held_labels)
+    return OnnxModel(exported.to_bytes(), columns, scaling)
 
 
 def _exported(

@@ -102,14 +102,14 @@ def train(
     fitting = _Fitting(history, seed, chosen, progress)
     progress("replaying the log for churn")
     churn_data = churn_set(history, journey.churn)
-    looked = ContextQuestions.at(churn_data.customers, churn_data.at_s)
-    churn, churn_report = fitting.model("churn", churn_data, looked, recipes["churn"])
+    churn_questions = ContextQuestions.at(churn_data.customers, churn_data.at_s)
+    churn, churn_report = fitting.model("churn", churn_data, churn_questions, recipes["churn"])
     progress("replaying the log for decisions")
     risk = None if isinstance(churn, Undecided) else churn.model.predict
     decided = decided_set(history, journey.reward, risk)
     _check_trusted(chosen, decided.set.columns)
     touchpoint, touchpoint_report = fitting.model(
-        "touchpoint", decided.lessons(), _lesson_moments(decided), recipes["touchpoint"]
+        "touchpoint", decided.touchpoint_set(), _touchpoint_moments(decided), recipes["touchpoint"]
     )
     uplift = None
     if chosen.uplift:
@@ -136,7 +136,7 @@ class _Fitting:
     def model(
         self, name: str, data: TrainingSet, moments: ContextQuestions, recipe: Recipe
     ) -> tuple[Fitted | Undecided, Report]:
-        """Check the rows, search where asked, fit, and look where the model holds."""
+        """Check the rows, search where trials are set, fit, and measure the model by slice."""
         self.progress(f"fitting the {name} model")
         split = split_by_time(data)
         refused = check_split(data, split, classes=recipe.classes)
@@ -238,8 +238,8 @@ def _check_trusted(options: FitOptions, columns: tuple[str, ...]) -> None:
             raise InvalidInput("trust", column, did_you_mean(column, columns))
 
 
-def _lesson_moments(decided: PastDecisions) -> ContextQuestions:
-    """Where the contexts of `decided.lessons()` were looked at."""
+def _touchpoint_moments(decided: PastDecisions) -> ContextQuestions:
+    """Where the contexts of `decided.touchpoint_set()` were read."""
     if decided.target == "value":
         return decided.moments
     taught, moments = decided.actions != NO_ACTION, decided.moments

@@ -61,15 +61,15 @@ def _occluded(
     """The columns whose becoming typical moves the score most, on a sample of the held rows."""
     sample = held_rows[:: max(1, len(held_rows) // SAMPLE)][:SAMPLE]
     scores = model.scores(sample)
-    found = []
+    effects = []
     for at, column in enumerate(columns):
         value = typical(rows[:, at])
         moved = sample.copy()
         moved[:, at] = np.nan if value is None else value
         effect = float(np.mean(np.abs(model.scores(moved) - scores)))
         if effect > 0.0:
-            found.append(OccludedColumn(column=column, typical=value, effect=effect))
-    return sorted(found, key=lambda one: (-one.effect, one.column))[:NAMED]
+            effects.append(OccludedColumn(column=column, typical=value, effect=effect))
+    return sorted(effects, key=lambda effect: (-effect.effect, effect.column))[:NAMED]
 
 
 def typical(values: np.ndarray) -> float | None:

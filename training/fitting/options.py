@@ -1,4 +1,4 @@
-"""Options of one training: what is searched for, replaced, trusted and reported."""
+"""Options of one training: searches, own estimators, trusted columns, reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recipe: how one model is fitted, so that whoever fits it again does it the same way."""
+"""The recipe of one model: everything that fits it again the same way."""
 
 from __future__ import annotations
 

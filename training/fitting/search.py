@@ -27,7 +27,7 @@ _SPACE = 1  # raised when the space below changes
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search found."""
+    """The result of a search."""
 
     name: str  # of the study
     parameters: dict[str, float | int]

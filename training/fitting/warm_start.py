@@ -26,15 +26,15 @@ def warm_start(history: History, decided: PastDecisions, model: Predictor) -> Wa
     Of what it was fitted on it would say that nothing is left to learn. On the later ones it was
     stopped, calibrated and judged: its scores there are those that serving meets.
     """
-    lessons = decided.lessons()
-    later = ~split_by_time(lessons).fit
-    later &= lessons.at_s >= lessons.at_s[~later].max(initial=-np.inf)
-    part = lessons.part(later)
+    data = decided.touchpoint_set()
+    later = ~split_by_time(data).fit
+    later &= data.at_s >= data.at_s[~later].max(initial=-np.inf)
+    part = data.part(later)
     scores = model.predict(part.rows)
     journey = history.fold.schema.journey
     context = set(history.fold.schema.columns)
-    columns = residual_columns(model, [name for name in lessons.columns if name in context])
-    values = part.rows[:, [lessons.columns.index(name) for name in columns]]
+    columns = residual_columns(model, [name for name in data.columns if name in context])
+    values = part.rows[:, [data.columns.index(name) for name in columns]]
     value = decided.target == "value"
     spec = fit_spec(
         columns,

@@ -1,4 +1,4 @@
-"""The behaviour gate: what a challenger does, decided again through the real pipeline.
+"""The behaviour gate: decide logged requests again with the challenger, through the pipeline.
 
 Rules that read no model must hold whoever scores: an action that the log says was not available,
 not consented to or over its limits has no probability under any bundle.
@@ -41,8 +41,8 @@ def again(
     """Decide them again; the first batch is for warming up and is not timed."""
     redecided(pipeline, decisions[:50])
     began = clock()
-    found = redecided(pipeline, decisions)
-    return RepeatedDecisions(found, clock() - began)
+    repeated = redecided(pipeline, decisions)
+    return RepeatedDecisions(repeated, clock() - began)
 
 
 def behaviour_gate(
@@ -62,8 +62,8 @@ def behaviour_gate(
     impossible = [
         n for n, decision in enumerate(challenger.decisions) if _impossible(logged[n], decision)
     ]
-    own = _Drawing(challenger.decisions)
-    before = _Drawing(logged if champion is None else champion.decisions)
+    own = _DrawStatistics(challenger.decisions)
+    before = _DrawStatistics(logged if champion is None else champion.decisions)
     kept = {name for name in before.alive if name in own.alive}
     covered = len(kept) / len(before.alive) if before.alive else 1.0
     numbers = {
@@ -82,11 +82,13 @@ def behaviour_gate(
     if own.top_share > limits.top_share:
         failures.append(f"{own.top} is {own.top_share:.0%} of all that it does")
     if covered < limits.covered:
-        lost = ", ".join(sorted(before.alive - kept))
-        failures.append(f"it hardly draws {lost}: {covered:.0%} of the champion's actions are left")
+        starved = ", ".join(sorted(before.alive - kept))
+        failures.append(
+            f"it hardly draws {starved}: {covered:.0%} of the champion's actions are left"
+        )
     if own.entropy < limits.entropy * before.entropy:
-        told = f"entropy {own.entropy:.3g}, the champion's {before.entropy:.3g}"
-        failures.append(f"the draw has collapsed: {told}")
+        figures = f"entropy {own.entropy:.3g}, the champion's {before.entropy:.3g}"
+        failures.append(f"the draw has collapsed: {figures}")
     if champion is not None and champion.seconds > 0.0:
         ratio = numbers["latency_ratio"] = challenger.seconds / champion.seconds
         if ratio > limits.latency:
@@ -113,7 +115,7 @@ def _impossible(logged: Decision, again: Decision) -> bool:
     return any(chance.get(action, 0.0) > 0.0 for action in forbidden)
 
 
-class _Drawing:
+class _DrawStatistics:
     """What n decisions draw, by their probabilities."""
 
     def __init__(self, decisions: Sequence[Decision]) -> None:
@@ -124,5 +126,5 @@ class _Drawing:
         self.top = max(mean, key=lambda name: mean[name]) if mean else NO_ACTION
         self.top_share = mean[self.top] / acting if acting > 0.0 else 0.0
         self.alive = {name for name, share in mean.items() if share >= STARVED_SHARE}
-        found = exploration(offer_counts(names, probabilities, drawn))
-        self.entropy = 0.0 if isinstance(found, Undecided) else found
+        entropy = exploration(offer_counts(names, probabilities, drawn))
+        self.entropy = 0.0 if isinstance(entropy, Undecided) else entropy

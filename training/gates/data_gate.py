@@ -1,5 +1,4 @@
-"""The gates of data and reproduction: what a challenger learned from, and whether it can be made
-again."""
+"""The gates of data and reproduction: check the training data, and that training repeats."""
 
 from __future__ import annotations
 
@@ -72,26 +71,26 @@ def mismatches_of(history: History, running: Iterable[Started]) -> dict[str, Mis
         if event.name == ACTION_DECIDED:
             for label in event.properties.get("arms") or ():
                 arms[str(label)].add(event.customer_id)
-    found = {}
+    mismatches = {}
     for started in running:
         experiment = started.experiment
         if experiment.allocation == "share":
             labels = [experiment.label(arm) for arm in experiment.arms]
             counts = [len(arms[label]) for label in labels]
             shares = [arm.share for arm in experiment.arms]
-            found[f"experiment {experiment.id}"] = anytime_mismatch(counts, shares, labels)
-    return found
+            mismatches[f"experiment {experiment.id}"] = anytime_mismatch(counts, shares, labels)
+    return mismatches
 
 
 def weekly(credits: Sequence[Credit], end_s: float) -> list[OutcomeJoin]:
     """How many decisions an outcome was joined to, by the week in which their window closed."""
-    found: dict[int, OutcomeJoin] = {}
+    joins: dict[int, OutcomeJoin] = {}
     for credit in credits:
         if credit.counted and credit.closed:
             week = int((end_s - credit.closes_s) // WEEK_S)
             join = OutcomeJoin(decisions=1, joined=int(credit.answered))
-            found[week] = found.get(week, OutcomeJoin()) + join
-    return [found[week] for week in sorted(found, reverse=True)]
+            joins[week] = joins.get(week, OutcomeJoin()) + join
+    return [joins[week] for week in sorted(joins, reverse=True)]
 
 
 def audited(history: History) -> PropensityAudit | Undecided | str:
@@ -104,14 +103,16 @@ def audited(history: History) -> PropensityAudit | Undecided | str:
     ids, counts = list(drawn), DrawCounts()
     try:
         for begin in range(0, len(ids), PAGE):
-            page = [one for one in ids[begin:][:PAGE] if one is not None]
-            names = sorted({c.action_id for one in page for c in history.candidates[one]})
+            page = [decision_id for decision_id in ids[begin:][:PAGE] if decision_id is not None]
+            names = sorted(
+                {c.action_id for decision_id in page for c in history.candidates[decision_id]}
+            )
             at = {name: n for n, name in enumerate(names)}
             probabilities = np.zeros((len(page), len(names)))
-            for row, one in zip(probabilities, page, strict=True):
-                for candidate in history.candidates[one]:
+            for row, decision_id in zip(probabilities, page, strict=True):
+                for candidate in history.candidates[decision_id]:
                     row[at[candidate.action_id]] = candidate.propensity
-            hits = np.array([at[drawn[one]] for one in page], dtype=np.int64)
+            hits = np.array([at[drawn[decision_id]] for decision_id in page], dtype=np.int64)
             counts = counts + draw_counts(tuple(names), probabilities, hits)
     except InvalidInput as error:
         return str(error)
@@ -129,11 +130,11 @@ def data_gate(facts: DataFacts, limits: GateLimits = LIMITS) -> Gate:
         failures.append(f"{facts.immature} rewards were used before their window was over")
     _join(facts.weeks, limits, numbers, failures, unknown)
     _audit(facts.audited, numbers, failures, unknown)
-    for name, found in facts.mismatches.items():
-        if isinstance(found, Undecided):  # nobody was exposed yet
+    for name, mismatch in facts.mismatches.items():
+        if isinstance(mismatch, Undecided):  # nobody was exposed yet
             continue
-        numbers[f"mismatch_p.{name}"] = found.p
-        if found.broken:
+        numbers[f"mismatch_p.{name}"] = mismatch.p
+        if mismatch.broken:
             failures.append(f"{name}: its arms do not have the shares that were planned")
     reason = f"{facts.rows:,} decisions with a reward, outcomes arrive as before, audit green"
     return gathered(DATA, failures, unknown, numbers, reason)
@@ -155,7 +156,7 @@ def _join(
             f"{limits.weeks + 1} are needed to say whether outcomes arrive as before"
         )
         return
-    rates = np.array([one.joined / one.decisions for one in full])
+    rates = np.array([week.joined / week.decisions for week in full])
     before, now = rates[:-1], rates[-1]
     chance = np.sqrt(before.mean() * (1.0 - before.mean()) / full[-1].decisions)
     spread = max(float(before.std(ddof=1)), float(chance))
@@ -172,19 +173,19 @@ def _join(
 
 
 def _audit(
-    found: PropensityAudit | Undecided | str,
+    audit: PropensityAudit | Undecided | str,
     numbers: dict[str, float],
     failures: list[str],
     unknown: list[str],
 ) -> None:
-    if isinstance(found, str):
-        failures.append(f"propensities cannot be true: {found}")
-    elif isinstance(found, Undecided):
-        unknown.append(f"propensity audit: {found.reason}")
+    if isinstance(audit, str):
+        failures.append(f"propensities cannot be true: {audit}")
+    elif isinstance(audit, Undecided):
+        unknown.append(f"propensity audit: {audit.reason}")
     else:
-        numbers |= {"audit_p": found.p, "audit_mean_weight": found.mean_weight}
-        if found.alarm:
-            failures.append(f"actions are not drawn as often as was logged: p {found.p:.2g}")
+        numbers |= {"audit_p": audit.p, "audit_mean_weight": audit.mean_weight}
+        if audit.alarm:
+            failures.append(f"actions are not drawn as often as was logged: p {audit.p:.2g}")
 
 
 def reproduction_gate(

@@ -1,7 +1,7 @@
-"""Evaluate: how good is a bundle on the latest part of the log.
+"""Evaluate a bundle on the latest part of the log.
 
-Its models by their metrics; its decisions by what they would have been worth, off-policy, beside
-what was decided and what the champion would have decided on the same moments.
+Its models by their metrics; its decisions by their off-policy value, beside that of the logged
+decisions and of the champion's on the same moments.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ NOTHING_LOGGED = Undecided(reason="no decision of the test period logged propens
 
 
 class HeldOutPredictions(NamedTuple):
-    """A model on held-out time: (n,) predictions beside what came."""
+    """A model on held-out time: (n,) predictions beside the labels."""
 
     predicted: Floats
     test: TrainingSet
@@ -65,7 +65,7 @@ class BundleComparison(NamedTuple):
     chosen: NDArray[np.int64]  # (n,) positions among the decided
     evidence: LoggedDecisions
     champion: LoggedDecisions | None  # None: it is compared with what was decided
-    acts: Floats  # (n,) how probably the bundle does something at all
+    acts: Floats  # (n,) probability that the bundle acts at all
     champion_acts: Floats  # the same of what it is compared with
 
 
@@ -79,7 +79,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     value_uniform: Estimate | Undecided  # any candidate with equal probability
     value_bundle: Estimate | Undecided  # this bundle under the journey's policy, by DR
     methods: dict[str, PolicyValue | Undecided]  # the bundle's value by each method
-    overlap: Overlap | Undecided  # how far the log answers for the bundle
+    overlap: Overlap | Undecided  # of the log with the bundle's decisions
     against: str  # the champion's bundle id, or `logged`: what the gain is over
     gain: PolicyGain | Undecided  # what gates read
 
@@ -90,7 +90,7 @@ class JudgedBundle(NamedTuple):
     evaluation: Evaluation
     decided: PastDecisions
     compared: BundleComparison | Undecided
-    held: dict[str, HeldOutPredictions | Undecided]  # by model
+    held_out: dict[str, HeldOutPredictions | Undecided]  # by model
 
 
 def champion_beside(log: Log, bundle: Bundle, schema_hash: str) -> Bundle | None:
@@ -98,9 +98,9 @@ def champion_beside(log: Log, bundle: Bundle, schema_hash: str) -> Bundle | None
     stored = version_in_force(log, CHAMPION)
     if stored is None or stored.bundle_id == bundle.bundle_id:
         return None
-    found = load_bundle(stored.files)
-    fits = found.manifest.schema_hash == schema_hash and found.touchpoint is not None
-    return found if fits else None
+    champion = load_bundle(stored.files)
+    fits = champion.manifest.schema_hash == schema_hash and champion.touchpoint is not None
+    return champion if fits else None
 
 
 def evaluate(
@@ -125,18 +125,18 @@ def judged(
         )
     risk = None if bundle.churn is None else bundle.churn.predict
     decided = decided_set(history, schema.journey.reward, risk)
-    found = _Decisions(history, decided, _testable(decided), _immature(history), seed)
-    compared = found.compared(bundle, champion)
+    decisions = _Decisions(history, decided, _testable(decided), _immature(history), seed)
+    compared = decisions.compared(bundle, champion)
     methods = {}
     if not isinstance(compared, Undecided):
         methods = policy_values(compared.evidence, seed=seed)
-    held = {"churn": _churn(history, bundle), "touchpoint": _touchpoint(decided, bundle)}
+    held_out = {"churn": _churn(history, bundle), "touchpoint": _touchpoint(decided, bundle)}
     evaluation = Evaluation(
         bundle_id=bundle.bundle_id,
-        churn=_metrics(held["churn"]),
-        touchpoint=_metrics(held["touchpoint"]),
-        value_logged=_estimate(found.as_drawn()),
-        value_uniform=_estimate(found.uniform()),
+        churn=_metrics(held_out["churn"]),
+        touchpoint=_metrics(held_out["touchpoint"]),
+        value_logged=_estimate(decisions.as_drawn()),
+        value_uniform=_estimate(decisions.uniform()),
         value_bundle=compared if isinstance(compared, Undecided) else _estimate(methods["dr"]),
         methods=methods,
         overlap=compared if isinstance(compared, Undecided) else overlap(compared.evidence),
@@ -145,15 +145,15 @@ def judged(
         if isinstance(compared, Undecided)
         else policy_gain(compared.evidence, compared.champion, seed=seed),
     )
-    return JudgedBundle(evaluation, decided, compared, held)
+    return JudgedBundle(evaluation, decided, compared, held_out)
 
 
-def _metrics(held: HeldOutPredictions | Undecided) -> dict[str, float] | Undecided:
-    return held if isinstance(held, Undecided) else held.metrics
+def _metrics(predictions: HeldOutPredictions | Undecided) -> dict[str, float] | Undecided:
+    return predictions if isinstance(predictions, Undecided) else predictions.metrics
 
 
-def _estimate(found: PolicyValue | Undecided) -> Estimate | Undecided:
-    return found if isinstance(found, Undecided) else found.estimate
+def _estimate(value: PolicyValue | Undecided) -> Estimate | Undecided:
+    return value if isinstance(value, Undecided) else value.estimate
 
 
 def _testable(decided: PastDecisions) -> NDArray[np.int64]:
@@ -173,7 +173,7 @@ def _immature(history: History) -> int:
 
 
 class _Decisions:
-    """The decisions that a bundle is judged on, with what is needed for each bundle again."""
+    """The decisions that bundles are evaluated on, with the reward model that they share."""
 
     def __init__(
         self,
@@ -208,14 +208,21 @@ class _Decisions:
         refused = self._refused()
         if refused is not None:
             return refused
-        target, theirs = self._target(bundle), None
+        target, champion_evidence = self._target(bundle), None
         acted = self._decided.actions[self._chosen] != NO_ACTION
         champion_acts = acted.astype(float)
         if champion is not None:
-            other = self._target(champion)
-            theirs, champion_acts = self._evidence(other), self._acts(other)
+            champion_target = self._target(champion)
+            champion_evidence, champion_acts = (
+                self._evidence(champion_target),
+                self._acts(champion_target),
+            )
         return BundleComparison(
-            self._chosen, self._evidence(target), theirs, self._acts(target), champion_acts
+            self._chosen,
+            self._evidence(target),
+            champion_evidence,
+            self._acts(target),
+            champion_acts,
         )
 
     def _refused(self) -> Undecided | None:
@@ -238,8 +245,10 @@ class _Decisions:
         """The chosen decisions with (k,) probabilities of their candidates."""
         decided, chosen, flat = self._decided, self._chosen, self._candidates
         drawn = [decided.actions[n] for n in chosen[flat.of]]
-        same = np.array([name == other for name, other in zip(flat.names, drawn, strict=True)])
-        possible = np.array([one is None or one.propensity > 0 for one in flat.logged])
+        same = np.array([name == action for name, action in zip(flat.names, drawn, strict=True)])
+        possible = np.array(
+            [candidate is None or candidate.propensity > 0 for candidate in flat.logged]
+        )
         n = len(chosen)
         model = self._model
         return logged_decisions(
@@ -271,7 +280,7 @@ def _churn(history: History, bundle: Bundle) -> HeldOutPredictions | Undecided:
 def _touchpoint(decided: PastDecisions, bundle: Bundle) -> HeldOutPredictions | Undecided:
     if bundle.touchpoint is None:
         return Undecided(reason=bundle.manifest.missing.get("touchpoint", "not in the bundle"))
-    data = decided.lessons()
+    data = decided.touchpoint_set()
     classes = bundle.touchpoint.is_probability
     split = split_by_time(data)
     refused = check_split(data, split, classes=classes)

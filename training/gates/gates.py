@@ -1,4 +1,4 @@
-"""Gates: the verdict over a challenger, gate by gate, from the log and the bundle alone."""
+"""Judge a challenger gate by gate, from the log and the bundle alone."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ from training.gates.off_policy_gate import NAME as OFF_POLICY, off_policy_gate
 from training.gates.slices_gate import NAME as SLICES, Exposures, slices_gate, slices_of
 
 CALIBRATION = "calibration"
-STEPS = 4  # that `judge` tells its progress of
-NOT_AGAIN = Undecided(reason="it was not trained again")
+STEPS = 4  # that `judge` reports to `progress`
+NOT_RETRAINED = Undecided(reason="it was not trained again")
 
 
 class GateEvidence(NamedTuple):
-    """What a bundle is judged on, beside the log's own."""
+    """What a bundle is judged on."""
 
     history: History
     log: Log
@@ -84,25 +84,25 @@ def judge(
     history, log = evidence.history, evidence.log
     progress("evaluating on the latest part of the log")
     rival = champion_beside(log, bundle, history.fold.schema.schema_hash)
-    found = judged(history, bundle, champion=rival)
+    judged_bundle = judged(history, bundle, champion=rival)
     progress("deciding again")
     decisions = newest(history, log, limits.replayed)
     behaviour = _behaviour(evidence, bundle, rival, decisions, clock, limits)
     progress("training again" if retrain else "not training again")
-    same = trained_again(history, bundle, evidence.estimators) if retrain else NOT_AGAIN
+    same = trained_again(history, bundle, evidence.estimators) if retrain else NOT_RETRAINED
     progress("weighing")
     mismatches = mismatches_of(history, evidence.experiments)
-    facts = data_facts(history, found.decided, mismatches)
+    facts = data_facts(history, judged_bundle.decided, mismatches)
     gates = (
         data_gate(facts, limits),
         reproduction_gate(bundle.bundle_id, same, history, decisions[-limits.contexts :]),
-        _off_policy(found, limits),
-        calibration_gate(found.held),
-        _slices(history, found, limits),
+        _off_policy(judged_bundle, limits),
+        calibration_gate(judged_bundle.held_out),
+        _slices(history, judged_bundle, limits),
         behaviour,
     )
     verdict = GateVerdict(bundle_id=bundle.bundle_id, champion=champion, judged_at=now, gates=gates)
-    return verdict, found.evaluation
+    return verdict, judged_bundle.evaluation
 
 
 def newest(history: History, log: Log, most: int) -> list[Decision]:
@@ -110,13 +110,13 @@ def newest(history: History, log: Log, most: int) -> list[Decision]:
     schema = history.fold.schema
     version = schema.journey.catalogue_version()
     ids = list(history.candidates)[-most:]
-    found = log.decisions(ids)
+    decisions = log.decisions(ids)
     return [
-        found[one]
-        for one in ids
-        if one in found
-        and found[one].catalogue_version == version
-        and found[one].context_schema == schema.schema_hash
+        decisions[decision_id]
+        for decision_id in ids
+        if decision_id in decisions
+        and decisions[decision_id].catalogue_version == version
+        and decisions[decision_id].context_schema == schema.schema_hash
     ]
 
 
@@ -125,8 +125,8 @@ def trained_again(
 ) -> str | Undecided:
     """The id of the bundle that the data, the seed and the recipes of this one give.
 
-    Its data are the beginning of the log that has its fingerprint. Parameters that were searched
-    for are taken as they were found, and a deployment's estimator only from its own settings: no
+    Its data are the beginning of the log that has its fingerprint. Parameters of a search are
+    taken as it left them, and a deployment's estimator only from its own settings: no
     code is imported because a bundle names it.
     """
     manifest = bundle.manifest
@@ -151,57 +151,61 @@ def trained_again(
     return train(before, seed=manifest.seed, options=options).bundle.bundle_id
 
 
-def calibration_gate(held: Mapping[str, HeldOutPredictions | Undecided]) -> Gate:
+def calibration_gate(held_out: Mapping[str, HeldOutPredictions | Undecided]) -> Gate:
     """Both models on held-out time: failed where one is surely off, undecided where it may be."""
     failures: list[str] = []
     unknown: list[str] = []
     numbers: dict[str, float] = {}
-    told = []
-    for name, one in held.items():
-        if isinstance(one, Undecided):
-            unknown.append(f"{name}: {one.reason}")
+    passes = []
+    for name, predictions in held_out.items():
+        if isinstance(predictions, Undecided):
+            unknown.append(f"{name}: {predictions.reason}")
             continue
-        if not one.is_probability:
-            told.append(f"{name} predicts a value")
+        if not predictions.is_probability:
+            passes.append(f"{name} predicts a value")
             continue
-        found = calibration(calibration_bins(np.clip(one.predicted, 0.0, 1.0), one.test.labels))
-        if isinstance(found, Undecided):
-            unknown.append(f"{name}: {found.reason}")
+        slope_and_error = calibration(
+            calibration_bins(np.clip(predictions.predicted, 0.0, 1.0), predictions.test.labels)
+        )
+        if isinstance(slope_and_error, Undecided):
+            unknown.append(f"{name}: {slope_and_error.reason}")
             continue
         numbers |= {
-            f"{name}.ece": found.ece,
-            f"{name}.slope": found.slope,
-            f"{name}.slope_low": found.slope_low,
-            f"{name}.slope_high": found.slope_high,
-            f"{name}.brier": found.brier,
-            f"{name}.n": float(found.n),
+            f"{name}.ece": slope_and_error.ece,
+            f"{name}.slope": slope_and_error.slope,
+            f"{name}.slope_low": slope_and_error.slope_low,
+            f"{name}.slope_high": slope_and_error.slope_high,
+            f"{name}.brier": slope_and_error.brier,
+            f"{name}.n": float(slope_and_error.n),
         }
-        what = (
-            f"{name}: error {found.ece:.3f}, slope {found.slope:.2f} "
-            f"({found.slope_low:.2f} to {found.slope_high:.2f})"
+        figures = (
+            f"{name}: error {slope_and_error.ece:.3f}, slope {slope_and_error.slope:.2f} "
+            f"({slope_and_error.slope_low:.2f} to {slope_and_error.slope_high:.2f})"
         )
-        wanted = f"at most {MAX_ECE:g} and {SLOPES[0]:g} to {SLOPES[1]:g} are wanted"
-        if found.good:
-            told.append(what)
-        elif calibration_drifted(found):
-            failures.append(f"{what}: {wanted}; calibrate again")
+        limits = f"at most {MAX_ECE:g} and {SLOPES[0]:g} to {SLOPES[1]:g} are wanted"
+        if slope_and_error.good:
+            passes.append(figures)
+        elif calibration_drifted(slope_and_error):
+            failures.append(f"{figures}: {limits}; calibrate again")
         else:
-            unknown.append(f"{what}: {wanted}, and chance alone may give that with {found.n} rows")
-    return gathered(CALIBRATION, failures, unknown, numbers, "; ".join(told))
+            unknown.append(
+                f"{figures}: {limits}, and chance alone may give that with {slope_and_error.n} rows"
+            )
+    return gathered(CALIBRATION, failures, unknown, numbers, "; ".join(passes))
 
 
-def _off_policy(found: JudgedBundle, limits: GateLimits) -> Gate:
-    if isinstance(found.compared, Undecided):
-        return undecided(OFF_POLICY, found.compared)
-    return off_policy_gate(found.compared.evidence, found.compared.champion, limits)
+def _off_policy(judged_bundle: JudgedBundle, limits: GateLimits) -> Gate:
+    if isinstance(judged_bundle.compared, Undecided):
+        return undecided(OFF_POLICY, judged_bundle.compared)
+    return off_policy_gate(judged_bundle.compared.evidence, judged_bundle.compared.champion, limits)
 
 
-def _slices(history: History, found: JudgedBundle, limits: GateLimits) -> Gate:
-    compared = found.compared
+def _slices(history: History, judged_bundle: JudgedBundle, limits: GateLimits) -> Gate:
+    compared = judged_bundle.compared
     if isinstance(compared, Undecided):
         return undecided(SLICES, compared)
-    rows = found.decided.set.rows[compared.chosen]
-    slices = slices_of(history.fold.schema, found.decided.set.columns, rows)
+    rows = judged_bundle.decided.set.rows[compared.chosen]
+    slices = slices_of(history.fold.schema, judged_bundle.decided.set.columns, rows)
     exposures = Exposures(compared.acts, compared.champion_acts)
     return slices_gate(compared.evidence, compared.champion, slices, exposures, limits)
 
@@ -220,10 +224,10 @@ def _behaviour(
         raise
     except NbaError as error:
         return behaviour_gate(decisions, error, None, limits)
-    other = None if rival is None else _again(evidence, rival, decisions, clock)
+    champion = None if rival is None else _again(evidence, rival, decisions, clock)
     if not decisions:
         return undecided(BEHAVIOUR, "no decision of the present catalogue is in the log")
-    return behaviour_gate(decisions, own, other, limits)
+    return behaviour_gate(decisions, own, champion, limits)
 
 
 def _again(

@@ -1,4 +1,4 @@
-"""Limits: what each gate demands, in one place."""
+"""The limits of the gates, in one place."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class GateLimits(msgspec.Struct, frozen=True, kw_only=True):
     weeks: int = 4  # before the last one, that are needed to say so
     margin_eur: float = 0.0  # per decision, that the gain may be below 0
     ess: float = 500.0  # effective sample size of challenger and champion
-    largest_share: float = 0.05  # of all weight, in one customer
-    slice_rows: int = 200  # decisions of a slice that is looked at
+    largest_share: float = 0.05  # of all weight, on one customer
+    slice_rows: int = 200  # decisions, under which a slice is not judged
     slice_level: float = 0.05  # of any false alarm over all slices
-    fair_ratio: float = 0.8  # of offer rates, below which a slice is told of
+    fair_ratio: float = 0.8  # of offer rates, below which a slice is named in the reason
     top_share: float = 0.9  # of all that is done, in one action
     covered: float = 0.8  # of the champion's actions that the challenger still draws
     entropy: float = 0.5  # of the champion's, below which the draw has collapsed

@@ -1,6 +1,6 @@
-"""The off-policy gate: is a challenger worth at least what the champion is, at every look?
+"""The off-policy gate: a challenger is worth at least what the champion is, at every look.
 
-Candidates are tried again every day, so the bound holds however often one looks.
+Candidates are tried again every day, so the bound is valid at any number of looks.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def off_policy_gate(
     `champion`: None where what was decided stands for it. Passed where the lower bound is above
     -margin, failed where the upper one is below; DR and SNIPS must agree.
     """
-    found = overlap(evidence)
+    weights = overlap(evidence)
     numbers = {
-        "decisions": float(found.n),
-        "customers": float(found.customers),
-        "ess": found.ess,
-        "largest_share": found.largest_share,
-        "mean_weight": found.mean_weight,
+        "decisions": float(weights.n),
+        "customers": float(weights.customers),
+        "ess": weights.ess,
+        "largest_share": weights.largest_share,
+        "mean_weight": weights.mean_weight,
         "margin_eur": limits.margin_eur,
     }
     if champion is not None:
@@ -41,36 +41,36 @@ def off_policy_gate(
     if isinstance(scores, Undecided):
         return undecided(NAME, scores, numbers)
     dr, snips = scores
-    error, other = (standard_error(score, evidence.customers) for score in scores)
-    if min(error, other) <= 0.0:
+    dr_error, snips_error = (standard_error(score, evidence.customers) for score in scores)
+    if min(dr_error, snips_error) <= 0.0:
         return undecided(NAME, "the scores do not vary: nothing says how sure they are", numbers)
-    low = always_valid_lower_bound(dr.value, error, found.customers)
+    low = always_valid_lower_bound(dr.value, dr_error, weights.customers)
     high = 2 * dr.value - low
-    apart = abs(dr.value - snips.value) / max(error, other)
+    apart = abs(dr.value - snips.value) / max(dr_error, snips_error)
     numbers |= {
         "gain_eur": dr.value,
         "gain_snips_eur": snips.value,
-        "stderr_eur": error,
+        "stderr_eur": dr_error,
         "low_eur": low,
         "high_eur": high,
-        "low_one_look_eur": normal_interval(dr.value, error, 0.90).low,
+        "low_one_look_eur": normal_interval(dr.value, dr_error, 0.90).low,
         "apart_stderr": apart,
     }
     over = "what was decided" if champion is None else "the champion"
-    told = (
+    figures = (
         f"{dr.value:.4g} EUR per decision over {over}, always-valid bounds {low:.4g} and {high:.4g}"
     )
     if apart > AGREE:
         return undecided(
-            NAME, f"DR and SNIPS are {apart:.1f} standard errors apart: {told}", numbers
+            NAME, f"DR and SNIPS are {apart:.1f} standard errors apart: {figures}", numbers
         )
     if low > -limits.margin_eur:
-        return passed(NAME, told, numbers)
+        return passed(NAME, figures, numbers)
     if high < -limits.margin_eur:
-        return failed(NAME, f"surely worse: {told}", numbers)
+        return failed(NAME, f"surely worse: {figures}", numbers)
     return undecided(
         NAME,
-        f"not enough evidence: {told}{_missing(dr.value, low, limits, found.customers)}",
+        f"not enough evidence: {figures}{_missing(dr.value, low, limits, weights.customers)}",
         numbers,
     )
 

@@ -1,6 +1,6 @@
-"""The slices gate: no segment and no stage pays for what the others gain.
+"""The slices gate: no segment and no stage loses while the whole gains.
 
-Looked at one by one at 5 %, twenty slices would block two good challengers of three: the levels are
+Tested one by one at 5 %, twenty slices would block two good challengers of three: the levels are
 Holm's over all of them.
 """
 
@@ -36,14 +36,14 @@ class Exposures(NamedTuple):
 
 def slices_of(schema: ContextSchema, columns: tuple[str, ...], rows: np.ndarray) -> Masks:
     """The categories and truth values of (n, n_columns) rows: segments, traits and the stage."""
-    found = {}
+    masks = {}
     for at, column in enumerate(columns):
         if column not in schema.categories and column not in schema.booleans:
             continue
         numbers = rows[:, at]
         for number in np.unique(numbers[~np.isnan(numbers)]).tolist():
-            found[f"{column}={schema.value(column, number)}"] = numbers == number
-    return found
+            masks[f"{column}={schema.value(column, number)}"] = numbers == number
+    return masks
 
 
 def slices_gate(
@@ -55,8 +55,8 @@ def slices_gate(
 ) -> Gate:
     """Failed where a slice is surely worse off by more than the margin.
 
-    Offer rates are told, and those below `fair_ratio` of the best slice of the same column named:
-    that is for a person to judge.
+    Offer rates are among the numbers; the reason names the slices below `fair_ratio` of the best
+    one of the same column, for the reader to judge.
     """
     large = {name: mask for name, mask in slices.items() if mask.sum() >= limits.slice_rows}
     numbers = {"slices": float(len(slices)), "slices_judged": float(len(large))}

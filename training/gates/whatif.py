@@ -1,6 +1,6 @@
-"""What if the journey file were another: its value on the decisions that were logged.
+"""Value a change of the journey file on the decisions that were logged.
 
-First order: each decision is looked at on what was known then. What a changed rule would have done
+First order: each decision is made again on what was known then. What a changed rule would have done
 to the contexts that followed (another cap leaves other contacts behind) is not in it.
 """
 
@@ -56,32 +56,32 @@ def what_if(
     requirements: OverlapRequirements = GATE_REQUIREMENTS,
     seed: int = 1,
 ) -> WhatIf:
-    """What the change would have been worth.
+    """Estimate what the change would have been worth.
 
     `rewards`: EUR by decision id, complete ones. A version that would draw what the log could not
-    (a cap that is looser, say) cannot be judged from rewards: then only the model says something.
+    (a cap that is looser, say) cannot be judged from rewards, only by the model.
     """
     live = [decision for decision in decisions if decision.decision.mode is Mode.LIVE]
-    seen = [one for one in live if one.decision.decision_id in rewards]
-    moved = sum(_moved(one) for one in seen)
-    gone = sum(_unsupported(one) for one in seen)
-    share = gone / moved if moved > 0 else 0.0
+    rewarded = [redecided for redecided in live if redecided.decision.decision_id in rewards]
+    moved = sum(_moved(redecided) for redecided in rewarded)
+    unsupported = sum(_unsupported(redecided) for redecided in rewarded)
+    share = unsupported / moved if moved > 0 else 0.0
     figures = {
-        "decisions": len(seen),
-        "customers": len({one.decision.request.customer_id for one in seen}),
-        "without_reward": len(live) - len(seen),
+        "decisions": len(rewarded),
+        "customers": len({redecided.decision.request.customer_id for redecided in rewarded}),
+        "without_reward": len(live) - len(rewarded),
     }
-    found: PolicyGain | Undecided
+    gain: PolicyGain | Undecided
     by_model: Estimate | Undecided
-    refused = _refused(seen, moved)
+    refused = _refused(rewarded, moved)
     if refused is not None:
-        found = by_model = refused
+        gain = by_model = refused
     else:
-        new, old = _evidence(seen, rewards, seed)
+        new, old = _evidence(rewarded, rewards, seed)
         by_model = _by_model(new, old, seed)
-        found = policy_gain(new, old, requirements=requirements, seed=seed)
+        gain = policy_gain(new, old, requirements=requirements, seed=seed)
         if share > UNSUPPORTED:
-            found = Undecided(
+            gain = Undecided(
                 reason=f"{share:.1%} of what the change moves is on actions that the log could not "
                 "draw: rewards say nothing of them; a lifted_share on the rule would"
             )
@@ -91,59 +91,74 @@ def what_if(
         without_reward=figures["without_reward"],
         moved=moved,
         unsupported=share,
-        gain=found,
+        gain=gain,
         by_model=by_model,
     )
 
 
-def _refused(seen: Sequence[Redecided], moved: float) -> Undecided | None:
-    if not seen:
+def _refused(rewarded: Sequence[Redecided], moved: float) -> Undecided | None:
+    if not rewarded:
         return Undecided(reason="no live decision has a complete reward")
-    if moved <= 1e-9 * len(seen):
+    if moved <= 1e-9 * len(rewarded):
         return Undecided(reason="both versions draw alike on every decision")
     return None
 
 
-def _moved(one: Redecided) -> float:
+def _moved(redecided: Redecided) -> float:
     """The probability of another draw: total variation."""
-    names = one.old.keys() | one.new.keys()
-    return 0.5 * sum(abs(one.new.get(name, 0.0) - one.old.get(name, 0.0)) for name in names)
+    names = redecided.old.keys() | redecided.new.keys()
+    return 0.5 * sum(
+        abs(redecided.new.get(name, 0.0) - redecided.old.get(name, 0.0)) for name in names
+    )
 
 
-def _unsupported(one: Redecided) -> float:
+def _unsupported(redecided: Redecided) -> float:
     """What the new version adds on actions that had no probability in the log."""
-    possible = {each.action_id for each in one.decision.candidates if each.propensity > 0}
-    added = ((name, p - one.old.get(name, 0.0)) for name, p in one.new.items())
+    possible = {
+        candidate.action_id
+        for candidate in redecided.decision.candidates
+        if candidate.propensity > 0
+    }
+    added = ((name, p - redecided.old.get(name, 0.0)) for name, p in redecided.new.items())
     return sum(more for name, more in added if more > 0 and name not in possible)
 
 
 def _evidence(
-    seen: Sequence[Redecided], rewards: Mapping[str, float], seed: int
+    rewarded: Sequence[Redecided], rewards: Mapping[str, float], seed: int
 ) -> tuple[LoggedDecisions, LoggedDecisions]:
     """The decisions under the new version and under the old one."""
-    names = sorted({name for one in seen for name in (one.decision.action_id, *one.old, *one.new)})
+    names = sorted(
+        {
+            name
+            for redecided in rewarded
+            for name in (redecided.decision.action_id, *redecided.old, *redecided.new)
+        }
+    )
     code = {name: n for n, name in enumerate(names)}
-    earned = np.array([rewards[one.decision.decision_id] for one in seen])
+    earned = np.array([rewards[redecided.decision.decision_id] for redecided in rewarded])
     of, codes, chances = [], [], []
-    for n, one in enumerate(seen):
-        for name in dict.fromkeys((*one.old, *one.new)):
+    for n, redecided in enumerate(rewarded):
+        for name in dict.fromkeys((*redecided.old, *redecided.new)):
             of.append(n)
             codes.append(code[name])
-            chances.append((one.new.get(name, 0.0), one.old.get(name, 0.0)))
+            chances.append((redecided.new.get(name, 0.0), redecided.old.get(name, 0.0)))
     flat, shares = np.array(of, dtype=np.int64), np.array(chances)
-    customers = np.array([one.decision.request.customer_id for one in seen])
-    model = _model(seen, code, earned, customers, flat, np.array(codes, dtype=float), seed)
-    drawn = [one.decision.action_id for one in seen]
-    propensity = np.array([one.decision.propensity for one in seen])
-    found = []
+    customers = np.array([redecided.decision.request.customer_id for redecided in rewarded])
+    model = _model(rewarded, code, earned, customers, flat, np.array(codes, dtype=float), seed)
+    drawn = [redecided.decision.action_id for redecided in rewarded]
+    propensity = np.array([redecided.decision.propensity for redecided in rewarded])
+    evidence = []
     for side, version in enumerate(("new", "old")):
-        mine = [getattr(one, version).get(name, 0.0) for one, name in zip(seen, drawn, strict=True)]
+        logged_share = [
+            getattr(redecided, version).get(name, 0.0)
+            for redecided, name in zip(rewarded, drawn, strict=True)
+        ]
         expected = None
         if model is not None:
-            expected = np.bincount(flat, shares[:, side] * model.offered, minlength=len(seen))
-        found.append(
+            expected = np.bincount(flat, shares[:, side] * model.offered, minlength=len(rewarded))
+        evidence.append(
             logged_decisions(
-                np.array(mine),
+                np.array(logged_share),
                 propensity,
                 earned,
                 customers,
@@ -151,11 +166,11 @@ def _evidence(
                 q_target=expected,
             )
         )
-    return found[0], found[1]
+    return evidence[0], evidence[1]
 
 
 def _model(
-    seen: Sequence[Redecided],
+    rewarded: Sequence[Redecided],
     code: Mapping[str, int],
     earned: Floats,
     customers: np.ndarray,
@@ -164,11 +179,13 @@ def _model(
     seed: int,
 ) -> CrossFitted | None:
     """Rewards by the logged context and the action; None where contexts differ in their columns."""
-    schemas = {one.decision.context_schema for one in seen}
+    schemas = {redecided.decision.context_schema for redecided in rewarded}
     if len(schemas) != 1 or len(np.unique(customers)) < MIN_CUSTOMERS:
         return None
-    contexts = np.array([np.frombuffer(one.decision.context, dtype="<f8") for one in seen])
-    drawn = np.array([code[one.decision.action_id] for one in seen], dtype=float)
+    contexts = np.array(
+        [np.frombuffer(redecided.decision.context, dtype="<f8") for redecided in rewarded]
+    )
+    drawn = np.array([code[redecided.decision.action_id] for redecided in rewarded], dtype=float)
 
     def rows(chosen: np.ndarray) -> Floats:
         return np.column_stack([codes[chosen], contexts[of[chosen]]])
@@ -185,8 +202,8 @@ def _model(
 
 
 def _by_model(new: LoggedDecisions, old: LoggedDecisions, seed: int) -> Estimate | Undecided:
-    one, other = estimators.dm(new), estimators.dm(old)
-    if isinstance(one, Undecided) or isinstance(other, Undecided):
+    new_scores, old_scores = estimators.dm(new), estimators.dm(old)
+    if isinstance(new_scores, Undecided) or isinstance(old_scores, Undecided):
         return estimators.NO_MODEL
-    found = policy_value(one.minus(other), new, method="dm", seed=seed)
-    return found if isinstance(found, Undecided) else found.estimate
+    value = policy_value(new_scores.minus(old_scores), new, method="dm", seed=seed)
+    return value if isinstance(value, Undecided) else value.estimate

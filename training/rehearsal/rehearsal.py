@@ -1,7 +1,7 @@
 """What a new version of the journey file would have decided in the last days, beside the old.
 
 Nothing is drawn: every figure is an expectation over the policy's exact probabilities. Each
-decision is looked at on what was known then, contacts included: what other decisions would have
+decision is made again on what was known then, contacts included: what other decisions would have
 changed later that day is not played.
 """
 

@@ -1,4 +1,4 @@
-"""Promote: a registered bundle goes one stage further, or at once into the champion's place."""
+"""Promote a registered bundle one stage further, or straight to champion."""
 
 from __future__ import annotations
 

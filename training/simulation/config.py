@@ -33,7 +33,7 @@ class WorldConfig:
     customers: int = 3_000
     days: float = 120.0
     start: datetime = datetime(2026, 1, 1, tzinfo=UTC)
-    seed: int = 1  # the world: its numbers, its customers and their luck
+    seed: int = 1  # the world: its numbers, its customers and their draws
     mechanism: Mechanism = "accumulation"
     emotion_effect: float = 1.0  # 0: emotion shows in clicks and surveys but moves nothing else
     fatigue_effect: float = 1.0  # 0: customers never tire of contacts

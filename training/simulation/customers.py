@@ -94,7 +94,7 @@ def picked(uniform: float, weighted: Sequence[tuple[str, float]]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedCustomer:
-    """What one customer is. The second block is hidden from everybody but the world."""
+    """The attributes of one customer. The second block is hidden from everybody but the world."""
 
     customer_id: str
     segment: str
@@ -158,7 +158,7 @@ def draw_customer(
 
 @dataclass(slots=True)
 class HiddenState:
-    """What one customer feels and remembers. Nobody but the world sees it."""
+    """The feelings and the memory of one customer, seen by the simulated world alone."""
 
     expectation: float
     emotion: float = 0.0

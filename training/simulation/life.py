@@ -155,8 +155,8 @@ class Life:
             return
         action_id, decision_id = shown
         probability = accept_probability(action_id, self.situation(outbound=outbound))
-        purpose, place = ("response_more", turn - 1) if turn else ("response", 0)
-        accepted = self.uniforms.happens(purpose, probability, place)
+        purpose, index = ("response_more", turn - 1) if turn else ("response", 0)
+        accepted = self.uniforms.happens(purpose, probability, index)
         self.respond(decision_id, action_id, channel, accepted, turn, outbound=outbound)
 
     def tip(self) -> str | None:
@@ -177,8 +177,8 @@ class Life:
         """The customer's response to what was shown, with its effects."""
         situation = self.situation(outbound=outbound)
         outcome = {"decision_id": decision_id, "action_id": action_id, "channel": channel}
-        purpose, place = ("manner_more", turn - 1) if turn else ("manner", 0)
-        manner = self.uniforms.uniform(purpose, place)
+        purpose, index = ("manner_more", turn - 1) if turn else ("manner", 0)
+        manner = self.uniforms.uniform(purpose, index)
         slow = DELAYS.get(channel, 1.0)
         if accepted or manner < 0.08:
             self.emit("Action Clicked", dict(outcome), slow * (3.0 + 10.0 * manner))

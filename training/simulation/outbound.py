@@ -73,8 +73,8 @@ class Outbound:
     ) -> None:
         """Something gives the bank a reason to write or call; `which`: of its channels."""
         ways = OCCASIONS[kind]
-        place = int(uniforms.uniform("trigger_channel") * len(ways)) if which is None else which
-        channel, offered = ways[place]
+        index = int(uniforms.uniform("trigger_channel") * len(ways)) if which is None else which
+        channel, offered = ways[index]
         self._opened += 1
         heapq.heappush(self._due, (at_s, self._opened, kind, channel, offered, uniforms))
 

@@ -101,7 +101,7 @@ class Oracle:
     """Knows the hidden truth of the moment, and takes what is worth most, in expectation.
 
     Greedy: it weighs the money of the action and how it moves the risk of leaving at the visits
-    to come, not what the next contacts will do. An upper mark for a service, hardly to be reached.
+    to come, not what the next contacts will do. An upper bound for a service, hardly to be reached.
     """
 
     VISITS = 12  # that it looks ahead

@@ -68,19 +68,19 @@ def web_search(life: Life) -> float:
     queries = HARD_QUERIES if customer.hard_topic else QUERIES
     first = int(uniforms.uniform("topic") * len(queries))
     patience = 1 + int(uniforms.uniform("searches") * 4)
-    found = False
+    has_results = False
     for turn in range(patience):
-        found = not uniforms.happens("result", _troubled(empty_share, customer), turn)
-        count = 1 + int(uniforms.uniform("result", turn) * 40) if found else 0
+        has_results = not uniforms.happens("result", _troubled(empty_share, customer), turn)
+        count = 1 + int(uniforms.uniform("result", turn) * 40) if has_results else 0
         query = queries[(first + turn // 2) % len(queries)] + (" online" if turn % 2 else "")
         life.emit("Products Searched", {"channel": "web", "query": query, "results_count": count})
-        if found:
+        if has_results:
             break
         life.failures += 1
-    if not found:
+    if not has_results:
         life.state.issue = life.state.issue or "search"
     life.ask("web", "web_search", ("help_popup", "loan_offer"))
-    if not found:
+    if not has_results:
         if further(life, 0.5):
             life.emit("Help Article Viewed", {"channel": "web", "topic": "search"})
             life.ask("web", "help_pages", ("search_guide", "chat_invitation"), 1)
@@ -122,10 +122,10 @@ def loan_application(life: Life) -> float:
 def app_home(life: Life) -> float:
     """A look at the balance."""
     life.emit("App Opened", {"channel": "app"})
-    shelf: tuple[str, ...] = ("card_offer", "apology_credit")
+    offers: tuple[str, ...] = ("card_offer", "apology_credit")
     if life.config.referral:
-        shelf = (*shelf, "referral")
-    life.ask("app", "app_home", shelf)
+        offers = (*offers, "referral")
+    life.ask("app", "app_home", offers)
     if life.config.outbound and life.uniforms.happens("page", 0.2, 1):
         life.later(4 * HOUR_S, "Cash Withdrawn", {"channel": "atm"}, 0.0)
     if further(life, 0.35):
@@ -206,7 +206,7 @@ def branch(life: Life) -> float:
 
 
 def further(life: Life, share: float) -> bool:
-    """She looks at one more page, of a bank that has more of them than before."""
+    """The customer views one more page, of a bank that has more pages than before."""
     return life.config.outbound and life.uniforms.happens("page", share)
 
 
@@ -234,7 +234,7 @@ def _call(life: Life, issue: str, before: float) -> float:
 
 
 def _troubled(share: float, customer: SimulatedCustomer) -> float:
-    """A share of bad luck, for this person."""
+    """The share of failures that this customer meets."""
     if share <= 0.0:
         return share
     return sigmoid(math.log(share / (1.0 - share)) + customer.trouble)

@@ -163,8 +163,8 @@ def test_a_reward_is_the_value_of_a_response_less_the_cost_of_the_offer() -> Non
 def test_no_action_teaches_no_response_and_may_teach_value() -> None:
     made = history(decided("d0", after(0)), decided("d1", after(1), NO_ACTION))
     response, value = decided_set(made, RESPONSE), decided_set(made, VALUE)
-    assert (len(response.set.labels), len(response.lessons().labels)) == (2, 1)
-    assert len(value.lessons().labels) == 2
+    assert (len(response.set.labels), len(response.touchpoint_set().labels)) == (2, 1)
+    assert len(value.touchpoint_set().labels) == 2
 
 
 def test_an_action_that_left_the_journey_file_is_not_taken_for_no_action() -> None:
