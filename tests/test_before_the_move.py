@@ -226,7 +226,7 @@ def test_the_rollout_the_experiments_and_the_health_stand_where_they_stood(
     watch = watch_of(replica)
     watch.summaries.load()
     days = {f"{when}": plain(day) for when, day in watch.summaries.dated}
-    assert [len(days), digest(days)] == EXPECTED["health_days"] and watch.summaries.cut is not None
+    assert [len(days), digest(days)] == EXPECTED["health_days"] and watch.summaries.bins is not None
     assert same(plain(health_now(replica, watch.summaries)), EXPECTED["health"])
 
 

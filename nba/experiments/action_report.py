@@ -60,7 +60,7 @@ class ActionReport(msgspec.Struct, frozen=True, kw_only=True):
     """Actions against the first of them."""
 
     control: str
-    lights: list[ValidityCheck]
+    checks: list[ValidityCheck] = msgspec.field(name="lights")
     withheld: str
     comparisons: list[ActionComparison]
     answer: str
@@ -132,30 +132,34 @@ def report_actions(
     `actions`: at least two. Holm over all of them.
     """
     rewards = _rewards(journey, kind_of, events)
-    pairs = [_Pair(actions[0], other) for other in actions[1:]]
+    pairs = [_Pair(actions[0], action) for action in actions[1:]]
 
     def compared() -> Iterator[list[Decision]]:
         for page in decisions:
-            mine = [one for one in page if one.mode is Mode.LIVE and _within(one, since, until)]
-            for one in mine:
-                if (reward := rewards.get(one.decision_id)) is not None:
-                    for pair in pairs:
-                        pair.take(one, reward)
-            yield mine
+            live = [
+                decision
+                for decision in page
+                if decision.mode is Mode.LIVE and _within(decision, since, until)
+            ]
+            for decision in live:
+                if (reward := rewards.get(decision.decision_id)) is not None:
+                    for decision_pair in pairs:
+                        decision_pair.take(decision, reward)
+            yield live
 
-    light = propensity_check(audit_decisions(compared(), lambda one: True))
-    return _report(pairs, light, _metric(journey), alpha, tuning_n)
+    check = propensity_check(audit_decisions(compared(), lambda decision: True))
+    return _report(pairs, check, _metric(journey), alpha, tuning_n)
 
 
 def _report(
-    pairs: Sequence[_Pair], light: ValidityCheck, metric: Metric, alpha: float, tuning_n: int
+    pairs: Sequence[_Pair], check: ValidityCheck, metric: Metric, alpha: float, tuning_n: int
 ) -> ActionReport:
     control = pairs[0].control
-    if light.red:
-        withheld = f"{light.name}: {light.detail}"
+    if check.red:
+        withheld = f"{check.name}: {check.detail}"
         return ActionReport(
             control=control,
-            lights=[light],
+            checks=[check],
             withheld=withheld,
             comparisons=[],
             answer=f"results are withheld: {withheld}",
@@ -168,7 +172,7 @@ def _report(
         return arm_difference(records[n], names=names, tuning_n=tuning_n, confidence=1.0 - level)
 
     first = [effect(n, alpha) for n in range(len(pairs))]
-    p = [None if isinstance(one, Undecided) else one.p for one in first]
+    p = [None if isinstance(contrast, Undecided) else contrast.p for contrast in first]
     comparisons = [
         _comparison(pair, draws[n], records[n], effect(n, level), p_adjusted, metric)
         for n, (pair, (level, p_adjusted)) in enumerate(
@@ -177,7 +181,7 @@ def _report(
     ]
     return ActionReport(
         control=control,
-        lights=[light],
+        checks=[check],
         withheld="",
         comparisons=comparisons,
         answer="; ".join(comparison.sentence for comparison in comparisons),

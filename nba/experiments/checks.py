@@ -32,20 +32,20 @@ def check_experiment(experiment: Experiment, journey: JourneyFile) -> Iterator[I
 
 def check_beside(experiment: Experiment, started: Sequence[Started]) -> Iterator[InvalidInput]:
     """What stands against starting it beside those that run, room in its layer aside."""
-    if any(one.experiment.id == experiment.id for one in started):
+    if any(running.experiment.id == experiment.id for running in started):
         remedy = "an experiment of this id was started before; its labels are in the log"
         yield InvalidInput("id", experiment.id, f"{remedy}, choose another id")
     salt = experiment.salt or experiment.id
-    for other in (one.experiment for one in started if one.running):
-        if other.allocation == "bandit" or experiment.allocation == "bandit":
+    for beside in (running.experiment for running in started if running.running):
+        if beside.allocation == "bandit" or experiment.allocation == "bandit":
             continue
-        if (other.salt or other.id) == salt and other.id != experiment.id:
-            remedy = f"{other.id} draws its arms by it: the two would not be independent"
+        if (beside.salt or beside.id) == salt and beside.id != experiment.id:
+            remedy = f"{beside.id} draws its arms by it: the two would not be independent"
             yield InvalidInput("salt", salt, remedy)
-        both = sorted(experiment.touches() & other.touches())
-        if both and other.layer != experiment.layer:
+        shared = sorted(experiment.touches() & beside.touches())
+        if shared and beside.layer != experiment.layer:
             remedy = (
-                f"{other.id} in layer {other.layer} changes {', '.join(both)} too: run them in "
+                f"{beside.id} in layer {beside.layer} changes {', '.join(shared)} too: run them in "
                 "one layer, or one after the other"
             )
             yield InvalidInput("layer", experiment.layer, remedy)
@@ -80,7 +80,7 @@ def _arm_errors(
     change = arm.exploration
     if change is None:
         return
-    if not change.given():
+    if not change.changed_fields():
         yield InvalidInput(f"{path}.exploration", None, "name what it changes, such as policy")
     actions = [*(action.id for action in journey.actions), NO_ACTION]
     yield from id_list_errors(f"{path}.exploration.order", change.order or [], actions)
@@ -128,12 +128,12 @@ def _bandit_errors(experiment: Experiment, journey: JourneyFile) -> Iterator[Inv
     ):
         if listed:
             remedy = "arms that a bandit draws are compared decision by decision, by reward alone"
-            yield InvalidInput(name, [one.id for one in listed], remedy)
+            yield InvalidInput(name, [metric.id for metric in listed], remedy)
 
 
 def _metric_errors(experiment: Experiment, journey: JourneyFile) -> Iterator[InvalidInput]:
     placed: list[tuple[str, MetricSpec]] = [("primary", experiment.primary)]
-    placed += [(f"secondary[{n}]", one) for n, one in enumerate(experiment.secondary)]
+    placed += [(f"secondary[{n}]", metric) for n, metric in enumerate(experiment.secondary)]
     placed += [(f"guardrails[{n}]", guardrail) for n, guardrail in enumerate(experiment.guardrails)]
     yield from duplicate_id_errors((metric.id, path) for path, metric in placed)
     kinds = {mapping.id: mapping.amount for mapping in journey.events}

@@ -39,12 +39,12 @@ def _added(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
     return {name: left.get(name, 0) + right.get(name, 0) for name in {**left, **right}}
 
 
-def _summed(one: MomentsByArm, other: MomentsByArm) -> MomentsByArm:
+def _summed(left: MomentsByArm, right: MomentsByArm) -> MomentsByArm:
     return {
         metric: {
-            arm: one.get(metric, {}).get(arm, NO_CUSTOMERS)
-            + other.get(metric, {}).get(arm, NO_CUSTOMERS)
-            for arm in {**one.get(metric, {}), **other.get(metric, {})}
+            arm: left.get(metric, {}).get(arm, NO_CUSTOMERS)
+            + right.get(metric, {}).get(arm, NO_CUSTOMERS)
+            for arm in {**left.get(metric, {}), **right.get(metric, {})}
         }
-        for metric in {**one, **other}
+        for metric in {**left, **right}
     }

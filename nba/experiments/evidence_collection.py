@@ -112,4 +112,6 @@ def _fixed_analysis(
     slowest_s = max(metrics.window_s(metric) for metric in experiment.metrics)
     if until_s + slowest_s > metrics.end_s:
         return None
-    return {customer: one for customer, one in exposed.items() if one.at_s <= until_s}
+    return {
+        customer: exposure for customer, exposure in exposed.items() if exposure.at_s <= until_s
+    }

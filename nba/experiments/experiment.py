@@ -35,13 +35,13 @@ class ExplorationChange(JourneyPart, frozen=True):
     temperature_eur: Positive | None = None
     order: list[Identifier] | None = None
 
-    def given(self) -> dict[str, object]:
+    def changed_fields(self) -> dict[str, object]:
         """The fields that are changed."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def on(self, exploration: Exploration) -> Exploration:
         """The file's exploration with the change."""
-        return replace(exploration, **self.given())
+        return replace(exploration, **self.changed_fields())
 
 
 class ArmSpec(JourneyPart, frozen=True):
@@ -56,12 +56,12 @@ class ArmSpec(JourneyPart, frozen=True):
 
     def touches(self) -> frozenset[str]:
         """What this arm changes: two experiments must not change the same."""
-        found = set(self.without)
+        changes = set(self.without)
         if self.exploration is not None:
-            found.add("exploration")
+            changes.add("exploration")
         if self.bundle is not None:
-            found.add("bundle")
-        return frozenset(found)
+            changes.add("bundle")
+        return frozenset(changes)
 
 
 class MetricSpec(JourneyPart, frozen=True, kw_only=True):
@@ -113,7 +113,7 @@ class Experiment(JourneyPart, frozen=True, kw_only=True):
 
     def arm(self, arm_id: str) -> ArmSpec | None:
         """The arm of this id."""
-        return next((one for one in self.arms if one.id == arm_id), None)
+        return next((arm for arm in self.arms if arm.id == arm_id), None)
 
     @property
     def metrics(self) -> list[MetricSpec]:
@@ -139,7 +139,7 @@ class Experiment(JourneyPart, frozen=True, kw_only=True):
 
 
 class Slot(msgspec.Struct, frozen=True, array_like=True):
-    """A stretch of a layer: places from `low` up to, and without, `high`."""
+    """A segment of a layer: positions from `low` up to, and without, `high`."""
 
     low: float
     high: float
@@ -177,15 +177,17 @@ class ExperimentSet(msgspec.Struct, frozen=True):
 
     @property
     def running(self) -> list[Started]:
-        return [one for one in self.started if one.running]
+        return [started for started in self.started if started.running]
 
     def named(self, experiment_id: str) -> Started | None:
-        """The one of this id."""
-        return next((one for one in self.started if one.experiment.id == experiment_id), None)
+        """The experiment of this id, None where it was never started."""
+        return next(
+            (started for started in self.started if started.experiment.id == experiment_id), None
+        )
 
-    def with_one(self, changed: Started) -> ExperimentSet:
-        """With this one in place of the one of the same id, or at the end."""
-        ids = [one.experiment.id for one in self.started]
+    def with_started(self, changed: Started) -> ExperimentSet:
+        """With `changed` in place of the experiment of the same id, or at the end."""
+        ids = [started.experiment.id for started in self.started]
         if changed.experiment.id not in ids:
             return ExperimentSet((*self.started, changed))
         at = ids.index(changed.experiment.id)
@@ -193,25 +195,27 @@ class ExperimentSet(msgspec.Struct, frozen=True):
 
 
 def free_slots(share: float, taken: Iterable[Slot]) -> tuple[Slot, ...]:
-    """Stretches of a layer of this size together, from the lowest that are free.
+    """Segments of a layer of this size together, from the lowest that are free.
 
-    Raises InvalidInput where there is no room. Places are rounded to 1e-9.
+    Raises InvalidInput where there is no room. Positions are rounded to 1e-9.
     """
-    found: list[Slot] = []
+    slots: list[Slot] = []
     low, missing = 0.0, share
     for slot in [*sorted(taken, key=lambda slot: slot.low), Slot(1.0, 1.0)]:
         free = min(slot.low - low, missing)
         if free > 1e-9:
-            found.append(Slot(low, round(low + free, 9)))
+            slots.append(Slot(low, round(low + free, 9)))
             missing -= free
         low = max(low, slot.high)
     if missing > 1e-9:
         left = share - missing
         remedy = f"{left:.1%} of the layer is free; stop one of its experiments, or take less"
         raise InvalidInput("share", share, remedy)
-    return tuple(found)
+    return tuple(slots)
 
 
 def taken_slots(running: Sequence[Started], layer: str) -> list[Slot]:
     """What running experiments hold of a layer."""
-    return [slot for one in running if one.experiment.layer == layer for slot in one.slots]
+    return [
+        slot for started in running if started.experiment.layer == layer for slot in started.slots
+    ]

@@ -115,10 +115,10 @@ class MetricAccumulator:
             return
         for credit in self._rule.credits(self._events, self.end_s):
             if credit.complete:
-                told = MetricContribution(at_s(credit.decision), credit.reward)
+                contribution = MetricContribution(at_s(credit.decision), credit.reward)
                 for n, metric in enumerate(self._metrics):
                     if metric.measure == "reward":
-                        self._contributions[n][credit.decision.customer_id].append(told)
+                        self._contributions[n][credit.decision.customer_id].append(contribution)
 
     def window_s(self, metric: MetricSpec) -> float:
         """After so long an exposed customer's metric is complete."""
@@ -139,7 +139,7 @@ class MetricAccumulator:
     def _sums(
         self,
         metric: MetricSpec,
-        told: Mapping[str, list[MetricContribution]],
+        contributions: Mapping[str, list[MetricContribution]],
         exposed: Mapping[str, Exposure],
     ) -> dict[str, Moments]:
         latest_s = self.end_s - self.window_s(metric)
@@ -152,7 +152,7 @@ class MetricAccumulator:
                 continue
             until_s = began_s + metric.window_days * DAY_S
             after = before = 0.0
-            for when_s, amount in told.get(customer, ()):
+            for when_s, amount in contributions.get(customer, ()):
                 if began_s + strictly <= when_s <= until_s:
                     after += amount
                 elif began_s - self._covariate_s <= when_s < began_s + strictly:

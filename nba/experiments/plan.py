@@ -118,8 +118,8 @@ class _Traffic:
 
     def customers(self, days: float) -> int:
         """How many are exposed within so many days."""
-        seen = self._share * float(np.searchsorted(self._arrived, days, side="right"))
-        return int(seen + max(days - self._days, 0.0) * self.per_day)
+        exposed = self._share * float(np.searchsorted(self._arrived, days, side="right"))
+        return int(exposed + max(days - self._days, 0.0) * self.per_day)
 
     def days(self, customers: int) -> float | Undecided:
         """After how many days so many are exposed."""
@@ -140,7 +140,9 @@ def _planned(
     base, left = sample_mean(sums), _left(experiment, sums)
     sd = math.sqrt(left.variance)
     needed = {kind: _needed(experiment, sd, kind) for kind in ("fixed", "always_valid")}
-    until = {kind: _days(traffic, found, primary.window_days) for kind, found in needed.items()}
+    until = {
+        kind: _days(traffic, customers, primary.window_days) for kind, customers in needed.items()
+    }
     rows = [
         DetectableRow(
             days=length,
@@ -179,8 +181,8 @@ def _left(experiment: Experiment, sums: Moments) -> SampleMean:
 
 def _pairs(experiment: Experiment) -> list[tuple[float, float]]:
     """(share of the customers in either, share of those in the arm) of each arm and the control."""
-    control, *others = (arm.share for arm in experiment.arms)
-    return [(control + other, other / (control + other)) for other in others]
+    control, *shares = (arm.share for arm in experiment.arms)
+    return [(control + share, share / (control + share)) for share in shares]
 
 
 def _level(experiment: Experiment) -> float:
@@ -199,38 +201,38 @@ def _needed(experiment: Experiment, sd: float, kind: str) -> int | Undecided:
     if sd <= 0.0:
         return Undecided(reason="no customer differs from another on it")
     most = 0
-    for part, share in _pairs(experiment):
-        found = sample_size(
+    for fraction, share in _pairs(experiment):
+        customers = sample_size(
             experiment.primary.least_effect,
             sd,
             share=share,
             confidence=_level(experiment),
             tuning_n=_tuning(experiment, kind),
         )
-        if isinstance(found, Undecided):
-            return found
-        most = max(most, math.ceil(found / part))
+        if isinstance(customers, Undecided):
+            return customers
+        most = max(most, math.ceil(customers / fraction))
     return most
 
 
 def _detectable(experiment: Experiment, sd: float, customers: int, kind: str) -> float:
     return max(
         detectable_effect(
-            max(int(customers * part), 2),
+            max(int(customers * fraction), 2),
             sd,
             share=share,
             confidence=_level(experiment),
             tuning_n=_tuning(experiment, kind),
         )
-        for part, share in _pairs(experiment)
+        for fraction, share in _pairs(experiment)
     )
 
 
 def _days(traffic: _Traffic, customers: int | Undecided, window_days: float) -> float | Undecided:
     if isinstance(customers, Undecided):
         return customers
-    found = traffic.days(customers)
-    return found if isinstance(found, Undecided) else found + window_days
+    days = traffic.days(customers)
+    return days if isinstance(days, Undecided) else days + window_days
 
 
 def _holdout(experiment: Experiment, journey: JourneyFile, base: SampleMean) -> list[HoldoutRow]:
@@ -255,9 +257,9 @@ def _problems(
         return [customers.reason]
     if isinstance(days, Undecided):
         return [days.reason]
-    found = []
+    problems = []
     if days > LONGEST_DAYS:
-        found.append(f"it needs {customers:,} customers, {days:.0f} days at this traffic")
+        problems.append(f"it needs {customers:,} customers, {days:.0f} days at this traffic")
     if kind == "fixed" and (experiment.customers or 0) < customers:
-        found.append(f"{experiment.customers:,} customers are planned, {customers:,} are needed")
-    return found
+        problems.append(f"{experiment.customers:,} customers are planned, {customers:,} are needed")
+    return problems

@@ -46,11 +46,11 @@ def stored_experiments(log: Log) -> ExperimentSet:
 
 def named(experiments: ExperimentSet, experiment_id: str) -> Started:
     """The one of this id. Raises NotFound."""
-    found = experiments.named(experiment_id)
-    if found is None:
-        remedy = did_you_mean(experiment_id, [one.experiment.id for one in experiments.started])
+    started = experiments.named(experiment_id)
+    if started is None:
+        remedy = did_you_mean(experiment_id, [known.experiment.id for known in experiments.started])
         raise NotFound(f"experiment {experiment_id!r} was never started: {remedy}")
-    return found
+    return started
 
 
 def room_for(experiment: Experiment, experiments: ExperimentSet) -> tuple[Slot, ...]:
@@ -97,7 +97,7 @@ def start(
             catalogue_version=journey.catalogue_version(),
         )
         why = f"start {experiment.id}: {why}"
-        _SETS.save(log, experiments.with_one(started), now, by=by, why=why)
+        _SETS.save(log, experiments.with_started(started), now, by=by, why=why)
     return started
 
 
@@ -114,7 +114,7 @@ def stop(log: Log, experiment_id: str, now: datetime, *, by: str, why: str) -> S
             raise InvalidInput("experiment", experiment_id, f"it ended at {started.ended_at:%F %R}")
         ended = replace(started, ended_at=now)
         why = f"stop {experiment_id}: {why}"
-        _SETS.save(log, experiments.with_one(ended), now, by=by, why=why)
+        _SETS.save(log, experiments.with_started(ended), now, by=by, why=why)
     return ended
 
 
@@ -129,5 +129,5 @@ def note_shipped(
         experiments = stored_experiments(log)
         shipped = replace(named(experiments, experiment_id), shipped=arm)
         why = f"ship {experiment_id}.{arm}: {why}"
-        _SETS.save(log, experiments.with_one(shipped), now, by=by, why=why)
+        _SETS.save(log, experiments.with_started(shipped), now, by=by, why=why)
     return shipped

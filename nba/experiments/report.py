@@ -34,7 +34,7 @@ class ExperimentReport(msgspec.Struct, frozen=True, kw_only=True):
     exposed: dict[str, int]  # customers by arm
     complete: int  # of them, those whose window of the primary metric is over
     planned: int | None
-    lights: list[ValidityCheck]
+    checks: list[ValidityCheck] = msgspec.field(name="lights")
     withheld: str  # why nothing is shown; empty where something is
     comparisons: list[ArmComparison]
     answer: str
@@ -86,7 +86,7 @@ def report_on(
         exposed=evidence.exposed | evidence.unknown,
         complete=complete,
         planned=experiment.customers,
-        lights=checks,
+        checks=checks,
         withheld="; ".join(red),
         comparisons=comparisons,
         answer=_answer(experiment, primary, red, days),
@@ -97,14 +97,21 @@ def report_on(
 
 def _ready(experiment: Experiment, comparisons: Sequence[ArmComparison]) -> list[str]:
     """The arms that are better on the primary metric, with every guardrail held."""
-    found = []
+    ready = []
     for arm in experiment.arms[1:]:
-        mine = [comparison for comparison in comparisons if comparison.arm == arm.id]
-        better = any(one.role == "primary" and one.verdict is MetricVerdict.BETTER for one in mine)
-        held = all(one.verdict is GuardrailVerdict.HELD for one in mine if one.role == "guardrail")
-        if better and held:
-            found.append(arm.id)
-    return found
+        compared = [comparison for comparison in comparisons if comparison.arm == arm.id]
+        better = any(
+            comparison.role == "primary" and comparison.verdict is MetricVerdict.BETTER
+            for comparison in compared
+        )
+        guarded = all(
+            comparison.verdict is GuardrailVerdict.HELD
+            for comparison in compared
+            if comparison.role == "guardrail"
+        )
+        if better and guarded:
+            ready.append(arm.id)
+    return ready
 
 
 def _answer(
@@ -116,7 +123,7 @@ def _answer(
         metric = as_metric(experiment.primary).name
         so_far = f"it has run {days:.1f} of at least {experiment.min_days:g} days"
         return f"not enough evidence on {metric}: {so_far}"
-    return "; ".join(one.sentence for one in primary)
+    return "; ".join(comparison.sentence for comparison in primary)
 
 
 def _missing(
@@ -126,36 +133,36 @@ def _missing(
     days: float,
 ) -> list[str]:
     """What a decision still waits for, in words."""
-    found = []
+    missing = []
     if days < experiment.min_days:
         left = experiment.min_days - days
-        found.append(f"{left:.1f} more days: no claim before, since weekdays differ")
+        missing.append(f"{left:.1f} more days: no claim before, since weekdays differ")
     if experiment.analysis == "fixed" and not evidence.fixed_sums:
         exposed = sum(evidence.exposed.values())
-        found.append(f"{exposed:,} of {experiment.customers:,} customers, and their windows")
+        missing.append(f"{exposed:,} of {experiment.customers:,} customers, and their windows")
     least = experiment.primary.least_effect
     for comparison in comparisons:
         if comparison.role == "primary" and comparison.verdict is MetricVerdict.NO_EVIDENCE:
-            found += _more(comparison, least, as_metric(experiment.primary).unit, days)
+            missing += _more(comparison, least, as_metric(experiment.primary).unit, days)
         if comparison.role == "guardrail" and comparison.verdict is not GuardrailVerdict.HELD:
             state = "is broken" if comparison.verdict is GuardrailVerdict.BROKEN else "is undecided"
-            found.append(
+            missing.append(
                 f"guardrail {comparison.metric} {state} for {comparison.arm}: {comparison.sentence}"
             )
-    return found
+    return missing
 
 
-def _more(one: ArmComparison, least: float, unit: str, days: float) -> list[str]:
+def _more(comparison: ArmComparison, least: float, unit: str, days: float) -> list[str]:
     """How many more customers would show the least effect that matters."""
-    if isinstance(one.effect, Undecided):
-        return [f"{one.arm}: {one.effect.reason}"]
-    needed = customers_needed(one.effect, least)
+    if isinstance(comparison.effect, Undecided):
+        return [f"{comparison.arm}: {comparison.effect.reason}"]
+    needed = customers_needed(comparison.effect, least)
     size = f"{100 * least:g} points" if unit == "points" else f"{least:g} {unit}"
     if needed is None:
-        return [f"{one.arm}: no number of customers shows {size}"]
-    if needed <= one.effect.n:
-        return [f"{one.arm}: nothing; a difference of {size} would show by now"]
-    more = needed - one.effect.n
-    rate = one.effect.n / days if days > 0.0 else 0.0
+        return [f"{comparison.arm}: no number of customers shows {size}"]
+    if needed <= comparison.effect.n:
+        return [f"{comparison.arm}: nothing; a difference of {size} would show by now"]
+    more = needed - comparison.effect.n
+    rate = comparison.effect.n / days if days > 0.0 else 0.0
     when = f", about {more / rate:.0f} days at this rate" if rate > 0.0 else ""
-    return [f"{one.arm}: about {more:,} more customers to show a difference of {size}{when}"]
+    return [f"{comparison.arm}: about {more:,} more customers to show a difference of {size}{when}"]

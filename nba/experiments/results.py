@@ -1,6 +1,6 @@
-"""What an experiment says: its red lights, then every comparison with its interval.
+"""What an experiment says: its checks, then every comparison with its interval.
 
-Nothing is said while a light is red. The claim rests on the analysis that was chosen before the
+Nothing is said while a check is red. The claim rests on the analysis that was chosen before the
 start: the always-valid interval at any time, or the fixed one once its customers are complete.
 """
 
@@ -63,25 +63,27 @@ def compare(
     which Holm tests it, so that it excludes 0 where the claim is made. Guardrails are judged one
     by one: all of them have to hold.
     """
-    found: list[ArmComparison] = []
+    comparisons: list[ArmComparison] = []
     listed: list[tuple[Role, Sequence[MetricSpec]]] = [
         ("primary", [experiment.primary]),
         ("secondary", experiment.secondary),
     ]
     for role, metrics in listed:
         pairs = [(metric, arm) for metric in metrics for arm in experiment.arms[1:]]
-        looks = [_Comparison(experiment, evidence, tuning_n, metric, arm) for metric, arm in pairs]
-        levels = holm_levels([look.p(experiment.alpha) for look in looks], experiment.alpha)
-        found += [
-            look.comparison(role, level, adjusted_p)
-            for look, (level, adjusted_p) in zip(looks, levels, strict=True)
+        family = [_Comparison(experiment, evidence, tuning_n, metric, arm) for metric, arm in pairs]
+        levels = holm_levels(
+            [comparison.p(experiment.alpha) for comparison in family], experiment.alpha
+        )
+        comparisons += [
+            comparison.comparison(role, level, adjusted_p)
+            for comparison, (level, adjusted_p) in zip(family, levels, strict=True)
         ]
     for metric in experiment.guardrails:
         for arm in experiment.arms[1:]:
-            look = _Comparison(experiment, evidence, tuning_n, metric, arm)
-            p = look.p(experiment.alpha)
-            found.append(look.comparison("guardrail", experiment.alpha, p))
-    return found
+            comparison = _Comparison(experiment, evidence, tuning_n, metric, arm)
+            p = comparison.p(experiment.alpha)
+            comparisons.append(comparison.comparison("guardrail", experiment.alpha, p))
+    return comparisons
 
 
 def holm_levels(p: Sequence[float | None], alpha: float) -> list[tuple[float, float | None]]:
@@ -90,7 +92,7 @@ def holm_levels(p: Sequence[float | None], alpha: float) -> list[tuple[float, fl
     >>> holm_levels([0.03, 0.2, 0.001], 0.05)
     [(0.025, 0.06), (0.025, 0.2), (0.016666666666666666, 0.003)]
     """
-    known = np.array([1.0 if one is None else one for one in p])
+    known = np.array([1.0 if value is None else value for value in p])
     if len(known) == 0:
         return []
     corrected = holm(known)
@@ -101,8 +103,8 @@ def holm_levels(p: Sequence[float | None], alpha: float) -> list[tuple[float, fl
         if known[at] <= level and rank + 1 < len(known):
             level = alpha / (len(known) - rank - 1)
     return [
-        (float(level), None if given is None else float(adjusted_p))
-        for level, given, adjusted_p in zip(levels, p, corrected, strict=True)
+        (float(level), None if raw is None else float(adjusted_p))
+        for level, raw, adjusted_p in zip(levels, p, corrected, strict=True)
     ]
 
 
@@ -150,8 +152,8 @@ class _Comparison:
 
     def p(self, alpha: float) -> float | None:
         """Of no difference, by the analysis that was chosen."""
-        found = self._chosen(1.0 - alpha)
-        return None if isinstance(found, Undecided) else found.p
+        effect = self._chosen(1.0 - alpha)
+        return None if isinstance(effect, Undecided) else effect.p
 
     def comparison(self, role: Role, level: float, p_adjusted: float | None) -> ArmComparison:
         metric = as_metric(self._metric)
@@ -177,8 +179,8 @@ class _Comparison:
         )
 
     def _levels(self, sums: Mapping[str, Mapping[str, Moments]]) -> tuple[SampleMean, SampleMean]:
-        mine = sums.get(self._metric.id, {})
-        a, b = mine.get(self._control, NO_CUSTOMERS), mine.get(self._arm, NO_CUSTOMERS)
+        by_arm = sums.get(self._metric.id, {})
+        a, b = by_arm.get(self._control, NO_CUSTOMERS), by_arm.get(self._arm, NO_CUSTOMERS)
         if (
             self._metric.measure == "any"
             and sample_mean(a).variance + sample_mean(b).variance == 0.0

@@ -44,10 +44,10 @@ def shipped(journey: JourneyFile, arm: ArmSpec) -> JourneyFile:
     Raises InvalidInput for an id that is not in it.
     """
     for name in arm.without:
-        found = next((part.ablated for part in rule_parts(journey) if part.id == name), None)
-        if found is None:
+        ablated = next((part.ablated for part in rule_parts(journey) if part.id == name), None)
+        if ablated is None:
             raise InvalidInput("without", name, "it is not in this journey file any more")
-        journey = found
+        journey = ablated
     if arm.exploration is not None:
         journey = replace(journey, exploration=arm.exploration.on(journey.exploration))
     return journey
@@ -59,19 +59,19 @@ def shipped_text(text: str, arm: ArmSpec, file: str) -> str:
     Raises InvalidJourney for a text that is no journey file; InvalidInput for an id that is not in
     it, or where the text is written in a way that this does not change.
     """
-    wanted = shipped(parse_journey(text, file), arm)
+    expected = shipped(parse_journey(text, file), arm)
     for name in arm.without:
         for path in _paths(parse_journey(text, file), name):
             text = _cut(text, path)
     if arm.exploration is not None:
         text = _explored(text, arm)
     try:
-        found = parse_journey(text, file)
+        changed = parse_journey(text, file)
     except InvalidJourney as error:
-        found, why = None, str(error)
+        changed, why = None, str(error)
     else:
         why = "the changed text says something else"
-    if found != wanted:
+    if changed != expected:
         changes = ", ".join([*arm.without, *(["exploration"] if arm.exploration else [])])
         raise InvalidInput("journey file", file, f"change it by hand ({changes}): {why}")
     return text
@@ -81,7 +81,7 @@ def _paths(journey: JourneyFile, name: str) -> Iterator[list[str | int]]:
     """Where the part of this id stands in the file; from the end, so that places stay."""
     policy = journey.contact_policy
     lists: list[tuple[list[str | int], list[str]]] = [
-        (["engagement"], [one.id for one in journey.engagement]),
+        (["engagement"], [signal.id for signal in journey.engagement]),
         (["contact_policy", "caps"], [cap.id for cap in policy.caps]),
         (["contact_policy", "cool_downs"], [cool_down.id for cool_down in policy.cool_downs]),
         (["contact_policy", "pauses"], [pause.id for pause in policy.pauses]),
@@ -116,7 +116,7 @@ def _cut(text: str, path: list[str | int]) -> str:
     holder, step = way[-2], path[-1]
     if isinstance(holder, yaml.SequenceNode):
         at = int(step)
-        spans = [(one.start_mark, one.end_mark) for one in holder.value]
+        spans = [(node.start_mark, node.end_mark) for node in holder.value]
     else:
         at = [key.value for key, _ in holder.value].index(step)
         spans = [(key.start_mark, value.end_mark) for key, value in holder.value]
@@ -149,26 +149,26 @@ def _composed(text: str) -> yaml.Node:
 
 def _below(node: yaml.Node, step: str | int) -> yaml.Node:
     if isinstance(step, int):
-        found = node.value[step]
+        child = node.value[step]
     else:
-        found = next(value for key, value in node.value if key.value == step)
-    assert isinstance(found, yaml.Node)
-    return found
+        child = next(value for key, value in node.value if key.value == step)
+    assert isinstance(child, yaml.Node)
+    return child
 
 
 def _explored(text: str, arm: ArmSpec) -> str:
     """With the arm's exploration, in one line."""
     assert arm.exploration is not None
     root = _composed(text)
-    held = next(((k, v) for k, v in root.value if k.value == "exploration"), None)
-    own = {} if held is None else yaml.safe_load(text)["exploration"] or {}
-    fields = own | arm.exploration.given()
-    said = ", ".join(f"{name}: {_said(value)}" for name, value in fields.items())
-    line = f"exploration: {{{said}}}\n"
-    if held is None:
+    entry = next(((k, v) for k, v in root.value if k.value == "exploration"), None)
+    own = {} if entry is None else yaml.safe_load(text)["exploration"] or {}
+    fields = own | arm.exploration.changed_fields()
+    written = ", ".join(f"{name}: {_said(value)}" for name, value in fields.items())
+    line = f"exploration: {{{written}}}\n"
+    if entry is None:
         return text + ("" if text.endswith("\n") else "\n") + line
-    begin = held[0].start_mark.index
-    return text[:begin] + line + text[_line_end(text, begin, held[1].end_mark.index) :]
+    begin = entry[0].start_mark.index
+    return text[:begin] + line + text[_line_end(text, begin, entry[1].end_mark.index) :]
 
 
 def _said(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Checks without which no effect of an experiment means anything: its red lights."""
+"""Checks without which no effect of an experiment means anything."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def validity_checks(
     *,
     due: bool,
 ) -> list[ValidityCheck]:
-    """The red lights. `due`: the fixed analysis is due, so that one look at chi-square counts.
+    """Every check. `due`: the fixed analysis is due, so that one look at chi-square counts.
 
     `audit`: of the propensities of its decisions, or why they cannot be read.
     """
@@ -58,13 +58,13 @@ def _mismatch(experiment: Experiment, evidence: ExperimentEvidence, due: bool) -
     counts = [evidence.exposed.get(name, 0) for name in names]
     shares = [arm.share for arm in experiment.arms]
     once, ever = ratio_mismatch(counts, shares, names), anytime_mismatch(counts, shares, names)
-    told = ", ".join(f"{name} {n:,}" for name, n in zip(names, counts, strict=True))
+    customers = ", ".join(f"{name} {n:,}" for name, n in zip(names, counts, strict=True))
     if isinstance(once, Undecided) or isinstance(ever, Undecided):
-        reason = once.reason if isinstance(once, Undecided) else told
+        reason = once.reason if isinstance(once, Undecided) else customers
         return ValidityCheck(name="sample ratio", red=False, detail=reason)
     assert isinstance(ever, Mismatch)
     red = ever.broken or (due and once.broken)
-    detail = f"customers: {told}; p {ever.p:.2g} at every look, {once.p:.2g} at one"
+    detail = f"customers: {customers}; p {ever.p:.2g} at every look, {once.p:.2g} at one"
     if red:
         detail += ": customers of one arm were lost on the way, find out where"
     elif not isinstance(loss := detectable_loss(once.n, shares), Undecided):
@@ -74,20 +74,22 @@ def _mismatch(experiment: Experiment, evidence: ExperimentEvidence, due: bool) -
 
 def _impossible(experiment: Experiment, evidence: ExperimentEvidence) -> ValidityCheck:
     """What cannot be, wherever chance falls."""
-    found = [f"{n:,} customers in an arm {name!r}" for name, n in sorted(evidence.unknown.items())]
+    problems = [
+        f"{n:,} customers in an arm {name!r}" for name, n in sorted(evidence.unknown.items())
+    ]
     if evidence.strays:
-        found.append(f"{evidence.strays:,} customers in two arms")
+        problems.append(f"{evidence.strays:,} customers in two arms")
     if evidence.misplaced:
-        found.append(
+        problems.append(
             f"{evidence.misplaced:,} customers in another arm than their id gives, or before it "
             "began or after it ended"
         )
-    detail = "; ".join(found) or "nobody in two arms, in an unknown one, or in the wrong one"
-    return ValidityCheck(name="impossible arms", red=bool(found), detail=detail)
+    detail = "; ".join(problems) or "nobody in two arms, in an unknown one, or in the wrong one"
+    return ValidityCheck(name="impossible arms", red=bool(problems), detail=detail)
 
 
 def propensity_check(audit: PropensityAudit | Undecided | str) -> ValidityCheck:
-    """The light of an audit, or of why there is none that could be true."""
+    """The check of an audit, or of why there is none that could be true."""
     name = "propensities"
     if isinstance(audit, str):
         return ValidityCheck(name=name, red=True, detail=audit)
@@ -109,7 +111,9 @@ def audit_decisions(
     counts = DrawCounts()
     try:
         for page in pages:
-            live = [one for one in page if one.mode is Mode.LIVE and concerns(one)]
+            live = [
+                decision for decision in page if decision.mode is Mode.LIVE and concerns(decision)
+            ]
             if live:
                 counts = counts + _draw_counts(live)
     except InvalidInput as error:
@@ -118,11 +122,13 @@ def audit_decisions(
 
 
 def _draw_counts(decisions: Sequence[Decision]) -> DrawCounts:
-    names = sorted({candidate.action_id for each in decisions for candidate in each.candidates})
+    names = sorted(
+        {candidate.action_id for decision in decisions for candidate in decision.candidates}
+    )
     at = {name: n for n, name in enumerate(names)}
     probabilities = np.zeros((len(decisions), len(names)))
-    for row, each in zip(probabilities, decisions, strict=True):
-        for candidate in each.candidates:
+    for row, decision in zip(probabilities, decisions, strict=True):
+        for candidate in decision.candidates:
             row[at[candidate.action_id]] = candidate.propensity
-    drawn = np.array([at[each.action_id] for each in decisions])
+    drawn = np.array([at[decision.action_id] for decision in decisions])
     return draw_counts(tuple(names), probabilities, drawn)

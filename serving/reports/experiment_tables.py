@@ -77,12 +77,12 @@ def print_status(status: ExperimentSet | ExperimentReport | ActionReport) -> Non
 
 
 def _print_report(report: ExperimentReport) -> None:
-    """The answer, the lights, the comparisons, and what is missing."""
+    """The answer, the checks, the comparisons, and what is missing."""
     _say(f"[bold]{report.experiment}[/]", report.hypothesis)
     exposed = ", ".join(f"{arm} {n:,}" for arm, n in report.exposed.items())
     planned = f" of {report.planned:,} planned" if report.planned else ""
     _say("customers", f"{exposed}{planned}; {report.complete:,} complete; {report.days:.1f} days")
-    _print_lights(report.lights)
+    _print_checks(report.checks)
     if report.comparisons:
         print_table(
             "Against the control",
@@ -110,7 +110,7 @@ def _print_report(report: ExperimentReport) -> None:
 
 def _print_actions(report: ActionReport) -> None:
     """The same of actions."""
-    _print_lights(report.lights)
+    _print_checks(report.checks)
     if report.comparisons:
         print_table(
             f"Reward of a decision, against {report.control}",
@@ -205,11 +205,11 @@ def _number(value: float | Undecided) -> object:
     return f"undecided: {value.reason}" if isinstance(value, Undecided) else value
 
 
-def _print_lights(lights: list[ValidityCheck]) -> None:
+def _print_checks(checks: list[ValidityCheck]) -> None:
     print_table(
         "Lights",
-        ("light", "", "what was seen"),
-        [(light.name, "RED" if light.red else "green", light.detail) for light in lights],
+        ("check", "", "what was seen"),
+        [(check.name, "RED" if check.red else "green", check.detail) for check in checks],
     )
 
 

@@ -66,13 +66,13 @@ def look_after(
 
 def health_now(
     replica: Replica,
-    shelf: SummaryStore,
+    summaries: SummaryStore,
     *,
     window_days: int = WINDOW_DAYS,
     reference_days: int = REFERENCE_DAYS,
     anchor: datetime | None = None,
 ) -> HealthReport:
-    """The report on what the shelf has loaded. `anchor`: by default when the champion was promoted.
+    """The report on the loaded summaries. `anchor`: by default when the champion was promoted.
 
     Raises StoreUnavailable.
     """
@@ -80,7 +80,7 @@ def health_now(
     facts = ServingFacts(
         champion=replica.champion,
         anchor=anchor or promoted_at(replica.log, replica.champion),
-        cut=shelf.cut,
+        bins=summaries.bins,
         schema=replica.engine.fold.schema.schema_hash,
         catalogue=tuple(action.id for action in replica.engine.journey.actions),
         learning=None
@@ -88,7 +88,11 @@ def health_now(
         else LearnerProgress(behind=learner.behind, paused=learner.paused),
     )
     return health_report(
-        shelf.dated, replica.now(), facts, window_days=window_days, reference_days=reference_days
+        summaries.dated,
+        replica.now(),
+        facts,
+        window_days=window_days,
+        reference_days=reference_days,
     )
 
 

@@ -179,14 +179,14 @@ def _figures(visits: Visits, past: VisitHistory, lost: np.ndarray) -> Figures:
     ground = np.zeros(0)
     last = fit(*known, *shapes[:2])
     ground = fit(*base).weights  # where the fits below start from, to save Newton's steps
-    history, mine = fit(*base, recent), fit(*base, own)
+    history, fit_own = fit(*base, recent), fit(*base, own)
     lagged = fit(*base, recent, older, where=past.length >= LONG)
     peak = fit(*base, *owns, trough)
     sums = [past.faded(valence, memory, 4 * WINDOW) for memory in MEMORIES]
     fits = [fit(*base, *owns, one) for one in sums]
     best = int(np.argmax([one.log_likelihoods.sum() for one in fits]))
     faded, added = sums[best], fits[best]
-    both = fit(*base, *owns, trough, faded)
+    fit_both = fit(*base, *owns, trough, faded)
     per_visit = {-2: 1.0 / (WINDOW - 1), -1: -1.0 / (LONG - WINDOW)}
     last_chi2, last_p = last.wald([len(known) + 1, len(known) + 2])
     history_chi2, history_p = history.wald([-1])
@@ -200,8 +200,8 @@ def _figures(visits: Visits, past: VisitHistory, lost: np.ndarray) -> Figures:
         older=_estimate(lagged, {-1: 1.0}),
         decay=_estimate(lagged, per_visit),
         decay_p=_p_below(lagged, per_visit),
-        own=_estimate(mine, {-1: 1.0}),
-        own_p=_p_below(mine, {-1: 1.0}),
+        own=_estimate(fit_own, {-1: 1.0}),
+        own_p=_p_below(fit_own, {-1: 1.0}),
         own_beyond_faded_p=_p_below(fit(*base, own, faded), {-2: 1.0}),
         recent_given_own=_estimate(fit(*base, *owns, recent), {-1: 1.0}),
         trough=_estimate(peak, {-1: 1.0}),
@@ -209,8 +209,8 @@ def _figures(visits: Visits, past: VisitHistory, lost: np.ndarray) -> Figures:
         memory=MEMORIES[best],
         trough_p=_p_below(peak, {-1: 1.0}),
         faded_p=min(1.0, len(MEMORIES) * _p_below(added, {-1: 1.0})),
-        trough_beyond_faded=_estimate(both, {-2: 1.0}),
-        faded_beyond_trough=_estimate(both, {-1: 1.0}),
+        trough_beyond_faded=_estimate(fit_both, {-2: 1.0}),
+        faded_beyond_trough=_estimate(fit_both, {-1: 1.0}),
         adding_up_over_peak=_vuong(added, peak, visits.customers),
     )
 
@@ -247,9 +247,9 @@ def _contrast(fit: LogisticFit, contrast: dict[int, float]) -> tuple[float, floa
     return float(vector @ fit.weights), fit.standard_error(vector)
 
 
-def _vuong(one: LogisticFit, other: LogisticFit, customers: np.ndarray) -> float:
+def _vuong(left: LogisticFit, right: LogisticFit, customers: np.ndarray) -> float:
     """sum d / sqrt(sum d^2) over customers, d = log-likelihood of one less that of the other."""
     _, codes = np.unique(customers, return_inverse=True)
-    gains = np.bincount(codes, one.log_likelihoods - other.log_likelihoods)
+    gains = np.bincount(codes, left.log_likelihoods - right.log_likelihoods)
     spread = math.sqrt(float((gains**2).sum()))
     return float(gains.sum()) / spread if spread > 0.0 else 0.0

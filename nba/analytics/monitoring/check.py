@@ -13,7 +13,7 @@ from nba.analytics.monitoring.daily_summary import DailySummary
 State: TypeAlias = Literal["ok", "warn", "red", "undecided"]
 
 MIN_DECISIONS = 500  # live ones on either side, before distributions are compared
-MIN_SHARE = 100  # of anything, before a share of it is told
+MIN_SHARE = 100  # of anything, before a share of it is shown
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class ComparedPeriods(msgspec.Struct, frozen=True, kw_only=True):
     now: DailySummary
     last: DailySummary  # the newest days, where now is longer
     own: DailySummary  # days of the champion before those of now
-    cut: ContextBins | None
+    bins: ContextBins | None
     champion: str | None
     catalogue: tuple[str, ...]  # action ids
     schema: str  # hash of the columns that the champion reads

@@ -1,4 +1,4 @@
-"""Health: what happened on a day becomes sums: events told, decisions drawn, credits that came.
+"""Health: what happened on a day becomes sums: events, decisions and rewards.
 
 Pure: events and decisions in, records of `nba.analytics.monitoring.daily_summary` out.
 """
@@ -102,34 +102,40 @@ def count_events(
     )
 
 
-def count_decisions(decisions: Sequence[Decision], cut: ContextBins | None) -> DecisionCounts:
-    """The decisions of one day; contexts are counted where they have the columns of the cut."""
+def count_decisions(decisions: Sequence[Decision], bins: ContextBins | None) -> DecisionCounts:
+    """The decisions of one day; contexts are counted where they have the columns of the bins."""
     modes = Counter(decision.mode.value for decision in decisions)
     live = [decision for decision in decisions if decision.mode is Mode.LIVE]
-    sound = [one for one in live if _is_sound(one)]
+    sound = [decision for decision in live if _is_sound(decision)]
     free = chances(sound)
-    rows = context_rows(live, cut.schema) if cut is not None else np.empty((0, 0))
-    contexts = ContextCounts() if cut is None else count_contexts(rows, cut)
+    rows = context_rows(live, bins.schema) if bins is not None else np.empty((0, 0))
+    contexts = ContextCounts() if bins is None else count_contexts(rows, bins)
     by_bundle: dict[str, list[Decision]] = defaultdict(list)
-    for one in live:
-        if one.bundle_id is not None:
-            by_bundle[one.bundle_id].append(one)
+    for decision in live:
+        if decision.bundle_id is not None:
+            by_bundle[decision.bundle_id].append(decision)
     bundles = tuple(sorted(by_bundle))
     return DecisionCounts(
         modes=named_counts(modes),
-        schemas=named_counts(Counter(one.context_schema for one in live)),
-        customers=distinct_count(customer_hash(one.request.customer_id) for one in live),
+        schemas=named_counts(Counter(decision.context_schema for decision in live)),
+        customers=distinct_count(customer_hash(decision.request.customer_id) for decision in live),
         draws=draw_counts(*free),
         offers=offer_counts(*free),
         unsound=len(live) - len(sound),
         least=float(free.probabilities[free.probabilities > 0.0].min(initial=1.0)),
-        cut="" if cut is None or not contexts.counts else cut.schema,
+        bins_schema="" if bins is None or not contexts.counts else bins.schema,
         contexts=contexts,
         bundles=bundles,
         scores=tuple(
             prediction_histograms(
-                np.array([score for one in by_bundle[name] for score in _scores(one)]),
-                np.array([one.churn.risk for one in by_bundle[name] if one.churn is not None]),
+                np.array([score for decision in by_bundle[name] for score in _scores(decision)]),
+                np.array(
+                    [
+                        decision.churn.risk
+                        for decision in by_bundle[name]
+                        if decision.churn is not None
+                    ]
+                ),
             )
             for name in bundles
         ),
@@ -149,7 +155,7 @@ def context_rows(decisions: Sequence[Decision], schema: str) -> np.ndarray:
 def choose_bins(
     schema: str, columns: Sequence[str], rows: np.ndarray, bundle_id: str | None
 ) -> ContextBins:
-    """Where (n, columns) contexts are cut; columns that time alone moves are left whole."""
+    """Where (n, columns) contexts are cut into bins; columns that grow with time are not cut."""
     still = rows.copy()
     for n, column in enumerate(columns):
         if column.endswith(GROWING):
@@ -160,12 +166,14 @@ def choose_bins(
 def early_outcomes(credits: Sequence[Credit]) -> EarlyOutcomes:
     """What had come of decisions by the time at which they were looked at."""
     counted = [credit for credit in credits if credit.counted]
-    asked = [one for one in counted if one.decision.properties.get("action_id") != NO_ACTION]
-    hashes = [customer_hash(one.decision.customer_id) for one in counted]
+    offers = [
+        credit for credit in counted if credit.decision.properties.get("action_id") != NO_ACTION
+    ]
+    hashes = [customer_hash(credit.decision.customer_id) for credit in counted]
     return EarlyOutcomes(
-        join=OutcomeJoin(decisions=len(asked), joined=sum(one.answered for one in asked)),
+        join=OutcomeJoin(decisions=len(offers), joined=sum(credit.answered for credit in offers)),
         rewards=bucket_rewards(
-            np.array(hashes, dtype=np.uint64), np.array([one.reward for one in counted])
+            np.array(hashes, dtype=np.uint64), np.array([credit.reward for credit in counted])
         ),
     )
 
@@ -181,20 +189,21 @@ def settled_outcomes(
         if name in complete and event.name not in _SIGNS:
             since_s = complete[name].since_s
             first_s[name] = min(first_s.get(name, math.inf), max(at_s(event) - since_s, 0.0))
-    told: dict[str, list[tuple[float, bool]]] = defaultdict(list)
+    predictions: dict[str, list[tuple[float, bool]]] = defaultdict(list)
     for name, credit in complete.items():
         decision = decisions.get(name)
         p = None if decision is None else _predicted(decision)
         if p is not None and decision is not None and decision.bundle_id is not None:
-            told[decision.bundle_id].append((p, credit.reward >= 0.5))
-    bundles = tuple(sorted(told))
+            predictions[decision.bundle_id].append((p, credit.reward >= 0.5))
+    bundles = tuple(sorted(predictions))
     return SettledOutcomes(
         counts=settled_counts(credits),
         lags=lag_counts(np.array(list(first_s.values()))),
         bundles=bundles,
         calibration=tuple(
             calibration_bins(
-                np.array([p for p, _ in told[name]]), np.array([y for _, y in told[name]])
+                np.array([p for p, _ in predictions[name]]),
+                np.array([y for _, y in predictions[name]]),
             )
             for name in bundles
         ),

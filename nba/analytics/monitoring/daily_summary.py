@@ -92,7 +92,9 @@ class DecisionCounts(msgspec.Struct, frozen=True, kw_only=True):
     offers: OfferCounts = OfferCounts()
     unsound: int = 0  # live decisions whose probabilities are not a distribution
     least: float = 1.0  # the smallest probability above 0 of any candidate
-    cut: str = ""  # schema of the bins that the contexts were counted in; empty: none were
+    bins_schema: str = msgspec.field(
+        name="cut", default=""
+    )  # schema of the bins that the contexts were counted in; empty: none were
     contexts: ContextCounts = ContextCounts()
     bundles: tuple[str, ...] = ()
     scores: tuple[PredictionHistograms, ...] = ()  # a bundle each
@@ -110,7 +112,7 @@ class DecisionCounts(msgspec.Struct, frozen=True, kw_only=True):
             offers=self.offers + other.offers,
             unsound=self.unsound + other.unsound,
             least=min(self.least, other.least),
-            cut=self.cut or other.cut,
+            bins_schema=self.bins_schema or other.bins_schema,
             contexts=self.contexts + other.contexts,
             bundles=bundles,
             scores=tuple(by_bundle[bundle_id] for bundle_id in bundles),

@@ -34,12 +34,14 @@ def data_checks(
     Today is judged by itself, as soon as there is enough of it, and so is the day before.
     """
     known = EventCounts()
-    for _, told in before:
-        known = known + told
+    for _, events in before:
+        known = known + events
     newest = [today] if last is None else [last[1], today]
-    each = (unknown_event, new_category, unit_change, null_column)
-    found = [max((check(known, now) for now in newest), key=_badness) for check in each]
-    return [*found, volume(before, last)]
+    checks = [
+        max((function(known, events) for events in newest), key=_badness)
+        for function in (unknown_event, new_category, unit_change, null_column)
+    ]
+    return [*checks, volume(before, last)]
 
 
 def _badness(check: Check) -> int:
@@ -68,68 +70,70 @@ def unknown_event(known: EventCounts, now: EventCounts) -> Check:
 
 def new_category(known: EventCounts, now: EventCounts) -> Check:
     """Values of a category that the journey file does not list."""
-    name, worst, found = "new_category", 0.0, []
+    name, worst, sources = "new_category", 0.0, []
     judged = 0
-    for source, here in now.sources.items():
-        there = known.sources.of(source)
-        values = here.read + here.unlisted
-        if values < MIN_EVENTS or there.read + there.unlisted < MIN_EVENTS:
+    for source, current in now.sources.items():
+        earlier = known.sources.of(source)
+        values = current.read + current.unlisted
+        if values < MIN_EVENTS or earlier.read + earlier.unlisted < MIN_EVENTS:
             continue
         judged += 1
-        share = here.unlisted / values
-        was = there.unlisted / (there.read + there.unlisted)
+        share = current.unlisted / values
+        was = earlier.unlisted / (earlier.read + earlier.unlisted)
         worst = max(worst, share)
         noise = 4.0 * math.sqrt(max(was * (1.0 - was), 1e-4) / values)
         if share > was + max(UNLISTED_SHARE, noise):
-            found.append(f"{source} ({share:.1%})")
+            sources.append(f"{source} ({share:.1%})")
     if not judged:
         return undecided(name, f"no trait came {MIN_EVENTS} times", UNLISTED_SHARE)
-    text = f"unlisted values in {listed(found)}" if found else "no trait has new values"
-    state: State = "warn" if found else "ok"
+    text = f"unlisted values in {listed(sources)}" if sources else "no trait has new values"
+    state: State = "warn" if sources else "ok"
     return Check(name=name, state=state, value=worst, limit=UNLISTED_SHARE, text=text)
 
 
 def unit_change(known: EventCounts, now: EventCounts) -> Check:
     """Numbers whose typical size is another: cents for euros, seconds for minutes."""
     name = "unit_change"
-    found, worst, judged = [], 0.0, 0
-    for source, here in now.sources.items():
-        there = known.sources.of(source)
-        if min(here.n, there.n) < MIN_EVENTS:
+    sources, worst, judged = [], 0.0, 0
+    for source, current in now.sources.items():
+        earlier = known.sources.of(source)
+        if min(current.n, earlier.n) < MIN_EVENTS:
             continue
         judged += 1
-        moved = here.size - there.size
-        error = math.sqrt(here.size_error2 + there.size_error2)
+        moved = current.size - earlier.size
+        error = math.sqrt(current.size_error2 + earlier.size_error2)
         worst = max(worst, abs(moved), key=abs)
         sure = abs(moved) > -float(ndtri(UNIT_LEVEL / 2)) * error
         if abs(moved) > math.log(UNIT_FACTOR) and sure:
-            found.append(f"{source} (x {math.exp(moved):.3g})")
+            sources.append(f"{source} (x {math.exp(moved):.3g})")
     if not judged:
         return undecided(name, f"no number came {MIN_EVENTS} times on both sides", UNIT_FACTOR)
-    text = f"numbers of another size: {listed(found)}" if found else "no number changed its size"
-    state: State = "red" if found else "ok"
+    text = (
+        f"numbers of another size: {listed(sources)}" if sources else "no number changed its size"
+    )
+    state: State = "red" if sources else "ok"
     return Check(name=name, state=state, value=math.exp(worst), limit=UNIT_FACTOR, text=text)
 
 
 def null_column(known: EventCounts, now: EventCounts) -> Check:
     """Properties that were known and do not come any more."""
-    name, found, judged = "null_column", [], 0
-    for source, there in known.sources.items():
-        here = now.sources.of(source)
-        if there.told < MIN_EVENTS or there.read < MOST_NULL * there.told:
+    name, sources, judged = "null_column", [], 0
+    for source, earlier in known.sources.items():
+        current = now.sources.of(source)
+        if earlier.carriers < MIN_EVENTS or earlier.read < MOST_NULL * earlier.carriers:
             continue
-        if here.told < MIN_EVENTS:
+        if current.carriers < MIN_EVENTS:
             continue
         judged += 1
-        if here.read == 0:
-            found.append(source)
+        if current.read == 0:
+            sources.append(source)
     if not judged:
         return undecided(name, f"no property could have come {MIN_EVENTS} times", 0.0)
-    text = f"every value is missing or unreadable in {listed(found)}"
-    if not found:
+    text = f"every value is missing or unreadable in {listed(sources)}"
+    if not sources:
         text = f"{judged} properties still come"
-    state: State = "red" if found else "ok"
-    return Check(name=name, state=state, value=float(len(found)), limit=0.0, text=text)
+    state: State = "red" if sources else "ok"
+    return Check(name=name, state=state, value=float(len(sources)), limit=0.0, text=text)
 
 
 def volume(
@@ -139,16 +143,19 @@ def volume(
     name = "volume"
     if last is None or len(before) < MIN_DAYS:
         return undecided(name, f"{len(before)} days before, under {MIN_DAYS}", MIN_VOLUME)
-    day, told = last
-    alike = [one.events for when, one in before if when.weekday() == day.weekday()]
-    events = np.array(alike if len(alike) >= MIN_DAYS else [one.events for _, one in before])
+    day, counts = last
+    same_weekday = [
+        earlier.events for on_date, earlier in before if on_date.weekday() == day.weekday()
+    ]
+    enough = len(same_weekday) >= MIN_DAYS
+    events = np.array(same_weekday if enough else [earlier.events for _, earlier in before])
     usual, spread = float(events.mean()), float(events.std(ddof=1))
     if usual < MIN_EVENTS:
         return undecided(name, f"{usual:.0f} events a day, under {MIN_EVENTS}", MIN_VOLUME)
-    share = told.events / usual
+    share = counts.events / usual
     noise = max(spread, math.sqrt(usual))
-    fell = share < MIN_VOLUME and told.events < usual - VOLUME_DEVIATIONS * noise
-    text = f"{told.events:,} events on {day}, where {usual:,.0f} are usual"
+    fell = share < MIN_VOLUME and counts.events < usual - VOLUME_DEVIATIONS * noise
+    text = f"{counts.events:,} events on {day}, where {usual:,.0f} are usual"
     state: State = "red" if fell else "ok"
     return Check(name=name, state=state, value=share, limit=MIN_VOLUME, text=text)
 

@@ -65,27 +65,27 @@ def least(period: ComparedPeriods) -> Check:
 
 def starving(period: ComparedPeriods) -> Check:
     """Actions that are offered often and hardly ever drawn."""
-    found = starved(period.now.decisions.offers)
-    text = f"hardly ever drawn: {listed(found)}" if found else "no action is starved"
-    state: State = "warn" if found else "ok"
-    return Check(name="starved", state=state, value=float(len(found)), limit=0.0, text=text)
+    actions = starved(period.now.decisions.offers)
+    text = f"hardly ever drawn: {listed(actions)}" if actions else "no action is starved"
+    state: State = "warn" if actions else "ok"
+    return Check(name="starved", state=state, value=float(len(actions)), limit=0.0, text=text)
 
 
 def covered(period: ComparedPeriods) -> Check:
     """How much of the catalogue was drawn at least once."""
     name = "coverage"
-    found = coverage(period.now.decisions.offers, period.catalogue)
-    if isinstance(found, Undecided):
-        return undecided(name, found.reason, MIN_COVERAGE)
+    result = coverage(period.now.decisions.offers, period.catalogue)
+    if isinstance(result, Undecided):
+        return undecided(name, result.reason, MIN_COVERAGE)
     if period.now.decisions.live < MIN_DECISIONS:
         return undecided(name, f"{period.now.decisions.live} live decisions", MIN_COVERAGE)
-    text = f"{found.share:.0%} of {len(period.catalogue)} actions were drawn"
-    if found.never_offered:
-        text += f"; never offered: {listed(found.never_offered)}"
-    if found.never_drawn:
-        text += f"; offered and never drawn: {listed(found.never_drawn)}"
-    state: State = "warn" if found.share < MIN_COVERAGE else "ok"
-    return Check(name=name, state=state, value=found.share, limit=MIN_COVERAGE, text=text)
+    text = f"{result.share:.0%} of {len(period.catalogue)} actions were drawn"
+    if result.never_offered:
+        text += f"; never offered: {listed(result.never_offered)}"
+    if result.never_drawn:
+        text += f"; offered and never drawn: {listed(result.never_drawn)}"
+    state: State = "warn" if result.share < MIN_COVERAGE else "ok"
+    return Check(name=name, state=state, value=result.share, limit=MIN_COVERAGE, text=text)
 
 
 def concentrated(period: ComparedPeriods) -> Check:
@@ -121,20 +121,20 @@ def audited(period: ComparedPeriods) -> Check:
     if drawn.unsound:
         text = f"the probabilities of {drawn.unsound:,} decisions are none, or do not sum to one"
         return Check(name=name, state="red", value=0.0, limit=LEVEL, text=text)
-    found = audit_propensities(drawn.draws)
-    if isinstance(found, Undecided):
-        return undecided(name, found.reason, LEVEL)
-    text = f"draws agree with their logged probabilities over {found.n:,} decisions"
+    audit = audit_propensities(drawn.draws)
+    if isinstance(audit, Undecided):
+        return undecided(name, audit.reason, LEVEL)
+    text = f"draws agree with their logged probabilities over {audit.n:,} decisions"
     state: State = "ok"
-    if found.alarm:
-        apart = [action for action in found.actions if action.z is not None]
-        worst = max(apart, key=lambda one: abs(one.z or 0.0), default=None)
-        text = f"draws do not agree with their logged probabilities (p {found.p:.2g}, mean weight "
-        text += f"{found.mean_weight:.3f}): nothing that was learned since can be trusted"
+    if audit.alarm:
+        apart = [action for action in audit.actions if action.z is not None]
+        worst = max(apart, key=lambda action: abs(action.z or 0.0), default=None)
+        text = f"draws do not agree with their logged probabilities (p {audit.p:.2g}, mean weight "
+        text += f"{audit.mean_weight:.3f}): nothing that was learned since can be trusted"
         if worst is not None:
             text += f"; {worst.action} was drawn {worst.drawn:,} times, {worst.expected:,.0f} said"
         state = "red"
-    return Check(name=name, state=state, value=found.p, limit=LEVEL, text=text)
+    return Check(name=name, state=state, value=audit.p, limit=LEVEL, text=text)
 
 
 def _share(name: str, some: int, total: int, limits: tuple[float, float], what: str) -> Check:

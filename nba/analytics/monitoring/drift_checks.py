@@ -52,35 +52,40 @@ def context_drift(period: ComparedPeriods) -> Check:
 
     A customer who is decided for many times counts as one: their contexts are alike.
     """
-    name, cut = "context_drift", period.cut
+    name, bins = "context_drift", period.bins
     before, now = period.reference.decisions, period.now.decisions
-    if cut is None or not before.contexts.counts or not now.contexts.counts:
+    if bins is None or not before.contexts.counts or not now.contexts.counts:
         return undecided(name, "no context was counted on both sides yet")
     if (few := _few(period)) is not None:
         return undecided(name, few)
-    found: list[tuple[str, StabilityIndex]] = []
-    sides = zip(cut.names, before.contexts.columns(cut), now.contexts.columns(cut), strict=True)
-    customers = before.customers.count, now.customers.count
-    for column, one, two in sides:
-        moved = stability_index(
-            *(_per_customer(one, customers[0]), _per_customer(two, customers[1])),
+    columns: list[tuple[str, StabilityIndex]] = []
+    for column, reference, current in zip(
+        bins.names, before.contexts.columns(bins), now.contexts.columns(bins), strict=True
+    ):
+        index = stability_index(
+            _per_customer(reference, before.customers.count),
+            _per_customer(current, now.customers.count),
             material=MATERIAL,
         )
-        if isinstance(moved, StabilityIndex):
-            found.append((column, moved))
-    if not found:
+        if isinstance(index, StabilityIndex):
+            columns.append((column, index))
+    if not columns:
         return undecided(name, "every column holds one value, or too few")
-    sure = holm(np.array([one.p for _, one in found])) < LEVEL
-    drifted = [each for each, p in zip(found, sure, strict=True) if p and each[1].drifted]
-    worst = sorted(drifted or found, key=lambda each: -each[1].psi / each[1].limit)
+    sure = holm(np.array([index.p for _, index in columns])) < LEVEL
+    drifted = [
+        (column, index)
+        for (column, index), is_sure in zip(columns, sure, strict=True)
+        if is_sure and index.drifted
+    ]
+    worst = sorted(drifted or columns, key=lambda pair: -pair[1].psi / pair[1].limit)
     top = worst[0][1]
     if not drifted:
-        text = f"none of {len(found)} columns has moved"
+        text = f"none of {len(columns)} columns has moved"
         return Check(name=name, state="ok", value=top.psi, limit=top.limit, text=text)
-    many = len(drifted) > 0.1 * len(found) and len(drifted) > 1
-    state: State = "red" if many or any(one.psi > MAJOR_PSI for _, one in drifted) else "warn"
-    named = ", ".join(f"{column} (PSI {one.psi:.2f})" for column, one in worst[:WORST])
-    text = f"{len(drifted)} of {len(found)} columns have moved: {named}"
+    many = len(drifted) > 0.1 * len(columns) and len(drifted) > 1
+    state: State = "red" if many or any(index.psi > MAJOR_PSI for _, index in drifted) else "warn"
+    named = ", ".join(f"{column} (PSI {index.psi:.2f})" for column, index in worst[:WORST])
+    text = f"{len(drifted)} of {len(columns)} columns have moved: {named}"
     return Check(name=name, state=state, value=top.psi, limit=top.limit, text=text)
 
 
@@ -88,57 +93,61 @@ def score_drift(period: ComparedPeriods, name: str, kind: Kind) -> Check:
     """PSI of what the champion predicts, against its own days before."""
     if period.champion is None:
         return undecided(name, "no champion predicts anything")
-    sides = []
+    histograms = []
     for day in (period.own, period.now):
-        found = day.decisions.of_bundle(period.champion).histogram(kind)
-        sides.append(_per_customer(found, day.decisions.customers.count))
-    if min(side.n for side in sides) < MIN_DECISIONS:
-        reason = f"the champion predicted for {sides[0].n} customers before, {sides[1].n} now"
+        histogram = day.decisions.of_bundle(period.champion).histogram(kind)
+        histograms.append(_per_customer(histogram, day.decisions.customers.count))
+    if min(histogram.n for histogram in histograms) < MIN_DECISIONS:
+        reason = (
+            f"the champion predicted for {histograms[0].n} customers before, {histograms[1].n} now"
+        )
         return undecided(name, f"{reason}: {MIN_DECISIONS} each are needed")
-    moved = stability_index(sides[0], sides[1], material=MATERIAL)
-    if isinstance(moved, Undecided):
-        return undecided(name, moved.reason)
-    what = "what the champion predicts of candidates" if kind == "accept" else "the risk of leaving"
+    index = stability_index(histograms[0], histograms[1], material=MATERIAL)
+    if isinstance(index, Undecided):
+        return undecided(name, index.reason)
+    subject = (
+        "what the champion predicts of candidates" if kind == "accept" else "the risk of leaving"
+    )
     state: State = "ok"
-    if moved.drifted:
-        state = "red" if moved.psi > MAJOR_PSI else "warn"
-    text = f"{what} has {'moved' if moved.drifted else 'not moved'}: PSI {moved.psi:.3f}"
-    return Check(name=name, state=state, value=moved.psi, limit=moved.limit, text=text)
+    if index.drifted:
+        state = "red" if index.psi > MAJOR_PSI else "warn"
+    text = f"{subject} has {'moved' if index.drifted else 'not moved'}: PSI {index.psi:.3f}"
+    return Check(name=name, state=state, value=index.psi, limit=index.limit, text=text)
 
 
 def calibration_drift(period: ComparedPeriods) -> Check:
     """What the champion predicted of what it drew, against what came."""
     name = "calibration"
     bins = period.now.settled.of_bundle(period.champion)
-    found = calibration(bins)
-    if isinstance(found, Undecided):
+    fit = calibration(bins)
+    if isinstance(fit, Undecided):
         if bins.total == 0:
             return undecided(name, "no prediction of the champion has an outcome in these days yet")
-        return undecided(name, found.reason)
-    limit = MAX_ECE + ece_noise(found.n)
-    drifted = calibration_drifted(found)
+        return undecided(name, fit.reason)
+    limit = MAX_ECE + ece_noise(fit.n)
+    drifted = calibration_drifted(fit)
     text = (
-        f"predictions are off by {found.ece:.3f} on average, with a slope of {found.slope:.2f} "
-        f"(95 % {found.slope_low:.2f} to {found.slope_high:.2f}; {SLOPES[0]} to {SLOPES[1]} is "
-        f"good) over {found.n:,} decisions"
+        f"predictions are off by {fit.ece:.3f} on average, with a slope of {fit.slope:.2f} "
+        f"(95 % {fit.slope_low:.2f} to {fit.slope_high:.2f}; {SLOPES[0]} to {SLOPES[1]} is "
+        f"good) over {fit.n:,} decisions"
     )
     state: State = "red" if drifted else "ok"
-    return Check(name=name, state=state, value=found.ece, limit=limit, text=text)
+    return Check(name=name, state=state, value=fit.ece, limit=limit, text=text)
 
 
 def reward_drop(period: ComparedPeriods) -> Check:
     """Reward per decision at one age, now minus before, by an interval that may be read daily."""
     name = "reward_drop"
     before, now = period.reference.early.rewards.level, period.now.early.rewards.level
-    found = always_valid(before, now)
-    if isinstance(found, Undecided):
-        return undecided(name, f"rewards cannot be compared: {found.reason}", 0.0)
-    state: State = "red" if found.high < 0.0 else "ok"
+    difference = always_valid(before, now)
+    if isinstance(difference, Undecided):
+        return undecided(name, f"rewards cannot be compared: {difference.reason}", 0.0)
+    state: State = "red" if difference.high < 0.0 else "ok"
     text = (
         f"reward per decision, of the same age, is {now.mean:.4g} against {before.mean:.4g}: "
-        f"{found.value:+.4g} ({found.low:+.4g} to {found.high:+.4g})"
+        f"{difference.value:+.4g} ({difference.low:+.4g} to {difference.high:+.4g})"
     )
-    return Check(name=name, state=state, value=found.value, limit=0.0, text=text)
+    return Check(name=name, state=state, value=difference.value, limit=0.0, text=text)
 
 
 def join(period: ComparedPeriods) -> Check:
@@ -151,7 +160,9 @@ def join(period: ComparedPeriods) -> Check:
         fell, now = True, period.last.early.join
     rate, was = join_rate(now), join_rate(before)
     if isinstance(fell, Undecided) or isinstance(rate, Undecided) or isinstance(was, Undecided):
-        reason = next(one for one in (fell, rate, was) if isinstance(one, Undecided)).reason
+        reason = next(
+            result for result in (fell, rate, was) if isinstance(result, Undecided)
+        ).reason
         return undecided(name, reason)
     text = f"{rate.value:.1%} of {rate.n:,} decisions have an outcome, {was.value:.1%} had before"
     state: State = "red" if fell else "ok"
@@ -175,15 +186,17 @@ def lag(period: ComparedPeriods) -> Check:
 
 def _few(period: ComparedPeriods) -> str | None:
     """Why two distributions of contexts cannot be compared yet."""
-    sides = [one.decisions.customers.count for one in (period.reference, period.now)]
-    if min(sides) >= MIN_DECISIONS:
+    customers = [summary.decisions.customers.count for summary in (period.reference, period.now)]
+    if min(customers) >= MIN_DECISIONS:
         return None
-    return f"{sides[0]} customers before and {sides[1]} now: {MIN_DECISIONS} each are needed"
+    return (
+        f"{customers[0]} customers before and {customers[1]} now: {MIN_DECISIONS} each are needed"
+    )
 
 
-def _per_customer(found: Histogram, customers: int) -> Histogram:
+def _per_customer(histogram: Histogram, customers: int) -> Histogram:
     """The histogram as if each customer had been counted once."""
-    if found.n <= customers:
-        return found
-    counts = tuple(round(count * customers / found.n) for count in found.counts)
-    return Histogram(edges=found.edges, counts=counts)
+    if histogram.n <= customers:
+        return histogram
+    counts = tuple(round(count * customers / histogram.n) for count in histogram.counts)
+    return Histogram(edges=histogram.edges, counts=counts)

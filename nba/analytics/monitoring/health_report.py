@@ -41,7 +41,7 @@ class ServingFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     champion: str | None = None
     anchor: datetime | None = None  # the reference is what was before it
-    cut: ContextBins | None = None
+    bins: ContextBins | None = None
     schema: str = ""  # hash of the columns that the champion reads
     catalogue: tuple[str, ...] = ()  # action ids
     learning: LearnerProgress | None = None  # None: nothing was learned online yet
@@ -109,7 +109,7 @@ def health_report(
         now=current,
         last=_newest(days),
         own=_sum(days, promoted, since),
-        cut=facts.cut,
+        bins=facts.bins,
         champion=facts.champion,
         catalogue=facts.catalogue,
         schema=facts.schema,

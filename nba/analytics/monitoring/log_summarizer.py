@@ -132,7 +132,7 @@ class LogSummarizer:
     def _choose_bins(self, subject: MonitoredJourney, now: datetime) -> None:
         """Choose the bins anew where the columns are others, or another champion came."""
         summaries, schema = self.summaries, subject.schema
-        known = summaries.cut
+        known = summaries.bins
         wanted = (schema.schema_hash, subject.champion)
         if known is not None and (known.schema, known.bundle_id) == wanted:
             return
@@ -149,8 +149,8 @@ class LogSummarizer:
         }
         rows = context_rows(list(decisions.values()), schema.schema_hash)
         if len(rows) >= MIN_ROWS:
-            cut = choose_bins(schema.schema_hash, schema.columns, rows, subject.champion)
-            summaries.recut(cut, begin)
+            bins = choose_bins(schema.schema_hash, schema.columns, rows, subject.champion)
+            summaries.replace_bins(bins, begin)
 
     def _read_events(self, subject: MonitoredJourney) -> int:
         summaries = self.summaries
@@ -173,7 +173,7 @@ class LogSummarizer:
         for _, decision in page:
             by_day[decision.decided_at.date()].append(decision)
         for day, decisions in sorted(by_day.items()):
-            counts = count_decisions(decisions, summaries.cut)
+            counts = count_decisions(decisions, summaries.bins)
             summaries.add(day, DailySummary(decisions=counts))
         if page:
             summaries.cursors = replace(summaries.cursors, decisions=page[-1][0])

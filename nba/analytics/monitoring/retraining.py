@@ -51,11 +51,15 @@ def retrain_due(
     if now >= next_at:
         why = f"the last training is {age / timedelta(days=1):.1f} days old"
         return RetrainingDue(due=True, why=f"{why}; the schedule is {schedule_days:g}")
-    found = [(health, health.check(name)) for health in reports for name in TRIGGERS]
-    lit = [(health, one) for health, one in found if one.state == "red"]
-    if not lit:
+    red = [
+        (health, check)
+        for health in reports
+        for check in map(health.check, TRIGGERS)
+        if check.state == "red"
+    ]
+    if not red:
         return RetrainingDue(due=False, why="nothing has drifted", next_at=next_at)
-    health, first = lit[0]
+    health, first = red[0]
     drift = f"{first.name}: {first.text}"
     hindered = [name for name in HINDRANCES if health.check(name).state == "red"]
     if hindered:

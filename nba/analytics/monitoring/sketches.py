@@ -79,7 +79,7 @@ def distinct_count(hashes: Iterable[int]) -> DistinctCount:
 class PropertySums(msgspec.Struct, frozen=True):
     """Values of one property of the events: how many were readable, and how large."""
 
-    told: int = 0  # events that could have carried it
+    carriers: int = msgspec.field(name="told", default=0)  # events that could have carried it
     read: int = 0  # that carried a value of its type
     unlisted: int = 0  # that carried a category which the journey file does not list
     n: int = 0  # numbers other than 0
@@ -88,7 +88,7 @@ class PropertySums(msgspec.Struct, frozen=True):
 
     def __add__(self, other: PropertySums) -> PropertySums:
         return PropertySums(
-            told=self.told + other.told,
+            carriers=self.carriers + other.carriers,
             read=self.read + other.read,
             unlisted=self.unlisted + other.unlisted,
             n=self.n + other.n,

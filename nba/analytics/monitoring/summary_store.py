@@ -23,7 +23,7 @@ from nba.stores.versioned import save_version
 
 HEALTH = "health"  # the alias, and the turn in which it is moved
 FORMAT = 1
-_INDEX, _CUT = "index.json", "cut"
+_INDEX, _BINS = "index.json", "cut"
 Stored = TypeVar("Stored", DailySummary, ContextBins)
 _TRIES = 3  # a pass may strip what was just read
 
@@ -56,7 +56,7 @@ class SummaryStore:
         self._name: str | None = None
         self._index = SummaryIndex()
         self._changed: set[str] = set()
-        self.cut: ContextBins | None = None
+        self.bins: ContextBins | None = None
         self.days: dict[date, DailySummary] = {}
         self.cursors = SummaryCursors()
 
@@ -98,19 +98,19 @@ class SummaryStore:
         self.days[when] = self.days.get(when, DailySummary()) + day
         self._changed.add(when.isoformat())
 
-    def recut(self, cut: ContextBins | None, position: int) -> None:
+    def replace_bins(self, bins: ContextBins | None, position: int) -> None:
         """Take other bins for contexts: decisions are counted anew, from this position on."""
-        self.cut = cut
+        self.bins = bins
         self.cursors = msgspec.structs.replace(self.cursors, decisions=position)
         self.days = {
             when: DailySummary(events=day.events, early=day.early, settled=day.settled)
             for when, day in self.days.items()
         }
-        self._changed |= {_CUT, *(when.isoformat() for when in self.days)}
+        self._changed |= {_BINS, *(when.isoformat() for when in self.days)}
 
     def clear(self) -> None:
         """Begin anew."""
-        self._index, self.cut, self.days, self.cursors = SummaryIndex(), None, {}, SummaryCursors()
+        self._index, self.bins, self.days, self.cursors = SummaryIndex(), None, {}, SummaryCursors()
         self._changed = set()
 
     def save(self, at: datetime) -> bool:
@@ -119,7 +119,9 @@ class SummaryStore:
             return False
         newest = sorted(self.days, reverse=True)[: self._kept_days]
         self.days = {when: self.days[when] for when in newest}
-        names = {when.isoformat() for when in newest} | ({_CUT} if self.cut is not None else set())
+        names = {when.isoformat() for when in newest} | (
+            {_BINS} if self.bins is not None else set()
+        )
         written = {name: self._bytes(name) for name in sorted(self._changed & names)}
         marker = msgspec.json.encode([self.cursors, at, sorted(written)])
         name = content_id(HEALTH, b"".join([marker, *written.values()]))
@@ -141,17 +143,21 @@ class SummaryStore:
             self._name = None
             return
         index = _index(self._file(name, _INDEX))
-        known = {part for part, held in index.files.items() if self._index.files.get(part) == held}
+        known = {
+            part
+            for part, file_name in index.files.items()
+            if self._index.files.get(part) == file_name
+        }
         fresh = [part for part in index.files if part not in known or part in self._changed]
         contents = {part: self._file(index.files[part], part) for part in fresh}
         days = {when: day for when, day in self.days.items() if when.isoformat() in index.files}
         days |= {
             date.fromisoformat(part): _decoded(part, content, DailySummary)
             for part, content in contents.items()
-            if part != _CUT
+            if part != _BINS
         }
-        cut = self.cut if _CUT in index.files else None
-        self.cut = _decoded(_CUT, contents[_CUT], ContextBins) if _CUT in contents else cut
+        bins = self.bins if _BINS in index.files else None
+        self.bins = _decoded(_BINS, contents[_BINS], ContextBins) if _BINS in contents else bins
         self._name, self._index, self._changed = name, index, set()
         self.days, self.cursors = days, index.cursors
 
@@ -160,8 +166,8 @@ class SummaryStore:
         return ({} if stored is None else stored.files)[name]
 
     def _bytes(self, name: str) -> bytes:
-        kept = self.cut if name == _CUT else self.days[date.fromisoformat(name)]
-        return zlib.compress(msgspec.msgpack.encode(kept), 6)
+        part = self.bins if name == _BINS else self.days[date.fromisoformat(name)]
+        return zlib.compress(msgspec.msgpack.encode(part), 6)
 
 
 def _index(content: bytes) -> SummaryIndex:

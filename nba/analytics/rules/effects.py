@@ -1,4 +1,4 @@
-"""What each rule does to logged decisions: decided again without it, on their own contexts.
+"""Measure what each rule does to logged decisions: decide them again without it.
 
 Everything is exact: the policy's probabilities, and no draw. A rule strikes each action on its own,
 so without it only the actions that it struck can come back, and they are governed by the rest.
@@ -36,15 +36,15 @@ class RuleEffect(NamedTuple):
     moved: float  # probability of another draw without it
 
 
-class _Alone(NamedTuple):
-    """The file without one rule, ready to decide."""
+class _JourneyRules(NamedTuple):
+    """A journey file, with or without one rule, ready to decide."""
 
     schema: ContextSchema
     governor: Governor
     arbitration: Arbitration
 
 
-class _Asked(NamedTuple):
+class _GovernedDecisions(NamedTuple):
     """Decisions for which the capacities leave the same room, governed again."""
 
     decisions: list[Decision]
@@ -52,10 +52,10 @@ class _Asked(NamedTuple):
     churns: list[Churn]
     governed: list[Governed]
     population: Population
-    moments: list[ArbitrationInputs]
+    inputs: list[ArbitrationInputs]
 
 
-class _ByCode(NamedTuple):
+class _ScoresByCode(NamedTuple):
     """Scores of one customer by action code."""
 
     at: Mapping[int, int]
@@ -72,18 +72,18 @@ class RuleEffects:
         self,
         schema: ContextSchema,
         parts: Sequence[RulePart],
-        judge: CalibratedScorer,
-        drawing: ExplorationPolicy,
+        scorer: CalibratedScorer,
+        policy: ExplorationPolicy,
         earlier: Sequence[SubJourney] = (),
     ) -> None:
         self._schema = schema
         self._parts = parts
-        self._judge = judge
-        self._drawing = drawing
+        self._scorer = scorer
+        self._policy = policy
         self._earlier = earlier
-        self._rations = capacity_demands(schema.journey)
-        self._whole = self._made(schema.journey)
-        self._made_without: dict[int, _Alone] = {}
+        self._capacity_demands = capacity_demands(schema.journey)
+        self._whole = self._rules_of(schema.journey)
+        self._ablated: dict[int, _JourneyRules] = {}
         self._by_rule: dict[str, list[int]] = {}
         for n, part in enumerate(parts):
             self._by_rule.setdefault(part.id, []).append(n)
@@ -91,138 +91,148 @@ class RuleEffects:
 
     def of(self, decisions: Iterable[Decision]) -> list[tuple[Decision, list[RuleEffect]]]:
         """The effects of each decision, made by the champion's kind of score on this file."""
-        found: list[tuple[Decision, list[RuleEffect]]] = []
-        for _, group in groupby(decisions, key=lambda one: overfull(self._rations, one.used)):
-            asked = self._asked(list(group))
-            found += zip(asked.decisions, self._effects(asked), strict=True)
-        return found
+        effects: list[tuple[Decision, list[RuleEffect]]] = []
+        for _, group in groupby(
+            decisions, key=lambda decision: overfull(self._capacity_demands, decision.used)
+        ):
+            governed = self._govern(list(group))
+            effects += zip(governed.decisions, self._effects(governed), strict=True)
+        return effects
 
-    def _asked(self, decisions: list[Decision]) -> _Asked:
+    def _govern(self, decisions: list[Decision]) -> _GovernedDecisions:
         contexts = [context_of(decision) for decision in decisions]
-        churns = self._judge.base.churn(contexts)
+        churns = self._scorer.base.churn(contexts)
         governed, population = self._whole.governor.govern(
             [decision.request for decision in decisions], contexts, churns, self._used(decisions)
         )
-        moments = _moments(self._whole, population, contexts, churns, governed)
-        return _Asked(decisions, contexts, churns, governed, population, moments)
+        inputs = _arbitration_inputs(self._whole, population, contexts, churns, governed)
+        return _GovernedDecisions(decisions, contexts, churns, governed, population, inputs)
 
     def _used(self, decisions: Sequence[Decision]) -> dict[tuple[str, str], float]:
         """One reading for all of them: they were refused the same for want of capacity."""
         governor = self._whole.governor
-        found: dict[tuple[str, str], float] = {}
+        used: dict[tuple[str, str], float] = {}
         for decision in decisions:
-            found |= governor.by_period(decision.used, decision.decided_at)
-        return found
+            used |= governor.by_period(decision.used, decision.decided_at)
+        return used
 
-    def _effects(self, asked: _Asked) -> list[list[RuleEffect]]:
-        back = self._back(asked)
+    def _effects(self, batch: _GovernedDecisions) -> list[list[RuleEffect]]:
+        back = self._back(batch)
         codes = [
-            [*one.codes, *(code for found in back[n].values() for code in found)]
-            for n, one in enumerate(asked.governed)
+            [*decision.codes, *(code for returned in back[n].values() for code in returned)]
+            for n, decision in enumerate(batch.governed)
         ]
-        own = [-1] if self._judge.learns_value else []
-        scored = [[*dict.fromkeys(some), *own] for some in codes]
+        own = [-1] if self._scorer.learns_value else []
+        scored = [[*dict.fromkeys(actions), *own] for actions in codes]
         scores = [
-            _ByCode({code: n for n, code in enumerate(some)}, values)
-            for some, values in zip(
-                scored, self._judge.scores_of(asked.contexts, scored), strict=True
+            _ScoresByCode({code: n for n, code in enumerate(actions)}, values)
+            for actions, values in zip(
+                scored, self._scorer.scores_of(batch.contexts, scored), strict=True
             )
         ]
-        others = self._other_moments(asked)
+        ablated_inputs = self._ablated_inputs(batch)
         effects: list[list[RuleEffect]] = []
-        for n, one in enumerate(asked.governed):
-            with_it = self._priorities(self._whole, one.codes, scores[n], asked.moments[n])
+        for n, decision in enumerate(batch.governed):
+            with_it = self._priorities(self._whole, decision.codes, scores[n], batch.inputs[n])
             base = with_it.priority
-            drawn = self._chances(with_it)
-            mine = []
+            drawn = self._probabilities(with_it)
+            decision_effects = []
             for part, more in back[n].items():
-                every = sorted([*one.codes, *more])
-                without = self._priorities(self._whole, every, scores[n], asked.moments[n])
-                chances = self._chances(without)
+                every = sorted([*decision.codes, *more])
+                without = self._priorities(self._whole, every, scores[n], batch.inputs[n])
+                chances = self._probabilities(without)
                 lost = float(chances @ without.priority - drawn @ base)
-                mine.append(RuleEffect(part, lost, _distance(one.codes, drawn, every, chances)))
-            for part, moments in others.items():
+                decision_effects.append(
+                    RuleEffect(part, lost, _distance(decision.codes, drawn, every, chances))
+                )
+            for part, inputs in ablated_inputs.items():
                 if not any(self._parts[part].id in because for because in with_it.because):
                     continue
-                alone = self._alone(part)
-                without = self._priorities(alone, one.codes, scores[n], moments[n])
-                chances = self._chances(without)
+                rules = self._without(part)
+                without = self._priorities(rules, decision.codes, scores[n], inputs[n])
+                chances = self._probabilities(without)
                 lost = float((chances - drawn) @ without.priority)
-                mine.append(RuleEffect(part, lost, 0.5 * float(np.abs(chances - drawn).sum())))
-            effects.append(mine)
+                decision_effects.append(
+                    RuleEffect(part, lost, 0.5 * float(np.abs(chances - drawn).sum()))
+                )
+            effects.append(decision_effects)
         return effects
 
-    def _back(self, asked: _Asked) -> list[dict[int, list[int]]]:
+    def _back(self, batch: _GovernedDecisions) -> list[dict[int, list[int]]]:
         """Per decision: by rule that struck something, the actions that come back without it."""
         struck: dict[int, dict[int, list[str]]] = {}  # by rule and decision
-        for n, one in enumerate(asked.governed):
-            for refused in one.refused:
+        for n, decision in enumerate(batch.governed):
+            for refused in decision.refused:
                 for part in self._by_rule.get(refused.rule, ()):
                     if self._parts[part].has_refused(refused):
                         struck.setdefault(part, {}).setdefault(n, []).append(refused.action_id)
-        back: list[dict[int, list[int]]] = [{} for _ in asked.governed]
-        for part, where in struck.items():
-            chosen = list(where)
+        back: list[dict[int, list[int]]] = [{} for _ in batch.governed]
+        for part, action_ids in struck.items():
+            chosen = list(action_ids)
             requests: list[Request] = [
-                replace(asked.decisions[n].request, candidates=tuple(where[n])) for n in chosen
+                replace(batch.decisions[n].request, candidates=tuple(action_ids[n])) for n in chosen
             ]
-            governed, _ = self._alone(part).governor.govern(
+            governed, _ = self._without(part).governor.govern(
                 requests,
-                [asked.contexts[n] for n in chosen],
-                [asked.churns[n] for n in chosen],
-                self._used(asked.decisions),
+                [batch.contexts[n] for n in chosen],
+                [batch.churns[n] for n in chosen],
+                self._used(batch.decisions),
             )
-            for n, one in zip(chosen, governed, strict=True):
-                back[n][part] = one.codes
+            for n, decision in zip(chosen, governed, strict=True):
+                back[n][part] = decision.codes
         return back
 
-    def _other_moments(self, asked: _Asked) -> Mapping[int, list[ArbitrationInputs]]:
+    def _ablated_inputs(self, batch: _GovernedDecisions) -> Mapping[int, list[ArbitrationInputs]]:
         """Per lever and weight: what the customers' factors are without it."""
         return {
-            n: _moments(
-                self._alone(n), asked.population, asked.contexts, asked.churns, asked.governed
+            n: _arbitration_inputs(
+                self._without(n), batch.population, batch.contexts, batch.churns, batch.governed
             )
             for n, part in enumerate(self._parts)
             if not part.refuses
         }
 
     def _priorities(
-        self, alone: _Alone, codes: Sequence[int], scores: _ByCode, moment: ArbitrationInputs
+        self,
+        rules: _JourneyRules,
+        codes: Sequence[int],
+        scores: _ScoresByCode,
+        inputs: ArbitrationInputs,
     ) -> Priorities:
-        own = [-1] if self._judge.learns_value else []
-        found = scores.of([*codes, *own])
-        return alone.arbitration.priorities(
-            codes, found, moment, learned_value=self._judge.learns_value
+        own = [-1] if self._scorer.learns_value else []
+        customer_scores = scores.of([*codes, *own])
+        return rules.arbitration.priorities(
+            codes, customer_scores, inputs, learned_value=self._scorer.learns_value
         )
 
-    def _chances(self, priorities: Priorities) -> np.ndarray:
-        return self._drawing.probabilities(priorities.worth(self._judge.exposures))
+    def _probabilities(self, priorities: Priorities) -> np.ndarray:
+        return self._policy.probabilities(priorities.worth(self._scorer.exposures))
 
-    def _alone(self, part: int) -> _Alone:
-        if part not in self._made_without:
-            self._made_without[part] = self._made(self._parts[part].ablated)
-        return self._made_without[part]
+    def _without(self, part: int) -> _JourneyRules:
+        if part not in self._ablated:
+            self._ablated[part] = self._rules_of(self._parts[part].ablated)
+        return self._ablated[part]
 
-    def _made(self, journey: JourneyFile) -> _Alone:
+    def _rules_of(self, journey: JourneyFile) -> _JourneyRules:
         schema = ContextSchema(journey, self._schema.table)
         governor = Governor(schema, self._earlier)
         arbitration = Arbitration(journey, schema, governor.variants, governor.names)
-        return _Alone(schema, governor, arbitration)
+        return _JourneyRules(schema, governor, arbitration)
 
 
-def _moments(
-    alone: _Alone,
+def _arbitration_inputs(
+    rules: _JourneyRules,
     population: Population,
     contexts: Sequence[Context],
     churns: Sequence[Churn],
     governed: Sequence[Governed],
 ) -> list[ArbitrationInputs]:
-    return alone.arbitration.inputs(
+    return rules.arbitration.inputs(
         population,
         contexts,
         churns,
-        calls=[one.calls for one in governed],
-        today=[one.today for one in governed],
+        calls=[decision.calls for decision in governed],
+        today=[decision.today for decision in governed],
     )
 
 

@@ -24,7 +24,7 @@ MIN_CUSTOMERS = 30  # on whom an interval can rest
 RESAMPLES = 2_000
 
 
-def lifted_difference(lifted: np.ndarray, held: np.ndarray) -> Estimate | Undecided:
+def lifted_difference(lifted: np.ndarray, bound: np.ndarray) -> Estimate | Undecided:
     """EUR per customer, lifted minus held, of the first decision in which the rule would bind.
 
     `lifted` (k,) and `held` (m,): what came of that one decision, one value a customer. Customers
@@ -33,11 +33,11 @@ def lifted_difference(lifted: np.ndarray, held: np.ndarray) -> Estimate | Undeci
     a cap or a cool-down binds again depends on whether it was lifted before. Welch's interval with
     Satterthwaite's degrees of freedom (Biometrika 1947).
     """
-    for name, arm in (("it is lifted", lifted), ("it holds", held)):
+    for name, arm in (("it is lifted", lifted), ("it holds", bound)):
         if len(arm) < MIN_CUSTOMERS:
             reason = f"{len(arm)} customers for whom {name}, under {MIN_CUSTOMERS}"
             return Undecided(reason=reason)
-    with_rule, without_rule = _sample_mean(held), _sample_mean(lifted)
+    with_rule, without_rule = _sample_mean(bound), _sample_mean(lifted)
     if with_rule.variance + without_rule.variance == 0.0:
         return Undecided(reason="the rewards do not vary")
     effect = fixed_horizon(with_rule, without_rule)

@@ -117,14 +117,14 @@ def report_rules(
                     rule.moved += effect.moved
                     rule.lost_eur[decision.request.customer_id] += effect.lost_eur
     why_none = strategy.why_none if effects is None else ""
-    seen = _Rescored(len(rescored), rescored.total(), why_none, seed)
+    basis = _Rescored(len(rescored), rescored.total(), why_none, seed)
     return RuleReport(
         decisions=n_decisions,
         customers=len(customers),
-        rescored=seen.decisions,
+        rescored=basis.decisions,
         catalogue_version=version,
         bundle_id=None if scorer is None else scorer.base.bundle_id,
-        rules=[_price(rule, seen) for rule in sums],
+        rules=[_price(rule, basis) for rule in sums],
     )
 
 
@@ -166,13 +166,13 @@ def _lifted_value(rule: RuleSums) -> Estimate | Undecided:
     """From rewards: customers for whom the rule is lifted against those for whom it holds."""
     if rule.part.lifted_share == 0.0:
         return Undecided(reason="no lifted_share: it is lifted for nobody")
-    lifted, held = known_rewards(rule.lifted), known_rewards(rule.held)
-    if not len(lifted) and not len(held):
+    lifted, bound = known_rewards(rule.lifted), known_rewards(rule.held)
+    if not len(lifted) and not len(bound):
         return Undecided(
             reason="no customer's first decision of the catalogue in force in which it would bind "
             "has a reward that is over"
         )
-    return lifted_difference(lifted, held)
+    return lifted_difference(lifted, bound)
 
 
 def _factor_value(rule: RuleSums) -> Estimate | Undecided:

@@ -27,16 +27,16 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True):
 
 def report_shadow(pages: Iterator[list[Decision]]) -> list[Shadow]:
     """How often our action is the other system's, over all and by channel."""
-    asked: Counter[str | None] = Counter()
+    shadowed: Counter[str | None] = Counter()
     same: Counter[str | None] = Counter()
     for page in pages:
-        for one in page:
-            if one.mode is Mode.SHADOW:
-                for channel in {None, one.request.channel or "any"}:
-                    asked[channel] += 1
-                    same[channel] += one.action_id == one.request.baseline
-    channels = [None, *sorted(one for one in asked if one is not None)]
-    return [_shadow(channel, asked[channel], same[channel]) for channel in channels]
+        for decision in page:
+            if decision.mode is Mode.SHADOW:
+                for channel in {None, decision.request.channel or "any"}:
+                    shadowed[channel] += 1
+                    same[channel] += decision.action_id == decision.request.baseline
+    channels = [None, *sorted(channel for channel in shadowed if channel is not None)]
+    return [_shadow(channel, shadowed[channel], same[channel]) for channel in channels]
 
 
 def _shadow(channel: str | None, n: int, same: int) -> Shadow:

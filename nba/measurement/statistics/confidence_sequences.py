@@ -32,10 +32,10 @@ def always_valid(
     Ramdas, Time-uniform central limit theory and asymptotic confidence sequences, Annals of
     Statistics 2024, theorem 2.2 and appendix B.2.
     """
-    found = contrast(a, b, relative=relative)
-    if isinstance(found, Undecided):
-        return found
-    value, variance = found
+    effect = contrast(a, b, relative=relative)
+    if isinstance(effect, Undecided):
+        return effect
+    value, variance = effect
     return always_valid_effect(
         value,
         variance * (a.n + b.n),

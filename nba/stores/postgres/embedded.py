@@ -73,21 +73,21 @@ def stop(folder: Path) -> bool:
     if not data.exists():
         return False
     with _locked(data):
-        found = _postmaster(data)
-        if found is None:
+        postmaster = _postmaster(data)
+        if postmaster is None:
             return False
         _pg_ctl(data, system_user(), "stop", "-m", "fast")
-        if found.socket_folder != str(data):
+        if postmaster.socket_folder != str(data):
             with suppress(OSError):
-                Path(found.socket_folder).rmdir()
+                Path(postmaster.socket_folder).rmdir()
         return True
 
 
 def stop_if_unused(folder: Path) -> bool:
     """Stop the server unless somebody is connected to it. False: it was not stopped."""
     data = _data(folder)
-    found = _postmaster(data)
-    return found is not None and _is_unused(found) and stop(folder)
+    postmaster = _postmaster(data)
+    return postmaster is not None and _is_unused(postmaster) and stop(folder)
 
 
 class _Postmaster(NamedTuple):
@@ -124,27 +124,27 @@ def _joined(data: Path) -> str | None:
     Raises StoreUnavailable where it lives and does not answer: killing it is not ours to decide.
     """
     deadline = time.monotonic() + _PATIENCE_S
-    while (found := _postmaster(data)) is not None:
-        if pq.PGconn.ping(found.url.encode()) == pq.Ping.OK:
-            return found.url
+    while (postmaster := _postmaster(data)) is not None:
+        if pq.PGconn.ping(postmaster.url.encode()) == pq.Ping.OK:
+            return postmaster.url
         if time.monotonic() > deadline:
             raise StoreUnavailable(
-                f"PostgreSQL in {data} (pid {found.pid}) runs and does not answer; "
+                f"PostgreSQL in {data} (pid {postmaster.pid}) runs and does not answer; "
                 f"see {data / 'log'}, or run `nba stop` and start again"
             )
         time.sleep(0.05)
     return None
 
 
-def _is_unused(found: _Postmaster) -> bool:
-    others = (
+def _is_unused(postmaster: _Postmaster) -> bool:
+    statement = (
         "SELECT count(*) FROM pg_stat_activity "
         "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
     )
     deadline = time.monotonic() + _FAREWELL_S
     try:
-        with psycopg.connect(found.url, connect_timeout=2) as connection:
-            while connection.execute(others).fetchone() != (0,):
+        with psycopg.connect(postmaster.url, connect_timeout=2) as connection:
+            while connection.execute(statement).fetchone() != (0,):
                 if time.monotonic() > deadline:
                     return False
                 connection.rollback()  # the list is a snapshot of the transaction
@@ -204,14 +204,14 @@ def _forget_reused_pid(data: Path, socket_folder: Path) -> None:
 
 def _left_behind(data: Path) -> list[int]:
     """The living server processes that work in this folder."""
-    found = []
+    pids = []
     for process in psutil.process_iter(["name"]):
         try:
             if process.info["name"] == "postgres" and process.cwd() == str(data):
-                found.append(process.pid)
+                pids.append(process.pid)
         except psutil.Error:
             continue
-    return found
+    return pids
 
 
 def _socket_folder(data: Path, user: SystemUser) -> Path:
@@ -222,20 +222,20 @@ def _socket_folder(data: Path, user: SystemUser) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.lstat().st_uid == os.geteuid():
         os.chown(folder, user.uid, user.gid, follow_symlinks=False)
-    found = folder.lstat()
+    status = folder.lstat()
     # Anybody can make a folder in /tmp: in a stranger's, the stranger could pose as the server.
-    private = stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o077
-    if not private or found.st_uid != user.uid:
+    private = stat.S_ISDIR(status.st_mode) and not status.st_mode & 0o077
+    if not private or status.st_uid != user.uid:
         raise StoreUnavailable(f"{folder} is not a private folder of the server; remove it")
     return folder
 
 
 def _version(data: Path) -> int:
-    found = (data / "PG_VERSION").read_text().strip()
-    version = int(found) if found.isdigit() else 0
+    written = (data / "PG_VERSION").read_text().strip()
+    version = int(written) if written.isdigit() else 0
     if not _bin(version).exists():
         raise UnknownSchema(
-            f"{data} was written by PostgreSQL {found}, which the installed {_PACKAGE} has not; "
+            f"{data} was written by PostgreSQL {written}, which the installed {_PACKAGE} has not; "
             f"dump it with that version, or use a new data folder"
         )
     return version

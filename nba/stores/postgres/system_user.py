@@ -41,13 +41,13 @@ class SystemUser(msgspec.Struct, frozen=True):
             umask=0o077,
             **self.become,
         ) as process:
-            said = process.communicate(timeout=_TIMEOUT_S)[1] or b""
+            output = process.communicate(timeout=_TIMEOUT_S)[1] or b""
         if process.returncode != 0:
             if log is not None and log.exists():
-                said = log.read_bytes()
-            last = said.decode(errors="replace").strip()[-500:] or "no output"
-            where = f"; see {log}" if log is not None else ""
-            raise StoreUnavailable(f"{Path(words[0]).name} failed: {last}{where}")
+                output = log.read_bytes()
+            last = output.decode(errors="replace").strip()[-500:] or "no output"
+            hint = f"; see {log}" if log is not None else ""
+            raise StoreUnavailable(f"{Path(words[0]).name} failed: {last}{hint}")
 
     def let_in(self, data: Path, programs: Path) -> None:
         """Let this user pass to the data and read the programs, where it is not ourselves."""

@@ -77,7 +77,7 @@ def test_the_better_action_is_told_from_the_control(log: MemoryLog) -> None:
     assert one.effect.low < 0.3 < one.effect.high
     assert one.verdict is MetricVerdict.BETTER
     assert "points higher with card_offer than with help_popup" in found.answer
-    assert not any(light.red for light in found.lights)
+    assert not any(light.red for light in found.checks)
 
 
 def test_equal_actions_are_equal_however_the_policy_came_to_like_one(log: MemoryLog) -> None:
@@ -129,7 +129,7 @@ def test_wrong_propensities_are_a_red_light_and_nothing_is_said(log: MemoryLog) 
         [log.page_events(0, 100_000)],
         pages(),
     )
-    assert found.lights[0].red
+    assert found.checks[0].red
     assert not found.comparisons
     assert "not drawn as often as their propensities say" in found.answer
 

@@ -120,7 +120,7 @@ def test_a_larger_share_later_moves_nobody_who_is_in() -> None:
 def test_a_set_keeps_the_ended_and_replaces_by_id() -> None:
     one, other = started(experiment("colour")), started(experiment("price"))
     ended = Started(**{**{f: getattr(one, f) for f in one.__struct_fields__}, "ended_at": NOW})
-    kept = ExperimentSet().with_one(one).with_one(other).with_one(ended)
+    kept = ExperimentSet().with_started(one).with_started(other).with_started(ended)
     assert [each.experiment.id for each in kept.started] == ["colour", "price"]
     assert [each.experiment.id for each in kept.running] == ["price"]
     assert kept.named("colour") == ended

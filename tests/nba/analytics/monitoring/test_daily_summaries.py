@@ -57,18 +57,18 @@ def test_a_category_that_is_not_listed_is_told_from_one_that_is_missing() -> Non
     source = told(*(event("identify", properties=segment) for segment in segments)).sources.of(
         "traits.segment"
     )
-    assert (source.told, source.read, source.unlisted) == (4, 1, 1)
+    assert (source.carriers, source.read, source.unlisted) == (4, 1, 1)
 
 
 @pytest.mark.parametrize("value", [None, "12", True, [1]])
 def test_an_amount_that_is_no_number_is_not_read(value: Any) -> None:
     source = told(bought(value)).sources.of("purchase.revenue")
-    assert (source.told, source.read, source.n) == (1, 0, 0)
+    assert (source.carriers, source.read, source.n) == (1, 0, 0)
 
 
 def test_the_size_of_numbers_is_their_mean_log() -> None:
     source = told(bought(10), bought(-1000.0), bought(0)).sources.of("purchase.revenue")
-    assert (source.told, source.read, source.n) == (3, 3, 2)
+    assert (source.carriers, source.read, source.n) == (3, 3, 2)
     assert source.size == pytest.approx((1.0 + 3.0) / 2.0 * 2.302585093)
 
 

@@ -149,7 +149,7 @@ def side(rng: np.random.Generator, n: int, moved: float = 0.0, times: int = 1) -
 
 def period(before: DailySummary, now: DailySummary) -> ComparedPeriods:
     return ComparedPeriods(
-        reference=before, now=now, last=now, own=before, cut=CUT, champion=BUNDLE,
+        reference=before, now=now, last=now, own=before, bins=CUT, champion=BUNDLE,
         catalogue=ACTIONS, schema=SCHEMA,
     )  # fmt: skip
 

@@ -96,8 +96,8 @@ def test_every_decision_and_every_event_is_counted_on_its_day(
         decision.mode is Mode.LIVE for decision in decisions
     )
     assert day.decisions.unsound == 0 and day.decisions.customers.count == len(CUSTOMERS)
-    assert watch.summaries.cut is not None
-    assert {column.n for column in day.decisions.contexts.columns(watch.summaries.cut)} == {1_200}
+    assert watch.summaries.bins is not None
+    assert {column.n for column in day.decisions.contexts.columns(watch.summaries.bins)} == {1_200}
     shown = [decision for decision in decisions if decision.action_id != NO_ACTION]
     assert day.early.join.decisions == len(shown)
     accepted = len(log.outcomes_of([decision.decision_id for decision in decisions]))
@@ -166,17 +166,17 @@ def test_another_champion_cuts_the_contexts_anew_and_loses_no_decision(bundle: B
     watch = watch_of(replica)
     lived(bank, replica, 20, 1)
     watch.step()
-    assert watch.summaries.cut is not None and watch.summaries.cut.bundle_id == bundle.bundle_id
+    assert watch.summaries.bins is not None and watch.summaries.bins.bundle_id == bundle.bundle_id
     manifest = msgspec.structs.replace(bundle.manifest, seed=2)
     other = Bundle(manifest, bundle.churn, bundle.touchpoint, bundle.table, bundle.warm)
     promote(bank.log, other, bank.now)
     replica.reload()
     lived(bank, replica, 20, 2)
     watch.step()
-    assert watch.summaries.cut.bundle_id == other.bundle_id
+    assert watch.summaries.bins.bundle_id == other.bundle_id
     day = total(watch.summaries)
     assert day.decisions.modes.total == 1_600
-    assert {column.n for column in day.decisions.contexts.columns(watch.summaries.cut)} == {1_600}
+    assert {column.n for column in day.decisions.contexts.columns(watch.summaries.bins)} == {1_600}
     assert set(day.decisions.bundles) == {bundle.bundle_id, other.bundle_id}
 
 
