@@ -1,4 +1,4 @@
-"""Nodes: every visit in a log with its parts, by the same fold as online.
+"""Read every visit in a log with its parts, by the same fold as online.
 
 For training and the friction report over a whole log (`read_nodes`), and for one customer's
 explanation (`emotion_history`).

@@ -1,4 +1,4 @@
-"""What one field of an experiment file cannot know: the journey file, and what else is running."""
+"""Check an experiment against the journey file and the experiments that run beside it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Experiments: arms, their shares and metrics as the owner writes them down before the start.
 
 Who is in which arm follows from ids alone. A layer is a row of places from 0 to 1; each customer
-has one, by a salted hash of the layer, and a running experiment holds stretches of the row. So
+has one, by a salted hash of the layer, and a running experiment holds segments of the row. So
 experiments of one layer share no customer, and those of different layers are independent. Within
 an experiment another hash, salted by it alone, gives the arm.
 """

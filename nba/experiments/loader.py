@@ -1,4 +1,4 @@
-"""The experiment file from disk: read, held to its shape, checked against a journey file."""
+"""Load an experiment file from disk and check it against a journey file."""
 
 from __future__ import annotations
 

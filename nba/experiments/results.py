@@ -1,4 +1,4 @@
-"""What an experiment says: its checks, then every comparison with its interval.
+"""Compare every arm with the control on every metric, each with its interval.
 
 Nothing is said while a check is red. The claim rests on the analysis that was chosen before the
 start: the always-valid interval at any time, or the fixed one once its customers are complete.

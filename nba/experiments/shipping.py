@@ -1,4 +1,4 @@
-"""Shipping an arm: the journey file as it has to be for everybody to be decided like that arm.
+"""Ship an arm: change the journey file so that everybody is decided like that arm.
 
 The text is changed in place, so that comments and order stay, and is then read again: it is given
 only where it says exactly what was meant.

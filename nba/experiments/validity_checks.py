@@ -1,4 +1,4 @@
-"""Checks without which no effect of an experiment means anything."""
+"""Check the sample ratio, the arms and the propensities before any effect is shown."""
 
 from __future__ import annotations
 

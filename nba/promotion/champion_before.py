@@ -20,7 +20,7 @@ MIN_SUPPORT = 0.99  # of its probability, on what could have been drawn
 Redecide: TypeAlias = Callable[[Sequence[Decision]], list[Decision]]
 
 
-class _Weighed(NamedTuple):
+class _Counterfactual(NamedTuple):
     """What the champion before would have done in one decision."""
 
     weight: float  # its probability of what was drawn over the logged one
@@ -37,7 +37,7 @@ class ChampionBefore:
         before, None where that cannot read them."""
         self._champion_id = champion_id
         self._redecide = redecide
-        self._weighed: dict[str, _Weighed] = {}
+        self._weighed: dict[str, _Counterfactual] = {}
 
     def weigh(self, decisions: Iterable[Decision]) -> None:
         """Take note of what it would have drawn in those that were not weighed before."""
@@ -56,7 +56,7 @@ class ChampionBefore:
             logged = {c.action_id: c for c in decision.candidates}
             worth = {name: c.priority or 0.0 for name, c in logged.items()}
             possible = [n for n in chance if n in logged and logged[n].propensity > 0.0]
-            self._weighed[decision.decision_id] = _Weighed(
+            self._weighed[decision.decision_id] = _Counterfactual(
                 weight=chance.get(decision.action_id, 0.0) / decision.propensity,
                 expected_eur=sum(p * worth.get(name, 0.0) for name, p in chance.items()),
                 drawn_eur=worth[decision.action_id],

@@ -151,12 +151,13 @@ class Guardrails:
         return self._judge(metric, fallback_share(self._side), fallback_share(self._rest))
 
     def _judge(
-        self, metric: verdict.Metric, side: SampleMean | None, rest: SampleMean | None
+        self, metric: verdict.Metric, mean: SampleMean | None, rest: SampleMean | None
     ) -> Keep | RollBack:
-        assert side is not None  # it has MIN_CUSTOMERS
-        both = (*self._side.values(), *self._rest.values())
-        decisions = int(sum(sums.decisions for sums in both))
-        effect = difference(side, rest, decisions, self._rollout.guardrails)
+        assert mean is not None  # of MIN_CUSTOMERS
+        decisions = int(
+            sum(sums.decisions for side in (self._side, self._rest) for sums in side.values())
+        )
+        effect = difference(mean, rest, decisions, self._rollout.guardrails)
         sentence = verdict.sentence(metric, effect, **self._names)
         broken = verdict.guardrail_verdict(metric, effect) is verdict.GuardrailVerdict.BROKEN
         return RollBack(sentence) if broken else Keep(sentence)
@@ -165,8 +166,8 @@ class Guardrails:
         sides = [self._side, self._rest] if self._is_canary else [self._side]
         for side in sides:
             if len(side) < MIN_CUSTOMERS:
-                where = "with it" if side is self._side else "in no arm"
-                return Undecided(reason=f"{len(side)} customers {where}, under {MIN_CUSTOMERS}")
+                group = "with it" if side is self._side else "in no arm"
+                return Undecided(reason=f"{len(side)} customers {group}, under {MIN_CUSTOMERS}")
         if not self._is_canary and (unsupported := self._before.unsupported()):
             return unsupported
         rewarded = sum(sums.answers > 0.0 for side in sides for sums in side.values())
@@ -182,7 +183,7 @@ class Guardrails:
 
 
 def act(log: Log, rollout: Rollout, finding: Keep | RollBack, now: datetime) -> bool:
-    """Do what a look says; True where something moved. What somebody has moved since stays.
+    """Act on a finding; True where something changed. What somebody has changed since stays.
 
     A champion that was watched to the end is left alone from then on. Raises StoreUnavailable.
     """

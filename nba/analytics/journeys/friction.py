@@ -62,7 +62,7 @@ class Visits:
         if not (np.abs(self.valences) <= 1.0).all():
             raise ValueError("valences must lie in [-1, 1]")
         if (self.lost[:-1] & (np.diff(self.customers) == 0)).any():
-            raise ValueError("only a customer's last visit can be the one she left after")
+            raise ValueError("only a customer's last visit can be the one they left after")
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,8 +183,8 @@ def _figures(visits: Visits, past: VisitHistory, lost: np.ndarray) -> Figures:
     lagged = fit(*base, recent, older, where=past.length >= LONG)
     peak = fit(*base, *owns, trough)
     sums = [past.faded(valence, memory, 4 * WINDOW) for memory in MEMORIES]
-    fits = [fit(*base, *owns, one) for one in sums]
-    best = int(np.argmax([one.log_likelihoods.sum() for one in fits]))
+    fits = [fit(*base, *owns, faded) for faded in sums]
+    best = int(np.argmax([candidate.log_likelihoods.sum() for candidate in fits]))
     faded, added = sums[best], fits[best]
     fit_both = fit(*base, *owns, trough, faded)
     per_visit = {-2: 1.0 / (WINDOW - 1), -1: -1.0 / (LONG - WINDOW)}
@@ -248,7 +248,7 @@ def _contrast(fit: LogisticFit, contrast: dict[int, float]) -> tuple[float, floa
 
 
 def _vuong(left: LogisticFit, right: LogisticFit, customers: np.ndarray) -> float:
-    """sum d / sqrt(sum d^2) over customers, d = log-likelihood of one less that of the other."""
+    """sum d / sqrt(sum d^2) over customers, d = log-likelihood of left less that of right."""
     _, codes = np.unique(customers, return_inverse=True)
     gains = np.bincount(codes, left.log_likelihoods - right.log_likelihoods)
     spread = math.sqrt(float((gains**2).sum()))

@@ -1,4 +1,4 @@
-"""Health: what happened on a day becomes sums: events, decisions and rewards.
+"""Sum one day of the log: its events, decisions and rewards.
 
 Pure: events and decisions in, records of `nba.analytics.monitoring.daily_summary` out.
 """

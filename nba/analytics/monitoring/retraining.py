@@ -1,4 +1,4 @@
-"""Whether it is time to train again: on schedule, or because the world has moved; and not at once.
+"""Decide whether training is due: on schedule or after drift, and never right after the last one.
 
 A trigger that stays lit trains once and then rests for the cool-down, so that noise cannot flap.
 Drift that bad data explain is no reason to learn from them.

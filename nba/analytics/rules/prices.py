@@ -1,4 +1,4 @@
-"""The price tag on every rule.
+"""Report what every rule costs.
 
 Two kinds of value stand beside each other and are never added: `model_eur`, the champion's view of
 logged decisions with and without the rule, and `measured_eur`, from what really came of decisions.
@@ -43,7 +43,7 @@ class RulePrice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleReport(msgspec.Struct, frozen=True, kw_only=True):
-    """All of them, and what they were seen on."""
+    """The prices of all rules, and the decisions that they rest on."""
 
     decisions: int
     customers: int

@@ -1,4 +1,4 @@
-"""What is summed of one rule, lever or weight while logged decisions go by."""
+"""Sum what one rule, lever or weight did over pages of logged decisions."""
 
 from __future__ import annotations
 

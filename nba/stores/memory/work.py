@@ -1,4 +1,4 @@
-"""What is to be done and what is kept beside the log, in memory."""
+"""Timers, deliveries, shared capacities, cursors and bundles in memory."""
 
 from __future__ import annotations
 

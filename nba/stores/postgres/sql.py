@@ -55,23 +55,23 @@ FROM json_to_recordset(%s::json) AS new(
 
 # Per append: the customer's last seq, the earlier decision, whether its id is taken.
 APPEND_STATES = """
-SELECT coalesce((SELECT max(e.seq) FROM events e WHERE e.customer_id = asked.customer_id), 0),
+SELECT coalesce((SELECT max(e.seq) FROM events e WHERE e.customer_id = wanted.customer_id), 0),
        coalesce((SELECT d.record::text FROM decisions d
-                 WHERE d.customer_id = asked.customer_id AND d.request_id = asked.request_id),
+                 WHERE d.customer_id = wanted.customer_id AND d.request_id = wanted.request_id),
                 (SELECT d.record::text FROM decisions d
-                 WHERE d.decision_id = asked.decision_id AND d.customer_id = asked.customer_id)),
-       (SELECT e.seq FROM events e WHERE e.event_id = asked.event_id) IS NOT NULL
+                 WHERE d.decision_id = wanted.decision_id AND d.customer_id = wanted.customer_id)),
+       (SELECT e.seq FROM events e WHERE e.event_id = wanted.event_id) IS NOT NULL
 FROM ROWS FROM (json_to_recordset(%s::json) AS (
         event_id text, customer_id text, decision_id text, request_id text)) WITH ORDINALITY
-    AS asked(event_id, customer_id, decision_id, request_id, nth)
+    AS wanted(event_id, customer_id, decision_id, request_id, nth)
 ORDER BY nth
 """
 
 # OFFSET 0 keeps the planner from turning the subquery into a join over the whole table.
 EVENTS_SINCE = f"""
-SELECT e.* FROM json_each_text(%s::json) AS asked(customer_id, after), LATERAL (
+SELECT e.* FROM json_each_text(%s::json) AS wanted(customer_id, after), LATERAL (
     SELECT {_EVENT} FROM events e
-    WHERE e.customer_id = asked.customer_id AND e.seq > asked.after::bigint OFFSET 0
+    WHERE e.customer_id = wanted.customer_id AND e.seq > wanted.after::bigint OFFSET 0
 ) AS e ORDER BY e.seq
 """
 
@@ -96,9 +96,9 @@ DECISION = "SELECT record::text FROM decisions WHERE decision_id = %s"
 DECISIONS = "SELECT record::text FROM decisions WHERE decision_id = ANY(%s)"
 
 ANSWERED = """
-SELECT d.record::text FROM json_to_recordset(%s::json) AS asked(customer_id text, request_id text),
+SELECT d.record::text FROM json_to_recordset(%s::json) AS wanted(customer_id text, request_id text),
 LATERAL (SELECT record FROM decisions
-         WHERE customer_id = asked.customer_id AND request_id = asked.request_id OFFSET 0) AS d
+         WHERE customer_id = wanted.customer_id AND request_id = wanted.request_id OFFSET 0) AS d
 """
 
 CUSTOMER_DECISIONS = """

@@ -1,4 +1,4 @@
-"""The statements of `PostgresWork`: what is to be done, beside the log.
+"""The statements of `PostgresWork`: timers, deliveries, capacities, cursors and turns.
 
 What several processes work off is locked row by row with SKIP LOCKED: nobody waits, nobody does
 what another is at. A transaction that also appends locks in one order everywhere, so that no two
@@ -7,9 +7,9 @@ wait for each other: the rows that it works off with SKIP LOCKED, then the turn,
 
 USED = """
 SELECT c.capacity, c.period, c.used
-FROM json_to_recordset(%s::json) AS asked(capacity text, period text),
+FROM json_to_recordset(%s::json) AS wanted(capacity text, period text),
 LATERAL (SELECT capacity, period, used FROM capacities
-         WHERE capacity = asked.capacity AND period = asked.period OFFSET 0) AS c
+         WHERE capacity = wanted.capacity AND period = wanted.period OFFSET 0) AS c
 """
 
 # The new totals, and not what is added: the turn is ours since they were read.
