@@ -169,7 +169,7 @@ def service(journey: JourneyFile, champion: Champion, seed: int) -> ServicePolic
     )
     pipeline = house.engine.pipeline
     if pipeline.scorer is None:
-        raise SystemExit(f"the champion is not in force: {pipeline.strategy.why_none}")
+        raise SystemExit(f"the champion is not in force: {pipeline.strategy.fallback_reason}")
     bundle = load_bundle(champion.files)
     scorer = CalibratedScorer(BundleScorer(bundle, pipeline.schema, reasons=False))
     strategy = pipeline.strategy._replace(scorer=scorer, challenger=None)

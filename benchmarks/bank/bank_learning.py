@@ -138,7 +138,7 @@ def policy_of(frozen: Frozen, journey: JourneyFile, seed: int) -> ServicePolicy:
     pipeline = replica.engine.pipeline
     scorer = pipeline.strategy.scorer
     if scorer is None:
-        raise SystemExit(f"the champion is not in force: {pipeline.strategy.why_none}")
+        raise SystemExit(f"the champion is not in force: {pipeline.strategy.fallback_reason}")
     bundle = load_bundle(frozen.aliases[CHAMPION][1])
     mute = BundleScorer(bundle, replica.engine.fold.schema, reasons=False)
     strategy = pipeline.strategy._replace(scorer=scorer._replace(base=mute), challenger=None)

@@ -52,5 +52,5 @@ def strategy_of(
             exploration, [action.id for action in journey.actions]
         ),
         scorer=scorer,
-        why_none="no bundle is promoted" if scorer is None else "",
+        fallback_reason="no bundle is promoted" if scorer is None else "",
     )

@@ -76,7 +76,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[AppraisedNode, ...] = ()  # what the emotion was made of, oldest first
     emotion: dict[str, float | None] = {}  # its columns by name, None where unknown
     valences: str = "prior"  # version of the valences
-    words: str = "none"  # what read texts then: a model, untrained, or none where none is mapped
+    # what read texts then: a model's id, untrained, or none where no event has a text
+    text_model: str = msgspec.field(default="none", name="words")
     bundle_id: str | None
     catalogue_version: str  # hash of the journey file
     policy: str
@@ -103,7 +104,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     learned_from: float = 0.0  # decisions, as that version counts them
     challenger: str | None = None  # the bundle that had a share of the draw
     arms: tuple[str, ...] = ()  # of experiments, as experiment.arm
-    without: tuple[str, ...] = ()  # rules, weights and levers that the customer's arms leave out
+    # rules, weights and levers that the customer's arms leave out
+    dropped_rules: tuple[str, ...] = msgspec.field(default=(), name="without")
 
     @property
     def episode_id(self) -> str | None:

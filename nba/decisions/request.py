@@ -19,7 +19,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str | None = None  # the caller's key: the same key answers with the same decision
     candidates: tuple[str, ...] | None = None  # action ids to choose from; None: the catalogue
     facts: dict[str, Any] = {}
-    without: tuple[str, ...] = ()  # action ids drawn for other placements of the same question
+    # action ids drawn for other placements of the same question
+    already_placed: tuple[str, ...] = msgspec.field(default=(), name="without")
     deferred: bool = False  # it counts from its activation on, and not before
     outbound: bool = False  # nobody asks: we address the customer
     asked_for: str = ""  # the open step of a sub-journey for which we address them
@@ -33,5 +34,5 @@ def at_place(request: Request, placement: str, taken: tuple[str, ...]) -> Reques
         request,
         placement=placement,
         request_id=None if key is None else f"{key}/{placement}",
-        without=tuple(action_id for action_id in taken if action_id != NO_ACTION),
+        already_placed=tuple(action_id for action_id in taken if action_id != NO_ACTION),
     )

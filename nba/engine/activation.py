@@ -29,7 +29,7 @@ def recheck(
     churns = [None] if scorer is None else scorer.churn([context])
     request = replace(decision.request, deferred=False)
     ((governed,), _) = governor.govern(
-        [request], [context], churns, used, dropped_rules=[frozenset(decision.without)]
+        [request], [context], churns, used, dropped_rules=[frozenset(decision.dropped_rules)]
     )
     action_id = decision.action_id
     refused = tuple(each for each in governed.refused if each.action_id == action_id)

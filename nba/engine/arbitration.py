@@ -57,7 +57,7 @@ class ArbitrationInputs(NamedTuple):
     contacts: float  # of the last 7 days, decayed
     churn_risk: float | None
     today: date
-    without: frozenset[str] = frozenset()  # ids of weights and levers that are left out
+    dropped_rules: frozenset[str] = frozenset()  # ids of weights and levers that are left out
 
 
 class Arbitration:
@@ -105,7 +105,7 @@ class Arbitration:
         *,
         calls: Sequence[Mapping[str, OpenStep]],
         today: Sequence[date],
-        without: Sequence[frozenset[str]] = (),
+        dropped_rules: Sequence[frozenset[str]] = (),
     ) -> list[ArbitrationInputs]:
         """What the factors of each customer depend on; `without`: ids of the weights and levers
         that are left out for each."""
@@ -114,9 +114,9 @@ class Arbitration:
         for n, context in enumerate(contexts):
             weight = np.ones(len(self._value))
             because: dict[int, tuple[str, ...]] = {}
-            off = without[n] if without else frozenset()
-            for (declared, _, codes), held in zip(self._weights, holds, strict=True):
-                if held[n] and declared.id not in off:
+            off = dropped_rules[n] if dropped_rules else frozenset()
+            for (declared, _, codes), held_for in zip(self._weights, holds, strict=True):
+                if held_for[n] and declared.id not in off:
                     weight[codes] *= declared.factor
                     _note(because, codes, declared.id)
             for action, call in calls[n].items():
@@ -132,7 +132,7 @@ class Arbitration:
                     contacts=float(sum(context.values[at] for at in self._contact_columns)),
                     churn_risk=None if churn is None else churn.risk,
                     today=today[n],
-                    without=off,
+                    dropped_rules=off,
                 )
             )
         return inputs
@@ -235,7 +235,7 @@ class Arbitration:
         factors = np.ones(len(self._value))
         because = dict(inputs.because)
         for lever, begins, ends, codes in self._levers:
-            off = "lever" in self._off or lever.id in inputs.without
+            off = "lever" in self._off or lever.id in inputs.dropped_rules
             if not off and in_force(begins, ends, inputs.today):
                 factors[codes] *= lever.factor
                 _note(because, codes, lever.id)

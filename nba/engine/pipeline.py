@@ -64,7 +64,7 @@ class Pipeline:
     recorder: DecisionRecorder
     strategy: Strategy  # of everybody who is in no arm with a strategy of its own
     arms: Arms = NO_ARMS
-    words: str = "none"  # what reads texts on the way in, for the record
+    text_model: str = "none"  # what reads texts on the way in, for the record
 
     @property
     def scorer(self) -> Scorer | None:
@@ -136,17 +136,17 @@ class Pipeline:
     ) -> list[Decision]:
         """The decisions of customers who share a strategy, in order."""
         contexts = [each.context for each in inputs]
-        without = [each.arm.without for each in inputs]
+        dropped_rules = [each.arm.dropped_rules for each in inputs]
         origins = [self._origin(strategy, each.arm, each.decision_id) for each in inputs]
         churns: Sequence[Churn | None] = [None] * len(inputs)
         if strategy.scorer is not None:
             churns = strategy.scorer.base.churn(contexts)
         governed, population = self.governor.govern(
-            [each.request for each in inputs], contexts, churns, used, dropped_rules=without
+            [each.request for each in inputs], contexts, churns, used, dropped_rules=dropped_rules
         )
         if strategy.scorer is None:
             return [
-                self.recorder.fall_back(offered, each.seed, origin, strategy.why_none)
+                self.recorder.fall_back(offered, each.seed, origin, strategy.fallback_reason)
                 for offered, each, origin in zip(governed, inputs, origins, strict=True)
             ]
         scored_candidates = scored(
@@ -159,7 +159,7 @@ class Pipeline:
                 churns,
                 calls=[each.calls for each in governed],
                 today=[each.today for each in governed],
-                without=without,
+                dropped_rules=dropped_rules,
             ),
             churns,
         )
@@ -197,7 +197,7 @@ class Pipeline:
             learned_from=residual.exposures if residual is not None and scores else 0.0,
             challenger=challenger.scorer.base.bundle_id if challenger and scores else None,
             arm=arm,
-            words=self.words,
+            text_model=self.text_model,
         )
 
     def _reasons(
@@ -234,7 +234,7 @@ def make_pipeline(
     earlier: Iterable[SubJourney] = (),
     *,
     arms: Arms = NO_ARMS,
-    words: str = "none",
+    text_model: str = "none",
 ) -> Pipeline:
     """The pipeline of one journey; `earlier`: definitions of sub-journeys that customers may still
     be on."""
@@ -248,5 +248,5 @@ def make_pipeline(
         recorder=DecisionRecorder(schema, governor, arbitration),
         strategy=strategy,
         arms=arms,
-        words=words,
+        text_model=text_model,
     )

@@ -39,7 +39,7 @@ class Origin(NamedTuple):
     learned_from: float
     challenger: str | None
     arm: Arm
-    words: str  # what reads texts on the way in
+    text_model: str  # what reads texts on the way in
 
 
 class DecisionRecorder:
@@ -126,7 +126,7 @@ class DecisionRecorder:
             nodes=context.nodes,
             emotion=self._schema.emotion_of(context.values),
             valences=self._schema.table.version,
-            words=origin.words,
+            text_model=origin.text_model,
             bundle_id=origin.bundle_id,
             catalogue_version=self._version,
             policy=origin.policy,
@@ -151,7 +151,7 @@ class DecisionRecorder:
             learned_from=origin.learned_from,
             challenger=origin.challenger,
             arms=origin.arm.labels,
-            without=tuple(sorted(origin.arm.without)),
+            dropped_rules=tuple(sorted(origin.arm.dropped_rules)),
         )
 
     def _treatment(self, code: int, variant: int) -> str | None:

@@ -35,11 +35,11 @@ class DrawProbabilities(NamedTuple):
 class SameStrategy(NamedTuple):
     """Everybody is decided by the pipeline's own strategy, without the same rules."""
 
-    without: frozenset[str]
+    dropped_rules: frozenset[str]
 
     def of(self, customer_id: str) -> Arm:
         """The same for everybody."""
-        return Arm(without=self.without)
+        return Arm(dropped_rules=self.dropped_rules)
 
 
 def context_of(decision: Decision) -> Context:
@@ -65,10 +65,10 @@ def redecided(pipeline: Pipeline, decisions: Sequence[Decision]) -> list[Decisio
     demands = capacity_demands(pipeline.schema.journey)
     groups: dict[tuple[object, ...], list[Decision]] = defaultdict(list)
     for decision in decisions:  # those for which the capacities leave the same room
-        groups[overfull(demands, decision.used), decision.without].append(decision)
+        groups[overfull(demands, decision.used), decision.dropped_rules].append(decision)
     again: dict[str, Decision] = {}
     for group in groups.values():
-        alike = replace(pipeline, arms=SameStrategy(frozenset(group[0].without)))
+        alike = replace(pipeline, arms=SameStrategy(frozenset(group[0].dropped_rules)))
         for begin in range(0, len(group), BATCH):
             batch = _run(alike, group[begin : begin + BATCH])
             again |= {decision.decision_id: decision for decision in batch}

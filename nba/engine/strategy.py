@@ -26,7 +26,7 @@ class Strategy(NamedTuple):
     exploration: Exploration
     exploration_policy: ExplorationPolicy
     scorer: CalibratedScorer | None = None
-    why_none: str = ""
+    fallback_reason: str = ""  # why there is no scorer
     challenger: Challenger | None = None
 
     @property
@@ -41,7 +41,7 @@ class Arm(NamedTuple):
     """What the experiments mean for one customer."""
 
     labels: tuple[str, ...] = ()  # experiment.arm
-    without: frozenset[str] = frozenset()  # rules, weights and levers that are left out
+    dropped_rules: frozenset[str] = frozenset()  # rules, weights and levers that are left out
     strategy: Strategy | None = None  # None: the one that serves everybody
 
 

@@ -90,9 +90,9 @@ class EngagementPolicy:
                 rule="request.candidates",
                 detail="the request names other candidates",
             )
-        if request.without:
+        if request.already_placed:
             candidate_set.refuse(
-                self._mask(request.without),
+                self._mask(request.already_placed),
                 "already_placed",
                 rule="request.placements",
                 detail="another placement of the same question shows it",

@@ -99,7 +99,7 @@ def decide_answer(
         emotion_parts=_parts(
             decision.nodes if explain else (),
             valences=decision.valences,
-            words=decision.words,
+            text_model=decision.text_model,
             as_of=decision.decided_at,
         ),
         policy=decision.policy,
@@ -157,7 +157,7 @@ def customer_answer(
     churn: Churn | None,
     decisions: Sequence[Decision],
     *,
-    words: str,
+    text_model: str,
 ) -> CustomerAnswer:
     """What we know of a customer."""
     named = {
@@ -172,7 +172,7 @@ def customer_answer(
         stage=stage if isinstance(stage, str) else None,
         emotion=schema.emotion_of(context.values),
         emotion_parts=_parts(
-            context.nodes, valences=schema.table.version, words=words, as_of=context.as_of
+            context.nodes, valences=schema.table.version, text_model=text_model, as_of=context.as_of
         ),
         churn=churn,
         context={name: value for name, value in named.items() if value is not None and value != 0},
@@ -193,14 +193,14 @@ def customer_answer(
 
 
 def emotion_curve(
-    customer_id: str, story: EmotionHistory, as_of: datetime, *, valences: str, words: str
+    customer_id: str, story: EmotionHistory, as_of: datetime, *, valences: str, text_model: str
 ) -> EmotionCurve:
     """A customer's story as an answer."""
     return EmotionCurve(
         customer_id=customer_id,
         as_of=as_of,
         valences=valences,
-        words=words,
+        text_model=text_model,
         nodes_in_all=story.nodes_in_all,
         nodes=story.nodes,
     )
@@ -221,10 +221,10 @@ def replay_answer(logged: Decision, again: Decision) -> ReplayAnswer:
 
 
 def _parts(
-    nodes: tuple[AppraisedNode, ...], *, valences: str, words: str, as_of: datetime
+    nodes: tuple[AppraisedNode, ...], *, valences: str, text_model: str, as_of: datetime
 ) -> EmotionParts:
     age_s = (as_of - nodes[-1].at).total_seconds() if nodes else None
-    return EmotionParts(valences=valences, words=words, age_s=age_s, nodes=nodes)
+    return EmotionParts(valences=valences, text_model=text_model, age_s=age_s, nodes=nodes)
 
 
 def feedback_event(body: FeedbackRequest, decision: Decision, now: datetime) -> Event:

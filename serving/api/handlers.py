@@ -192,8 +192,13 @@ class Handlers:
         scorer = engine.pipeline.scorer
         (churn,) = scorer.churn([context]) if scorer is not None else (None,)
         decisions = replica.log.customer_decisions(customer_id, HISTORY)
-        words = engine.pipeline.words
-        return customer_answer(engine.fold.schema, context, churn, decisions, words=words)
+        return customer_answer(
+            engine.fold.schema,
+            context,
+            churn,
+            decisions,
+            text_model=engine.pipeline.text_model,
+        )
 
     def emotion(self, customer_id: str) -> EmotionCurve:
         """How a customer's emotion came about. Raises NotFound, StoreUnavailable."""
@@ -207,7 +212,7 @@ class Handlers:
             emotion_history(engine.fold, events, as_of),
             as_of,
             valences=engine.fold.schema.table.version,
-            words=engine.pipeline.words,
+            text_model=engine.pipeline.text_model,
         )
 
     async def ready(self) -> tuple[int, dict[str, object]]:
@@ -221,7 +226,7 @@ class Handlers:
         return 200, {
             "ready": True,
             "degraded": scorer is None,
-            "reason": engine.pipeline.strategy.why_none or None,
+            "reason": engine.pipeline.strategy.fallback_reason or None,
             "model_version": scorer.bundle_id if scorer else None,
             "config_version": engine.journey.catalogue_version(),
             "log_position": position,

@@ -50,14 +50,14 @@ def replayed(log: Log, decision: Decision) -> Decision:
     strategy = strategy_of(journey, scorer, exploration=decision.exploration)
     pipeline = make_pipeline(
         schema,
-        strategy._replace(why_none=decision.note or "", challenger=challenger),
+        strategy._replace(fallback_reason=decision.note or "", challenger=challenger),
         [
             definition
             for definition in earlier_sub_journeys(log)
             if definition.definition() not in decision.unknown_definitions
         ],
-        arms=SameArm(decision.arms, frozenset(decision.without)),
-        words=decision.words,
+        arms=SameArm(decision.arms, frozenset(decision.dropped_rules)),
+        text_model=decision.text_model,
     )
     context = context_of(decision)
     if decision.policy == BLIND:
@@ -77,11 +77,11 @@ class SameArm(NamedTuple):
     """Everybody in the arms of one decision."""
 
     labels: tuple[str, ...]
-    without: frozenset[str]
+    dropped_rules: frozenset[str]
 
     def of(self, customer_id: str) -> Arm:
         """The arms that were logged; the strategy is the pipeline's."""
-        return Arm(self.labels, self.without)
+        return Arm(self.labels, self.dropped_rules)
 
 
 def _named(log: Log, bundle_id: str) -> Bundle:
@@ -111,10 +111,12 @@ def _valences(log: Log, version: str) -> ValenceTable:
 
 
 def differences(before: Decision, after: Decision) -> list[str]:
-    """The fields in which two decisions differ."""
+    """The fields in which two decisions differ, as they are stored."""
     return [
-        name
-        for name in Decision.__struct_fields__
+        stored_name
+        for name, stored_name in zip(
+            Decision.__struct_fields__, Decision.__struct_encode_fields__, strict=True
+        )
         if msgspec.json.encode(getattr(before, name), order="deterministic")
         != msgspec.json.encode(getattr(after, name), order="deterministic")
     ]

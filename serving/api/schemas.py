@@ -194,7 +194,8 @@ class EmotionParts(msgspec.Struct, frozen=True, kw_only=True):
     """What the emotion is made of: the sum of the nodes' valences is its `sum` column."""
 
     valences: str  # `prior`, or the version of the learned table
-    words: str  # what reads texts: a model; `untrained`: they are neutral; `none` mapped
+    # what reads texts: a model; `untrained`: they are neutral; `none` mapped
+    text_model: str = msgspec.field(name="words")
     age_s: float | None  # from the last node to this answer, in seconds
     nodes: tuple[AppraisedNode, ...]  # oldest first
 
@@ -279,7 +280,7 @@ class EmotionCurve(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: str
     as_of: datetime
     valences: str  # `prior`, or the version of the learned table
-    words: str  # as in EmotionParts
+    text_model: str = msgspec.field(name="words")  # as in EmotionParts
     nodes_in_all: int
     nodes: tuple[
         EmotionHistoryNode, ...

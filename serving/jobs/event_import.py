@@ -50,9 +50,9 @@ def import_files(
     files: Sequence[Path],
     progress: Callable[[int], None] = lambda lines: None,
     *,
-    words: TextModel | None = None,
+    text_model: TextModel | None = None,
 ) -> Imported:
-    """Append every event of the files, their texts read by `words`.
+    """Append every event of the files, their texts read by `text_model`.
 
     A line that cannot be taken is counted and named. Raises InvalidFile for a file that cannot be
     read, StoreUnavailable.
@@ -67,10 +67,10 @@ def import_files(
             if event is not None:
                 batch.append(event)
             if len(batch) == BATCH:
-                _append(log, encoder, score_texts(batch, encoder, words), result, unmapped)
+                _append(log, encoder, score_texts(batch, encoder, text_model), result, unmapped)
                 progress(BATCH)
                 batch = []
-        _append(log, encoder, score_texts(batch, encoder, words), result, unmapped)
+        _append(log, encoder, score_texts(batch, encoder, text_model), result, unmapped)
         progress(len(batch))
     result.unmapped = dict(unmapped)
     return result

@@ -60,7 +60,7 @@ class ExperimentArms:
         self._canary = canary
         self._canary_arm = Arm()
         if canary is not None:
-            strategy = base._replace(scorer=canary.scorer, why_none="", challenger=None)
+            strategy = base._replace(scorer=canary.scorer, fallback_reason="", challenger=None)
             self._canary_arm = Arm(labels=(canary.label,), strategy=strategy)
         self.suspended: dict[str, str] = {}
         self._scorers: dict[str, CalibratedScorer] = {}
@@ -122,9 +122,9 @@ class ExperimentArms:
 
     def _combined(self, labels: tuple[str, ...], arms: Sequence[ArmSpec]) -> Arm:
         strategy = self._base
-        without: frozenset[str] = frozenset()
+        dropped_rules: frozenset[str] = frozenset()
         for arm in arms:
-            without |= frozenset(arm.without)
+            dropped_rules |= frozenset(arm.without)
             if arm.exploration is not None:
                 exploration = arm.exploration.on(strategy.exploration)
                 exploration_policy = exploration_policy_of(exploration, self._actions)
@@ -132,9 +132,9 @@ class ExperimentArms:
                     exploration=exploration, exploration_policy=exploration_policy
                 )
             if arm.bundle is not None:
-                strategy = strategy._replace(scorer=self._scorers[arm.bundle], why_none="")
+                strategy = strategy._replace(scorer=self._scorers[arm.bundle], fallback_reason="")
         own = None if strategy is self._base else strategy
-        return Arm(labels=labels, without=without, strategy=own)
+        return Arm(labels=labels, dropped_rules=dropped_rules, strategy=own)
 
 
 def arms_of(

@@ -55,7 +55,7 @@ def read_in_force(log: Log) -> InForce:
 
 
 def pipeline_in_force(log: Log, pipeline: Pipeline, bundle: Bundle) -> Pipeline:
-    """The pipeline that decides by all that is in force; what cannot be read is left out, and said.
+    """The pipeline deciding by all that is in force; what cannot be read is left out and logged.
 
     `bundle`: the champion. Raises StoreUnavailable.
     """
@@ -68,7 +68,7 @@ def pipeline_in_force(log: Log, pipeline: Pipeline, bundle: Bundle) -> Pipeline:
     if rollout is not None and rival is not None and rollout.stage == "canary":
         canary = Canary(label=CANARY, share=rollout.share, salt=rollout.salt, scorer=rival)
     strategy = pipeline.strategy._replace(
-        scorer=scorer_now(bundle, _state(log), schema), why_none="", challenger=challenger
+        scorer=scorer_now(bundle, _state(log), schema), fallback_reason="", challenger=challenger
     )
     arms = arms_of(
         _running(log),

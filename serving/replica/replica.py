@@ -62,7 +62,7 @@ class Replica:
         pipeline = engine.pipeline
         if engine.bundle is not None:
             pipeline = pipeline_in_force(self.log, pipeline, engine.bundle)
-        pipeline = replace(pipeline, words=_words_of(engine))
+        pipeline = replace(pipeline, text_model=_text_model_name(engine))
         if engine.journey is not self.engine.journey:
             catalogue.note_served(self.log, engine.journey, self.now())
         self.engine, self.in_force = engine.deciding_by(pipeline), in_force
@@ -71,7 +71,7 @@ class Replica:
     def _engine_of(self, in_force: InForce) -> Engine:
         """The engine of another champion or catalogue, with its contexts."""
         journey = self._journey(in_force.catalogue)
-        bundle, why_none = None, ""
+        bundle, fallback_reason = None, ""
         try:
             bundle = stored_bundle(self.log, in_force.champion)
             engine = self._engine_on(journey, bundle.table)
@@ -79,12 +79,12 @@ class Replica:
         except StoreUnavailable:
             raise
         except NbaError as error:
-            bundle, why_none = None, str(error)
+            bundle, fallback_reason = None, str(error)
             engine = self._engine_on(journey, self.engine.fold.schema.table)
         if engine is not self.engine:
             engine.contexts.rebuild(self.engine.contexts.cached())
         strategy = engine.pipeline.strategy._replace(
-            scorer=None, why_none=why_none, challenger=None
+            scorer=None, fallback_reason=fallback_reason, challenger=None
         )
         engine = engine.deciding_by(replace(engine.pipeline, strategy=strategy))
         return replace(engine, bundle=bundle, text_model=self.engine.text_model)
@@ -129,7 +129,7 @@ def text_model(log: Log) -> TextModel | None:
     return model
 
 
-def _words_of(engine: Engine) -> str:
+def _text_model_name(engine: Engine) -> str:
     """The id of the text model, `untrained`, or `none` where no event has a text."""
     if not any(mapping.text for mapping in engine.journey.events):
         return "none"

@@ -116,7 +116,7 @@ def report_rules(
                     rule = sums[effect.part]
                     rule.moved += effect.moved
                     rule.lost_eur[decision.request.customer_id] += effect.lost_eur
-    why_none = strategy.why_none if effects is None else ""
+    why_none = strategy.fallback_reason if effects is None else ""
     basis = _Rescored(len(rescored), rescored.total(), why_none, seed)
     return RuleReport(
         decisions=n_decisions,

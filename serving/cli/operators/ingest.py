@@ -32,8 +32,8 @@ def ingest(
     settings = command_settings()
     journey = load_journey(settings.journey)
     with opened_log(settings) as log, progress_bar("ingesting") as advance:
-        words = text_model(log)
-        result = import_files(log, ContextSchema(journey), files, advance, words=words)
+        in_force = text_model(log)
+        result = import_files(log, ContextSchema(journey), files, advance, text_model=in_force)
     if json:
         print_json(result)
     else:

@@ -142,7 +142,11 @@ def test_without_a_bundle_the_owners_fallback_answers_and_is_marked() -> None:
     assert (decision.mode, decision.policy, decision.bundle_id) == (
         *(Mode.FALLBACK, "fallback", None),
     )
-    assert decision.note == "no bundle is promoted" == replica.decider.pipeline.strategy.why_none
+    assert (
+        decision.note
+        == "no bundle is promoted"
+        == replica.decider.pipeline.strategy.fallback_reason
+    )
     assert (decision.action_id, decision.treatment, decision.propensity) == (
         *("help_popup", "popup", 1.0),
     )
@@ -155,7 +159,7 @@ def test_without_a_bundle_the_owners_fallback_answers_and_is_marked() -> None:
 
 def test_the_fallback_says_why_there_is_no_scorer() -> None:
     replica = SmallReplica()
-    replica.decide_by(scorer=None, why_none="the bundle is of another journey")
+    replica.decide_by(scorer=None, fallback_reason="the bundle is of another journey")
     [decision] = replica.decide(ADA)
     assert decision.note == "the bundle is of another journey"
 

@@ -129,7 +129,7 @@ def test_an_arm_leaves_out_rules_weights_and_levers() -> None:
     assert before.candidates[0].because == ("calm", "push")
     assert after.candidates[0].because == ()
     assert before.candidates[0].priority == pytest.approx(6 * (after.candidates[0].priority or 0))
-    assert (after.arms, after.without) == (("plain.without",), ("calm", "push"))
+    assert (after.arms, after.dropped_rules) == (("plain.without",), ("calm", "push"))
 
 
 def test_customers_of_several_strategies_are_decided_in_the_order_of_their_requests() -> None:

@@ -68,7 +68,9 @@ def test_an_action_shows_at_its_further_touchpoints_too() -> None:
 
 
 def test_a_request_may_name_the_candidates_and_what_is_taken() -> None:
-    found = refused(candidates=("card_offer", "loan_offer"), without=("loan_offer", "no_action"))
+    found = refused(
+        candidates=("card_offer", "loan_offer"), already_placed=("loan_offer", "no_action")
+    )
     assert {name: one.code for name, one in found.items()} == {
         "help_popup": "not_a_candidate",
         "agent_callback": "not_a_candidate",

@@ -181,7 +181,7 @@ def test_few_customers_decide_nothing() -> None:
 def test_a_champion_that_cannot_decide_is_taken_back() -> None:
     drill = Drill()
     guard = drill.promote(BAD)
-    drill.replica.decide_by(scorer=None, why_none="its bundle does not fit")
+    drill.replica.decide_by(scorer=None, fallback_reason="its bundle does not fit")
     drill.wave(300)
     found = guard.look(drill.now)
     assert isinstance(found, RollBack) and "share of the fallback" in found.why

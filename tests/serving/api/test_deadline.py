@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,8 +11,12 @@ import pytest
 from msgspec.structs import replace
 
 from nba.decisions.decision import Decision
+from nba.decisions.request import Request
 from nba.events.names import ACTION_EXPIRED
 from nba.journey.file import Exploration
+from serving.api.circuit_breaker import CircuitBreaker
+from serving.api.deadline import DeadlineGuard
+from serving.replica.engine import make_engine
 from tests.fixtures.governed_routes import GOVERNED, HeldLog, action_of, checked, routes_on, until
 from tests.fixtures.routes_in_process import InProcess
 from tests.fixtures.small_replica import StubScorer, score_with
@@ -198,3 +203,28 @@ def test_what_cannot_be_asked_is_an_error_and_nothing_is_promised() -> None:
         assert response.status_code == 422
         log.down = False
     assert ids(log) == []
+
+
+def test_requests_that_wait_while_the_engine_changes_are_each_decided_on_their_own() -> None:
+    with held_routes() as (client, log):
+        before = client.replica.engine
+        other = replace(CARELESS, name="other")
+        after = make_engine(other, log, before.fold.schema.table)
+
+        async def answers() -> list[tuple[Decision, bool]]:
+            guard = DeadlineGuard(client.replica, deadline_s=20.0, breaker=CircuitBreaker(9, 1.0))
+            # the first is run at once, the two others wait and share the next run
+            waiting = (("ada", before), ("bob", before), ("eve", after))
+            try:
+                return await asyncio.gather(
+                    *(guard.decide(Request(customer_id=name), engine) for name, engine in waiting)
+                )
+            finally:
+                await guard.close()
+
+        assert client.portal is not None
+        decisions = client.portal.call(answers)
+        versions = [CARELESS.catalogue_version()] * 2 + [other.catalogue_version()]
+        assert [decision.catalogue_version for decision, _ in decisions] == versions
+        assert [logged for _, logged in decisions] == [True] * 3
+        assert log.asked == 3  # the two that waited were decided alone

@@ -114,7 +114,7 @@ def test_decisions_of_every_kind_are_equal_whatever_was_promoted_and_published_s
             assert any(one.moves for one in made_before) and any(one.step for one in made_before)
             assert any(one.uses for one in made_before)
             assert any(one.request.deferred for one in made_before)
-            assert any(one.request.without for one in made_before)
+            assert any(one.request.already_placed for one in made_before)
             at_first = [replay(client, one.decision_id) for one in made_before]
             promote(client, trained_on(bundle, JOURNEY, LEARNED, "data-1"))
             publish(client, JOURNEY)

@@ -234,7 +234,7 @@ def test_each_placement_gets_a_decision_and_no_action_comes_twice() -> None:
         ]
         assert [action_of(decision) for decision in decisions] == ["help_popup", None, "card_offer"]
         assert ("help_popup", "already_placed") in refused_codes(decisions[1]["filtered"])
-        assert client.log.customer_decisions("ada")[0].request.without == ("help_popup",)
+        assert client.log.customer_decisions("ada")[0].request.already_placed == ("help_popup",)
         assert decisions[0]["decision_id"] != decisions[1]["decision_id"]
 
 

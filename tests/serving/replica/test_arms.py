@@ -113,7 +113,7 @@ def test_what_an_arm_leaves_out_does_not_hold_for_its_customers() -> None:
     for decision in decide_each(replica, customers):
         free = decision.arms == ("cap.b",)
         assert (len(decision.candidates) > 1) == free
-        assert decision.without == (("cap",) if free else ())
+        assert decision.dropped_rules == (("cap",) if free else ())
 
 
 def test_two_layers_are_decided_together_and_a_combination_is_one_strategy() -> None:
@@ -130,7 +130,7 @@ def test_two_layers_are_decided_together_and_a_combination_is_one_strategy() -> 
     assert both.strategy is not None and both.strategy.scorer is not None
     assert both.strategy.exploration.policy == "greedy"
     assert both.strategy.scorer.base.bundle_id == "bundle-x"
-    assert both.without == {"cap"}
+    assert both.dropped_rules == {"cap"}
 
 
 @pytest.mark.parametrize("error", [NotFound("gone"), InvalidBundle("trained on other columns")])

@@ -46,10 +46,10 @@ def report_on(
 def judged_by(scorer: Any, epsilon: float) -> Strategy:
     """Everybody decided by this scorer, above a floor."""
     drawing = ExplorationPolicy(EpsilonGreedy(epsilon))
-    judge, why_none = None, "no bundle is promoted"
+    judge, fallback_reason = None, "no bundle is promoted"
     if scorer is not None:
-        judge, why_none = CalibratedScorer(scorer), ""
-    return Strategy(Exploration(epsilon=epsilon), drawing, judge, why_none)
+        judge, fallback_reason = CalibratedScorer(scorer), ""
+    return Strategy(Exploration(epsilon=epsilon), drawing, judge, fallback_reason)
 
 
 def price(report: RuleReport, rule: str) -> RulePrice:
