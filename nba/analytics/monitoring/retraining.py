@@ -6,7 +6,7 @@ Drift that bad data explain is no reason to learn from them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -29,15 +29,17 @@ class RetrainingDue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def retrain_due(
-    reports: Sequence[HealthReport],
+    read_reports: Callable[[], Sequence[HealthReport]],
     trained_at: datetime | None,
     now: datetime,
     *,
     schedule_days: float,
     cool_down_days: float,
 ) -> RetrainingDue:
-    """Whether to train now. `reports`: with the last training as their anchor, on periods of any
-    length; none: nothing is known of drift.
+    """Whether to train now.
+
+    `read_reports`: with the last training as their anchor, on periods of any length; read only
+    where the schedule leaves the question open.
 
     Raises InvalidInput for a cool-down that is longer than the schedule.
     """
@@ -53,7 +55,7 @@ def retrain_due(
         return RetrainingDue(due=True, why=f"{why}; the schedule is {schedule_days:g}")
     red = [
         (health, check)
-        for health in reports
+        for health in read_reports()
         for check in map(health.check, TRIGGERS)
         if check.state == "red"
     ]

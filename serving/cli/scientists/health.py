@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,13 +36,13 @@ def health(
     """
     from serving.workers.health_watch import health_now
 
-    with looked_at() as (replica, shelf):
-        found = health_now(replica, shelf, window_days=days)
+    with summarized_log() as (replica, summaries):
+        report = health_now(replica, summaries, window_days=days)
     if json:
-        print_json(found)
+        print_json(report)
     else:
-        print_health(found)
-    if found.red:
+        print_health(report)
+    if report.red:
         raise typer.Exit(1)
 
 
@@ -84,8 +83,8 @@ def retrain(
 
 
 @contextmanager
-def looked_at() -> Iterator[tuple[Replica, SummaryStore]]:
-    """The house, with the summaries of its log up to now.
+def summarized_log() -> Iterator[tuple[Replica, SummaryStore]]:
+    """The replica, with the summaries of its log up to now.
 
     Raises StoreUnavailable, and what `assemble` does.
     """
@@ -114,29 +113,37 @@ def due_now(settings: Settings, schedule_days: float | None = None) -> Retrainin
     from serving.replica.assembly import utc_now
     from serving.workers.health_watch import health_now
 
-    days = settings.retrain_days if schedule_days is None else schedule_days
     trained_at = Registry(settings.tracking_url, settings.artifacts).trained_at()
-    ask = partial(retrain_due, schedule_days=days, cool_down_days=settings.retrain_cool_down_days)
-    due = ask((), trained_at, utc_now())
-    if due.due:
-        return due
-    with looked_at() as (replica, shelf):
-        reports = [
-            health_now(
-                replica, shelf, window_days=one, reference_days=REFERENCE_DAYS, anchor=trained_at
-            )
-            for one in WINDOWS_DAYS
-        ]
-    return ask(reports, trained_at, utc_now())
+
+    def read_reports() -> list[HealthReport]:
+        with summarized_log() as (replica, summaries):
+            return [
+                health_now(
+                    replica,
+                    summaries,
+                    window_days=days,
+                    reference_days=REFERENCE_DAYS,
+                    anchor=trained_at,
+                )
+                for days in WINDOWS_DAYS
+            ]
+
+    return retrain_due(
+        read_reports,
+        trained_at,
+        utc_now(),
+        schedule_days=settings.retrain_days if schedule_days is None else schedule_days,
+        cool_down_days=settings.retrain_cool_down_days,
+    )
 
 
-def print_health(found: HealthReport) -> None:
+def print_health(report: HealthReport) -> None:
     """A table, the worst first, and one line that sums it up."""
     order = ["red", "warn", "ok", "undecided"]
-    checks = sorted(found.checks, key=lambda one: order.index(one.state))
+    checks = sorted(report.checks, key=lambda check: order.index(check.state))
     print_table(
-        f"The loop from {found.since} to {found.at:%Y-%m-%d %H:%M} UTC, against "
-        f"{found.reference_since} to {found.reference_until}",
+        f"The loop from {report.since} to {report.at:%Y-%m-%d %H:%M} UTC, against "
+        f"{report.reference_since} to {report.reference_until}",
         ("check", "state", "value", "limit", "what it says"),
         [
             (check.name, _shaded(check), check.value, check.limit, check.text.replace("[", r"\["))
@@ -144,8 +151,8 @@ def print_health(found: HealthReport) -> None:
         ],
     )
     counts = {state: sum(check.state == state for check in checks) for state in order}
-    said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    console.print(said, highlight=False)
+    totals = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    console.print(totals, highlight=False)
 
 
 def _shaded(check: Check) -> str:

@@ -55,10 +55,9 @@ def evaluate(
     from serving.replica.assembly import opened_log
 
     settings = command_settings()
-    version, bundle = registry_of(settings).load(which)
+    registered = registry_of(settings).load(which)
     with opened_log(settings) as log:
-        outcome = judged(settings, log, version, bundle, margin=margin, ess=ess, retrain=retrain)
-    result = outcome.evaluation
+        verdict, result = judged(settings, log, registered, margin=margin, ess=ess, retrain=retrain)
     models = {"churn": result.churn, "touchpoint": result.touchpoint}
     values = {
         "logged": result.value_logged,
@@ -68,13 +67,13 @@ def evaluate(
     if json:
         print_json(
             {
-                "version": version,
-                "bundle": bundle.bundle_id,
+                "version": registered.version,
+                "bundle": registered.bundle.bundle_id,
                 **models_json(models),
                 "value_eur": values_json(values),
                 "methods": methods_json(result.methods),
                 "gain": {"over": result.against, **gain_json(result.gain)},
-                "verdict": verdict_json(outcome.verdict),
+                "verdict": verdict_json(verdict),
             }
         )
         return
@@ -82,7 +81,7 @@ def evaluate(
     print_values(values)
     print_methods(result.methods)
     print_gain(result.gain, result.against)
-    print_verdict(outcome.verdict)
+    print_verdict(verdict)
 
 
 def promote(
@@ -125,8 +124,8 @@ def promote(
         registered = usable_bundle(registry, journey_in_force(settings, log), which)
         version, bundle = registered
         stage = to or next_stage(log, bundle.bundle_id)
-        outcome = judged(settings, log, version, bundle, margin=margin, ess=ess, retrain=retrain)
-        against = objections(outcome.verdict, stage)
+        verdict, _ = judged(settings, log, registered, margin=margin, ess=ess, retrain=retrain)
+        against = objections(verdict, stage)
         if not against or anyway:
             because = f"anyway: {why}" if against else why or "every gate that blocks has passed"
             promote_bundle(
@@ -134,7 +133,7 @@ def promote(
                 log,
                 registered,
                 stage,
-                verdict=outcome.verdict,
+                verdict=verdict,
                 without_gates=anyway,
                 now=utc_now(),
                 by=by or current_user(),
@@ -144,9 +143,9 @@ def promote(
     moved = not against or anyway
     if json:
         place = {"version": version, "bundle": bundle.bundle_id, "alias": stage if moved else None}
-        print_json({**place, "verdict": verdict_json(outcome.verdict)})
+        print_json({**place, "verdict": verdict_json(verdict)})
     else:
-        print_verdict(outcome.verdict)
+        print_verdict(verdict)
         print_moved(version, bundle.bundle_id, stage, share, [gate.name for gate in against], moved)
     if not moved:
         raise typer.Exit(1)

@@ -32,7 +32,9 @@ def asked(
         )
         for one in WINDOWS_DAYS
     ]
-    return retrain_due(reports, trained_at, now, schedule_days=schedule_days, cool_down_days=3.0)
+    return retrain_due(
+        lambda: reports, trained_at, now, schedule_days=schedule_days, cool_down_days=3.0
+    )
 
 
 def played(worlds: Sequence[World], seed: int, schedule_days: float = 7.0) -> list[int]:
@@ -59,7 +61,7 @@ def test_drift_trains_within_two_days_and_not_again_within_the_cool_down() -> No
 
 
 def test_the_first_training_is_always_due() -> None:
-    due = retrain_due((), None, end_of(days_of([CLEAN], 1)), schedule_days=7, cool_down_days=3)
+    due = retrain_due(tuple, None, end_of(days_of([CLEAN], 1)), schedule_days=7, cool_down_days=3)
     assert due.due and "nothing was trained" in due.why
 
 
@@ -87,4 +89,4 @@ def test_drift_that_comes_with_broken_data_is_not_learned() -> None:
 
 def test_a_cool_down_that_outlasts_the_schedule_is_refused() -> None:
     with pytest.raises(InvalidInput, match="cool_down_days"):
-        retrain_due((), None, end_of(days_of([CLEAN], 1)), schedule_days=2, cool_down_days=3)
+        retrain_due(tuple, None, end_of(days_of([CLEAN], 1)), schedule_days=2, cool_down_days=3)
