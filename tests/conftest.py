@@ -19,6 +19,8 @@ from tempfile import TemporaryDirectory, mkdtemp
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# What is printed is not broken into lines by the width of who runs the tests.
+os.environ["COLUMNS"] = "400"
 # The kernel is compiled once for all runs, workers and programs that tests start.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "numba"))
 

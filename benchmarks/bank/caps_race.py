@@ -1,7 +1,6 @@
 """Whether caps, consents and replays hold while two services race for the same customers.
 
-    .venv/bin/python benchmarks/bank/caps_race.py --json
-        [--decisions N] [--withdrawals N] [--replays N]
+    .venv/bin/python benchmarks/bank/caps_race.py --json [--decisions N] [--replays N] (and --help)
 
 Two services on one private PostgreSQL are asked for few customers at the same time, so that they
 collide. Afterwards the log is read: each cap, and a daily capacity, is counted over the decisions'

@@ -35,7 +35,7 @@ def run(
     monkeypatch.setenv("NBA_HOME", str(data_folder))
     monkeypatch.setenv("NBA_DATABASE_URL", postgres_url)
     monkeypatch.setenv("NBA_JOURNEY", str(SMALL_JOURNEY))
-    monkeypatch.setenv("COLUMNS", "240")
+    monkeypatch.setenv("COLUMNS", "400")
 
     def play(*words: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["nba", *map(str, words)])

@@ -34,7 +34,7 @@ def run(
         monkeypatch.delenv(variable)
     monkeypatch.setenv("NBA_HOME", str(data_folder))
     monkeypatch.setenv("NBA_JOURNEY", str(SMALL_JOURNEY))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "400")
 
     def play(*words: str | Path, **environ: str) -> tuple[int, str, str]:
         for variable, value in environ.items():

@@ -29,14 +29,12 @@ def service(shared_data_folder: Path) -> Iterator[Service]:
         reload_s=0.2,
     )
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("NBA_")}
-    # the kernel is compiled once for all runs of the tests, and not once for each home
-    cache = {"NUMBA_CACHE_DIR": str(ROOT / ".pytest_cache" / "numba")}
     output = shared_data_folder / "service.log"
     with output.open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", "from serving.cli import main; main()", "serve"],
             cwd=ROOT,
-            env={**cache, **inherited, **settings.environ()},
+            env={**inherited, **settings.environ()},
             stdout=log,
             stderr=log,
         )

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copy
-from typing import NamedTuple
 
 import pytest
 
@@ -16,7 +15,6 @@ from models.bundles.registry import CHALLENGER, Registry
 from models.bundles.scorer import BundleScorer
 from nba.errors import InvalidBundle, NotFound
 from nba.events.names import ACTION_DECIDED
-from nba.journey.file import JourneyFile
 from nba.journey_file.loader import load_journey
 from nba.measurement.off_policy.evaluation import METHODS, PolicyGain, PolicyValue
 from nba.measurement.off_policy.logged_decisions import Overlap
@@ -26,11 +24,11 @@ from nba.stores.parquet import export
 from nba.stores.versioned import CHAMPION
 from serving.jobs.event_import import import_files
 from tests.fixtures.files import BANK_JOURNEY
+from tests.fixtures.fitted_bank import Bank, make_champion
 from tests.fixtures.small_replica import FOLD, NOON
-from training.data.history import History, history_of, read_history
+from training.data.history import history_of, read_history
 from training.fitting.fit import Training, train
 from training.gates.evaluation import Evaluation, champion_beside, evaluate
-from training.runs.promote import promote, usable_bundle
 from training.runs.retrain import STEPS, folder_history, register, retrain
 from training.simulation.history import write_history
 from training.simulation.world import WorldConfig
@@ -41,12 +39,6 @@ pytestmark = [
 ]
 
 BANK = Fold(load_journey(BANK_JOURNEY))
-
-
-class Bank(NamedTuple):
-    log: MemoryLog
-    history: History
-    training: Training
 
 
 @pytest.fixture(scope="module")
@@ -222,13 +214,6 @@ def test_a_bundle_of_another_journey_cannot_be_evaluated(bank: Bank) -> None:
 
 
 # Register and promote
-
-
-def make_champion(registry: Registry, log: MemoryLog, journey: JourneyFile, which: str) -> None:
-    """Promote it without a verdict, where this journey can use it."""
-    registered = usable_bundle(registry, journey, which)
-    told = {"without_gates": True, "now": NOON, "by": "ada", "why": ""}
-    promote(registry, log, registered, "champion", **told)
 
 
 def test_a_promoted_bundle_is_in_the_store_under_its_alias(bank: Bank, registry: Registry) -> None:

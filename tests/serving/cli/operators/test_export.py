@@ -38,7 +38,7 @@ def run(
     before = dict(os.environ)
     monkeypatch.setenv("NBA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NBA_JOURNEY", str(SMALL_JOURNEY))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "400")
 
     def play(*words: str | Path, **environ: str) -> tuple[int, str, list[str]]:
         for variable, value in environ.items():

@@ -44,7 +44,7 @@ def run(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     monkeypatch.setenv("NBA_DATABASE_URL", postgres_url)
     monkeypatch.setenv("NBA_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NBA_JOURNEY", str(journey))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "400")
 
     def play(*words: str | Path, text: bool = False) -> Any:
         asked = ["experiment", *map(str, words), *([] if text else ["--json"])]

@@ -40,7 +40,7 @@ def run(
     monkeypatch.setenv("NBA_DATABASE_URL", postgres_url)
     monkeypatch.setenv("NBA_HOME", str(home))
     monkeypatch.setenv("NBA_JOURNEY", str(SMALL_JOURNEY))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "400")
     monkeypatch.setattr(console, "width", 200)
     log = PostgresLog.open(postgres_url)
     past = datetime.now(UTC) - timedelta(minutes=5)
