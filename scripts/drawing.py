@@ -75,10 +75,10 @@ LOOP_WIDTH = 1060
 STEPS = (
     ("Events", "clicks, calls, searches, surveys, in any order"),
     ("Context", "one compiled fold: history, emotion, stage"),
-    ("Scores", "risk of leaving, chance of a yes for each action"),
     ("Rules", "consent, caps, quiet hours, eligibility, with reasons"),
+    ("Scores", "risk of leaving, chance of a yes for each action"),
     ("Decision", "one action drawn, its propensity logged"),
-    ("Learning", "outcomes become the next policy, within seconds"),
+    ("Learning", "outcomes change the policy, and the context, within seconds"),
 )
 INK, FAINT, PAPER, BORDER = "#1d2430", "#5b6675", "#ffffff", "#c9d1db"
 TINTS = {
@@ -191,7 +191,7 @@ def _box(folder: Folder, x: int, y: int) -> Iterator[str]:
     yield _text(x + 8, y + 18, name, size=13, bold=True)
     yield _text(x + 8, y + HIGH - 8, f"{folder.rooms} files", size=10, colour=FAINT)
     says = folder.purpose if "." in folder.name else ", ".join(folder.files)
-    for row, line in enumerate(wrap(says, 29)[:3]):
+    for row, line in enumerate(wrap(says, 27)[:3]):
         yield _text(x + 8, y + 34 + 13 * row, line, size=11, colour=FAINT)
     for n, (badge, colour) in enumerate(_badges(folder.name)):
         yield _badge(x + BOX - 16 - 26 * n, y + HIGH - 6, badge, colour)

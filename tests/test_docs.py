@@ -56,6 +56,10 @@ def routes() -> list[str]:
     return described + OPERATORS
 
 
+def _name(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+
+
 def shell_lines(text: str) -> list[str]:
     """The commands of a document's ```sh blocks, with continued lines joined."""
     blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
@@ -101,6 +105,22 @@ def test_every_reason_code_is_given_by_some_rule() -> None:
     sources = "".join(map(read, sorted(files - {ROOT / "nba" / "governance" / "reason_codes.py"})))
     given = {code for code in STAGE_OF if f'"{code}"' in sources}
     assert given | set(CODE_OF_LAYER.values()) == set(STAGE_OF)
+
+
+def test_every_code_that_a_refusal_gives_has_a_stage() -> None:
+    """Refusals are made by `refuse`, `refuse_at` and `refuse_unless_lifted`, and by `Limit`."""
+    makers = {"refuse", "refuse_at", "refuse_unless_lifted", "_Limit"}
+    calls = [
+        call
+        for file in sorted((ROOT / "nba").rglob("*.py"))
+        for call in ast.walk(ast.parse(read(file)))
+        if isinstance(call, ast.Call) and _name(call.func) in makers
+    ]
+    values = [value for call in calls for value in call.args[1:2]]
+    values += [word.value for call in calls for word in call.keywords if word.arg == "code"]
+    given = {value.value for value in values if isinstance(value, ast.Constant)}
+    assert len(given) >= 10
+    assert given <= set(STAGE_OF)
 
 
 @pytest.mark.parametrize("code", sorted(STAGE_OF))

@@ -10,26 +10,20 @@ from hypothesis import given, strategies as st
 from scipy.special import gammaincc
 
 from models.policies.epsilon_greedy import EpsilonGreedy
-from models.policies.fixed import Fixed
-from models.policies.from_journey import exploration_policy_of
-from models.policies.gap_weighting import GapWeighting
-from models.policies.greedy import Greedy
-from models.policies.softmax import Softmax
+from models.policies.from_journey import POLICIES as REGISTRY, exploration_policy_of
 from models.policies.thompson import Thompson
-from models.policies.uniform import Random
 from nba.engine.policy import Policy, Worth, choose
 from nba.journey.exploration import Exploration, Kind
 from tests.fixtures.examples import examples
 
+ACTIONS = ["action_0", "action_1", "action_2", "action_3"]
 POLICIES: tuple[Policy, ...] = (
-    Random(),
-    Fixed([2, 0]),
-    Greedy(),
+    *(
+        make(Exploration(policy=kind, order=["action_2", "action_0"]), ACTIONS)
+        for kind, make in REGISTRY.items()
+    ),
     EpsilonGreedy(0.1),
-    Softmax(0.5),
-    Thompson(),
     Thompson(1.0),
-    GapWeighting(),
 )
 every_policy = pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
 
