@@ -1,6 +1,6 @@
 """The pictures of README and docs/architecture.md, as SVG.
 
-`house`: floors, folders, files and their purposes as read from the source, and the four ways
+`source_tree`: floors, folders, files and their purposes as read from the source, and the four ways
 through them, which are named here; `tests/test_architecture.py` holds each step to a module that
 exists. `loop`: who uses the service, and what becomes of an event.
 """
@@ -70,7 +70,7 @@ WAYS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
 }
 BANDS = (("serving",), ("training",), ("features", "models"), ("nba",))
-WIDTH, BOX, HIGH, GAP, LEFT = 1240, 184, 92, 12, 24
+WIDTH, BOX, HIGH, GAP, LEFT = 1240, 184, 106, 12, 24
 LOOP_WIDTH = 1060
 STEPS = (
     ("Events", "clicks, calls, searches, surveys, in any order"),
@@ -90,7 +90,7 @@ TINTS = {
 }
 
 
-def house(folders: Sequence[Folder]) -> str:
+def source_tree(folders: Sequence[Folder]) -> str:
     """The source tree; the same folders give the same text."""
     parts: list[str] = []
     y = _legend(parts, 8)
@@ -191,7 +191,7 @@ def _box(folder: Folder, x: int, y: int) -> Iterator[str]:
     yield _text(x + 8, y + 18, name, size=13, bold=True)
     yield _text(x + 8, y + HIGH - 8, f"{folder.rooms} files", size=10, colour=FAINT)
     says = folder.purpose if "." in folder.name else ", ".join(folder.files)
-    for row, line in enumerate(wrap(says, 27)[:3]):
+    for row, line in enumerate(wrap(says, 27)[:4]):
         yield _text(x + 8, y + 34 + 13 * row, line, size=11, colour=FAINT)
     for n, (badge, colour) in enumerate(_badges(folder.name)):
         yield _badge(x + BOX - 16 - 26 * n, y + HIGH - 6, badge, colour)

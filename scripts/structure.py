@@ -180,10 +180,12 @@ def main() -> None:
     parser.add_argument("--draw", action="store_true", help="write docs/pictures/*.svg")
     given = parser.parse_args()
     if given.draw:
-        from scripts.drawing import house, loop
+        from scripts.drawing import loop, source_tree
 
         pictures = given.root / "docs" / "pictures"
-        (pictures / "house.svg").write_text(house(folders(given.root)), encoding="utf-8")
+        (pictures / "source_tree.svg").write_text(
+            source_tree(folders(given.root)), encoding="utf-8"
+        )
         (pictures / "loop.svg").write_text(loop(), encoding="utf-8")
         return
     for folder in folders(given.root):

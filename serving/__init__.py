@@ -1,1 +1,1 @@
-"""Floor 3: the doors: HTTP, pages, command line, settings, composition root."""
+"""Floor 3: HTTP, command line, background work, settings; nothing imports it."""

@@ -1,4 +1,4 @@
-"""The house, read from its imports: floors, rooms, circles, and what may be imported where.
+"""The source tree, read from its imports: floors, folders, circles, and what may be imported where.
 
 Every import counts, those inside functions and under TYPE_CHECKING too.
 """

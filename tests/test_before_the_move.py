@@ -41,7 +41,7 @@ from nba.stores.postgres.log import PostgresLog
 from serving.api.replay import replayed
 from serving.http.routes import Routes
 from serving.jobs import decision_files
-from serving.jobs.batch_decisions import BatchAsk, run_batch
+from serving.jobs.batch_decisions import BatchOptions, run_batch
 from serving.replica.assembly import assemble
 from serving.replica.replica import Replica, text_model
 from serving.settings import Settings
@@ -237,7 +237,7 @@ def test_what_happens_next_is_what_the_old_code_would_have_done(replica: Replica
     decider = replica.engine.decider
     decider.activate(waiting, replica.now(), anyway=True)
     webhook = Webhook(url=None, secret=None, attempts=3, dry_run=True)
-    deliverer = Deliverer(log, webhook, np.random.default_rng(5), decider.objection)
+    deliverer = Deliverer(log, webhook, np.random.default_rng(5), decider.delivery_block)
     first_pass = Orchestrator(
         log,
         lambda customers: decider.advance_sub_journeys(customers, replica.now(), replica.chance),
@@ -276,7 +276,7 @@ def test_what_was_sent_before_the_move_counts_once_when_it_is_sent_again(
 
 def test_a_batch_that_was_cut_short_goes_on(replica: Replica, tmp_path: Path) -> None:
     shutil.copytree(DATA / "batch", tmp_path / "batch")
-    ask = BatchAsk(seed=6, deferred=True)
+    ask = BatchOptions(seed=6, deferred=True)
     done = run_batch(replica, tmp_path / "batch", ask, lambda: iter(()))
     assert (done.went_on, done.customers) == (True, 12)
     (part,) = (tmp_path / "batch").glob("*.parquet")

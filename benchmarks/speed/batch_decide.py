@@ -57,7 +57,7 @@ def main() -> None:
 def measure(folder: Path, given: argparse.Namespace) -> dict[str, object]:
     from features.fold import Fold
     from nba.stores.memory.log import MemoryLog
-    from serving.jobs.batch_decisions import BatchAsk, run_batch
+    from serving.jobs.batch_decisions import BatchOptions, run_batch
     from serving.replica.assembly import assemble, opened_log
     from serving.settings import Settings, prepare_environment
 
@@ -72,11 +72,11 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, object]:
         with opened_log(settings) as log:
             customers = fill(log, events, bundle, given)
             house = assemble(settings, log=log, journey=journey)
-            return run(house, folder, given, customers, bundle, run_batch, BatchAsk)
+            return run(house, folder, given, customers, bundle, run_batch, BatchOptions)
     log = MemoryLog()
     customers = fill(log, events, bundle, given)
     house = assemble(settings, log=log, journey=journey)
-    return run(house, folder, given, customers, bundle, run_batch, BatchAsk)
+    return run(house, folder, given, customers, bundle, run_batch, BatchOptions)
 
 
 def run(house, folder, given, customers, bundle, run_batch, ask):  # type: ignore[no-untyped-def]

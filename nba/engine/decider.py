@@ -201,7 +201,7 @@ class Decider:
                 return (), not_before
         raise StoreUnavailable("the customer's log kept moving; send the activation again")
 
-    def objection(self, decision: Decision, now: datetime) -> str | datetime | None:
+    def delivery_block(self, decision: Decision, now: datetime) -> str | datetime | None:
         """Why a message must not go out any more, or until when it has to wait.
 
         It has waited too long, its action or its sub-journey is gone, a consent was withdrawn

@@ -1,4 +1,4 @@
-"""Between the wire and the nouns: requests in, decisions and customers out."""
+"""Turn request bodies into requests, and decisions and customers into answers."""
 
 from __future__ import annotations
 

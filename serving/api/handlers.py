@@ -1,4 +1,4 @@
-"""What each route of the API does, from wire type to wire type.
+"""What each route of the API does, from request body to answer.
 
 Blocking work runs in batches, outside the event loop.
 """

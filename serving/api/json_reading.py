@@ -1,4 +1,4 @@
-"""Reading a JSON body as one of the wire's types; an error names the field, value and remedy."""
+"""Read a JSON body as a type of `schemas`; an error names the field, value and remedy."""
 
 from __future__ import annotations
 

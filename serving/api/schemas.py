@@ -1,7 +1,7 @@
-"""The wire: the JSON bodies and answers of the HTTP routes; `serving.api.answers` fills them.
+"""The JSON bodies and answers of the HTTP routes; `serving.api.answers` fills them.
 
 Field names follow the field's conventions; inside, `bundle_id` and `catalogue_version` are what
-the wire calls `model_version` and `config_version`, and a `Refused` action is `filtered`.
+the API calls `model_version` and `config_version`, and a `Refused` action is `filtered`.
 """
 
 from __future__ import annotations

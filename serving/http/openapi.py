@@ -1,4 +1,4 @@
-"""OpenAPI 3.1, made from the wire's types."""
+"""OpenAPI 3.1, made from the types of `serving.api.schemas`."""
 
 from __future__ import annotations
 

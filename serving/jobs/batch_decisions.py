@@ -18,7 +18,7 @@ from serving.jobs.decision_files import DecisionParts, row_of
 from serving.replica.replica import Replica
 
 
-class BatchAsk(msgspec.Struct, frozen=True, kw_only=True):
+class BatchOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the caller wants of a batch."""
 
     channel: str | None = None
@@ -29,7 +29,7 @@ class BatchAsk(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
 
 
-class BatchDone(msgspec.Struct, frozen=True, kw_only=True):
+class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a finished batch holds."""
 
     name: str
@@ -44,10 +44,10 @@ class BatchDone(msgspec.Struct, frozen=True, kw_only=True):
 def run_batch(
     replica: Replica,
     folder: Path,
-    ask: BatchAsk,
+    ask: BatchOptions,
     customers: Callable[[], Iterable[str]],
     progress: Callable[[int], None] = lambda customers: None,
-) -> BatchDone:
+) -> BatchResult:
     """Decide for all customers; where `folder` holds a batch that was cut short, the rest of it.
 
     A part counts once it is complete. What of the next one is in the log already is answered from
@@ -78,7 +78,7 @@ def run_batch(
         else:
             progress(len(chosen))
     counts = parts.counts()
-    return BatchDone(
+    return BatchResult(
         name=plan.name,
         folder=str(folder),
         customers=count,
@@ -118,7 +118,7 @@ def customers_of(file: Path) -> Iterator[str]:
         raise InvalidFile(str(file), 0, "customers", file.name, remedy) from None
 
 
-def _new_plan(replica: Replica, folder: Path, ask: BatchAsk) -> BatchPlan:
+def _new_plan(replica: Replica, folder: Path, ask: BatchOptions) -> BatchPlan:
     now = replica.now()
     scorer = replica.engine.pipeline.scorer
     return BatchPlan(
@@ -134,7 +134,7 @@ def _new_plan(replica: Replica, folder: Path, ask: BatchAsk) -> BatchPlan:
     )
 
 
-def _check_same(replica: Replica, folder: Path, ask: BatchAsk, plan: BatchPlan) -> None:
+def _check_same(replica: Replica, folder: Path, ask: BatchOptions, plan: BatchPlan) -> None:
     """Raise InvalidInput where the batch that was begun asked for something else."""
     wanted = asdict(_new_plan(replica, folder, ask))
     begun = asdict(plan)

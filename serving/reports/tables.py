@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nba.analytics.journeys.friction import Friction
     from nba.analytics.journeys.loss_by_emotion import LossRate
     from serving.api.schemas import DecideAnswer
-    from serving.jobs.batch_decisions import BatchDone
+    from serving.jobs.batch_decisions import BatchResult
     from serving.jobs.event_import import Imported
 
 Metrics = dict[str, float] | Undecided
@@ -98,7 +98,7 @@ def print_answer(answer: DecideAnswer) -> None:
         console.print(answer.note)
 
 
-def print_batch(done: BatchDone) -> None:
+def print_batch(done: BatchResult) -> None:
     """A finished batch: how many got what."""
     words = "logged" if done.logged else "dry run, nothing is logged"
     console.print(f"{done.name}: {done.customers:,} customers, {words}", highlight=False)

@@ -117,5 +117,5 @@ def _deliverer(replica: Replica, settings: Settings) -> Callable[[datetime], int
         replica.log,
         webhook,
         rng,
-        lambda decision, now: replica.engine.decider.objection(decision, now),
+        lambda decision, now: replica.engine.decider.delivery_block(decision, now),
     )

@@ -36,7 +36,7 @@ FIRST_WAIT_S = 10.0
 LONGEST_WAIT_S = HOUR_S
 
 
-Objection = Callable[[Decision, datetime], str | datetime | None]
+DeliveryBlock = Callable[[Decision, datetime], str | datetime | None]
 
 
 class Deliverer:
@@ -47,14 +47,14 @@ class Deliverer:
         log: Log,
         webhook: Webhook,
         rng: np.random.Generator,
-        objection: Objection = lambda decision, now: None,
+        delivery_block: DeliveryBlock = lambda decision, now: None,
     ) -> None:
-        """`objection` says why a message must not go out any more, such as a withdrawn consent, or
+        """`delivery_block` says why a message must not go out any more, such as a withdrawn consent, or
         until when it has to wait."""
         self._log = log
         self._webhook = webhook
         self._rng = rng
-        self._objection = objection
+        self._delivery_block = delivery_block
 
     def __call__(self, now: datetime) -> int:
         """Try at most `AT_ONCE` of what is due; how many that were. Raises StoreUnavailable."""
@@ -79,7 +79,7 @@ class Deliverer:
         if decision is None:
             return DeliveryAttempt(kind="dead", why="its decision is not in the log")
         try:
-            why = self._objection(decision, now)
+            why = self._delivery_block(decision, now)
             if isinstance(why, datetime):
                 return DeliveryAttempt(kind="later", why="quiet hours", until=why)
         except StoreUnavailable:

@@ -126,7 +126,7 @@ def as_delivered(events: Iterable[EventJson], config: WorldConfig) -> Iterator[E
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyValue:
+class SimulatedPolicyValue:
     """What a policy is worth per customer over the horizon, against doing nothing, in EUR."""
 
     mean_eur: float
@@ -136,7 +136,7 @@ class PolicyValue:
 
 def policy_value(
     config: WorldConfig, policy_factory: Callable[[int], SimulatedPolicy], seeds: Sequence[int]
-) -> PolicyValue:
+) -> SimulatedPolicyValue:
     """The policy's worth in the worlds of these seeds, under common random numbers.
 
     `policy_factory` makes a fresh policy for each seed. Raises ValueError without a seed.
@@ -150,7 +150,7 @@ def policy_value(
         gains.append(played - customer_values_eur(world_config, NeverAct()))
     pooled = np.concatenate(gains)
     spread = float(pooled.std(ddof=1)) if pooled.size > 1 else float("nan")
-    return PolicyValue(
+    return SimulatedPolicyValue(
         mean_eur=float(pooled.mean()),
         stderr_eur=spread / float(np.sqrt(pooled.size)),
         worlds_eur=tuple(float(gain.mean()) for gain in gains),

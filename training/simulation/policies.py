@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from training.simulation.action_kinds import ShownMoment
 from training.simulation.customers import LOSS_AVERSION, HiddenState, closing_probability
-from training.simulation.history import NeverAct, PolicyValue, RandomPolicy, policy_value
+from training.simulation.history import NeverAct, RandomPolicy, SimulatedPolicyValue, policy_value
 from training.simulation.life import BREACH_LIFT, BREACH_TIRING, FIRMEST, TIRING
 from training.simulation.outbound import OVERDUE_EUR
 from training.simulation.responses import (
@@ -204,11 +204,6 @@ def _is_failure(event: EventJson) -> bool:
     )
 
 
-def _first_offered(actions: Sequence[str], opportunity: ContactOpportunity) -> SimulatedChoice:
-    offered = (action_id for action_id in actions if action_id in opportunity.offered)
-    return SimulatedChoice(next(offered, NO_ACTION), 1.0, _decision_id(opportunity))
-
-
 def _decision_id(opportunity: ContactOpportunity) -> str:
     return f"{opportunity.customer_id}|{opportunity.at.timestamp()}|{opportunity.placement}"
 
@@ -228,7 +223,7 @@ def compare_policies(
     seeds: Sequence[int],
     policies: Mapping[str, Callable[[int], SimulatedPolicy]] = BUILT_IN,
     progress: Callable[[str], None] = lambda policy: None,
-) -> dict[str, PolicyValue]:
+) -> dict[str, SimulatedPolicyValue]:
     """What each policy is worth in the worlds of these seeds, under common random numbers.
 
     `progress` is told the name of each policy as it begins.

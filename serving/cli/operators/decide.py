@@ -14,7 +14,7 @@ from serving.console import print_json, progress_bar
 from serving.reports.tables import print_answer, print_batch
 
 if TYPE_CHECKING:
-    from serving.jobs.batch_decisions import BatchAsk
+    from serving.jobs.batch_decisions import BatchOptions
     from serving.replica.replica import Replica
 
 
@@ -49,7 +49,7 @@ def decide(
     """
     from nba.decisions.request import Request
     from serving.api.answers import decide_answer
-    from serving.jobs.batch_decisions import BatchAsk
+    from serving.jobs.batch_decisions import BatchOptions
     from serving.replica.assembly import assemble
 
     if (customer_id is None) == (batch is None):
@@ -60,7 +60,7 @@ def decide(
     replica = assemble(settings)
     try:
         if batch is not None:
-            ask = BatchAsk(
+            ask = BatchOptions(
                 channel=channel,
                 placement=placement,
                 deferred=deferred,
@@ -85,7 +85,7 @@ def decide(
 
 
 def _decide_batch(
-    replica: Replica, folder: Path, ask: BatchAsk, customers: Path | None, *, json: bool
+    replica: Replica, folder: Path, ask: BatchOptions, customers: Path | None, *, json: bool
 ) -> None:
     from serving.jobs.batch_decisions import customers_in, customers_of, run_batch
 

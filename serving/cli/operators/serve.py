@@ -8,7 +8,7 @@ from serving.cli.terminal.session import command_settings
 
 
 def serve() -> None:
-    """Serve the doors until SIGTERM or Ctrl-C; what was accepted is finished first.
+    """Serve HTTP until SIGTERM or Ctrl-C; what was accepted is finished first.
 
     Example: `NBA_PORT=8080 nba serve`
     """

@@ -25,7 +25,7 @@ from nba.events.event import Event
 from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
 from serving.jobs import decision_files
-from serving.jobs.batch_decisions import BatchAsk, customers_in, customers_of, run_batch
+from serving.jobs.batch_decisions import BatchOptions, customers_in, customers_of, run_batch
 from tests.fixtures.batches import SCORES, batch_on, filled, governed
 from tests.fixtures.files import ROOT, SMALL_JOURNEY
 from tests.fixtures.small_replica import (
@@ -77,7 +77,7 @@ def test_a_batch_goes_on_from_its_last_complete_part(tmp_path: Path) -> None:
     replica = replica_on(log)
     customers = filled(replica.small, 35)
     log.left = 5  # in the midst of the second part, after its decisions were committed
-    ask = BatchAsk(whole=True)
+    ask = BatchOptions(whole=True)
     with pytest.raises(KeyboardInterrupt):
         run_batch(replica, tmp_path / "out", ask, lambda: customers)
     assert len(list((tmp_path / "out").glob("part-*.parquet"))) == 1
@@ -108,7 +108,7 @@ def test_a_dry_run_that_goes_on_remembers_what_it_has_taken(tmp_path: Path) -> N
         replica.engine = engine_of(small)
         replica.log = small.log
         customers = filled(small, 30)
-        ask = BatchAsk(dry_run=True, seed=4, whole=True)
+        ask = BatchOptions(dry_run=True, seed=4, whole=True)
         if dies:
             run_batch(replica, tmp_path / name, ask, lambda c=customers: c)
             (tmp_path / name / "part-000001.parquet").unlink()
@@ -122,16 +122,16 @@ def test_a_dry_run_that_goes_on_remembers_what_it_has_taken(tmp_path: Path) -> N
 def test_another_question_does_not_go_on_in_the_same_folder(tmp_path: Path) -> None:
     replica = replica_on()
     filled(replica.small, 3)
-    run_batch(replica, tmp_path / "out", BatchAsk(seed=1), lambda: customers_in(replica.log))
-    for ask in (BatchAsk(channel="web"), BatchAsk(dry_run=True), BatchAsk(seed=2)):
+    run_batch(replica, tmp_path / "out", BatchOptions(seed=1), lambda: customers_in(replica.log))
+    for ask in (BatchOptions(channel="web"), BatchOptions(dry_run=True), BatchOptions(seed=2)):
         with pytest.raises(InvalidInput, match="name another folder"):
             run_batch(replica, tmp_path / "out", ask, list)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("mine")
     with pytest.raises(InvalidInput, match="no folder of a batch"):
-        run_batch(replica, tmp_path / "other", BatchAsk(), list)
+        run_batch(replica, tmp_path / "other", BatchOptions(), list)
     with pytest.raises(InvalidInput, match="channel"):
-        run_batch(replica, tmp_path / "third", BatchAsk(channel="wbe"), list)
+        run_batch(replica, tmp_path / "third", BatchOptions(channel="wbe"), list)
     assert not (tmp_path / "third").exists()
 
 

@@ -96,10 +96,10 @@ def test_what_must_not_go_out_any_more_is_dead_unsent(log: MemoryLog, receiver: 
     send_out(log, "ada")
     kept = send_out(log, "bob")
 
-    def objection(one: Any, now: datetime) -> str | None:
+    def delivery_block(one: Any, now: datetime) -> str | None:
         return "consent withdrawn" if one.request.customer_id == "ada" else None
 
-    assert deliverer(log, receiver.url, objection=objection)(NOON) == 2
+    assert deliverer(log, receiver.url, delivery_block=delivery_block)(NOON) == 2
     assert receiver.keys == [kept]
     [dead] = log.deliveries("dead")
     assert (dead.customer_id, dead.error) == ("ada", "consent withdrawn")
@@ -110,10 +110,10 @@ def test_what_has_to_wait_is_sent_when_the_wait_is_over(log: MemoryLog, receiver
     kept = send_out(log, "ada")
     morning = NOON + timedelta(hours=9)
 
-    def objection(one: Any, now: datetime) -> datetime | None:
+    def delivery_block(one: Any, now: datetime) -> datetime | None:
         return morning if now < morning else None
 
-    sender = deliverer(log, receiver.url, objection=objection)
+    sender = deliverer(log, receiver.url, delivery_block=delivery_block)
     assert sender(NOON) == 1 and receiver.received == []
     assert [delivery.due_at for delivery in log.deliveries("waiting")] == [morning]
     assert sender(morning - timedelta(minutes=1)) == 0
@@ -126,10 +126,10 @@ def test_what_cannot_be_checked_is_not_sent_and_tried_again(
     send_out(log, "ada")
     kept = send_out(log, "bob")
 
-    def objection(one: Any, now: datetime) -> str | None:
+    def delivery_block(one: Any, now: datetime) -> str | None:
         return str(1 / 0) if one.request.customer_id == "ada" else None
 
-    assert deliverer(log, receiver.url, objection=objection)(NOON) == 2
+    assert deliverer(log, receiver.url, delivery_block=delivery_block)(NOON) == 2
     assert receiver.keys == [kept]
     assert [delivery.error for delivery in log.deliveries("waiting")] == [
         "not checked: ZeroDivisionError"
