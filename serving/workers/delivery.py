@@ -49,8 +49,8 @@ class Deliverer:
         rng: np.random.Generator,
         delivery_block: DeliveryBlock = lambda decision, now: None,
     ) -> None:
-        """`delivery_block` says why a message must not go out any more, such as a withdrawn consent,
-        or until when it has to wait."""
+        """`delivery_block` says why a message must not go out any more, such as a withdrawn
+        consent, or until when it has to wait."""
         self._log = log
         self._webhook = webhook
         self._rng = rng
