@@ -47,8 +47,8 @@ test: install ## every test that needs nothing from outside
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not data"
 
 test-fast: install ## the inner loop: no server, no training, a fifth of the random examples
-	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not data and not server and not training" \
-		--hypothesis-profile dev
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not data and not server" --hypothesis-profile dev \
+		--ignore tests/training --ignore tests/test_loop.py tests nba features models
 
 test-data: install ## the tests on the public data sets (NBA_DATA, or ../shared/data)
 	$(BIN)/pytest -m data

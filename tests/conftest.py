@@ -19,8 +19,6 @@ from tempfile import TemporaryDirectory, mkdtemp
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-# What is printed is not broken into lines by the width of who runs the tests.
-os.environ["COLUMNS"] = "400"
 # The kernel is compiled once for all runs, workers and programs that tests start.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "numba"))
 
@@ -31,13 +29,15 @@ from psycopg.conninfo import make_conninfo  # noqa: E402
 from psycopg.sql import SQL, Identifier  # noqa: E402
 
 from nba.stores.postgres import embedded, schema  # noqa: E402
+from nba.stores.postgres.log import PostgresLog  # noqa: E402
 
 # `--hypothesis-profile dev` plays a fifth of the examples, see tests.fixtures.examples
 settings.register_profile("ci", deadline=None)
 settings.register_profile("dev", deadline=None, max_examples=20)
 settings.load_profile("ci")
 
-SERVERS = {"postgres_server", "data_folder", "shared_data_folder"}  # fixtures
+# fixtures that start a server, or wait for one
+SERVERS = {"postgres_server", "data_folder", "shared_data_folder", "mlflow_database"}
 _numbers = count(1)
 _server_folder = pytest.StashKey[Path]()
 
@@ -61,12 +61,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make test-fast` leaves out."""
+    """Mark what asks a server: `make test-fast` leaves it out."""
     for item in items:
-        if SERVERS & set(getattr(item, "fixturenames", ())):
+        parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
+        on_postgres = any(value is PostgresLog or str(value) == "postgres" for value in parameters)
+        if on_postgres or SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker("server")
-        if "tests/training/" in item.nodeid:
-            item.add_marker("training")
 
 
 @pytest.fixture

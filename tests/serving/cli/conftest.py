@@ -16,9 +16,16 @@ from nba.customer.context import ContextSchema
 from nba.journey_file.loader import load_journey
 from nba.stores.postgres.log import PostgresLog
 from serving import cli
+from serving.console import console
 from serving.settings import Settings
 from tests.fixtures.catalogue_commands import Bank, Run, bundle_for
 from tests.fixtures.files import SMALL_JOURNEY
+
+
+@pytest.fixture(autouse=True)
+def _wide_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are as long as they are printed, whatever the width was when the console was made."""
+    monkeypatch.setattr(console, "width", 400)
 
 
 @pytest.fixture
