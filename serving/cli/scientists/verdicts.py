@@ -61,6 +61,7 @@ def first_champion(settings: Settings, log: Log, version: str, training: Trainin
             progress=step,
         )
     print_verdict(verdict)
+    console.print("the first champion needs no gates: there is none yet to hold it against")
     print_moved(version, verdict.bundle_id, "champion", 0.0, [], moved=True)
     return verdict.bundle_id
 
