@@ -155,7 +155,7 @@ def decided(log: Log, wanted: int) -> list[Decision]:
     while len(found) < wanted:
         now += timedelta(hours=1)
         for first in range(0, len(customers), BLOCK):
-            asked = [Request(customer_id=one) for one in customers[first : first + BLOCK]]
+            asked = [Request(customer_id=customer) for customer in customers[first : first + BLOCK]]
             found += replica.engine.decider.decide(asked, now, replica.chance)
     return found[:wanted]
 

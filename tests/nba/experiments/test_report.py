@@ -33,7 +33,7 @@ N = 1_200
 
 
 def light(found: ExperimentReport, name: str) -> bool:
-    return next(one.red for one in found.checks if one.name == name)
+    return next(check.red for check in found.checks if check.name == name)
 
 
 def primary(found: ExperimentReport) -> Effect:
@@ -79,7 +79,7 @@ def test_the_same_in_both_arms_is_no_claim_and_the_lights_are_green(
     log = copied(decided[0])
     live_on(log, decided[1], lambda one: 0.3, seed=1)
     found = report(log, in_force(an_experiment(), log))
-    assert not any(one.red for one in found.checks)
+    assert not any(check.red for check in found.checks)
     assert found.complete == N == sum(found.exposed.values())
     assert not found.ready
     assert found.answer.startswith("not enough evidence that buyers differs between b and a")

@@ -47,7 +47,7 @@ def test_what_has_arrived_is_delivered_and_told_with_its_receipt(
         "attempts": 1,
         "receipt": "msg-17",
     }
-    assert [one.event_id for one in log.outcomes(made)] == [f"delivery:{made}"]
+    assert [outcome.event_id for outcome in log.outcomes(made)] == [f"delivery:{made}"]
     assert deliverer(log, receiver.url)(NOON + 9 * HOUR) == 0
 
 
@@ -181,7 +181,7 @@ def test_a_receiver_that_never_answers_is_given_up_in_time(
     began = time.monotonic()
     assert deliverer(log, receiver.url, timeout_s=0.5)(NOON) == 5
     assert time.monotonic() - began < 3  # all at the same time
-    assert {one.error for one in log.deliveries("waiting")} == {"no answer within 0.5 s"}
+    assert {delivery.error for delivery in log.deliveries("waiting")} == {"no answer within 0.5 s"}
 
 
 def test_a_receiver_that_is_not_there_is_tried_again_and_its_url_not_shown(
@@ -210,8 +210,8 @@ def test_a_message_of_now_is_sent_though_the_one_before_failed(
     first, second = send_out(log, "ada"), send_out(log, "bob")
     receiver.answers = [Answer(500), Answer(200)]
     assert deliverer(log, receiver.url)(NOON) == 2
-    assert {one.decision_id for one in log.deliveries("waiting")} | {
-        one.decision_id for one in log.deliveries("delivered")
+    assert {delivery.decision_id for delivery in log.deliveries("waiting")} | {
+        delivery.decision_id for delivery in log.deliveries("delivered")
     } == {first, second}
     assert len(log.deliveries("delivered")) == 1
 

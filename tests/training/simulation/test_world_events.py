@@ -32,10 +32,10 @@ from training.simulation.world import (
 def test_almost_everybody_has_a_time_zone_and_some_are_new() -> None:
     events = list(World(replace(SMALL, customers=600, days=1)).play(NeverAct()))
     traits = [event["properties"] for event in events if event["name"] == "identify"]
-    zones = [one.get("time_zone") for one in traits]
+    zones = [trait.get("time_zone") for trait in traits]
     assert set(zones) == {"Europe/Berlin", "Europe/London", "America/New_York", None}
     assert 0 < zones.count(None) < 60
-    new = [one for one in traits if one["tenure_months"] == 0]
+    new = [trait for trait in traits if trait["tenure_months"] == 0]
     assert len(new) == count(events, "Account Opened") > 20
 
 
