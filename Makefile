@@ -48,7 +48,7 @@ SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadscope
 test: install ## every test that needs nothing from outside
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not data"
 
-test-fast: install ## the inner loop: no server, no training, a fifth of the random examples
+test-fast: install ## the inner loop: no server, no training, a tenth of the random examples
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not data and not server" --hypothesis-profile dev \
 		--ignore tests/training --ignore tests/test_loop.py tests nba features models
 

@@ -31,9 +31,9 @@ from psycopg.sql import SQL, Identifier  # noqa: E402
 from nba.stores.postgres import embedded, schema  # noqa: E402
 from nba.stores.postgres.log import PostgresLog  # noqa: E402
 
-# `--hypothesis-profile dev` plays a fifth of the examples, see tests.fixtures.examples
+# `--hypothesis-profile dev` plays a tenth of the examples, see tests.fixtures.examples
 settings.register_profile("ci", deadline=None)
-settings.register_profile("dev", deadline=None, max_examples=20)
+settings.register_profile("dev", deadline=None, max_examples=10)
 settings.load_profile("ci")
 
 # fixtures that start a server, or wait for one
