@@ -252,7 +252,8 @@ def test_what_happens_next_is_what_the_old_code_would_have_done(replica: Replica
     assert same(plain(log.page_events(end, 10_000)), ANSWERS["next_events"])
     learned = plain(learner_of(replica, SETTINGS).step())
     assert learned["version"] == log.alias("policy")
-    assert learned == EXPECTED["next_learned"] | ({} if EXACT else {"version": learned["version"]})
+    # a version's name is the hash of its sums, and those are kept in integers since
+    assert learned == EXPECTED["next_learned"] | {"version": learned["version"]}
 
 
 def test_what_was_sent_before_the_move_counts_once_when_it_is_sent_again(

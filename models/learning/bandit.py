@@ -84,15 +84,21 @@ class Bandit:
         worth = self.worth(values, codes, p0, gain_eur=gain_eur, as_of_s=as_of_s)
         return choose(self.probabilities(worth), rng)
 
-    def expose(
-        self, values: Floats, codes: Codes, p0: Floats, at_s: Floats, sign: float = 1.0
-    ) -> None:
+    def expose(self, values: Floats, codes: Codes, p0: Floats, at_s: Floats, sign: int = 1) -> None:
         """Decisions made: (n, c) context values, and (n,) of what was drawn, as `ResidualSums`."""
         self.sums.expose(self.sums.spec.features(values, p0), codes, p0, at_s, sign)
 
-    def reward(self, values: Floats, codes: Codes, p0: Floats, delta: Floats, at_s: Floats) -> None:
+    def reward(
+        self,
+        values: Floats,
+        codes: Codes,
+        p0: Floats,
+        reward: Floats,
+        at_s: Floats,
+        sign: int = 1,
+    ) -> None:
         """Rewards of decisions that were exposed at `at_s`, as `ResidualSums.reward`."""
-        self.sums.reward(self.sums.spec.features(values, p0), codes, p0, delta, at_s)
+        self.sums.reward(self.sums.spec.features(values, p0), codes, p0, reward, at_s, sign)
 
     def learn(self, values: Floats, codes: Codes, p0: Floats, reward: Floats, at_s: Floats) -> None:
         """Exposures and their rewards at once."""

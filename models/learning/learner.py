@@ -194,14 +194,15 @@ class Learner:
         scores = np.array([row.score for _, row in readable])
         at_s = np.array([row.at_s for _, row in readable])
         exposed = np.array([change.exposed for change, _ in readable])
-        rewards = np.array([change.reward for change, _ in readable])
-        for sign in (1, -1):
+        before = np.array([change.before for change, _ in readable])
+        after = np.array([change.after for change, _ in readable])
+        for sign, rewards in ((1, after), (-1, before)):
             some = exposed == sign
             if some.any():
-                sums.expose(x[some], codes[some], scores[some], at_s[some], float(sign))
-        some = rewards != 0.0
-        if some.any():
-            sums.reward(x[some], codes[some], scores[some], rewards[some], at_s[some])
+                sums.expose(x[some], codes[some], scores[some], at_s[some], sign)
+            some = (rewards != 0.0) & (before != after)
+            if some.any():
+                sums.reward(x[some], codes[some], scores[some], rewards[some], at_s[some], sign)
         return len(readable)
 
     def _rows_of(

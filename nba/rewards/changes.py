@@ -27,7 +27,13 @@ class RewardChange(NamedTuple):
 
     decision_id: str
     exposed: int  # 1: it counts now, -1: it does not any more, 0: as before
-    reward: float  # what its reward has changed by
+    before: float  # its reward so far; 0 where it did not count
+    after: float
+
+    @property
+    def reward(self) -> float:
+        """What its reward has changed by."""
+        return self.after - self.before
 
 
 class LogPosition(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,9 +76,10 @@ def next_segment(
         if known or credit.decision.seq <= begin.begin:
             continue
         was = before is not None and before.counted
-        reward = credit.reward - (before.reward if before is not None else 0.0)
-        if credit.counted != was or reward != 0.0:
-            changes.append(RewardChange(decision_id, int(credit.counted) - int(was), reward))
+        reward = before.reward if before is not None else 0.0
+        if credit.counted != was or credit.reward != reward:
+            exposed = int(credit.counted) - int(was)
+            changes.append(RewardChange(decision_id, exposed, before=reward, after=credit.reward))
     return LogSegment(end, len(events), changes)
 
 
