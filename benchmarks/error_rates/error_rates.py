@@ -24,6 +24,7 @@ import numpy as np
 from benchmarks.error_rates.error_rates import (
     error_trials as trials,
     error_trials_bandit as bandits,
+    error_trials_calibration as weekly,
 )
 from nba.measurement.statistics.confidence_sequences import TUNING_N
 
@@ -80,9 +81,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     given = parser.parse_args()
     table = Table(given.quick)
-    seeds = np.random.SeedSequence(given.seed).spawn(5)
+    seeds = np.random.SeedSequence(given.seed).spawn(6)
     for part, seed in zip(
-        (fixed_arms, sample_ratio, bandit_arms, off_policy, audits_and_drift), seeds, strict=True
+        (fixed_arms, sample_ratio, bandit_arms, off_policy, audits_and_drift, calibrated),
+        seeds,
+        strict=True,
     ):
         part(table, np.random.default_rng(seed))
     outside = [name for name, entry in table.entries.items() if not entry["ok"]]
@@ -201,6 +204,18 @@ def audits_and_drift(table: Table, rng: np.random.Generator) -> None:
     for n, m in ((20_000, 200), (5_000, 5_000), (1_000, 50)):
         alarms = trials.drift_alarms(rng, runs, n, m)
         table.put(f"drift_index_{n}_{m}", alarms, most=0.05, runs=runs)
+
+
+def calibrated(table: Table, rng: np.random.Generator) -> None:
+    """A perfect model over weekly rows of the same customers."""
+    runs = table.runs(1_000)
+    for horizon in (30.0, 90.0):
+        for customers in (100, 300, 1_000):
+            name = f"{horizon:g}d_{customers}"
+            found = weekly.calibration_trials(rng, runs, horizon_days=horizon, customers=customers)
+            table.put(f"calibration_slope_{name}", found.covered, least=0.93, most=0.97, runs=runs)
+            table.put(f"calibration_alarm_{name}", found.alarms, most=0.01, runs=runs)
+            table.put(f"share_{name}", found.rate_covered, least=0.93, most=0.98, runs=runs)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from features.replay.point_in_time import ContextQuestions, replay
-from nba.analytics.monitoring.outcome_join import OutcomeJoin
+from nba.analytics.monitoring.outcome_join import OutcomeJoin, outcome_join
+from nba.analytics.monitoring.sketches import customer_hashes
 from nba.decisions.decision import Decision
 from nba.durations import WEEK_S
 from nba.errors import InvalidInput
@@ -84,13 +85,17 @@ def mismatches_of(history: History, running: Iterable[Started]) -> dict[str, Mis
 
 def weekly(credits: Sequence[Credit], end_s: float) -> list[OutcomeJoin]:
     """How many decisions an outcome was joined to, by the week in which their window closed."""
-    joins: dict[int, OutcomeJoin] = {}
+    weeks: dict[int, list[Credit]] = defaultdict(list)
     for credit in credits:
         if credit.counted and credit.closed:
-            week = int((end_s - credit.closes_s) // WEEK_S)
-            join = OutcomeJoin(decisions=1, joined=int(credit.answered))
-            joins[week] = joins.get(week, OutcomeJoin()) + join
-    return [joins[week] for week in sorted(joins, reverse=True)]
+            weeks[int((end_s - credit.closes_s) // WEEK_S)].append(credit)
+    return [
+        outcome_join(
+            customer_hashes(credit.decision.customer_id for credit in weeks[week]),
+            np.array([credit.answered for credit in weeks[week]], dtype=bool),
+        )
+        for week in sorted(weeks, reverse=True)
+    ]
 
 
 def audited(history: History) -> PropensityAudit | Undecided | str:
@@ -147,8 +152,8 @@ def _join(
     failures: list[str],
     unknown: list[str],
 ) -> None:
-    """The last week's join rate against the weeks before: their spread, or that of chance where
-    this is wider."""
+    """The last week's join rate against the weeks before: their spread, or that of chance between
+    customers where this is wider."""
     full = [week for week in weeks if week.decisions >= MIN_OF_WEEK][-WEEKS - 1 :]
     if len(full) <= limits.weeks:
         unknown.append(
@@ -158,7 +163,8 @@ def _join(
         return
     rates = np.array([week.joined / week.decisions for week in full])
     before, now = rates[:-1], rates[-1]
-    chance = np.sqrt(before.mean() * (1.0 - before.mean()) / full[-1].decisions)
+    effect = max(week.design_effect for week in (full[-1], sum(full[:-1], OutcomeJoin())))
+    chance = np.sqrt(effect * before.mean() * (1.0 - before.mean()) / full[-1].decisions)
     spread = max(float(before.std(ddof=1)), float(chance))
     numbers |= {
         "join_rate": float(now),

@@ -12,6 +12,7 @@ from models.bundles.bundle import Bundle
 from models.bundles.scorer import BundleScorer
 from models.policies.from_journey import strategy_of
 from models.residual.correction import residual_of_warm_start
+from nba.analytics.monitoring.sketches import customer_hashes
 from nba.decisions.decision import Decision
 from nba.engine.pipeline import make_pipeline
 from nba.engine.scorer import CalibratedScorer
@@ -165,7 +166,11 @@ def calibration_gate(held_out: Mapping[str, HeldOutPredictions | Undecided]) -> 
             passes.append(f"{name} predicts a value")
             continue
         slope_and_error = calibration(
-            calibration_bins(np.clip(predictions.predicted, 0.0, 1.0), predictions.test.labels)
+            calibration_bins(
+                np.clip(predictions.predicted, 0.0, 1.0),
+                predictions.test.labels,
+                customer_hashes(predictions.test.customers.tolist()),
+            )
         )
         if isinstance(slope_and_error, Undecided):
             unknown.append(f"{name}: {slope_and_error.reason}")

@@ -26,11 +26,12 @@ from nba.analytics.monitoring.daily_summary import (
     prediction_histograms,
 )
 from nba.analytics.monitoring.offer_counts import offer_counts
-from nba.analytics.monitoring.outcome_join import OutcomeJoin
+from nba.analytics.monitoring.outcome_join import outcome_join
 from nba.analytics.monitoring.sketches import (
     PropertySums,
     bucket_rewards,
     customer_hash,
+    customer_hashes,
     distinct_count,
     named_counts,
     properties_by_name,
@@ -169,11 +170,14 @@ def early_outcomes(credits: Sequence[Credit]) -> EarlyOutcomes:
     offers = [
         credit for credit in counted if credit.decision.properties.get("action_id") != NO_ACTION
     ]
-    hashes = [customer_hash(credit.decision.customer_id) for credit in counted]
     return EarlyOutcomes(
-        join=OutcomeJoin(decisions=len(offers), joined=sum(credit.answered for credit in offers)),
+        join=outcome_join(
+            customer_hashes(credit.decision.customer_id for credit in offers),
+            np.array([credit.answered for credit in offers], dtype=bool),
+        ),
         rewards=bucket_rewards(
-            np.array(hashes, dtype=np.uint64), np.array([credit.reward for credit in counted])
+            customer_hashes(credit.decision.customer_id for credit in counted),
+            np.array([credit.reward for credit in counted]),
         ),
     )
 
@@ -189,12 +193,14 @@ def settled_outcomes(
         if name in complete and event.name not in _SIGNS:
             since_s = complete[name].since_s
             first_s[name] = min(first_s.get(name, math.inf), max(at_s(event) - since_s, 0.0))
-    predictions: dict[str, list[tuple[float, bool]]] = defaultdict(list)
+    predictions: dict[str, list[tuple[float, bool, str]]] = defaultdict(list)
     for name, credit in complete.items():
         decision = decisions.get(name)
         p = None if decision is None else _predicted(decision)
         if p is not None and decision is not None and decision.bundle_id is not None:
-            predictions[decision.bundle_id].append((p, credit.reward >= 0.5))
+            predictions[decision.bundle_id].append(
+                (p, credit.reward >= 0.5, decision.request.customer_id)
+            )
     bundles = tuple(sorted(predictions))
     return SettledOutcomes(
         counts=settled_counts(credits),
@@ -202,8 +208,9 @@ def settled_outcomes(
         bundles=bundles,
         calibration=tuple(
             calibration_bins(
-                np.array([p for p, _ in predictions[name]]),
-                np.array([y for _, y in predictions[name]]),
+                np.array([p for p, _, _ in predictions[name]]),
+                np.array([y for _, y, _ in predictions[name]]),
+                customer_hashes(customer for _, _, customer in predictions[name]),
             )
             for name in bundles
         ),

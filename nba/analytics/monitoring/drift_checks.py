@@ -20,7 +20,6 @@ from nba.measurement.statistics.calibration import (
     SLOPES,
     calibration,
     calibration_drifted,
-    ece_noise,
 )
 from nba.measurement.statistics.confidence_sequences import always_valid
 from nba.measurement.statistics.drift import Histogram, StabilityIndex, stability_index
@@ -124,7 +123,7 @@ def calibration_drift(period: ComparedPeriods) -> Check:
         if bins.total == 0:
             return undecided(name, "no prediction of the champion has an outcome in these days yet")
         return undecided(name, fit.reason)
-    limit = MAX_ECE + ece_noise(fit.n)
+    limit = MAX_ECE + fit.ece_noise
     drifted = calibration_drifted(fit)
     text = (
         f"predictions are off by {fit.ece:.3f} on average, with a slope of {fit.slope:.2f} "

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 import msgspec
 import numpy as np
 
+from nba.measurement.statistics.calibration import GROUPS
 from nba.measurement.statistics.moments import SampleMean, moments, ratio_mean
 
 KEPT = 256  # smallest hashes of customers: their number is known to 1 / sqrt(254), 6 %
-BUCKETS = 64  # of customers, between which rewards vary
 _HASHES = 2.0**64
 
 
@@ -69,6 +69,11 @@ class DistinctCount(msgspec.Struct, frozen=True):
 def customer_hash(customer_id: str) -> int:
     """64 bits of a customer's id, the same in every process."""
     return int.from_bytes(hashlib.blake2b(customer_id.encode(), digest_size=8).digest(), "big")
+
+
+def customer_hashes(customers: Iterable[str]) -> np.ndarray:
+    """(n,) uint64, the hash of each customer's id."""
+    return np.array([customer_hash(customer) for customer in customers], dtype=np.uint64)
 
 
 def distinct_count(hashes: Iterable[int]) -> DistinctCount:
@@ -137,13 +142,13 @@ def properties_by_name(sums: Mapping[str, PropertySums]) -> PropertiesByName:
 
 
 class BucketedRewards(msgspec.Struct, frozen=True):
-    """Rewards of decisions by buckets of customers, so that a mean knows how they cluster.
+    """Rewards of decisions by groups of customers, so that a mean knows how they cluster.
 
-    A customer is in one bucket on all days, and whatever makes their rewards alike is within it.
+    A customer is in one group on all days, and whatever makes their rewards alike is within it.
     """
 
-    n: tuple[int, ...] = (0,) * BUCKETS  # decisions
-    y: tuple[float, ...] = (0.0,) * BUCKETS
+    n: tuple[int, ...] = (0,) * GROUPS  # decisions
+    y: tuple[float, ...] = (0.0,) * GROUPS
     customers: DistinctCount = DistinctCount()
 
     def __add__(self, other: BucketedRewards) -> BucketedRewards:
@@ -165,9 +170,9 @@ class BucketedRewards(msgspec.Struct, frozen=True):
 
 def bucket_rewards(hashes: np.ndarray, values: np.ndarray) -> BucketedRewards:
     """The rewards of n decisions; `hashes` (n,) uint64 of their customers."""
-    buckets = (hashes % np.uint64(BUCKETS)).astype(np.int64)
+    buckets = (hashes % np.uint64(GROUPS)).astype(np.int64)
     return BucketedRewards(
-        tuple(np.bincount(buckets, minlength=BUCKETS).tolist()),
-        tuple(np.bincount(buckets, weights=values, minlength=BUCKETS).tolist()),
+        tuple(np.bincount(buckets, minlength=GROUPS).tolist()),
+        tuple(np.bincount(buckets, weights=values, minlength=GROUPS).tolist()),
         distinct_count(hashes.tolist()),
     )

@@ -22,7 +22,7 @@ from nba.stores.log import Log
 from nba.stores.versioned import save_version
 
 HEALTH = "health"  # the alias, and the turn in which it is moved
-FORMAT = 1
+FORMAT = 2  # 2: outcomes by groups of customers
 _INDEX, _BINS = "index.json", "cut"
 Stored = TypeVar("Stored", DailySummary, ContextBins)
 _TRIES = 3  # a pass may strip what was just read

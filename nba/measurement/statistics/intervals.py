@@ -53,10 +53,10 @@ def wilson(successes: int, n: int) -> Interval:
     return Interval(low, high)
 
 
-def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Interval:
+def clopper_pearson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     """The exact interval of a share of n > 0 (Clopper and Pearson, Biometrika 1934)."""
 
-    def upper(hits: int) -> float:
-        return 1.0 if hits == n else float(betaincinv(hits + 1, n - hits, 0.5 + confidence / 2))
+    def upper(hits: float) -> float:
+        return 1.0 if hits >= n else float(betaincinv(hits + 1, n - hits, 0.5 + confidence / 2))
 
     return Interval(1.0 - upper(n - successes), upper(successes))

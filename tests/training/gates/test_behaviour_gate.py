@@ -7,25 +7,20 @@ from datetime import timedelta
 from itertools import count
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from models.bundles.bundle import Bundle, RecipeNote
 from models.policies.from_journey import strategy_of
-from nba.analytics.monitoring.outcome_join import OutcomeJoin
 from nba.decisions.candidate import Refused, Stage
 from nba.decisions.decision import Decision, Mode
 from nba.decisions.request import Request
 from nba.engine.pipeline import make_pipeline
 from nba.engine.scorer import CalibratedScorer
 from nba.errors import InvalidBundle
-from nba.experiments.experiment import ArmSpec, Experiment, PrimarySpec, Started
 from nba.journey.exploration import Exploration
 from nba.measurement.off_policy.propensity_audit import PropensityAudit
 from nba.measurement.statistics.estimate import Undecided
-from nba.measurement.statistics.sample_ratio import Mismatch, anytime_mismatch
-from nba.stores.memory.log import MemoryLog
 from tests.fixtures.open_replica import OPEN, SCORES
 from tests.fixtures.small_replica import NOON, SmallReplica, StubScorer, event
 from tests.models.bundles.test_bundle import made
@@ -33,18 +28,13 @@ from training.data.history import History, history_of, read_history
 from training.fitting.options import FitOptions
 from training.gates.behaviour_gate import RepeatedDecisions, again, behaviour_gate
 from training.gates.data_gate import (
-    DataFacts,
     audited,
-    data_gate,
-    mismatches_of,
     reproduction_gate,
     unequal_contexts,
 )
 from training.gates.gates import trained_again
 
 JOURNEY = replace(OPEN, exploration=Exploration(policy="softmax", temperature_eur=2.0))
-GREEN = PropensityAudit(n=5_000, p=0.4, mean_weight=1.0, weight_error=0.01, actions=())
-WEEK = OutcomeJoin(decisions=400, joined=40)
 
 
 @pytest.fixture(scope="module")
@@ -146,47 +136,7 @@ def test_a_bundle_that_cannot_decide_is_refused_and_few_decisions_say_nothing(
     assert behaviour_gate(few, by(replica, SCORES, few), None).status == "undecided"
 
 
-# Data
-
-
-def facts(**changed: object) -> DataFacts:
-    return DataFacts(5_000, 0, [WEEK] * 6, GREEN, {})._replace(**changed)
-
-
-def test_data_that_is_as_ever_passes() -> None:
-    gate = data_gate(facts())
-    assert gate.status == "passed" and gate.numbers["join_rate"] == pytest.approx(0.1)
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"immature": 3}, "before their window was over"),
-        ({"weeks": [*[WEEK] * 5, OutcomeJoin(decisions=400, joined=10)]}, "2.50% of last week's"),
-        ({"audited": "probabilities: a row"}, "cannot be true"),
-        ({"audited": replace(GREEN, p=1e-6)}, "not drawn as often as was logged"),
-        ({"mismatches": {"experiment e": Mismatch(p=1e-6, n=900, anytime=True)}}, "experiment e"),
-    ],
-)
-def test_data_that_is_not_to_be_learned_from_fails(changed: dict[str, object], said: str) -> None:
-    gate = data_gate(facts(**changed))
-    assert gate.status == "failed" and said in gate.reason
-
-
-def test_what_nobody_can_say_of_the_data_is_undecided() -> None:
-    few = data_gate(facts(rows=999))
-    assert few.status == "undecided" and few.reason.startswith("999 decisions with a reward, 1000")
-    assert data_gate(facts(weeks=[WEEK] * 4)).status == "undecided"
-    assert data_gate(facts(audited=Undecided(reason="12 decisions"))).status == "undecided"
-
-
-def test_a_clean_week_seldom_alarms() -> None:
-    rng = np.random.default_rng(2)
-    alarms = 0
-    for _ in range(300):
-        weeks = [OutcomeJoin(decisions=400, joined=int(n)) for n in rng.binomial(400, 0.1, 13)]
-        alarms += data_gate(facts(weeks=weeks)).status == "failed"
-    assert alarms <= 10
+# Reproduction
 
 
 def test_the_audit_of_a_log_is_green_and_sees_a_draw_that_is_not_what_it_says(
@@ -202,32 +152,6 @@ def test_the_audit_of_a_log_is_green_and_sees_a_draw_that_is_not_what_it_says(
     }
     wrong = History(history.fold, history.events, history.rows, history.end_s, lied)
     assert isinstance(audited(wrong), str)
-
-
-def test_arms_that_do_not_have_their_shares_are_seen() -> None:
-    primary = PrimarySpec(id="p", measure="reward", least_effect=1.0)
-    arms = [ArmSpec(id="a", share=0.5), ArmSpec(id="b", share=0.5)]
-    spec = Experiment(version=1, id="e", hypothesis="h", arms=arms, primary=primary)
-    started = Started(
-        experiment=spec, slots=(), started_at=NOON, tuning_n=5_000, by="", why="",
-        catalogue_version="",
-    )  # fmt: skip
-    log = MemoryLog()
-    log.append_events(
-        [
-            event(
-                "Action Decided", NOON, {"arms": ["e.a" if n < 700 else "e.b"]}, customer_id=f"c{n}"
-            )
-            for n in range(1_000)
-        ]
-    )
-    replica = SmallReplica(JOURNEY, log=log)
-    found = mismatches_of(read_history(replica.fold, log), [started])
-    assert found == {"experiment e": anytime_mismatch([700, 300], [0.5, 0.5], ["e.a", "e.b"])}
-    assert data_gate(facts(mismatches=found)).status == "failed"
-
-
-# Reproduction
 
 
 def test_contexts_folded_again_are_those_that_were_served(

@@ -166,7 +166,7 @@ def held(sharper: float = 1.0, n: int = 20_000, shift: float = 0.0) -> HeldOutPr
     rng = np.random.default_rng(3)
     p = rng.beta(2.0, 6.0, n)
     labels = (rng.random(n) < p).astype(float)
-    test = TrainingSet((), np.empty((n, 0)), labels, np.zeros(n), 1.0, np.arange(n))
+    test = TrainingSet((), np.empty((n, 0)), labels, np.zeros(n), 1.0, np.arange(n).astype(str))
     return HeldOutPredictions(expit(sharper * logit(p) + shift), test, True)
 
 

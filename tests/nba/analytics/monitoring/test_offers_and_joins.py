@@ -18,32 +18,64 @@ from nba.analytics.monitoring.outcome_join import (
     ShareEstimate,
     join_rate,
     join_rate_fell,
+    outcome_join,
 )
-from nba.errors import InvalidInput
 from nba.measurement.statistics.estimate import Undecided
 from tests.fixtures.examples import examples
 
 ACTIONS = ("call", "card", "letter")
 
 
+def hashes(customers: int) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 2**63, customers, dtype=np.uint64)
+
+
+def joins(decisions: int, joined: int) -> OutcomeJoin:
+    """Decisions of as many customers."""
+    return outcome_join(hashes(decisions), np.arange(decisions) < joined)
+
+
 def test_the_join_rate_has_an_exact_interval() -> None:
     """Clopper and Pearson's own example: 8 of 20 is 19.1 % to 63.9 %."""
-    found = join_rate(OutcomeJoin(decisions=12, joined=5) + OutcomeJoin(decisions=8, joined=3))
+    found = join_rate(joins(12, 5) + joins(8, 3), design_effect=1.0)
     assert isinstance(found, ShareEstimate)
     assert (found.value, found.n) == (0.4, 20)
     assert (found.low, found.high) == pytest.approx((0.1912, 0.6395), abs=5e-5)
-    none = join_rate(OutcomeJoin(decisions=20, joined=0))
+    none = join_rate(joins(20, 0))
     assert isinstance(none, ShareEstimate) and (none.low, round(none.high, 4)) == (0.0, 0.1684)
-    with pytest.raises(InvalidInput, match="joined"):
-        join_rate(OutcomeJoin(decisions=3, joined=4))
     assert isinstance(join_rate(OutcomeJoin()), Undecided)
 
 
+def test_decisions_of_one_customer_are_one_customer() -> None:
+    """40 customers who always answer and 40 who never do, 100 decisions each: as 80 are known."""
+    found = outcome_join(np.repeat(hashes(80), 100), np.repeat(np.arange(80) % 2 == 0, 100))
+    assert found.design_effect == pytest.approx(100.0, rel=0.35)
+    rate = join_rate(found)
+    assert isinstance(rate, ShareEstimate) and rate.value == 0.5
+    assert rate.low < 0.42 and rate.high > 0.58
+
+
+def test_customers_who_differ_are_no_feed_that_has_stopped() -> None:
+    """Answers by a rate of each customer's own, 40 decisions each: how often is it called fallen?
+    Taken as so many customers, one pair of weeks in six was."""
+    rng = np.random.default_rng(8)
+    fell = 0
+    for _ in range(200):
+        weeks = []
+        for _ in range(2):
+            own = rng.beta(0.2, 0.8, 150)
+            whose = np.repeat(rng.integers(0, 2**63, 150, dtype=np.uint64), 40)
+            weeks.append(outcome_join(whose, rng.random(6_000) < np.repeat(own, 40)))
+        fell += join_rate_fell(*weeks) is True
+    assert fell <= 2
+
+
 def test_outcomes_that_stop_to_arrive_are_seen_and_noise_is_not() -> None:
-    before = OutcomeJoin(decisions=50_000, joined=10_000)
-    assert join_rate_fell(before, OutcomeJoin(decisions=2_000, joined=300)) is True
-    assert join_rate_fell(before, OutcomeJoin(decisions=2_000, joined=380)) is False
-    assert join_rate_fell(before, OutcomeJoin(decisions=2_000, joined=600)) is False
+    before = joins(50_000, 10_000)
+    assert join_rate_fell(before, joins(2_000, 300)) is True
+    assert join_rate_fell(before, joins(2_000, 380)) is False
+    assert join_rate_fell(before, joins(2_000, 600)) is False
+    assert join_rate_fell(before, joins(2_000, 0)) is True
     assert isinstance(join_rate_fell(before, OutcomeJoin()), Undecided)
     assert isinstance(join_rate_fell(OutcomeJoin(), before), Undecided)
 

@@ -53,7 +53,7 @@ def test_the_error_and_score_of_three_bins() -> None:
     """V12: predicted .1, .3, .8; seen .15, .25, .80; a hundred each."""
     p = np.repeat([0.1, 0.3, 0.8], 100)
     y = np.concatenate([np.arange(100) < came for came in (15, 25, 80)])
-    bins = calibration_bins(p, y)
+    bins = calibration_bins(p, y, each(p))
     assert ece(bins) == pytest.approx(0.0333333, abs=1e-7)
     assert brier(bins) == pytest.approx(0.16, abs=1e-12)
 
@@ -139,6 +139,15 @@ def test_nothing_to_compare_is_undecided_and_other_edges_are_refused() -> None:
 # calibration
 
 
+def each(p: np.ndarray) -> np.ndarray:
+    """Every row is of a customer of its own."""
+    return np.arange(len(p), dtype=np.uint64)
+
+
+def checked(p: np.ndarray, y: np.ndarray) -> CalibrationError | Undecided:
+    return calibration(calibration_bins(p, y, each(p)))
+
+
 def outcomes(seed: int, n: int, slope: float) -> tuple[np.ndarray, np.ndarray]:
     """Predictions whose true log odds are `slope` times theirs."""
     rng = np.random.default_rng(seed)
@@ -147,7 +156,7 @@ def outcomes(seed: int, n: int, slope: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_calibrated_predictions_are_good_and_do_not_drift() -> None:
-    found = calibrated(calibration(calibration_bins(*outcomes(1, 50_000, 1.0))))
+    found = calibrated(checked(*outcomes(1, 50_000, 1.0)))
     assert found.good and not calibration_drifted(found)
     assert found.slope_low < 1.0 < found.slope_high
     assert found.intercept == pytest.approx(0.0, abs=0.05)
@@ -155,27 +164,26 @@ def test_calibrated_predictions_are_good_and_do_not_drift() -> None:
 
 @pytest.mark.parametrize("slope", [0.5, 1.6])
 def test_predictions_that_are_too_sure_or_too_shy_are_refused(slope: float) -> None:
-    found = calibrated(calibration(calibration_bins(*outcomes(2, 50_000, slope))))
+    found = calibrated(checked(*outcomes(2, 50_000, slope)))
     assert found.slope == pytest.approx(slope, abs=0.05)
     assert not found.good and calibration_drifted(found)
 
 
 def test_few_outcomes_are_no_drift() -> None:
-    found = [
-        calibrated(calibration(calibration_bins(*outcomes(seed, 400, 1.0)))) for seed in range(200)
-    ]
+    found = [calibrated(checked(*outcomes(seed, 400, 1.0))) for seed in range(200)]
     assert np.mean([calibration_drifted(one) for one in found]) <= 0.05
-    assert isinstance(calibration(calibration_bins(*outcomes(0, 60, 1.0))), Undecided)
-    same = calibration_bins(np.full(500, 0.31), np.arange(500) < 150)
-    assert isinstance(calibration(same), Undecided)
+    assert isinstance(checked(*outcomes(0, 60, 1.0)), Undecided)
+    assert isinstance(checked(np.full(500, 0.31), np.arange(500) < 150), Undecided)
 
 
 @given(st.integers(0, 10_000), st.integers(0, 300))
 @examples(50)
 def test_bins_of_parts_are_those_of_the_whole(seed: int, cut: int) -> None:
     p, y = outcomes(seed, 300, 1.0)
-    added = calibration_bins(p[:cut], y[:cut]) + calibration_bins(p[cut:], y[cut:])
-    whole = calibration_bins(p, y) + CalibrationBins()
+    whose = each(p)
+    added = calibration_bins(p[:cut], y[:cut], whose[:cut])
+    added += calibration_bins(p[cut:], y[cut:], whose[cut:])
+    whole = calibration_bins(p, y, whose) + CalibrationBins()
     assert (added.n, added.y) == (whole.n, whole.y)
     assert added.p == pytest.approx(whole.p)
     assert brier(added) == pytest.approx(float(((p - y) ** 2).mean()))
@@ -183,8 +191,9 @@ def test_bins_of_parts_are_those_of_the_whole(seed: int, cut: int) -> None:
 
 
 def test_a_prediction_that_is_no_probability_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="a probability"):
-        calibration_bins(np.array([1.5]), np.array([1]))
-    with pytest.raises(InvalidInput, match="as many as"):
-        CalibrationBins() + calibration_bins(np.array([0.5]), np.array([1]), bins=5)
+    one = np.ones(1)
+    with pytest.raises(InvalidInput, match="p: 1.5"):
+        calibration_bins(np.array([1.5]), one, each(one))
+    with pytest.raises(InvalidInput, match="y: 2"):
+        calibration_bins(one, np.array([2.0]), each(one))
     assert (ece(CalibrationBins()), brier(CalibrationBins())) == (0.0, 0.0)
