@@ -19,12 +19,15 @@ from nba.events.names import (
     ACTION_DECIDED,
     GOVERNANCE_EVENTS,
     IDENTIFY,
+    REWARD_GIVEN,
     TEXT_SCORE,
 )
+from nba.events.numbers import check_number, number_of
 from nba.events.signals import ROLES, SURVEYS
 from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.journey.mapping import EventMapping, Trait
+from nba.rewards.terms import stated_bounds
 from nba.rules.rule import PROPERTIES, PropertyFacts, Rule, parse_rule
 from nba.rules.types import as_number
 
@@ -105,6 +108,15 @@ class Encoder:
         mapping = self.mapping(event)
         return None if mapping is None else mapping.id
 
+    def check(self, event: Event) -> None:
+        """Raise InvalidInput where its amount, or the reward that it states, is out of range."""
+        if event.name == REWARD_GIVEN:
+            bounds = stated_bounds(self._schema.journey.reward)
+            check_number("properties.reward", event.properties.get("reward"), *bounds)
+        mapping = self.mapping(event)
+        if mapping is not None:
+            mapping.check_amount(event.properties)
+
     def rows(self, event: Event) -> list[Row]:
         """The rows of one event, in the order in which they are folded."""
         time = micros(event.occurred_at) / 1e6
@@ -138,7 +150,6 @@ class Encoder:
     def _event_row(
         self, time: float, seq: int, target: _Target, properties: Mapping[str, Any]
     ) -> Row:
-        amount = target.mapping.amount
         reads = target.reads
         key, sketch, flag, number = 0, 0, -1, NAN
         if "query" in reads:
@@ -152,7 +163,8 @@ class Encoder:
             flag = int(resolved) if isinstance(resolved, bool) else -1
             waited = _number(properties.get(reads["wait"]), missing=NAN)
             announced = _number(properties.get(reads["announced"]), missing=NAN)
-            number = (waited - announced) / announced if announced > 0 else NAN
+            # of what is announced in less than a millisecond, nothing can be said
+            number = (waited - announced) / announced if announced > 1e-3 else NAN
         valence, confidence = _stated_valence(target, properties)
         return Row(
             time=time,
@@ -162,7 +174,7 @@ class Encoder:
             touchpoint=target.touchpoint,
             role=target.role,
             flag=flag,
-            amount=_number(properties.get(amount)) if amount else 0.0,
+            amount=target.mapping.amount_in(properties) or 0.0,
             valence=valence,
             confidence=confidence,
             key=key,
@@ -251,6 +263,6 @@ def _trait_value(trait: Trait, value: Any) -> float:
     return float(values.index(value)) if value in values else np.nan
 
 
-def _number(value: Any, missing: float = 0.0) -> float:
-    number = as_number(value)
-    return missing if math.isnan(number) else number
+def _number(value: Any, missing: float) -> float:
+    number = number_of(value)
+    return missing if number is None else number

@@ -96,6 +96,8 @@ def shown(value: object, limit: int = 60) -> str:
     >>> shown("a\\nb")
     "'a\\\\nb'"
     """
+    if isinstance(value, int) and value.bit_length() > 1_000:  # Python prints none of them for long
+        return f"a whole number of about {value.bit_length() * 0.30103:.0f} digits"
     text = ascii(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 

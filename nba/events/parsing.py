@@ -8,7 +8,6 @@ Segment spec (`messageId`, `userId`, `anonymousId`, `event`, `timestamp`, `origi
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +17,7 @@ import msgspec
 from nba.errors import InvalidInput, did_you_mean
 from nba.events.event import Event
 from nba.events.names import IDENTIFY, LOG_PREFIXES, TEXT_SCORE
+from nba.events.numbers import check_number
 
 MAX_ID_CHARS = 200
 MAX_DEPTH = 16
@@ -128,15 +128,15 @@ def checked_id(field: str, value: object) -> str:
 def check_json_value(field: str, value: object, depth: int = MAX_DEPTH) -> None:
     """Check that the log can keep a JSON value.
 
-    Raises InvalidInput for a number that is not finite, a NUL or lone surrogate in a text, more
-    than `MAX_PROPERTIES` keys in one object, or more than `MAX_DEPTH` levels.
+    Raises InvalidInput for a number beyond `nba.events.numbers.MOST`, a NUL or lone surrogate in a
+    text, more than `MAX_PROPERTIES` keys in one object, or more than `MAX_DEPTH` levels.
     """
     if isinstance(value, str):
         if "\x00" in value or not _is_unicode(value):
             raise InvalidInput(field, value, "remove NUL and lone surrogates from the text")
-    elif isinstance(value, float):
-        if not math.isfinite(value):
-            raise InvalidInput(field, value, "send a finite number or null")
+    elif isinstance(value, int | float):
+        if not isinstance(value, bool):
+            check_number(field, value)
     elif isinstance(value, Mapping | list | tuple):
         if depth == 0:
             raise InvalidInput(field, "...", f"nest at most {MAX_DEPTH} levels")

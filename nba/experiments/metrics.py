@@ -76,7 +76,7 @@ class MetricAccumulator:
         self._covariate_s = covariate_days * DAY_S
         self._rule = Attribution(journey, kind_of)
         self._rewarded = any(metric.measure == "reward" for metric in metrics)
-        self._amounts = {mapping.id: mapping.amount for mapping in journey.events}
+        self._mapping_of = {mapping.id: mapping for mapping in journey.events}
         self._of_kind: dict[str, list[int]] = defaultdict(list)
         for n, metric in enumerate(metrics):
             for kind in metric.events:
@@ -183,11 +183,5 @@ class MetricAccumulator:
         for n in self._of_kind.get(kind, ()):
             amount = 1.0
             if self._metrics[n].measure == "amount":
-                amount = self._amount(event, kind)
+                amount = self._mapping_of[kind].amount_in(event.properties) or 0.0
             self._contributions[n][event.customer_id].append(MetricContribution(when_s, amount))
-
-    def _amount(self, event: Event, kind: str) -> float:
-        value = event.properties.get(self._amounts[kind] or "")
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-        return 0.0

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from nba.errors import InvalidInput, did_you_mean
+from nba.events.numbers import MOST_AMOUNT, MOST_EUR, check_number, number_of
 from nba.events.signals import Agency
 from nba.journey.fields import Identifier, JourneyPart, NonNegative, Share, Text, Valence
+
+
+class AmountRange(JourneyPart, frozen=True):
+    """Between which values an amount lies; one beyond is refused."""
+
+    low: Annotated[float, Meta(ge=-MOST_AMOUNT, le=MOST_AMOUNT)] = -MOST_EUR
+    high: Annotated[float, Meta(ge=-MOST_AMOUNT, le=MOST_AMOUNT)] = MOST_EUR
 
 
 class EventMapping(JourneyPart, frozen=True):
@@ -26,7 +35,32 @@ class EventMapping(JourneyPart, frozen=True):
     reads: dict[str, Text] = {}  # the properties that the role reads, where named otherwise
     text: Text | None = None  # the property with the customer's words
     amount: Identifier | None = None  # the numeric property that is summed, such as revenue
+    # its bounds; unset, and not a default, so that the hashes of earlier files stay what they are
+    amount_range: AmountRange | UnsetType = UNSET
     outcome: Literal["positive", "negative"] | None = None  # its meaning for the decision it names
+
+    def check_amount(self, properties: Mapping[str, Any]) -> None:
+        """Raise InvalidInput where the amount is no number, or beyond its range."""
+        value = None if self.amount is None else properties.get(self.amount)
+        if value is not None:
+            low, high = self._amount_bounds()
+            check_number(f"properties.{self.amount}", value, low, high)
+
+    def amount_in(self, properties: Mapping[str, Any]) -> float | None:
+        """The amount of a logged event, None for none.
+
+        Beyond the range, as a log of before may hold it, it counts as the nearest bound.
+        """
+        if self.amount is None:
+            return None
+        return number_of(properties.get(self.amount), *self._amount_bounds())
+
+    def _amount_bounds(self) -> tuple[float, float]:
+        bounds = self.amount_range or _AMOUNTS
+        return bounds.low, bounds.high
+
+
+_AMOUNTS = AmountRange()
 
 
 class Trait(JourneyPart, frozen=True):

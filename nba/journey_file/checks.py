@@ -9,6 +9,7 @@ from nba.errors import InvalidInput
 from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.journey.map import Touchpoint
+from nba.journey.mapping import EventMapping
 from nba.journey.policies import CONTACT_STATUSES
 from nba.journey_file.action_checks import action_errors
 from nba.journey_file.emotion_checks import emotion_errors
@@ -96,6 +97,7 @@ def _event_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
             yield from unreadable(f"{path}.when", mapping.when, PROPERTIES)
         yield from _name_errors(f"{path}.id", mapping.id, NAMESPACES)
         yield from unknown_id_errors(f"{path}.touchpoint", mapping.touchpoint, touchpoints)
+        yield from _range_errors(f"{path}.amount_range", mapping)
         if mapping.event in unconditional:
             earlier = unconditional[mapping.event]
             remedy = f"never reached: {earlier} takes every such event; move it up"
@@ -107,6 +109,18 @@ def _event_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
             yield InvalidInput(f"{path}.when", mapping.when, remedy)
         else:
             rules.add((mapping.event, mapping.when))
+
+
+def _range_errors(path: str, mapping: EventMapping) -> Iterator[InvalidInput]:
+    bounds = mapping.amount_range
+    if not bounds:
+        return
+    if mapping.amount is None:
+        remedy = "this event has no amount to bound; give its mapping one, or remove it"
+        yield InvalidInput(path, [bounds.low, bounds.high], remedy)
+    if bounds.low >= bounds.high:
+        remedy = f"it is not below high, which is {bounds.high:g}"
+        yield InvalidInput(f"{path}.low", bounds.low, remedy)
 
 
 def _name_errors(path: str, name: str, reserved: Iterable[str]) -> Iterator[InvalidInput]:

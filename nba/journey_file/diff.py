@@ -28,8 +28,8 @@ def diff(old: JourneyFile, new: JourneyFile) -> list[PartChange]:
 
 
 def _fields(section: str, old: msgspec.Struct, new: msgspec.Struct) -> Iterator[PartChange]:
-    after = asdict(new)
-    for name, before in asdict(old).items():
+    after = _declared(new)
+    for name, before in _declared(old).items():
         path = _joined(section, name)
         if before == after[name] and _order(before) == _order(after[name]):
             continue
@@ -63,7 +63,7 @@ def _within(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
     if old == new:
         return
     if isinstance(old, msgspec.Struct) and type(old) is type(new):
-        before, after = asdict(old), asdict(new)
+        before, after = _declared(old), _declared(new)
     elif _has_parts(old) and _has_parts(new) and (old or new):
         before, after = dict(_by_id(old)), dict(_by_id(new))
         old_order, new_order = _common_orders(before, after)
@@ -90,6 +90,11 @@ def _changed(section: str, part_id: str, field: str, old: Any, new: Any) -> Part
         old=_without_defaults(old),
         new=_without_defaults(new),
     )
+
+
+def _declared(part: msgspec.Struct) -> dict[str, Any]:
+    """Its fields by name; None where one is unset."""
+    return {name: None if v is msgspec.UNSET else v for name, v in asdict(part).items()}
 
 
 def _joined(path: str, name: str) -> str:
@@ -130,4 +135,4 @@ def _without_defaults(value: Any) -> Any:
 def _default(field: FieldInfo) -> Any:
     if field.default is not msgspec.NODEFAULT:
         return field.default
-    return field.default_factory()
+    return msgspec.UNSET if field.default_factory is msgspec.NODEFAULT else field.default_factory()

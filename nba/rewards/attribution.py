@@ -28,9 +28,16 @@ from typing import TypeAlias
 
 from nba.events.event import Event
 from nba.events.names import ACTION_DECIDED, ACTION_FEEDBACK, REWARD_GIVEN
+from nba.events.numbers import number_of
 from nba.journey.file import JourneyFile
 from nba.rewards.credit import Credit, Readings, carried
-from nba.rewards.terms import ActionTerms, action_terms, bounds_of, reward_version
+from nba.rewards.terms import (
+    ActionTerms,
+    action_terms,
+    bounds_of,
+    reward_version,
+    stated_bounds,
+)
 from nba.rewards.validity import at_s, in_order, validity_of
 from nba.rewards.windows import Entry, Occurrence, Window, reward_of
 
@@ -49,7 +56,7 @@ class Attribution:
         self._kind_of = kind_of
         self._response = rule.target == "response"
         self._stay_eur = journey.arbitration.customer_value_eur if rule.staying else 0.0
-        self._amount_of = {mapping.id: mapping.amount for mapping in journey.events}
+        self._mapping_of = {mapping.id: mapping for mapping in journey.events}
         self._outcome_of = {mapping.id: mapping.outcome for mapping in journey.events}
         self._common = action_terms(rule)
         self._terms = {action.id: action_terms(rule, action.reward) for action in journey.actions}
@@ -230,7 +237,7 @@ class Attribution:
     def _claim(self, occurrence: Occurrence, terms: ActionTerms, strict: bool) -> Entry | None:
         """What an event that names the decision adds, by naming it."""
         if occurrence.event.name == REWARD_GIVEN:
-            reward = _number(occurrence.event, "reward")
+            reward = number_of(occurrence.event.properties.get("reward"), *stated_bounds(self.rule))
             return None if reward is None else Entry(occurrence, self._bounded(reward), states=True)
         if strict and (entry := self._entry(occurrence, terms)) is not None:
             return entry
@@ -243,16 +250,11 @@ class Attribution:
             return None
         amount = terms.worth
         if amount is None:
-            name = self._amount_of.get(occurrence.kind)
-            amount = 1.0 if self._response else _number(occurrence.event, name or "") or 0.0
+            mapping = self._mapping_of[occurrence.kind]
+            amount = (
+                1.0 if self._response else mapping.amount_in(occurrence.event.properties) or 0.0
+            )
         return Entry(occurrence, amount, against=occurrence.kind in terms.minus)
 
     def _bounded(self, reward: float) -> float:
         return min(max(reward, self.low), self.high)
-
-
-def _number(event: Event, name: str) -> float | None:
-    value = event.properties.get(name)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    return None

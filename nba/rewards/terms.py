@@ -9,6 +9,7 @@ import msgspec
 
 from nba.content_ids import content_id
 from nba.durations import DAY_S
+from nba.events.numbers import MOST_EUR
 from nba.journey.actions import ActionReward
 from nba.journey.file import JourneyFile
 from nba.journey.goals import RewardRule
@@ -61,11 +62,22 @@ def bounds_of(rule: RewardRule) -> tuple[float, float]:
     return (-inf, inf) if rule.bounds is None else (rule.bounds.low, rule.bounds.high)
 
 
+def stated_bounds(rule: RewardRule) -> tuple[float, float]:
+    """Between which values a reward may be stated; one beyond is refused."""
+    bounds = rule.bounds
+    if bounds is None:
+        return -MOST_EUR, MOST_EUR
+    return min(bounds.low, -MOST_EUR), max(bounds.high, MOST_EUR)
+
+
 def reward_version(journey: JourneyFile) -> str:
     """A hash of all that makes a reward what it is: rewards of two versions do not mix."""
     rule = journey.reward
     declared = [(a.id, a.reward) for a in journey.actions if a.reward is not None]
-    events = [(m.id, m.event, m.when, m.amount, m.outcome) for m in journey.events]
+    events = [
+        (m.id, m.event, m.when, m.amount, m.outcome, *([m.amount_range] if m.amount_range else []))
+        for m in journey.events
+    ]
     staying = journey.arbitration.customer_value_eur if rule.staying else 0.0
     nodes = journey.emotion.nodes if rule.feeling_eur else 0
     # what is reported beside the reward changes nothing of it

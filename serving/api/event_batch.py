@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -20,10 +21,13 @@ class EventBatch(NamedTuple):
     error: InvalidInput | None  # of the first that was rejected
 
 
-def read_events(payload: object, now: datetime, *, most: int) -> EventBatch:
+def read_events(
+    payload: object, now: datetime, *, most: int, check: Callable[[Event], None]
+) -> EventBatch:
     """One event, a list, or a list under `events` or `batch`.
 
-    Raises InvalidInput where there are more than `most`.
+    `check` raises InvalidInput for what the journey file does not take of an event. Raises
+    InvalidInput where there are more than `most`.
     """
     batch = EventBatch([], [], None)
     for index, item in enumerate(_items(payload, most)):
@@ -31,6 +35,7 @@ def read_events(payload: object, now: datetime, *, most: int) -> EventBatch:
             event = parse_event(item, now)
             if event.name in LOG_EVENTS:
                 raise InvalidInput("name", event.name, "reserved: the log itself appends it")
+            check(event)
             batch.events.append(event)
         except InvalidInput as error:
             batch = batch._replace(error=batch.error or error)

@@ -16,8 +16,10 @@ from nba.decisions.decision import Decision
 from nba.decisions.request import Request, at_place
 from nba.errors import InvalidInput, NotFound, StoreUnavailable
 from nba.events.event import Event
+from nba.events.numbers import check_number
 from nba.events.parsing import checked_id
 from nba.journey.actions import NO_ACTION
+from nba.rewards.terms import stated_bounds
 from nba.rewards.windows import is_late
 from serving.api.answers import (
     customer_answer,
@@ -134,6 +136,8 @@ class Handlers:
         decision = await self._known(body.decision_id)
         replica = self.replica
         event = feedback_event(body, decision, replica.now())
+        if body.reward is not None:
+            check_number("reward", body.reward, *stated_bounds(replica.engine.journey.reward))
         named: list[Event] = []
         if decision.request.deferred and decision.action_id != NO_ACTION:
             activate = replica.engine.decider.activate
@@ -154,7 +158,12 @@ class Handlers:
 
         Raises InvalidInput where nothing of it can be taken, StoreUnavailable.
         """
-        batch = read_events(payload, self.replica.now(), most=self._settings.batch_events)
+        batch = read_events(
+            payload,
+            self.replica.now(),
+            most=self._settings.batch_events,
+            check=self.replica.engine.fold.encoder.check,
+        )
         events, rejected = batch.events, batch.rejected
         self.metrics.events.labels("rejected").inc(len(rejected))
         if batch.error is not None and not events:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -12,6 +11,7 @@ import msgspec
 from nba.errors import InvalidInput, did_you_mean
 from nba.events.parsing import check_json_value
 
+MOST_DIGITS = 4_000  # of a whole number that is read as one; Python reads no more than 4,300
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
@@ -20,16 +20,24 @@ class MalformedBody(Exception):
 
 
 def parse_json(body: bytes) -> Any:
-    """A JSON body: UTF-8, numbers that a double holds, no key twice.
+    """A JSON body: UTF-8, no key twice; a number beyond all bounds is one that no field takes.
 
     Raises MalformedBody.
     """
     try:
-        value = msgspec.json.decode(body)
-        json.loads(body, object_pairs_hook=_unique, parse_int=_finite)
+        beyond, value = False, None
+        try:
+            value = msgspec.json.decode(body)
+        except msgspec.DecodeError as error:
+            beyond = "out of range" in str(error)
+            if not beyond:
+                raise
+        checked = json.loads(
+            body, object_pairs_hook=_unique, parse_int=_whole, parse_constant=_no_number
+        )
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise MalformedBody(f"the body is not valid JSON: {_brief(error)}") from None
-    return value
+    return checked if beyond else value
 
 
 def read(body: bytes, kind: type[Body]) -> Body:
@@ -62,11 +70,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return unique
 
 
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if math.isinf(number):
-        raise ValueError("a whole number is out of range")
-    return number
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) < MOST_DIGITS else float(digits)
+
+
+def _no_number(token: str) -> float:
+    raise ValueError(f"{token} is no number")
 
 
 _PATH = re.compile(r"^(?P<remedy>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)

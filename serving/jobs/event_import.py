@@ -63,7 +63,7 @@ def import_files(
     for file in files:
         batch: list[Event] = []
         for number, line in _lines(file):
-            event = _event(file, number, line, result)
+            event = _event(file, number, line, encoder, result)
             if event is not None:
                 batch.append(event)
             if len(batch) == BATCH:
@@ -106,9 +106,13 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
         raise InvalidFile(str(file), 0, "file", str(file), reason) from None
 
 
-def _event(file: Path, number: int, line: bytes, result: Imported) -> Event | None:
+def _event(
+    file: Path, number: int, line: bytes, encoder: Encoder, result: Imported
+) -> Event | None:
     try:
-        return parse_event(parse_json(line), datetime.now(UTC), trusted=True)
+        event = parse_event(parse_json(line), datetime.now(UTC), trusted=True)
+        encoder.check(event)
+        return event
     except MalformedBody as error:
         why = str(error).replace("the body", "the line")
     except InvalidInput as error:

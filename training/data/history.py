@@ -15,6 +15,7 @@ from features.replay.point_in_time import EncodedLog, encode
 from nba.decisions.candidate import Candidate
 from nba.decisions.decision import Mode
 from nba.events.event import Event, micros
+from nba.events.numbers import number_of
 from nba.events.parsing import parse_event
 from nba.stores.log import Log
 from nba.stores.pages import decision_pages, event_pages
@@ -101,7 +102,5 @@ def read_history(
 
 def number(event: Event, name: str, missing: float = float("nan")) -> float:
     """A numeric property of an event, `missing` where it is absent or of another type."""
-    value = event.properties.get(name)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    return missing
+    value = number_of(event.properties.get(name))
+    return missing if value is None else value

@@ -174,7 +174,7 @@ MOMENT = "give an ISO 8601 time with its offset, such as 2026-01-31T09:30:00Z"
 ID = "give 1 to 200 printable characters"
 TEXT_ID = "give a text of 1 to 200 printable characters"
 TEXT = "remove NUL and lone surrogates from the text"
-FINITE = "send a finite number or null"
+FINITE = "send a number from -1e+38 to 1e+38"
 
 
 @pytest.mark.parametrize(

@@ -185,8 +185,8 @@ def test_a_number_that_no_double_holds_is_refused_wherever_it_stands(
         check_refused(client, "/events", with_value("/events", "properties", value))
 
 
-@pytest.mark.parametrize("number", ["1.7976931348623157e308", "5e-324", "9" * 300, "-0.0"])
-def test_a_number_that_a_double_holds_never_breaks_its_customer(
+@pytest.mark.parametrize("number", ["1e9", "5e-324", "-1000000000", "-0.0"])
+def test_a_number_within_its_range_never_breaks_its_customer(
     client: InProcess, number: str
 ) -> None:
     amount = f'"name": "Order Completed", "properties": {{"revenue": {number}}}'
@@ -196,6 +196,30 @@ def test_a_number_that_a_double_holds_never_breaks_its_customer(
         assert client.post("/events", content=body, headers=JSON).status_code == 200
     assert client.post("/decide", json={"customer_id": "rich"}).status_code == 200
     assert client.get("/customers/rich").status_code == 200
+
+
+ABSURD = ["9" * 400, "9" * 5_000, "1e308", "-1e308", "1e999", "1000000000.1", "true", '"12.50"']
+
+
+@pytest.mark.parametrize("number", ABSURD, ids=lambda number: number[:12])
+def test_an_amount_out_of_its_range_is_refused_by_its_name(client: InProcess, number: str) -> None:
+    properties = f'{{"revenue": {number}}}'
+    body = f'{{"customer_id": "r", "name": "Order Completed", "properties": {properties}}}'
+    answer = client.post("/events", content=body, headers=JSON)
+    assert answer.status_code == 422
+    assert "properties.revenue" in answer.text and "send a number from" in answer.text
+    assert len(answer.content) < 600  # of the value no more than fits a line
+
+
+@pytest.mark.parametrize("number", ["1e10", "-1e10", "1e308", "9" * 400])
+def test_a_reward_out_of_range_is_refused_at_both_doors(client: InProcess, number: str) -> None:
+    said = f'{{"decision_id": "dec-1", "reward": {number}}}'
+    answer = client.post("/feedback", content=said, headers=JSON)
+    assert answer.status_code == 422 and "reward" in answer.text
+    properties = f'{{"decision_id": "dec-1", "reward": {number}}}'
+    event = f'{{"customer_id": "r", "name": "Reward Given", "properties": {properties}}}'
+    answer = client.post("/events", content=event, headers=JSON)
+    assert answer.status_code == 422 and "properties.reward" in answer.text
 
 
 @pytest.mark.parametrize(
