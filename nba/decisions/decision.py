@@ -113,11 +113,15 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         return self.step.rsplit("/", 1)[0] if self.step else None
 
     @property
+    def beside_another_system(self) -> bool:
+        """Whether the customer got the other system's action, whatever ours was."""
+        return self.mode is Mode.SHADOW or self.request.baseline is not None
+
+    @property
     def delivered_by_us(self) -> bool:
         """Whether the action goes out as a message of ours."""
-        return (
-            self.request.outbound and self.action_id != NO_ACTION and self.mode is not Mode.SHADOW
-        )
+        ours = self.action_id != NO_ACTION and not self.beside_another_system
+        return self.request.outbound and ours
 
     @property
     def timers(self) -> tuple[SubJourneyTimer, ...]:
@@ -139,9 +143,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     def as_events(self) -> tuple[Event, ...]:
         """The events that the log appends beside the decision; `Action Decided` is the last.
 
-        In shadow mode its action is the other system's: that is what the customer got.
+        Beside another system its action is that system's: that is what the customer got.
         """
-        shadow = self.mode is Mode.SHADOW
+        shadow = self.beside_another_system
         properties: dict[str, Any] = {
             "decision_id": self.decision_id,
             "action_id": (self.request.baseline or NO_ACTION) if shadow else self.action_id,

@@ -19,7 +19,7 @@ from nba.engine.arbitration import Arbitration
 from nba.engine.recorder import DecisionRecorder, DrawnAction, Origin
 from nba.engine.request_check import RequestCheck
 from nba.engine.scorer import Scorer
-from nba.engine.strategy import Arm, Arms, ScoredCandidates, Strategy, scored
+from nba.engine.strategy import NO_ARMS, Arm, Arms, ScoredCandidates, Strategy, scored
 from nba.governance.governor import Governor
 from nba.journey.sub_journeys import SubJourney
 
@@ -36,17 +36,6 @@ class DecisionInputs(NamedTuple):
     arm: Arm
     seed: int
     decision_id: str
-
-
-class NoArms(NamedTuple):
-    """No experiment runs."""
-
-    def of(self, customer_id: str) -> Arm:
-        """No arm."""
-        return Arm()
-
-
-NO_ARMS = NoArms()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +100,12 @@ class Pipeline:
         """The owner's fallback where nothing can be known of the customer in time.
 
         `context`: an empty one. Only what no rule, consent or limit concerns is left; else it is
-        no_action.
+        no_action. The arms follow from the id, so they are what they would have been.
         """
+        arm = self.arms.of(request.customer_id)
         governed = self.governor.blind(request, context)
-        origin = self._origin(self.strategy, Arm(), decision_id, policy=BLIND)
-        return self.recorder.fall_back(governed, seed, origin, note)
+        origin = self._origin(arm.strategy or self.strategy, arm, decision_id, policy=BLIND)
+        return self.recorder.fall_back(governed, seed, origin, note, mode=Mode.FALLBACK)
 
     def moves(
         self, requests: Sequence[Request], contexts: Sequence[Context]
@@ -146,7 +136,13 @@ class Pipeline:
         )
         if strategy.scorer is None:
             return [
-                self.recorder.fall_back(offered, each.seed, origin, strategy.fallback_reason)
+                self.recorder.fall_back(
+                    offered,
+                    each.seed,
+                    origin,
+                    strategy.fallback_reason,
+                    mode=_mode(Mode.FALLBACK, each.request),
+                )
                 for offered, each, origin in zip(governed, inputs, origins, strict=True)
             ]
         scored_candidates = scored(
@@ -173,12 +169,12 @@ class Pipeline:
                 candidates,
                 action,
                 origin,
-                mode=Mode.LIVE,
+                mode=_mode(Mode.LIVE, each.request),
                 reasons=why,
                 note=self._why_no_action(candidates, action.at),
             )
-            for candidates, action, origin, why in zip(
-                scored_candidates, drawn, origins, reasons, strict=True
+            for candidates, action, each, origin, why in zip(
+                scored_candidates, drawn, inputs, origins, reasons, strict=True
             )
         ]
 
@@ -226,6 +222,11 @@ class Pipeline:
         if scored.priorities.priority[index] == best:
             return "nothing is worth more than leaving the customer in peace"
         return "drawn to explore"
+
+
+def _mode(mode: Mode, request: Request) -> Mode:
+    """Of a decision that was made in full: beside another system it is only compared."""
+    return mode if request.baseline is None else Mode.SHADOW
 
 
 def make_pipeline(

@@ -69,7 +69,9 @@ class DecisionRecorder:
             treatment_propensity=1.0 / len(left),
         )
 
-    def fall_back(self, governed: Governed, seed: int, origin: Origin, note: str) -> Decision:
+    def fall_back(
+        self, governed: Governed, seed: int, origin: Origin, note: str, *, mode: Mode
+    ) -> Decision:
         """The owner's first fallback action that the rules allow, with propensity 1."""
         codes = np.array([*governed.codes, -1], dtype=np.int64)
         allowed = [self._names.index(name) for name in self._journey.fallback]
@@ -86,7 +88,7 @@ class DecisionRecorder:
             churn=None,
         )
         drawn = DrawnAction(at=index, seed=seed, treatment=treatment, treatment_propensity=1.0)
-        return self.decision(scored, drawn, origin, mode=Mode.FALLBACK, note=note)
+        return self.decision(scored, drawn, origin, mode=mode, note=note)
 
     def decision(
         self,
@@ -111,7 +113,7 @@ class DecisionRecorder:
             decision_id=origin.decision_id,
             request=request,
             decided_at=context.as_of,
-            mode=mode if request.baseline is None else Mode.SHADOW,
+            mode=mode,
             action_id=action_id,
             treatment=drawn.treatment,
             propensity=float(scored.probabilities[drawn.at]),

@@ -18,7 +18,7 @@ from nba.decisions.decision import Decision
 from nba.engine.batch import capacity_demands, overfull
 from nba.engine.pipeline import Pipeline
 from nba.engine.policy import Floats
-from nba.engine.strategy import Arm
+from nba.engine.strategy import SameArm
 from nba.measurement.off_policy.propensity_audit import DrawCounts, draw_counts
 
 BATCH = 500  # decisions at a time
@@ -30,16 +30,6 @@ class DrawProbabilities(NamedTuple):
     actions: tuple[str, ...]  # (k,)
     probabilities: Floats  # (n, k), 0 where it was no candidate
     drawn: np.ndarray  # (n,) positions among the actions
-
-
-class SameStrategy(NamedTuple):
-    """Everybody is decided by the pipeline's own strategy, without the same rules."""
-
-    dropped_rules: frozenset[str]
-
-    def of(self, customer_id: str) -> Arm:
-        """The same for everybody."""
-        return Arm(dropped_rules=self.dropped_rules)
 
 
 def context_of(decision: Decision) -> Context:
@@ -60,15 +50,17 @@ def redecided(pipeline: Pipeline, decisions: Sequence[Decision]) -> list[Decisio
     """What the pipeline decides on the contexts of decisions that were made on its `journey`.
 
     Whoever was in an arm of their own is decided here like everybody, but for the rules that their
-    arms left out.
+    arms left out; the arms stay in the record.
     """
     demands = capacity_demands(pipeline.schema.journey)
     groups: dict[tuple[object, ...], list[Decision]] = defaultdict(list)
     for decision in decisions:  # those for which the capacities leave the same room
-        groups[overfull(demands, decision.used), decision.dropped_rules].append(decision)
+        room = overfull(demands, decision.used)
+        groups[room, decision.arms, decision.dropped_rules].append(decision)
     again: dict[str, Decision] = {}
     for group in groups.values():
-        alike = replace(pipeline, arms=SameStrategy(frozenset(group[0].dropped_rules)))
+        arms = SameArm(group[0].arms, frozenset(group[0].dropped_rules))
+        alike = replace(pipeline, arms=arms)
         for begin in range(0, len(group), BATCH):
             batch = _run(alike, group[begin : begin + BATCH])
             again |= {decision.decision_id: decision for decision in batch}

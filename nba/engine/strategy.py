@@ -38,9 +38,9 @@ class Strategy(NamedTuple):
 
 
 class Arm(NamedTuple):
-    """What the experiments mean for one customer."""
+    """What the experiments, the random slice and a rollout mean for one customer."""
 
-    labels: tuple[str, ...] = ()  # experiment.arm
+    labels: tuple[str, ...]  # as decisions log them: experiment.arm, random_slice, canary, control
     dropped_rules: frozenset[str] = frozenset()  # rules, weights and levers that are left out
     strategy: Strategy | None = None  # None: the one that serves everybody
 
@@ -50,6 +50,20 @@ class Arms(Protocol):
 
     def of(self, customer_id: str) -> Arm:
         """The arms of a customer, always the same while the experiments run."""
+
+
+class SameArm(NamedTuple):
+    """Everybody in the arms that decisions have logged, under the pipeline's own strategy."""
+
+    labels: tuple[str, ...] = ()
+    dropped_rules: frozenset[str] = frozenset()
+
+    def of(self, customer_id: str) -> Arm:
+        """The same for everybody."""
+        return Arm(self.labels, self.dropped_rules)
+
+
+NO_ARMS = SameArm()
 
 
 class ScoredCandidates(NamedTuple):

@@ -14,6 +14,7 @@ import numpy as np
 
 from nba.durations import DAY_S
 from nba.events.event import Event
+from nba.experiments.assignment import Assignment
 from nba.experiments.experiment import Experiment
 from nba.experiments.metrics import MetricAccumulator
 from nba.journey.file import JourneyFile
@@ -27,7 +28,6 @@ from nba.measurement.statistics.power import (
     sample_size,
 )
 from nba.measurement.statistics.sample_ratio import detectable_loss
-from nba.randomization import HOLDOUT, RANDOM_SLICE, in_share
 
 EVERYBODY = "everybody"  # the one arm of the rehearsal
 LONGEST_DAYS = 180.0  # an experiment that needs longer is not worth starting
@@ -77,12 +77,10 @@ def plan_experiment(
     """The plan on the last `days` of the log, which ends at `end_s`, seconds since 1970 UTC."""
     since_s = end_s - days * DAY_S
     exploration = journey.exploration
+    assignment = Assignment(exploration.holdout_share, exploration.random_share)
 
     def in_reach(customer: str) -> bool:
-        return not (
-            in_share(HOLDOUT, exploration.holdout_share, customer)
-            or in_share(RANDOM_SLICE, exploration.random_share, customer)
-        )
+        return assignment.kept_out(customer) is None
 
     def arm_of(event: Event) -> str | None:
         real = "shadow_action_id" not in event.properties

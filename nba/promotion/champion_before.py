@@ -13,6 +13,7 @@ import numpy as np
 
 from nba.decisions.decision import Decision, Mode
 from nba.measurement.statistics.estimate import Undecided
+from nba.promotion.rollout import CONTROL
 
 MIN_ESS = 50.0  # effective decisions of the champion before, on the new one's
 MIN_SUPPORT = 0.99  # of its probability, on what could have been drawn
@@ -47,7 +48,7 @@ class ChampionBefore:
             if decision.decision_id not in self._weighed
             and decision.mode is Mode.LIVE
             and decision.bundle_id == self._champion_id
-            and not decision.arms
+            and not set(decision.arms) - {CONTROL}
         ]
         if self._redecide is None or not live:
             return

@@ -1,9 +1,9 @@
 """Guardrails: a canary, or a champion that is new, is watched and taken back by itself.
 
-In a canary its customers are compared with those who are in no arm at all: both are random. After
-the promotion the new champion is compared with what the one before would have been worth on the
-same decisions (`nba.promotion.champion_before`). Both intervals hold at every look, and what surely
-lost more than the margin goes.
+In a canary its customers are compared with those of its control: both are random, of one time, and
+in no experiment. After the promotion the new champion is compared with what the one before would
+have been worth on the same decisions (`nba.promotion.champion_before`), those in no experiment.
+Both intervals hold at every look, and what surely lost more than the margin goes.
 
 The sums are per customer, and grow by the reward changes of the log (`nba.rewards.changes`).
 """
@@ -28,7 +28,7 @@ from nba.promotion.customer_sums import (
     fallback_share,
     mean_reward,
 )
-from nba.promotion.rollout import Rollout, end, roll_back, rollout_of
+from nba.promotion.rollout import CANARY, CONTROL, Rollout, end, roll_back, rollout_of
 from nba.randomization import HOLDOUT, in_share
 from nba.rewards.attribution import Attribution
 from nba.rewards.changes import LogPosition, RewardChange, next_segment
@@ -73,7 +73,7 @@ class Guardrails:
         self._unknown_worth = 0.0 if response else 1.0
         self._cost = {action.id: action.cost_eur for action in journey.actions}
         self._side: Side = defaultdict(CustomerSums)  # canary, or new champion
-        self._rest: Side = defaultdict(CustomerSums)
+        self._rest: Side = defaultdict(CustomerSums)  # a canary's control
         self._before = ChampionBefore(rollout.bundle_id, redecide)
 
     def look(self, now: datetime) -> Keep | RollBack:
@@ -104,12 +104,15 @@ class Guardrails:
 
     def _side_of(self, decision: Decision) -> Side | None:
         """Where a decision is counted; None: nowhere."""
-        if decision.mode not in (Mode.LIVE, Mode.FALLBACK):
+        if decision.mode not in (Mode.LIVE, Mode.FALLBACK) or decision.beside_another_system:
             return None
-        if self._is_canary and self._rollout.label in decision.arms:
+        labels = set(decision.arms)
+        if self._is_canary and CANARY in labels:
             return self._side
+        if self._is_canary and self._rollout.control:
+            return self._rest if CONTROL in labels else None
         share, customer = decision.exploration.holdout_share, decision.request.customer_id
-        if decision.arms or in_share(HOLDOUT, share, customer):
+        if labels - {CONTROL} or in_share(HOLDOUT, share, customer):
             return None
         return self._rest if self._is_canary else self._side
 
@@ -166,7 +169,7 @@ class Guardrails:
         sides = [self._side, self._rest] if self._is_canary else [self._side]
         for side in sides:
             if len(side) < MIN_CUSTOMERS:
-                group = "with it" if side is self._side else "in no arm"
+                group = "with it" if side is self._side else "in its control"
                 return Undecided(reason=f"{len(side)} customers {group}, under {MIN_CUSTOMERS}")
         if not self._is_canary and (unsupported := self._before.unsupported()):
             return unsupported
@@ -178,7 +181,7 @@ class Guardrails:
     @property
     def _names(self) -> Mapping[str, str]:
         if self._is_canary:
-            return {"arm": "the canary", "baseline": "the rest"}
+            return {"arm": "the canary", "baseline": "its control"}
         return {"arm": "the champion", "baseline": "the champion before"}
 
 

@@ -5,6 +5,10 @@
     champion   it decides for everybody, and the champion before is measured beside it
     over       it was left where it was: promoted and watched to the end, aborted, or rolled back
 
+A canary has a control of its own size, and a champion that is watched has one too: customers whom
+the champion decides and no experiment may have, so that there is something to judge by while the
+experiments hold everybody else.
+
 What is under way is kept under the hash of its content, as a bundle of one file, and `rollout` is
 an alias like `champion`: every move is in the audit trail, and replicas take it up as they take up
 a champion.
@@ -20,11 +24,14 @@ from msgspec.structs import replace
 
 from nba.errors import InvalidInput, NotFound
 from nba.measurement.statistics.confidence_sequences import TUNING_N
+from nba.randomization import position
 from nba.stores.log import AliasChange, Log
 from nba.stores.versioned import CHAMPION, VersionedRecord
 
 ROLLOUT = "rollout"  # the alias, the turn in which it is moved, and what ids begin with
 CANARY = "canary"  # the arm of a canary's customers
+CONTROL = "control"  # the arm of those beside them, whom the champion decides
+WATCHED_SHARE = 0.05  # of the customers: the control while a champion is watched
 REMEMBERED = 1_000  # changes of the champion that a way back is looked for in
 
 Stage: TypeAlias = Literal["shadow", "canary", "champion", "over"]
@@ -50,6 +57,9 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     bundle_id: str  # the challenger
     version: str = ""  # its version in MLflow
     share: float = 0.0  # of the customers, in a canary
+    # of the customers, whom the champion decides and no experiment may have; unset by programs
+    # that reserved none
+    control: float | msgspec.UnsetType = msgspec.UNSET
     champion: str  # the bundle that decides otherwise, or decided before
     since: datetime  # of this stage
     since_seq: int  # the log's last event then
@@ -68,14 +78,18 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it decides beside a champion that stays."""
         return self.stage in ("shadow", "canary")
 
-    @property
-    def label(self) -> str:
-        """The arm that decisions of a canary's customers log."""
-        return CANARY
+    def label_of(self, customer_id: str) -> str | None:
+        """The arm that decisions of this customer log; None: it does not concern them."""
+        if self.stage not in ("canary", "champion"):
+            return None
+        at = position(self.salt, customer_id)
+        if at < self.share:
+            return CANARY
+        return CONTROL if at < self.share + (self.control or 0.0) else None
 
     @property
     def salt(self) -> str:
-        """Of the hash that chooses a canary's customers."""
+        """Of the hash that chooses a canary's customers, and its control's."""
         return f"{CANARY}:{self.bundle_id}"
 
     def watched_at(self, now: datetime) -> bool:
@@ -131,6 +145,7 @@ def begin(
             bundle_id=bundle_id,
             version=version,
             share=share if stage == "canary" else 0.0,
+            control=min(share, 1.0 - share) if stage == "canary" else 0.0,
             champion=champion,
             since=now,
             since_seq=log.position(),
@@ -169,6 +184,7 @@ def make_champion(
                 stage="champion",
                 bundle_id=bundle_id,
                 version=version,
+                control=WATCHED_SHARE,
                 champion=before,
                 since=now,
                 since_seq=log.position(),

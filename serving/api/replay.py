@@ -6,8 +6,6 @@ was promoted or published since.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from models.bundles.bundle import Bundle, load_bundle
@@ -17,7 +15,7 @@ from nba.customer.context import ContextSchema
 from nba.decisions.decision import Decision
 from nba.engine.pipeline import BLIND, make_pipeline
 from nba.engine.redecision import context_of
-from nba.engine.strategy import Arm, Challenger
+from nba.engine.strategy import Challenger, SameArm
 from nba.errors import NotFound
 from nba.events.valences import VALENCES_FILE, ValenceTable, valences_from_json
 from nba.promotion.catalogue_versions import REMEMBERED, earlier_sub_journeys, stored_journey
@@ -62,7 +60,8 @@ def replayed(log: Log, decision: Decision) -> Decision:
     context = context_of(decision)
     if decision.policy == BLIND:
         request, note = decision.request, decision.note or ""
-        return pipeline.blind(request, context, decision.decision_id, decision.seed, note)
+        again = pipeline.blind(request, context, decision.decision_id, decision.seed, note)
+        return msgspec.structs.replace(again, mode=decision.mode)  # once `shadow` beside a system
     (again,) = pipeline.run(
         [decision.request],
         [context],
@@ -71,17 +70,6 @@ def replayed(log: Log, decision: Decision) -> Decision:
         used=pipeline.governor.by_period(decision.used, decision.decided_at),
     )
     return again
-
-
-class SameArm(NamedTuple):
-    """Everybody in the arms of one decision."""
-
-    labels: tuple[str, ...]
-    dropped_rules: frozenset[str]
-
-    def of(self, customer_id: str) -> Arm:
-        """The arms that were logged; the strategy is the pipeline's."""
-        return Arm(self.labels, self.dropped_rules)
 
 
 def _named(log: Log, bundle_id: str) -> Bundle:

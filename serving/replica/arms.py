@@ -1,9 +1,7 @@
-"""The arms of each customer, from the running experiments, the random slice and a canary.
+"""The arms of each customer, as `nba.experiments.assignment` assigns them, with their strategies.
 
-Whoever is in the always-on holdout or in the random slice is in no experiment, so that both stay
-what they are; a canary's customers are in none either. Everybody else may be in one experiment of
-each layer. Strategies are made once for each combination that occurs: customers of one combination
-are scored together.
+Strategies are made once for each combination that occurs: customers of one combination are scored
+together.
 """
 
 from __future__ import annotations
@@ -16,21 +14,22 @@ from models.policies.from_journey import exploration_policy_of
 from nba.engine.scorer import CalibratedScorer
 from nba.engine.strategy import Arm, Strategy
 from nba.errors import NbaError, StoreUnavailable
+from nba.experiments.assignment import Assignment
 from nba.experiments.experiment import ArmSpec, Started
 from nba.journey.exploration import Exploration
 from nba.journey.file import JourneyFile
-from nba.randomization import HOLDOUT, RANDOM_SLICE, in_share
+from nba.promotion.rollout import CANARY, Rollout
+from nba.randomization import RANDOM_SLICE
 
 logger = logging.getLogger("nba.serving")
 
 
-class Canary(NamedTuple):
-    """A bundle that decides for a share of the customers before it decides for all."""
+class RolledOut(NamedTuple):
+    """A bundle on its way to the champion's place."""
 
-    label: str
-    share: float
-    salt: str
-    scorer: CalibratedScorer
+    rollout: Rollout
+    scorer: CalibratedScorer | None
+    fallback_reason: str = ""  # why there is no scorer
 
 
 class ExperimentArms:
@@ -42,50 +41,38 @@ class ExperimentArms:
         base: Strategy,
         journey: JourneyFile,
         scorer_of: Callable[[str], CalibratedScorer],
-        canary: Canary | None = None,
+        rolled_out: RolledOut | None = None,
     ) -> None:
         self._base = base
         self._actions = [action.id for action in journey.actions]
-        self._holdout_share = journey.exploration.holdout_share
-        self._random_share = journey.exploration.random_share
+        self.suspended: dict[str, str] = {}
+        self._scorers: dict[str, CalibratedScorer] = {}
+        self._assignment = Assignment(
+            holdout_share=journey.exploration.holdout_share,
+            random_share=journey.exploration.random_share,
+            rollout=None if rolled_out is None else rolled_out.rollout,
+            experiments=tuple(one for one in experiments if self._serves(one, scorer_of)),
+        )
         uniform = Exploration(policy="random", epsilon=0.0)
-        self._random = Arm(
-            labels=(RANDOM_SLICE,),
-            strategy=base._replace(
+        self._own = {
+            RANDOM_SLICE: base._replace(
                 exploration=uniform,
                 exploration_policy=exploration_policy_of(uniform, ()),
                 challenger=None,
-            ),
-        )
-        self._canary = canary
-        self._canary_arm = Arm()
-        if canary is not None:
-            strategy = base._replace(scorer=canary.scorer, fallback_reason="", challenger=None)
-            self._canary_arm = Arm(labels=(canary.label,), strategy=strategy)
-        self.suspended: dict[str, str] = {}
-        self._scorers: dict[str, CalibratedScorer] = {}
-        self._experiments = [started for started in experiments if self._serves(started, scorer_of)]
+            )
+        }
+        if rolled_out is not None:
+            _, scorer, why = rolled_out
+            strategy = base._replace(scorer=scorer, fallback_reason=why, challenger=None)
+            self._own[CANARY] = strategy
         self._combinations: dict[tuple[str, ...], Arm] = {}
 
     def of(self, customer_id: str) -> Arm:
         """A customer's arms, always the same while the same experiments run."""
-        if in_share(HOLDOUT, self._holdout_share, customer_id):
-            return Arm()
-        if in_share(RANDOM_SLICE, self._random_share, customer_id):
-            return self._random
-        if self._canary is not None and in_share(
-            self._canary.salt, self._canary.share, customer_id
-        ):
-            return self._canary_arm
-        specs = [
-            (started.experiment.label(spec), spec)
-            for started in self._experiments
-            if (spec := started.arm_of(customer_id)) is not None
-        ]
-        labels = tuple(label for label, _ in specs)
+        labels, specs = self._assignment.of(customer_id)
         arm = self._combinations.get(labels)
         if arm is None:
-            arm = self._combinations[labels] = self._combined(labels, [spec for _, spec in specs])
+            arm = self._combinations[labels] = self._combined(labels, specs)
         return arm
 
     def _serves(self, started: Started, scorer_of: Callable[[str], CalibratedScorer]) -> bool:
@@ -96,6 +83,9 @@ class ExperimentArms:
         experiment = started.experiment
         if not started.running or experiment.allocation == "bandit":
             return False
+        own = [arm.bundle is not None for arm in experiment.arms]
+        if self._base.scorer is None and any(own) and not all(own):
+            return self._suspend(experiment.id, f"the champion: {self._base.fallback_reason}")
         try:
             for arm in experiment.arms:
                 if arm.bundle is not None and arm.bundle not in self._scorers:
@@ -121,7 +111,7 @@ class ExperimentArms:
         return False
 
     def _combined(self, labels: tuple[str, ...], arms: Sequence[ArmSpec]) -> Arm:
-        strategy = self._base
+        strategy = self._own.get(labels[0], self._base) if labels else self._base
         dropped_rules: frozenset[str] = frozenset()
         for arm in arms:
             dropped_rules |= frozenset(arm.without)
@@ -143,11 +133,11 @@ def arms_of(
     journey: JourneyFile,
     scorer_of: Callable[[str], CalibratedScorer],
     *,
-    canary: Canary | None = None,
+    rolled_out: RolledOut | None = None,
 ) -> ExperimentArms:
     """The arms of these experiments on top of how everybody is decided.
 
     `scorer_of` gives the scorer of a bundle id; where it raises NotFound or InvalidBundle, the
     experiment is suspended as a whole. Raises StoreUnavailable.
     """
-    return ExperimentArms(experiments, base, journey, scorer_of, canary)
+    return ExperimentArms(experiments, base, journey, scorer_of, rolled_out)

@@ -13,16 +13,15 @@ from models.learning.versions import POLICY, policy_state
 from models.residual.version import PolicyState
 from nba.customer.context import ContextSchema
 from nba.engine.pipeline import Pipeline
-from nba.engine.scorer import CalibratedScorer
 from nba.engine.strategy import Challenger
 from nba.errors import NbaError, StoreUnavailable
 from nba.experiments.experiment import Started
 from nba.experiments.registry import EXPERIMENTS, stored_experiments
 from nba.promotion import catalogue_versions as catalogue
-from nba.promotion.rollout import CANARY, ROLLOUT, Rollout, rollout_of
+from nba.promotion.rollout import ROLLOUT, Rollout, rollout_of
 from nba.stores.log import Log
 from nba.stores.versioned import CHAMPION
-from serving.replica.arms import Canary, arms_of
+from serving.replica.arms import RolledOut, arms_of
 
 logger = logging.getLogger("nba.serving")
 
@@ -54,28 +53,28 @@ def read_in_force(log: Log) -> InForce:
     )
 
 
-def pipeline_in_force(log: Log, pipeline: Pipeline, bundle: Bundle) -> Pipeline:
+def pipeline_in_force(log: Log, pipeline: Pipeline, bundle: Bundle | None) -> Pipeline:
     """The pipeline deciding by all that is in force; what cannot be read is left out and logged.
 
-    `bundle`: the champion. Raises StoreUnavailable.
+    `bundle`: the champion; None where there is none that can be used: then whoever has no arm with
+    a bundle of its own is left to the fallback, in their arms. Raises StoreUnavailable.
     """
     schema = pipeline.schema
-    rollout = _rollout(log)
-    rival = _rival(log, rollout, schema)
-    challenger = canary = None
-    if rollout is not None and rival is not None and rollout.stage == "shadow":
-        challenger = Challenger(rival, pipeline.strategy.exploration.challenger_share)
-    if rollout is not None and rival is not None and rollout.stage == "canary":
-        canary = Canary(label=CANARY, share=rollout.share, salt=rollout.salt, scorer=rival)
-    strategy = pipeline.strategy._replace(
-        scorer=scorer_now(bundle, _state(log), schema), fallback_reason="", challenger=challenger
-    )
+    rolled_out = _rolled_out(log, schema)
+    strategy = pipeline.strategy._replace(scorer=None, challenger=None)
+    if bundle is not None:
+        strategy = strategy._replace(
+            scorer=scorer_now(bundle, _state(log), schema), fallback_reason=""
+        )
+    if rolled_out is not None and rolled_out.scorer and rolled_out.rollout.stage == "shadow":
+        share = strategy.exploration.challenger_share
+        strategy = strategy._replace(challenger=Challenger(rolled_out.scorer, share))
     arms = arms_of(
         _running(log),
         base=strategy,
         journey=schema.journey,
         scorer_of=lambda bundle_id: scorer_now(stored_bundle(log, bundle_id), None, schema),
-        canary=canary,
+        rolled_out=rolled_out,
     )
     return replace(pipeline, strategy=strategy, arms=arms)
 
@@ -100,17 +99,21 @@ def _rollout(log: Log) -> Rollout | None:
         return None
 
 
-def _rival(log: Log, rollout: Rollout | None, schema: ContextSchema) -> CalibratedScorer | None:
-    """The bundle that is rolled out, with its own warm start."""
+def _rolled_out(log: Log, schema: ContextSchema) -> RolledOut | None:
+    """The bundle that is rolled out, with its own warm start. Its customers stay its customers
+    where it cannot be used: they are left to the fallback, and counted against it."""
+    rollout = _rollout(log)
     if rollout is None:
         return None
+    if not rollout.is_beside:
+        return RolledOut(rollout, None)
     try:
-        return scorer_now(stored_bundle(log, rollout.bundle_id), None, schema)
+        return RolledOut(rollout, scorer_now(stored_bundle(log, rollout.bundle_id), None, schema))
     except StoreUnavailable:
         raise
     except NbaError as error:
-        logger.warning("%s takes no part: %s", rollout.bundle_id, error)
-        return None
+        logger.warning("%s cannot be used: %s", rollout.bundle_id, error)
+        return RolledOut(rollout, None, str(error))
 
 
 def _running(log: Log) -> list[Started]:

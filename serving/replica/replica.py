@@ -59,9 +59,7 @@ class Replica:
         engine = self.engine if same else self._engine_of(in_force)
         if before is None or in_force.text_model != before.text_model:
             engine = replace(engine, text_model=self._text_model())
-        pipeline = engine.pipeline
-        if engine.bundle is not None:
-            pipeline = pipeline_in_force(self.log, pipeline, engine.bundle)
+        pipeline = pipeline_in_force(self.log, engine.pipeline, engine.bundle)
         pipeline = replace(pipeline, text_model=_text_model_name(engine))
         if engine.journey is not self.engine.journey:
             catalogue.note_served(self.log, engine.journey, self.now())

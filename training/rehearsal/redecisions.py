@@ -82,7 +82,9 @@ def redecide(
         decision
         for page in decision_pages(log, size=PAGE, progress=progress)
         for decision in page
-        if begin < decision.decided_at <= end and decision.mode in (Mode.LIVE, Mode.FALLBACK)
+        if begin < decision.decided_at <= end
+        and decision.mode in (Mode.LIVE, Mode.FALLBACK)
+        and not decision.beside_another_system
     )
     for block in _blocks(ours, old, new):
         decisions = [

@@ -83,7 +83,7 @@ def report_rules(
     for page in pages:
         recent = []
         for decision in page:
-            if decision.mode not in (Mode.LIVE, Mode.FALLBACK):
+            if decision.mode not in (Mode.LIVE, Mode.FALLBACK) or decision.beside_another_system:
                 continue
             is_recent = since is None or decision.decided_at >= since
             reward = rewards.get(decision.decision_id) if is_recent else None

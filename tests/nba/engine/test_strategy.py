@@ -138,7 +138,7 @@ def test_customers_of_several_strategies_are_decided_in_the_order_of_their_reque
 
     class ByName(NamedTuple):
         def of(self, customer_id: str) -> Arm:
-            return Arm(("x.b",), strategy=other) if customer_id.startswith("b") else Arm()
+            return Arm(("x.b",), strategy=other) if customer_id.startswith("b") else Arm(())
 
     replica.decide_by(arms=ByName())
     names = ["ada", "bob", "amy", "ben"]

@@ -29,7 +29,7 @@ from nba.promotion.rollout import (
 from nba.rewards.attribution import Attribution
 from nba.stores.memory.log import MemoryLog
 from nba.stores.versioned import CHAMPION
-from serving.replica.arms import Canary, arms_of
+from serving.replica.arms import RolledOut, arms_of
 from tests.fixtures.open_replica import OPEN
 from tests.fixtures.small_replica import NOON, SmallReplica, StubScorer, event
 
@@ -71,9 +71,10 @@ class Drill:
             **{"by": "ada", "why": "drill", "share": share, "guardrails": GuardrailLimits(**rails)},
         )
         base = self.replica.decider.pipeline.strategy
-        label, salt = self.rollout.label, self.rollout.salt
-        canary = Canary(label, share, salt, CalibratedScorer(challenger))
-        arms = arms_of((), base, JOURNEY, lambda bundle: CalibratedScorer(GOOD), canary=canary)
+        rolled_out = RolledOut(self.rollout, CalibratedScorer(challenger))
+        arms = arms_of(
+            *((), base, JOURNEY, lambda bundle: CalibratedScorer(GOOD)), rolled_out=rolled_out
+        )
         self.replica.decide_by(arms=arms)
         return self.guard()
 
@@ -125,7 +126,7 @@ class Drill:
 def test_a_bad_canary_is_taken_back_by_itself_and_the_trail_says_why() -> None:
     drill = Drill()
     found = drill.until_moved(drill.canary(BAD), 8)
-    assert isinstance(found, RollBack) and "the canary than with the rest" in found.why
+    assert isinstance(found, RollBack) and "the canary than with its control" in found.why
     assert rollout_of(drill.log) is None and drill.log.alias(CHAMPION) == "good"
     [last, *_] = changes(drill.log)
     assert last.by == BY and found.why in last.why
