@@ -113,17 +113,18 @@ def fit_trees(
     parameters: Mapping[str, Any] | None = None,
 ) -> Trees:
     """Fit on `rows` (n, n_columns), stop early and calibrate on the held-out rows, which
-    come later.
+    come later. Labels of a `probability` lie between 0 and 1, shares included.
 
     The same rows and seed give the same text on one machine type.
     """
     import lightgbm
 
+    objective, metric = _loss(labels, held_labels) if probability else ("regression", "l2")
     settings = {
         **PARAMETERS,
         **(parameters or {}),
-        "objective": "binary" if probability else "regression",
-        "metric": "binary_logloss" if probability else "l2",
+        "objective": objective,
+        "metric": metric,
         "seed": seed,
     }
     names = [column.replace(".", "__") for column in columns]
@@ -141,6 +142,13 @@ def fit_trees(
     text = booster.model_to_string(num_iteration=best)
     trees = trees_from_text(text, columns, PlattScaling() if probability else None)
     return recalibrated(trees, held_rows, held_labels) if probability else trees
+
+
+def _loss(labels: np.ndarray, held_labels: np.ndarray) -> tuple[str, str]:
+    """LightGBM's objective and metric. `binary` takes every label above 0 for a 1; of labels 0 and
+    1 alone `cross_entropy` is the same loss, and rounds otherwise."""
+    classes = all(np.isin(part, (0.0, 1.0)).all() for part in (labels, held_labels))
+    return ("binary", "binary_logloss") if classes else ("cross_entropy", "cross_entropy")
 
 
 def recalibrated(trees: Trees, held_rows: np.ndarray, held_labels: np.ndarray) -> Trees:

@@ -25,14 +25,15 @@ class PlattScaling(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fit_platt_scaling(scores: np.ndarray, labels: np.ndarray) -> PlattScaling:
-    """The maximum likelihood `PlattScaling` of (n,) log-odds `scores` to (n,) labels 0 or 1.
+    """The maximum likelihood `PlattScaling` of (n,) log-odds `scores` to (n,) labels from 0 to 1.
 
-    The slope is kept positive: calibration never turns a ranking round.
+    A label between is a share: 0.4 counts as 4 of 10 rows of 1. The slope is kept positive:
+    calibration never turns a ranking round.
     """
     positives = float(labels.sum())
     negatives = float(len(labels) - positives)
     high, low = (positives + 1) / (positives + 2), 1 / (negatives + 2)
-    targets = np.where(labels > 0.5, high, low)
+    targets = labels * high + (1.0 - labels) * low
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         slope = np.exp(parameters[0])

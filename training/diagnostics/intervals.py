@@ -47,12 +47,13 @@ class Resamples:
 def auc(weights: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(r,) the area under the ROC curve in each of (r, n) weightings; NaN where a class is absent.
 
-    The weighted share of pairs in order, ties counting half: Mann and Whitney's U.
+    The weighted share of pairs in order, ties counting half: Mann and Whitney's U. A label between
+    0 and 1 counts for both, as `training.data.fractional_labels` has it.
     """
     order = np.argsort(predicted, kind="stable")
     starts = np.flatnonzero(np.diff(predicted[order], prepend=np.nan) != 0)
-    ones = np.add.reduceat(weights[:, order] * (labels[order] > 0.5), starts, axis=1)
-    zeros = np.add.reduceat(weights[:, order] * (labels[order] <= 0.5), starts, axis=1)
+    ones = np.add.reduceat(weights[:, order] * labels[order], starts, axis=1)
+    zeros = np.add.reduceat(weights[:, order] * (1.0 - labels[order]), starts, axis=1)
     below = np.cumsum(zeros, axis=1) - zeros / 2
     pairs = ones.sum(axis=1) * zeros.sum(axis=1)
     with np.errstate(invalid="ignore"):

@@ -90,7 +90,8 @@ def find_leaks(
 
 def telling(test: TrainingSet, *, classes: bool) -> np.ndarray:
     """(n_columns,) how far each column alone orders the labels: by its values, the unknown ones
-    below the rest, or by being unknown. At most MAX_ROWS rows of each class are read."""
+    below the rest, or by being unknown. At most MAX_ROWS rows of each class are read; a label
+    between 0 and 1 is of both, and 1 stands for the order of the labels themselves."""
     if not classes:
         some = test.part(_some(np.arange(len(test.labels))))
         lowest = np.where(np.isnan(some.rows), -np.inf, some.rows)
@@ -99,19 +100,25 @@ def telling(test: TrainingSet, *, classes: bool) -> np.ndarray:
         return np.maximum(
             by_value, [abs(_rank_correlation(column, some.labels)) for column in unknown.T]
         )
-    ones, zeros = (
-        test.rows[_some(np.flatnonzero(where))] for where in (test.labels > 0.5, test.labels <= 0.5)
+    of_one, of_zero = (
+        _some(np.flatnonzero(where)) for where in (test.labels > 0.0, test.labels < 1.0)
     )
-    gap = np.isnan(ones).mean(axis=0) - np.isnan(zeros).mean(axis=0)
+    weights = test.labels[of_one], 1.0 - test.labels[of_zero]
+    best = _above(test.labels[of_one], test.labels[of_zero], *weights) - 0.5
+    if best <= 1e-9:  # the labels are all the same
+        return np.full(test.rows.shape[1], 0.5)
+    ones, zeros = test.rows[of_one], test.rows[of_zero]
+    gap = np.average(np.isnan(ones), axis=0, weights=weights[0]) - np.average(
+        np.isnan(zeros), axis=0, weights=weights[1]
+    )
     above, below = (np.where(np.isnan(part), -np.inf, part) for part in (ones, zeros))
-    below.sort(axis=0)
     areas = np.array(
         [
-            _above(above_column, below_column)
+            _above(above_column, below_column, *weights)
             for above_column, below_column in zip(above.T, below.T, strict=True)
         ]
     )
-    return np.asarray(0.5 + np.maximum(np.abs(areas - 0.5), np.abs(gap) / 2))
+    return np.asarray(0.5 + np.maximum(np.abs(areas - 0.5), np.abs(gap) / 2) * 0.5 / best)
 
 
 def _some(places: np.ndarray) -> np.ndarray:
@@ -119,10 +126,14 @@ def _some(places: np.ndarray) -> np.ndarray:
     return places[:: -(-len(places) // MAX_ROWS) or 1]
 
 
-def _above(ones: np.ndarray, zeros: np.ndarray) -> float:
-    """The share of pairs in which a one is above a sorted zero, ties counting half: the AUC."""
-    below = np.searchsorted(zeros, ones, side="left") + np.searchsorted(zeros, ones, side="right")
-    return float(below.mean() / 2 / len(zeros))
+def _above(
+    ones: np.ndarray, zeros: np.ndarray, one_weights: np.ndarray, zero_weights: np.ndarray
+) -> float:
+    """The weighted share of pairs in which a one is above a zero, ties counting half: the AUC."""
+    order = np.argsort(zeros, kind="stable")
+    upto = np.concatenate([[0.0], np.cumsum(zero_weights[order])])
+    left, right = (np.searchsorted(zeros[order], ones, side=side) for side in ("left", "right"))
+    return float(np.average(upto[left] + upto[right], weights=one_weights) / 2 / upto[-1])
 
 
 def across(data: TrainingSet, moments: ContextQuestions, split: Split) -> list[Leak]:

@@ -97,10 +97,10 @@ def _figures(
     labels, scores = test.labels[chosen], predicted[chosen]
     if len(labels) < MIN_ROWS:
         return Undecided(reason=f"{len(labels)} rows, {MIN_ROWS} are needed")
-    positive = int((labels > 0.5).sum())
+    positive = float(labels.sum())
     if classes and not MIN_OF_EACH <= positive <= len(labels) - MIN_OF_EACH:
         return Undecided(
-            reason=f"{positive} of {len(labels)} rows are positive, at least {MIN_OF_EACH} of "
+            reason=f"{positive:.10g} of {len(labels)} rows are positive, at least {MIN_OF_EACH} of "
             "each are needed"
         )
     weights = drawn.of(chosen)

@@ -23,6 +23,7 @@ from models.predictors.onnx_graph import OnnxModel, readable
 from models.predictors.platt_scaling import PlattScaling, fit_platt_scaling
 from models.predictors.predictor import Predictor
 from nba.errors import InvalidInput
+from training.data.fractional_labels import is_fractional, split_rows
 from training.fitting.onnx_export import onnx_graph
 
 TOLERANCE = 1e-4  # largest difference of a prediction: of a probability, or of a value's spread
@@ -97,18 +98,25 @@ def fit_estimator(
     """Fit on `rows` (n, n_columns), export, and calibrate on the held rows, which come later.
 
     Rows are given as `models.predictors.onnx_graph.readable` makes them, and a column that is
-    unknown in every row as 0, so that imputers and binners have a value. Raises InvalidInput
-    where the estimator cannot be fitted on NaN, cannot be exported, or predicts otherwise once
-    exported.
+    unknown in every row as 0, so that imputers and binners have a value. A classifier gets labels
+    between 0 and 1 as weighted rows. Raises InvalidInput where the estimator cannot be fitted on
+    NaN or on weights, cannot be exported, or predicts otherwise once exported.
     """
     estimator = spec.unfitted(columns, seed=seed)
     if classes and not hasattr(estimator, "predict_proba"):
-        remedy = "the labels are 0 or 1: take a classifier with predict_proba"
+        remedy = "the labels lie between 0 and 1: take a classifier with predict_proba"
         raise InvalidInput(spec.name, type(estimator).__name__, remedy)
     features = readable(rows).astype(float)
     features[:, np.isnan(rows).all(axis=0)] = 0.0
     try:
-        estimator.fit(features, (labels > 0.5).astype(np.int64) if classes else labels)
+        if not classes:
+            estimator.fit(features, labels)
+        elif not is_fractional(labels):
+            estimator.fit(features, labels.astype(np.int64))
+        else:
+            split = split_rows(labels)
+            weights = {_weights_parameter(estimator, spec): split.weights}
+            estimator.fit(features[split.rows], split.classes, **weights)
     except ValueError as error:
         if "NaN" not in str(error):
             raise
@@ -121,6 +129,24 @@ def fit_estimator(
         return recalibrated(exported, held_rows, held_labels)
     scaling = fit_platt_scaling(exported.scores(held_rows), held_labels)
     return OnnxModel(exported.to_bytes(), columns, scaling)
+
+
+def _weights_parameter(estimator: Any, spec: EstimatorSpec) -> str:
+    """What `fit` takes the rows' weights by; a pipeline hands it on to its last step."""
+    from sklearn.pipeline import Pipeline
+    from sklearn.utils.validation import has_fit_parameter
+
+    prefix = ""
+    while isinstance(estimator, Pipeline):
+        name, estimator = estimator.steps[-1]
+        prefix += f"{name}__"
+    if not has_fit_parameter(estimator, "sample_weight"):
+        remedy = (
+            "rewards between 0 and 1 are fitted as weighted rows, and its fit takes no "
+            "sample_weight: take one that does, such as HistGradientBoostingClassifier"
+        )
+        raise InvalidInput(spec.name, type(estimator).__name__, remedy)
+    return f"{prefix}sample_weight"
 
 
 def _exported(

@@ -16,6 +16,7 @@ from models.residual.warm_start import WarmStart
 from nba.errors import InvalidInput, did_you_mean
 from nba.journey.actions import NO_ACTION
 from nba.measurement.statistics.estimate import Undecided
+from training.data.fractional_labels import split_rows
 from training.data.history import History
 from training.data.time_split import Split, check_split, split_by_time
 from training.data.training_sets import (
@@ -195,13 +196,18 @@ def fit_model(data: TrainingSet, split: Split, recipe: Recipe, *, seed: int) -> 
 
 
 def classification(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """AUC, Brier score, log loss, calibration error and base rate of (n,) probabilities."""
+    """AUC, Brier score, log loss, calibration error and base rate of (n,) probabilities.
+
+    Of labels between 0 and 1, AUC and log loss are those of `split_rows`, the Brier score is the
+    squared distance from the label.
+    """
     from sklearn.metrics import log_loss, roc_auc_score
 
+    rows, classes, weights = split_rows(labels)
     return {
-        "auc": float(roc_auc_score(labels > 0.5, predicted)),
+        "auc": float(roc_auc_score(classes, predicted[rows], sample_weight=weights)),
         "brier": float(np.mean((predicted - labels) ** 2)),
-        "log_loss": float(log_loss(labels > 0.5, predicted)),
+        "log_loss": float(log_loss(classes, predicted[rows], sample_weight=weights)),
         "ece": expected_calibration_error(predicted, labels),
         "base_rate": float(labels.mean()),
     }

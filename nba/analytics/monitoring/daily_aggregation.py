@@ -193,14 +193,12 @@ def settled_outcomes(
         if name in complete and event.name not in _SIGNS:
             since_s = complete[name].since_s
             first_s[name] = min(first_s.get(name, math.inf), max(at_s(event) - since_s, 0.0))
-    predictions: dict[str, list[tuple[float, bool, str]]] = defaultdict(list)
+    predictions: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
     for name, credit in complete.items():
         decision = decisions.get(name)
         p = None if decision is None else _predicted(decision)
         if p is not None and decision is not None and decision.bundle_id is not None:
-            predictions[decision.bundle_id].append(
-                (p, credit.reward >= 0.5, decision.request.customer_id)
-            )
+            predictions[decision.bundle_id].append((p, credit.reward, decision.request.customer_id))
     bundles = tuple(sorted(predictions))
     return SettledOutcomes(
         counts=settled_counts(credits),

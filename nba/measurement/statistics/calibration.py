@@ -100,7 +100,8 @@ def ece(bins: CalibrationBins) -> float:
 
 def brier(bins: CalibrationBins) -> float:
     """Mean (p - y)^2; 0 where there is nothing."""
-    return (bins.p2 - 2.0 * bins.py + bins.y2) / bins.total if bins.total else 0.0
+    squares = bins.p2 - 2.0 * bins.py + bins.y2
+    return max(squares, 0.0) / bins.total if bins.total else 0.0
 
 
 def calibration(bins: CalibrationBins, *, confidence: float = 0.95) -> CalibrationError | Undecided:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import lightgbm
 import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from models.predictors.lightgbm_trees import Trees, fit_trees, trees_from_text
+from models.predictors import lightgbm_trees
+from models.predictors.lightgbm_trees import PARAMETERS, Trees, fit_trees, trees_from_text
 
 COLUMNS = ("search.count_1h", "traits.segment", "action")
 RNG = np.random.default_rng(11)
@@ -102,3 +104,36 @@ def test_a_categorical_column_that_does_not_exist_is_refused() -> None:
             seed=1,
             categorical=("actoin",),
         )
+
+
+def test_trees_of_shares_are_those_of_weighted_rows_of_both_classes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`cross_entropy` on labels y is `binary` on each row twice, with the weights y and 1 - y."""
+    monkeypatch.setattr(lightgbm_trees, "MAX_ROUNDS", 50)  # before rounding parts near ties
+    plain = {
+        "min_data_in_leaf": 1,
+        "bagging_freq": 0,
+        "feature_fraction": 1.0,
+        "min_data_in_bin": 1,
+    }
+    rows = np.round(np.nan_to_num(ROWS), 1)  # few values: both data sets get the same bins
+    shares = np.round(expit(MARGIN), 1)
+    fitted = fit_trees(
+        rows[:800], shares[:800], rows[HELD], shares[HELD],
+        columns=COLUMNS, seed=1, parameters=plain,
+    )  # fmt: skip
+    twice, classes = np.repeat(rows[:800], 2, axis=0), np.tile([1.0, 0.0], 800)
+    weights = np.column_stack([shares[:800], 1.0 - shares[:800]]).ravel()
+    own = lightgbm.train(
+        {**PARAMETERS, **plain, "objective": "binary", "seed": 1},
+        lightgbm.Dataset(twice, classes, weight=weights),
+        num_boost_round=fitted.booster.num_trees(),
+    )
+    found = fitted.booster.predict(rows[HELD], raw_score=True)
+    assert found == pytest.approx(own.predict(rows[HELD], raw_score=True), abs=1e-6)
+
+
+def test_labels_of_two_classes_keep_their_objective(trees: Trees) -> None:
+    assert "objective=binary" in trees.to_text()
+    assert "objective=cross_entropy" in fitted(labels=np.round(expit(MARGIN), 1)).to_text()

@@ -72,3 +72,19 @@ def test_perfect_certainty_has_no_calibration_error() -> None:
     labels = np.array([0.0, 1.0, 1.0, 0.0])
     assert expected_calibration_error(labels, labels) == 0.0
     assert expected_calibration_error(1.0 - labels, labels) == 1.0
+
+
+def test_shares_are_calibrated_as_the_rows_that_they_stand_for() -> None:
+    rng = np.random.default_rng(8)
+    scores = rng.normal(size=300)
+    tenths = rng.binomial(10, expit(0.6 * scores - 0.3))
+    many, shares = np.repeat(scores, 10), np.repeat(tenths / 10.0, 10)
+    known = (np.arange(10) < tenths[:, None]).astype(float).ravel()
+    one, other = fit_platt_scaling(many, shares), fit_platt_scaling(many, known)
+    assert one.slope == pytest.approx(other.slope, rel=1e-5)
+    assert one.intercept == pytest.approx(other.intercept, abs=1e-5)
+
+
+def test_where_every_label_is_two_fifths_so_is_every_probability() -> None:
+    found = fit_platt_scaling(np.zeros(2_000), np.full(2_000, 0.4))
+    assert found.probability(np.zeros(1)) == pytest.approx(0.4, abs=1e-5)

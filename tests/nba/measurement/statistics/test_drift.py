@@ -58,6 +58,19 @@ def test_the_error_and_score_of_three_bins() -> None:
     assert brier(bins) == pytest.approx(0.16, abs=1e-12)
 
 
+def test_outcomes_that_are_shares_are_weighed_as_shares() -> None:
+    """4 of 10 each is no row of 0: the day's sums are those of the shares."""
+    p = np.repeat([0.1, 0.4, 0.8], 1_000)
+    bins = calibration_bins(p, p, each(p)) + calibration_bins(p, p, each(p))
+    assert sum(bins.y) == pytest.approx(2_600.0)
+    assert ece(bins) == pytest.approx(0.0, abs=1e-12)
+    assert brier(bins) == pytest.approx(0.0, abs=1e-12)
+    found = calibrated(calibration(bins))
+    assert found.slope == pytest.approx(1.0, abs=1e-6) and found.good
+    half = np.full(100, 0.5)
+    assert brier(calibration_bins(half, half - 0.1, each(half))) == pytest.approx(0.01)
+
+
 def test_large_counts_give_the_index_of_their_shares() -> None:
     one = Histogram(edges=(0.0, 1.0), counts=(500_000, 300_000, 200_000, 0))
     now = Histogram(edges=(0.0, 1.0), counts=(400_000, 300_000, 300_000, 0))
