@@ -127,7 +127,8 @@ class Learner:
             segment = next_segment(self._log, target.attribution, head.learned_to, page)
             if segment.events == 0:
                 break
-            learned = self._learn(target, sums, segment.changes)
+            changes = [change for change in segment.changes if change.teaches]
+            learned = self._learn(target, sums, changes)
             unsaved += learned
             head = msgspec.structs.replace(
                 head,
@@ -139,7 +140,7 @@ class Learner:
                 done,
                 events=done.events + segment.events,
                 changes=done.changes + learned,
-                passed_over=done.passed_over + len(segment.changes) - learned,
+                passed_over=done.passed_over + len(changes) - learned,
             )
             if unsaved and self._clock() - self._saved_at >= self._save_every_s:
                 break

@@ -82,7 +82,7 @@ def versions(log: Log, limit: int = 20) -> list[AliasChange]:
 
 def first_state(log: Log, bundle: Bundle, attribution: Attribution) -> PolicyState | None:
     """Where learning on top of a bundle begins: with what its training data say of its own
-    scores on later time, and the decisions whose windows were still open then.
+    scores on later time, and the decisions whose rewards were not known then.
 
     None where the bundle brings no residual. Raises StoreUnavailable.
     """
@@ -91,7 +91,7 @@ def first_state(log: Log, bundle: Bundle, attribution: Attribution) -> PolicySta
         return None
     if warm.reward_version != attribution.version:  # it was rewarded by another rule
         return emptied(log, bundle, attribution)
-    known_s = warm.settled_s - attribution.horizon_s
+    known_s = warm.settled_s - attribution.settled_within_s
     position = LogPosition(position=first_after(log, known_s), settled_s=warm.settled_s)
     return _state_at(position, bundle, warm, attribution)
 

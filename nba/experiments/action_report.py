@@ -139,13 +139,14 @@ def report_actions(
             live = [
                 decision
                 for decision in page
-                if decision.mode is Mode.LIVE and _within(decision, since, until)
+                if decision.mode is Mode.LIVE
+                and _within(decision, since, until)
+                and decision.decision_id in rewards
             ]
             for decision in live:
-                if (reward := rewards.get(decision.decision_id)) is not None:
-                    for decision_pair in pairs:
-                        decision_pair.take(decision, reward)
-            yield live
+                for decision_pair in pairs:
+                    decision_pair.take(decision, rewards[decision.decision_id])
+            yield live  # those alone that count: chosen by their draw they would show it
 
     check = propensity_check(audit_decisions(compared(), lambda decision: True))
     return _report(pairs, check, _metric(journey), alpha, tuning_n)

@@ -118,7 +118,7 @@ class Guardrails:
 
     def _sums_of(self, decision: Decision, change: RewardChange) -> CustomerSums:
         worth = self._worth.get(decision.action_id, self._unknown_worth)
-        reward_eur = change.reward * worth - change.exposed * self._cost.get(
+        reward_eur = change.reward * worth - change.reached * self._cost.get(
             decision.action_id, 0.0
         )
         if not self._is_canary:

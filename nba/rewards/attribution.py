@@ -4,7 +4,9 @@ One rule, for what is learned online, what is learned in batches and what is rep
 function of the decisions and events (those of the log up to some position) and of
 the log's end: their order, and events that come twice, change nothing.
 
-Which decisions count, and from when: `nba.rewards.validity`.
+Every decision counts, whatever was drawn and whether it arrived: `nba.rewards.validity`. Its reward
+is known when the longest window of the file is over, of a deferred one a second one: neither may
+depend on what was drawn, or the decisions that are learned from would.
 
 What counts for it, by when it occurred, until its window closes:
 - An outcome that names it. For `target: response` a positive one is 1, a negative one 0.
@@ -38,7 +40,7 @@ from nba.rewards.terms import (
     reward_version,
     stated_bounds,
 )
-from nba.rewards.validity import at_s, in_order, validity_of
+from nba.rewards.validity import at_s, in_order, is_deferred, reach_of
 from nba.rewards.windows import Entry, Occurrence, Window, reward_of
 
 KindOf: TypeAlias = Callable[[Event], str | None]  # the mapped kind of an event, None for none
@@ -69,6 +71,7 @@ class Attribution:
         self._mapped = {mapping.event for mapping in journey.events if mapping.id in claims}
         self._relevant = {ACTION_DECIDED, REWARD_GIVEN, *ACTION_FEEDBACK, *self._mapped}
         self.horizon_s = max(each.window_s for each in terms)  # of the longest window
+        self.settled_within_s = 2.0 * self.horizon_s  # when every reward is known, deferred or not
         self.has_terms = self._stay_eur != 0.0 or rule.feeling_eur != 0.0
         self.low, self.high = bounds_of(rule)
         self.version = reward_version(journey)
@@ -106,12 +109,17 @@ class Attribution:
         for window in windows:
             customer = window.decision.customer_id
             inside: list[Occurrence] = []
-            if customer in times and window.validity == "counted":
-                first = bisect_left(times[customer], window.since_s)
+            if customer in times and window.reach != "malformed":
+                first = bisect_left(times[customer], window.made_s)
                 last = bisect_right(times[customer], window.closes_s)
                 inside = declared[customer][first:last]
             credits.append(self._credit(window, inside, end_s))
         return credits
+
+    def settled_after_s(self, decision: Event) -> float:
+        """How long after a decision its reward is known: a deferred one may be activated within
+        one window, and its outcomes come within the next."""
+        return self.settled_within_s if is_deferred(decision) else self.horizon_s
 
     def concerns(self, event: Event) -> bool:
         """Whether an event can change any credit."""
@@ -147,15 +155,15 @@ class Attribution:
         """
         action = credit.decision.properties.get("action_id")
         worth = self._value_of.get(str(action), 0.0) if self._response else 1.0
+        if not credit.reached:  # nothing was paid, and nobody was annoyed
+            return credit.reward * worth
         less = self._cost_of.get(str(action), 0.0)
         return credit.reward * worth - less - (annoyance_eur if self.rule.annoyance else 0.0)
 
     def _window(self, decision: Event, named: Sequence[Occurrence]) -> Window:
         terms = self._terms.get(str(decision.properties.get("action_id")), self._common)
-        validity, since_s = validity_of(decision, (occurrence.event for occurrence in named))
-        closes_s = since_s + terms.window_s if validity == "counted" else inf
-        from_sign = since_s > at_s(decision)
-        return Window(decision, terms, named, validity, since_s, closes_s, from_sign)
+        reach, since_s = reach_of(decision, (occurrence.event for occurrence in named))
+        return Window(decision, terms, named, reach, at_s(decision), since_s)
 
     def _to_the_last(
         self,
@@ -166,12 +174,12 @@ class Attribution:
         """Each event that names no decision to the last one in whose window it falls."""
         counted: dict[str, list[int]] = defaultdict(list)
         for n, window in enumerate(windows):
-            if window.validity == "counted":
+            if window.reach != "malformed":
                 counted[window.decision.customer_id].append(n)
         inside: dict[int, list[Occurrence]] = defaultdict(list)
         for customer, numbers in counted.items():
-            numbers.sort(key=lambda n: windows[n].since_s)
-            begins = [windows[n].since_s for n in numbers]
+            numbers.sort(key=lambda n: windows[n].made_s)
+            begins = [windows[n].made_s for n in numbers]
             for occurrence in declared.get(customer, ()):
                 for n in reversed(numbers[: bisect_right(begins, occurrence.at_s)]):
                     terms = windows[n].terms
@@ -182,12 +190,13 @@ class Attribution:
 
     def _credit(self, window: Window, inside: Sequence[Occurrence], end_s: float) -> Credit:
         """`inside`: the customer's events around the window that may count for it."""
-        if window.validity != "counted":
+        if window.reach == "malformed":
             return Credit(
                 decision=window.decision,
-                validity=window.validity,
+                reach=window.reach,
                 since_s=window.since_s,
                 closes_s=inf,
+                settles_s=inf,
                 closed=False,
                 answered=False,
                 earned=0.0,
@@ -201,7 +210,7 @@ class Attribution:
         entries: list[Entry] = []
         late = unreadable = 0
         for occurrence in window.named:
-            if occurrence.at_s > window.closes_s:
+            if occurrence.at_s > window.named_until_s:
                 late += self._is_outcome(occurrence, window.terms)
             elif (claim := self._claim(occurrence, window.terms, strict)) is not None:
                 entries.append(claim)
@@ -213,12 +222,14 @@ class Attribution:
                 if entry is not None:
                     entries.append(entry)
         earned = reward_of(entries, window.terms)
+        settles_s = window.made_s + self.settled_after_s(window.decision)
         return Credit(
             decision=window.decision,
-            validity=window.validity,
+            reach=window.reach,
             since_s=window.since_s,
             closes_s=window.closes_s,
-            closed=window.closes_s <= end_s,
+            settles_s=settles_s,
+            closed=settles_s <= end_s,
             answered=bool(entries),
             earned=earned,
             reward=self._bounded(earned),

@@ -29,11 +29,17 @@ class RewardChange(NamedTuple):
     exposed: int  # 1: it counts now, -1: it does not any more, 0: as before
     before: float  # its reward so far; 0 where it did not count
     after: float
+    reached: int = 0  # the same as `exposed` of having reached the customer: what costs
 
     @property
     def reward(self) -> float:
         """What its reward has changed by."""
         return self.after - self.before
+
+    @property
+    def teaches(self) -> bool:
+        """Whether it changes what is learned, and not the cost alone."""
+        return self.exposed != 0 or self.after != self.before
 
 
 class LogPosition(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +48,7 @@ class LogPosition(msgspec.Struct, frozen=True, kw_only=True):
     position: int = 0  # seq of the last event
     end_s: float = 0.0  # when that was received, seconds since 1970 UTC
     begin: int = 0  # decisions up to here are left out
-    settled_s: float = 0.0  # decisions whose window was over by then are left out: known before
+    settled_s: float = 0.0  # decisions whose reward was known by then are left out: learned before
 
 
 class LogSegment(NamedTuple):
@@ -71,15 +77,19 @@ def next_segment(
     changes = []
     for decision_id, credit in new.items():
         before = old.get(decision_id)
-        known = before is not None and before.closes_s <= begin.settled_s
-        known = known or credit.closes_s <= begin.settled_s
+        known = before is not None and before.settles_s <= begin.settled_s
+        known = known or credit.settles_s <= begin.settled_s
         if known or credit.decision.seq <= begin.begin:
             continue
-        was = before is not None and before.counted
-        reward = before.reward if before is not None else 0.0
-        if credit.counted != was or credit.reward != reward:
-            exposed = int(credit.counted) - int(was)
-            changes.append(RewardChange(decision_id, exposed, before=reward, after=credit.reward))
+        change = RewardChange(
+            decision_id,
+            exposed=credit.counted - (before is not None and before.counted),
+            before=before.reward if before is not None else 0.0,
+            after=credit.reward,
+            reached=credit.reached - (before is not None and before.reached),
+        )
+        if change.teaches or change.reached:
+            changes.append(change)
     return LogSegment(end, len(events), changes)
 
 

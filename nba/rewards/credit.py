@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import msgspec
 
 from nba.events.event import Event
-from nba.rewards.validity import Validity, when
+from nba.rewards.validity import Reach, when
 
 State: TypeAlias = Literal["learned", "default", "deferred", "rejected"]
 
@@ -22,10 +22,11 @@ class Credit(NamedTuple):
     """What came of one decision, as far as the events and the clock tell."""
 
     decision: Event  # its `Action Decided`
-    validity: Validity
-    since_s: float  # from when its outcomes count, seconds since 1970 UTC; made, where none do
-    closes_s: float  # until when; infinite where none do
-    closed: bool  # the window is over
+    reach: Reach
+    since_s: float  # when it reached the customer, seconds since 1970 UTC; made, where it did not
+    closes_s: float  # until when its customer's events count; infinite where none do
+    settles_s: float  # when its reward is known, whatever was drawn; infinite where it never is
+    closed: bool  # that time has come
     answered: bool  # something came in it; False: silence, worth the default
     earned: float  # before terms and bounds
     reward: float  # what is learned: so far, where it is not complete; 0 where it does not count
@@ -36,8 +37,13 @@ class Credit(NamedTuple):
 
     @property
     def counted(self) -> bool:
+        """Whether it is a decision: all that has an action counts, whatever was drawn."""
+        return self.reach != "malformed"
+
+    @property
+    def reached(self) -> bool:
         """Whether it reached the customer, as far as is known, or left them in peace."""
-        return self.validity == "counted"
+        return self.reach == "reached"
 
     @property
     def complete(self) -> bool:
@@ -47,7 +53,7 @@ class Credit(NamedTuple):
     @property
     def state(self) -> State:
         """Where it stands in `SettledCounts`."""
-        if self.validity in ("expired", "malformed"):
+        if not self.counted:
             return "rejected"
         if not self.complete:
             return "deferred"
@@ -74,8 +80,8 @@ class SettledCounts(msgspec.Struct, frozen=True, kw_only=True):
     decided: int = 0
     learned: int = 0  # something came in the window
     default: int = 0  # silence: the default reward
-    deferred: int = 0  # not activated yet, or the window is open, or a term is not known yet
-    rejected: int = 0  # they never reached the customer, or name no action
+    deferred: int = 0  # the window is open, or a term is not known yet
+    rejected: int = 0  # they name no action
     outcomes: int = 0  # events that made a reward
     late: int = 0  # outcomes after the window
     unreadable: int = 0  # stated rewards that are no number
@@ -114,7 +120,7 @@ class _Return(NamedTuple):
     """What a step and those after it are worth."""
 
     reward: float
-    closes_s: float
+    settles_s: float
     closed: bool
     unread: bool
 
@@ -148,11 +154,11 @@ def carried(
         if not credit.counted:
             returns[n] = following
             continue
-        own = _Return(credit.reward, credit.closes_s, credit.closed, credit.unread)
+        own = _Return(credit.reward, credit.settles_s, credit.closed, credit.unread)
         if following is not None:
             own = _Return(
                 reward=min(max(credit.reward + carry * following.reward, low), high),
-                closes_s=max(credit.closes_s, following.closes_s),
+                settles_s=max(credit.settles_s, following.settles_s),
                 closed=credit.closed and following.closed,
                 unread=credit.unread or following.unread,
             )

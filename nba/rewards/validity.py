@@ -1,11 +1,15 @@
-"""Decide which decisions count, and from when: one rule for learning and for reports.
+"""Decide which decisions count, and which of them reached the customer: one rule for learning and
+for reports.
 
-A decision counts from when it was made. A deferred one counts from its activation: the first
-`Action Activated`, `Action Delivered` or outcome that names it; without one it does not count.
-`no_action` counts from when it was decided, deferred or not: nobody can activate it, and leaving it
-out would choose decisions by what was drawn. `Action Expired` ends that a decision counts, unless
-the customer had seen it before or any such sign comes after, as in
-`nba.customer.contact_history_fold`; then it counts from where it would have without.
+Every decision counts from when it was made, whatever was drawn and whatever became of it: it is
+judged as it was decided (intention to treat). One that was never activated, or that expired, is
+worth what came of it all the same, by silence the default. Counting only those that arrived would
+choose decisions by their draw: `no_action` always arrives.
+
+What reached the customer decides which costs were paid, and from when outcomes that name a decision
+count: a deferred one waits for the first `Action Activated`, `Action Delivered` or outcome that
+names it. `Action Expired` ends that it reached them, unless the customer had seen it before or any
+such sign comes after, as in `nba.customer.contact_history_fold`.
 """
 
 from __future__ import annotations
@@ -22,12 +26,12 @@ from nba.events.names import (
 )
 from nba.journey.actions import NO_ACTION
 
-# waiting: deferred, not activated yet; malformed: without an action
-Validity: TypeAlias = Literal["counted", "waiting", "expired", "malformed"]
+# waiting: deferred, not activated yet; malformed: without an action, so that it does not count
+Reach: TypeAlias = Literal["reached", "waiting", "expired", "malformed"]
 
 
-def validity_of(decision: Event, named: Iterable[Event]) -> tuple[Validity, float]:
-    """Whether a decision counts, and from when (of one that does not: when it was made).
+def reach_of(decision: Event, named: Iterable[Event]) -> tuple[Reach, float]:
+    """Whether a decision reached the customer, and when (of one that did not: when it was made).
 
     `decision`: its `Action Decided`. `named`: the events that name it, in order of time.
     """
@@ -36,21 +40,26 @@ def validity_of(decision: Event, named: Iterable[Event]) -> tuple[Validity, floa
     if not isinstance(action, str):
         return "malformed", made_s
     if action == NO_ACTION:
-        return "counted", made_s
+        return "reached", made_s
     first_s: float | None = None
-    reached = expired = False
+    seen = expired = False
     for event in named:
         if event.name == ACTION_EXPIRED:
-            expired = not reached
+            expired = not seen
         elif event.name in ACTION_FEEDBACK:
             expired = False
             first_s = at_s(event) if first_s is None else first_s
-            reached = reached or event.name in ACTION_OUTCOMES
+            seen = seen or event.name in ACTION_OUTCOMES
     if expired:
         return "expired", made_s
-    if decision.properties.get("deferred") is not True:
-        return "counted", made_s
-    return ("waiting", made_s) if first_s is None else ("counted", max(made_s, first_s))
+    if not is_deferred(decision):
+        return "reached", made_s
+    return ("waiting", made_s) if first_s is None else ("reached", max(made_s, first_s))
+
+
+def is_deferred(decision: Event) -> bool:
+    """Whether it was asked for to be activated later, or never: known before the draw."""
+    return decision.properties.get("deferred") is True
 
 
 def in_order(events: Iterable[Event]) -> list[Event]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from nba.events.event import Event
 from nba.journey.file import JourneyFile
 from nba.rewards.terms import ActionTerms, action_terms
-from nba.rewards.validity import Validity, at_s, in_order, validity_of, when
+from nba.rewards.validity import Reach, at_s, in_order, reach_of, when
 
 
 class Occurrence(NamedTuple):
@@ -30,22 +30,32 @@ class Entry(NamedTuple):
 
 
 class Window(NamedTuple):
-    """The span in which events may count for one decision."""
+    """The span in which events may count for one decision.
+
+    Those that need not name it count by when it was made, so that `no_action`, which nobody
+    activates, is looked at for the same time as what was activated later.
+    """
 
     decision: Event
     terms: ActionTerms
     named: Sequence[Occurrence]  # events that name it, in order of time
-    validity: Validity
-    since_s: float
-    closes_s: float
-    from_sign: bool  # it begins with a sign that may itself count
+    reach: Reach
+    made_s: float
+    since_s: float  # when it reached the customer; made, where it did not
+
+    @property
+    def closes_s(self) -> float:
+        """Until when events that need not name it count."""
+        return self.made_s + self.terms.window_s
+
+    @property
+    def named_until_s(self) -> float:
+        """Until when events that name it count."""
+        return self.since_s + self.terms.window_s
 
     def holds(self, occurrence: Occurrence) -> bool:
         """Whether an event that need not name the decision falls into it."""
-        begun = (
-            occurrence.at_s >= self.since_s if self.from_sign else occurrence.at_s > self.since_s
-        )
-        return begun and occurrence.at_s <= self.closes_s
+        return self.made_s < occurrence.at_s <= self.closes_s
 
 
 def is_late(
@@ -57,9 +67,9 @@ def is_late(
     """
     drawn = decision.properties.get("action_id")
     own = next((action.reward for action in journey.actions if action.id == drawn), None)
-    validity, since_s = validity_of(decision, in_order(named))
+    reach, since_s = reach_of(decision, in_order(named))
     window_s = action_terms(journey.reward, own).window_s
-    return validity == "counted" and at_s(outcome) > since_s + window_s
+    return reach == "reached" and at_s(outcome) > since_s + window_s
 
 
 def reward_of(entries: Sequence[Entry], terms: ActionTerms) -> float:

@@ -19,6 +19,7 @@ from nba.durations import DAY_S
 from nba.events.event import Event, micros
 from nba.journey.actions import NO_ACTION
 from nba.journey.goals import ChurnRule, RewardRule
+from nba.rewards.validity import at_s
 from training.data.history import History, number
 from training.data.rewards import Risk, attribution_of, decision_moments, settled
 
@@ -28,7 +29,7 @@ class TrainingSet:
     """Rows with labels, in order of time.
 
     `rows`: (n, n_columns) float64. `labels`: (n,). `at_s`: (n,) from when each label looks ahead:
-    the moment of the row, and of a deferred decision that of its activation. `horizon_s`: how far.
+    the moment of the row. `horizon_s`: how far.
     """
 
     columns: tuple[str, ...]
@@ -146,7 +147,7 @@ def decided_set(history: History, rule: RewardRule, risk: Risk | None = None) ->
     journey = history.fold.schema.journey
     features = action_features(history)
     actions = np.array([event.properties["action_id"] for event in decisions], dtype=object)
-    spans_s = [credit.closes_s - credit.since_s for credit in credits] if rule.carry else []
+    spans_s = [credit.settles_s - at_s(credit.decision) for credit in credits]
     moments = decision_moments(history, decisions)
     values, offered = replay(history.fold, history.rows, moments)
     positions = moments.actions
@@ -157,7 +158,7 @@ def decided_set(history: History, rule: RewardRule, risk: Risk | None = None) ->
             columns=tuple(touchpoint_columns(history.fold.schema.columns, features)),
             rows=touchpoint_rows(values, offered, own),
             labels=np.array([credit.reward for credit in credits]),
-            at_s=np.array([credit.since_s for credit in credits]),
+            at_s=np.array([at_s(credit.decision) for credit in credits]),
             horizon_s=max([attribution.horizon_s, *spans_s]),
             customers=moments.customers,
         ),

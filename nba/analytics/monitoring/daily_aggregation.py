@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
+from msgspec import UNSET
 
 from nba.analytics.monitoring.context_bins import (
     ContextBins,
@@ -37,7 +38,7 @@ from nba.analytics.monitoring.sketches import (
     properties_by_name,
 )
 from nba.decisions.decision import Decision, Mode
-from nba.engine.redecision import chances
+from nba.engine.redecision import chances, draws
 from nba.events.event import Event
 from nba.events.names import (
     ACTION_ACTIVATED,
@@ -200,6 +201,13 @@ def settled_outcomes(
         if p is not None and decision is not None and decision.bundle_id is not None:
             predictions[decision.bundle_id].append((p, credit.reward, decision.request.customer_id))
     bundles = tuple(sorted(predictions))
+    live = [
+        decision
+        for name in complete
+        if (decision := decisions.get(name)) is not None
+        and decision.mode is Mode.LIVE
+        and _is_sound(decision)
+    ]
     return SettledOutcomes(
         counts=settled_counts(credits),
         lags=lag_counts(np.array(list(first_s.values()))),
@@ -212,6 +220,7 @@ def settled_outcomes(
             )
             for name in bundles
         ),
+        draws=draws(live) if live else UNSET,
     )
 
 

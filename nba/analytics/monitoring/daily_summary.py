@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from nba.analytics.monitoring.context_bins import ContextCounts
 from nba.analytics.monitoring.offer_counts import OfferCounts
@@ -147,6 +148,7 @@ class SettledOutcomes(msgspec.Struct, frozen=True, kw_only=True):
     lags: tuple[int, ...] = ()  # decisions by the time to their first answer, between LAG_EDGES_S
     bundles: tuple[str, ...] = ()
     calibration: tuple[CalibrationBins, ...] = ()  # a bundle each
+    draws: DrawCounts | UnsetType = UNSET  # of the live ones that count: all that were drawn
 
     def __add__(self, other: SettledOutcomes) -> SettledOutcomes:
         by_bundle = dict(zip(self.bundles, self.calibration, strict=True))
@@ -158,6 +160,7 @@ class SettledOutcomes(msgspec.Struct, frozen=True, kw_only=True):
             lags=_added(self.lags, other.lags),
             bundles=bundles,
             calibration=tuple(by_bundle[bundle_id] for bundle_id in bundles),
+            draws=_added_draws(self.draws, other.draws),
         )
 
     def of_bundle(self, bundle_id: str | None) -> CalibrationBins:
@@ -195,6 +198,14 @@ def lag_quantile_s(lags: tuple[int, ...], quantile: float) -> float:
         return float("nan")
     bin_of = int(np.searchsorted(np.cumsum(lags), quantile * total))
     return LAG_EDGES_S[min(bin_of, len(LAG_EDGES_S) - 1)]
+
+
+def _added_draws(
+    left: DrawCounts | UnsetType, right: DrawCounts | UnsetType
+) -> DrawCounts | UnsetType:
+    if isinstance(left, UnsetType) or isinstance(right, UnsetType):
+        return right if isinstance(left, UnsetType) else left
+    return left + right
 
 
 def _added(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...]:

@@ -12,7 +12,8 @@ from nba.analytics.monitoring.check import (
     undecided,
 )
 from nba.analytics.monitoring.offer_counts import coverage, exploration, starved
-from nba.measurement.off_policy.propensity_audit import LEVEL, audit_propensities
+from nba.measurement.off_policy.logged_decisions import chosen_by_draw
+from nba.measurement.off_policy.propensity_audit import LEVEL, DrawCounts, audit_propensities
 from nba.measurement.statistics.estimate import Undecided
 
 MIN_EXPLORATION = 0.01  # share of the greatest entropy
@@ -124,6 +125,10 @@ def audited(period: ComparedPeriods) -> Check:
     audit = audit_propensities(drawn.draws)
     if isinstance(audit, Undecided):
         return undecided(name, audit.reason, LEVEL)
+    chosen = chosen_by_draw(period.now.settled.draws or DrawCounts())
+    if chosen and not audit.alarm:
+        text = f"of the decisions that are learned from: {chosen}"
+        return Check(name=name, state="red", value=0.0, limit=LEVEL, text=text)
     text = f"draws agree with their logged probabilities over {audit.n:,} decisions"
     state: State = "ok"
     if audit.alarm:

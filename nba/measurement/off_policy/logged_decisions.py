@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nba.errors import InvalidInput
+from nba.measurement.off_policy.propensity_audit import DrawCounts, audit_propensities
 from nba.measurement.statistics.estimate import Undecided, effective_sample_size
 
 Floats = NDArray[np.float64]
+NO_DRAWS = DrawCounts()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,6 +34,7 @@ class LoggedDecisions:
     q_logged: Floats | None = None
     q_target: Floats | None = None
     immature: int = 0  # decisions left out because their reward window is not over
+    draws: DrawCounts = NO_DRAWS  # of these decisions, as far as the log has all probabilities
 
     @property
     def n(self) -> int:
@@ -60,6 +63,7 @@ def logged_decisions(
     q_logged: np.ndarray | None = None,
     q_target: np.ndarray | None = None,
     immature: int = 0,
+    draws: DrawCounts = NO_DRAWS,
 ) -> LoggedDecisions:
     """Logged decisions from arrays (n,).
 
@@ -78,6 +82,7 @@ def logged_decisions(
         q_logged=None if q_logged is None else np.asarray(q_logged, dtype=float),
         q_target=None if q_target is None else np.asarray(q_target, dtype=float),
         immature=immature,
+        draws=draws,
     )
     _check(decisions)
     return decisions
@@ -136,6 +141,7 @@ class Overlap(msgspec.Struct, frozen=True, kw_only=True):
     mean_weight: float  # 1 where the log supports the target and its probabilities are right
     stderr_weight: float
     supported: float  # share of the target's probability on what could have been drawn
+    chosen_by_draw: str = ""  # why these decisions cannot be all that were drawn; empty: they can
 
 
 def overlap(decisions: LoggedDecisions) -> Overlap:
@@ -156,7 +162,20 @@ def overlap(decisions: LoggedDecisions) -> Overlap:
         mean_weight=mean,
         stderr_weight=float(np.sqrt((deviations**2).sum())) / n if n else 0.0,
         supported=1.0 if supported is None or n == 0 else float(supported.mean()),
+        chosen_by_draw=chosen_by_draw(decisions.draws),
     )
+
+
+def chosen_by_draw(draws: DrawCounts) -> str:
+    """Why decisions with these draws cannot be all that were drawn; empty where they can be."""
+    audit = audit_propensities(draws)
+    if isinstance(audit, Undecided) or not audit.alarm:
+        return ""
+    reason = "which decisions count depends on what was drawn, or the logged propensities are not "
+    reason += f"those of the draw: p {audit.p:.2g}, mean weight {audit.mean_weight:.3f}"
+    if (worst := audit.worst) is not None:
+        reason += f"; {worst.action} was drawn {worst.drawn:,} times, {worst.expected:,.0f} said"
+    return reason
 
 
 def immature_refusal(
@@ -181,6 +200,8 @@ def refusal(support: Overlap, requirements: OverlapRequirements = REQUIREMENTS) 
     immature = immature_refusal(support.immature, support.n, requirements)
     if immature is not None:
         return immature
+    if support.chosen_by_draw:
+        return Undecided(reason=support.chosen_by_draw)
     unsupported = 1.0 - support.supported
     if unsupported > requirements.unsupported:
         return Undecided(

@@ -1,6 +1,7 @@
 """The propensity audit: whether actions are drawn as often as their logged probabilities say.
 
-Everything that is learned or measured from the log divides by these probabilities.
+Everything that is learned or measured from the log divides by these probabilities. Over the
+decisions that count for an estimate it shows too whether they were chosen by what was drawn.
 """
 
 from __future__ import annotations
@@ -60,6 +61,11 @@ class ActionAudit(msgspec.Struct, frozen=True, kw_only=True):
     z: float | None  # None where too few were expected
     p: float | None
 
+    @property
+    def weight(self) -> float | None:
+        """How often it was drawn for each time that it should have been: 1 but for chance."""
+        return self.drawn / self.expected if self.expected > 0.0 else None
+
 
 class PropensityAudit(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict over all actions."""
@@ -74,7 +80,14 @@ class PropensityAudit(msgspec.Struct, frozen=True, kw_only=True):
     def alarm(self) -> bool:
         """Whether the log is not to be learned from."""
         off = abs(self.mean_weight - 1.0) > MAX_WEIGHT_ERRORS * self.weight_error
-        return self.p < LEVEL or off
+        return self.p < LEVEL or off or self.worst is not None
+
+    @property
+    def worst(self) -> ActionAudit | None:
+        """The action that was drawn surely too often or too seldom (Bonferroni), None for none."""
+        tested = [(action.p, action) for action in self.actions if action.p is not None]
+        p, action = min(tested, key=lambda each: each[0], default=(1.0, None))
+        return action if p < LEVEL / max(len(tested), 1) else None
 
 
 class _Aligned(NamedTuple):

@@ -29,7 +29,7 @@ def rewards_of(events: list[Event]) -> dict[str, float]:
     return mature_rewards(history_of(FOLD, numbered))
 
 
-def test_rewards_are_in_eur_less_costs_and_only_of_what_reached_the_customer() -> None:
+def test_rewards_are_in_eur_less_the_costs_of_what_reached_the_customer() -> None:
     late = timedelta(days=9)
     events = [
         *(decided("taken", "card_offer"), decided("left", "card_offer")),
@@ -41,10 +41,12 @@ def test_rewards_are_in_eur_less_costs_and_only_of_what_reached_the_customer() -
         event(ACTION_DECIDED, NOON + late, {"decision_id": "young", "action_id": "card_offer"}),
     ]
     found = rewards_of(events)
-    assert found == pytest.approx({"taken": 39.95, "left": -0.05, "none": 0.0, "used": -0.05})
+    assert found == pytest.approx({"taken": 39.95, "left": -0.05, "none": 0.0, "lost": 0.0})
+    later = [*events[:-2], event("page", NOON + timedelta(days=14)), events[-1]]
+    assert rewards_of(later) == pytest.approx(found | {"waiting": 0.0, "used": -0.05})
 
 
-def test_rewards_are_of_the_decisions_that_count_and_from_when_they_count() -> None:
+def test_rewards_of_deferred_decisions_are_known_two_windows_after_them() -> None:
     late = 24 * FOLD.schema.journey.reward.window_days
     events = [
         decided("none", "no_action", deferred=True),
@@ -55,6 +57,9 @@ def test_rewards_are_of_the_decisions_that_count_and_from_when_they_count() -> N
         *(decided("back", "card_offer"), about("back", ACTION_EXPIRED)),
         *(about("late", ACTION_ACTIVATED, 48), about("back", "Action Shown", 2)),
         *(about("open", ACTION_ACTIVATED, 49), about("late", "Action Accepted", 47 + late)),
-        event("page", NOON + timedelta(hours=48 + late)),
+        event("page", NOON + timedelta(hours=2 * late - 1)),
     ]
-    assert rewards_of(events) == pytest.approx({"none": 0.0, "late": 39.95, "back": -0.05})
+    assert rewards_of(events) == pytest.approx({"back": -0.05})
+    over = [*events, event("page", NOON + timedelta(hours=2 * late))]
+    known = {"none": 0.0, "late": 39.95, "open": -0.05, "back": -0.05}
+    assert rewards_of(over) == pytest.approx(known)

@@ -23,6 +23,7 @@ from nba.analytics.monitoring.health_report import (
     health_report,
 )
 from nba.analytics.monitoring.sketches import KEPT, DistinctCount, customer_hash, distinct_count
+from nba.measurement.off_policy.propensity_audit import draw_counts
 from tests.fixtures.examples import examples
 from tests.fixtures.files import ROOT
 from tests.fixtures.simulated_days import (
@@ -127,6 +128,22 @@ def test_probabilities_that_are_none_are_red_whatever_was_drawn(clean: list[Date
     when, day = clean[-1]
     bad = msgspec.structs.replace(day, decisions=msgspec.structs.replace(day.decisions, unsound=1))
     assert alarms(health([*clean[:-1], (when, bad)]))["propensity_audit"] == "red"
+
+
+def test_decisions_that_are_learned_from_by_what_was_drawn_are_red(
+    clean: list[DatedSummary],
+) -> None:
+    """All draws are right, and of those that count a third of one action is missing."""
+    when, day = clean[-1]
+    actions, p = ("call", "no_action"), np.tile([0.5, 0.5], (2_500, 1))
+    fair = draw_counts(actions, p, np.repeat([0, 1], [1_250, 1_250]))
+    chosen = draw_counts(actions, p[:2_100], np.repeat([0, 1], [850, 1_250]))
+    for draws, state in ((fair, "ok"), (chosen, "red")):
+        settled = msgspec.structs.replace(day.settled, draws=draws)
+        last = (when, msgspec.structs.replace(day, settled=settled))
+        check = health([*clean[:-1], last]).check("propensity_audit")
+        assert check.state == state
+    assert "depends on what was drawn" in check.text and "850 times" in check.text
 
 
 def test_a_wrong_propensity_is_seen_within_5000_decisions() -> None:

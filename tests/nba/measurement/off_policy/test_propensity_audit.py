@@ -140,6 +140,17 @@ def test_an_action_that_only_one_day_knows_is_kept() -> None:
     assert verdict(audit_propensities(both)).p == pytest.approx(1.0)
 
 
+def test_one_action_of_many_that_is_drawn_too_seldom_is_named() -> None:
+    """42 of 100 expected: z -5.9, and chi-square over all forty actions alone says p 0.01."""
+    names = tuple(f"a{n:02}" for n in range(40))
+    drawn = np.repeat(np.arange(40), [42, *[101] * 20, *[102] * 19])
+    p = np.full((len(drawn), 40), 1 / 40)
+    found = verdict(audit_propensities(draw_counts(names, p, drawn)))
+    assert found.p > 0.001 and abs(found.mean_weight - 1.0) < 1e-9
+    assert found.worst is not None and found.worst.action == "a00" and found.alarm
+    assert found.worst.weight == pytest.approx(42 / (len(drawn) / 40))
+
+
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(InvalidInput, match="sums to one"):
         draw_counts(("a", "b"), np.array([[0.5, 0.4]]), np.array([0]))
