@@ -116,6 +116,7 @@ def prepare_environment(settings: Settings) -> None:
         "BENTOML_DO_NOT_TRACK": "True",
         "BENTOML_HOME": str(settings.home.resolve() / "bentoml"),
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # half a minute; its own 7 are four
         "MLFLOW_TRACKING_URI": settings.tracking_url,
         "MPLBACKEND": "Agg",
         "OMP_WAIT_POLICY": "passive",

@@ -6,7 +6,6 @@ example. Nothing in it is pickled, and loading reads text and JSON only.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,8 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models.bundles.bundle import Bundle, load_bundle
-from models.bundles.mlflow_runs import CARD, ModelRun, shortened
-from nba.errors import NotFound, StoreUnavailable
+from models.bundles.mlflow_client import mlflow_client, waiting, without_password
+from models.bundles.mlflow_runs import CARD, ModelRun, dataset, shortened, write_artifacts
+from nba.errors import NotFound
 from nba.stores.versioned import CHAMPION
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ EXPERIMENT = "nba"
 CHALLENGER = "challenger"
 NOTE = "mlflow.note.content"  # the tag that is shown as a run's description
 _OF_PARENT = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit")
+_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 EMOTION, TEXT = "emotion", "text"  # aliases in the store, and models nba-emotion, nba-text
 
 
@@ -46,25 +47,21 @@ class Registry:
 
     def __init__(self, url: str, artifacts: Path | None = None) -> None:
         import mlflow
-        from mlflow.exceptions import MlflowException
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         self._url = url
-        self._error = MlflowException
-        mlflow.set_tracking_uri(url)
-        try:
-            experiment = mlflow.get_experiment_by_name(EXPERIMENT)
+        mlflow.set_tracking_uri(waiting(url))
+        with mlflow_client(url) as client:
+            experiment = client.get_experiment_by_name(EXPERIMENT)
             self._experiment = (
                 experiment.experiment_id
                 if experiment
-                else mlflow.create_experiment(
+                else client.create_experiment(
                     EXPERIMENT,
                     artifact_location=artifacts.resolve().as_uri() if artifacts else None,
                 )
             )
-        except MlflowException as error:
-            raise StoreUnavailable(f"MLflow at {url}: {error}") from None
 
     def save(
         self,
@@ -88,18 +85,21 @@ class Registry:
         """
         import mlflow
 
-        with mlflow.start_run(experiment_id=self._experiment, run_name=bundle.bundle_id) as run:
+        with (
+            mlflow_client(self._url) as client,
+            mlflow.start_run(experiment_id=self._experiment, run_name=bundle.bundle_id) as run,
+        ):
             mlflow.log_params(dict(params))
             mlflow.log_metrics(dict(metrics))
             mlflow.set_tags({**tags, "bundle_id": bundle.bundle_id, NOTE: shortened(card)})
-            mlflow.log_input(_dataset(example, bundle.manifest.dataset), context="training")
+            mlflow.log_input(dataset(example, bundle.manifest.dataset), context="training")
             with TemporaryDirectory() as folder:
-                _write(Path(folder), bundle, example, pictures, journey)
+                write_artifacts(Path(folder), bundle, example, pictures, journey)
                 (Path(folder) / CARD).write_text(card)
                 mlflow.log_artifacts(folder)
             source = f"{run.info.artifact_uri}/bundle"
             for name, model_run in (models or {}).items():
-                self._model_run(run.info.run_id, name, model_run)
+                self._model_run(client, run.info.run_id, name, model_run)
         return self._version(
             MODEL,
             about="Bundles of the nba service",
@@ -110,11 +110,12 @@ class Registry:
             description=shortened(card),
         )
 
-    def _model_run(self, parent_id: str, name: str, model_run: ModelRun) -> None:
+    def _model_run(
+        self, client: MlflowClient, parent_id: str, name: str, model_run: ModelRun
+    ) -> None:
         """The run of one model, finished."""
         from mlflow.entities import Metric, Param
 
-        client = self._client()
         parent = client.get_run(parent_id)
         inherited = {key: parent.data.tags[key] for key in _OF_PARENT if key in parent.data.tags}
         run = client.create_run(
@@ -152,7 +153,10 @@ class Registry:
         """Log a run with these files and register it as `nba-<kind>`; gives the version."""
         import mlflow
 
-        with mlflow.start_run(experiment_id=self._experiment, run_name=name) as run:
+        with (
+            mlflow_client(self._url),
+            mlflow.start_run(experiment_id=self._experiment, run_name=name) as run,
+        ):
             mlflow.log_params(dict(params))
             mlflow.log_metrics(dict(metrics))
             with TemporaryDirectory() as folder:
@@ -180,19 +184,21 @@ class Registry:
         alias: str,
         description: str = "",
     ) -> str:
-        client = self._client()
-        try:
-            client.get_registered_model(model)
-        except self._error:
-            client.create_registered_model(model, description=about)
-        version = client.create_model_version(
-            model,
-            source=source,
-            run_id=run_id,
-            tags={"bundle_id": bundle_id},
-            description=description,
-        )
-        client.set_registered_model_alias(model, alias, version.version)
+        from mlflow.exceptions import MlflowException
+
+        with mlflow_client(self._url) as client:
+            try:
+                client.get_registered_model(model)
+            except MlflowException:
+                client.create_registered_model(model, description=about)
+            version = client.create_model_version(
+                model,
+                source=source,
+                run_id=run_id,
+                tags={"bundle_id": bundle_id},
+                description=description,
+            )
+            client.set_registered_model_alias(model, alias, version.version)
         return str(version.version)
 
     def load(self, which: str) -> RegisteredBundle:
@@ -201,89 +207,82 @@ class Registry:
         Raises NotFound for an unknown one, InvalidBundle for files that do not match.
         """
         import mlflow
+        from mlflow.exceptions import MlflowException
 
-        client = self._client()
-        try:
-            if which.isdecimal():
-                version = client.get_model_version(MODEL, which)
-            else:
-                version = client.get_model_version_by_alias(MODEL, which)
-        except self._error:
-            raise NotFound(
-                f"{which!r}: no such version or alias of {MODEL!r} in MLflow at {self._url}; "
-                "run nba train first"
-            ) from None
+        address = without_password(self._url)
+        with mlflow_client(self._url) as client:
+            try:
+                if which.isdecimal():
+                    version = client.get_model_version(MODEL, which)
+                else:
+                    version = client.get_model_version_by_alias(MODEL, which)
+            except MlflowException as error:
+                if error.error_code not in _NOT_THERE:
+                    raise
+                raise NotFound(
+                    f"{which!r}: no such version or alias of {MODEL!r} in MLflow at {address}; "
+                    "run nba train first"
+                ) from None
         with TemporaryDirectory() as folder:
-            path = Path(
-                mlflow.artifacts.download_artifacts(artifact_uri=version.source, dst_path=folder)
-            )
+            try:
+                path = Path(mlflow.artifacts.download_artifacts(version.source, dst_path=folder))
+            except (MlflowException, OSError):
+                raise NotFound(
+                    f"version {version.version} of {MODEL!r} in MLflow at {address}: its files at "
+                    f"{version.source} cannot be read: put them back, or run nba train again"
+                ) from None
             files = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
         return RegisteredBundle(str(version.version), load_bundle(files))
 
     def trained_at(self) -> datetime | None:
         """When the newest version was registered, None before the first."""
-        try:
-            versions = self._client().search_model_versions(
+        with mlflow_client(self._url) as client:
+            versions = client.search_model_versions(
                 f"name = '{MODEL}'", order_by=["creation_timestamp DESC"], max_results=1
             )
-        except self._error as error:
-            raise StoreUnavailable(f"MLflow at {self._url}: {error}") from None
         if not versions:
             return None
         return datetime.fromtimestamp(versions[0].creation_timestamp / 1_000, tz=UTC)
 
-    def point(self, alias: str, version: str) -> None:
-        """Point an alias at a version."""
-        self._client().set_registered_model_alias(MODEL, alias, version)
+    def point_champion(self, bundle_id: str, version: str | None = None) -> str | None:
+        """Point the alias `champion` at a version of this bundle; None where MLflow has none.
 
-    def note(self, version: str, metrics: Mapping[str, float]) -> None:
-        """Add figures to the run behind a version."""
-        client = self._client()
-        run_id = str(client.get_model_version(MODEL, version).run_id)
-        for name, value in metrics.items():
-            client.log_metric(run_id, name, value)
+        `version`: the one that was promoted; else the alias stays where it names this bundle
+        already, and goes to the newest version of it where it does not.
+        """
+        with mlflow_client(self._url) as client:
+            if version is None:
+                found = client.search_model_versions(
+                    f"name = '{MODEL}' and tags.bundle_id = '{bundle_id}'"
+                )
+                versions = {int(registered.version) for registered in found}
+                if not versions:
+                    return None
+                named = client.get_registered_model(MODEL).aliases.get(CHAMPION)
+                if named is not None and int(named) in versions:
+                    return str(named)
+                version = str(max(versions))
+            client.set_registered_model_alias(MODEL, CHAMPION, version)
+        return version
 
-    def _client(self) -> MlflowClient:
-        from mlflow import MlflowClient
+    def note(
+        self,
+        version: str,
+        *,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        files: Mapping[str, bytes],
+    ) -> None:
+        """Add figures, tags and text files to the run behind a version."""
+        from mlflow.entities import Metric, RunTag
 
-        return MlflowClient(self._url)
-
-
-def _dataset(example: pd.DataFrame, fingerprint: str) -> Any:
-    from mlflow.data.pandas_dataset import from_pandas
-
-    return from_pandas(example, name="log", digest=fingerprint)
-
-
-def _write(
-    folder: Path,
-    bundle: Bundle,
-    example: pd.DataFrame,
-    pictures: Mapping[str, bytes],
-    journey: bytes,
-) -> None:
-    """The run's artifacts: bundle/ with its MLmodel, pictures/, and the journey file."""
-    from mlflow.models import Model, infer_signature
-
-    files = folder / "bundle"
-    files.mkdir()
-    for name, content in bundle.files().items():
-        (files / name).write_bytes(content)
-    known = example.astype(object).where(example.notna(), None)  # JSON has no NaN
-    rows = known.to_dict(orient="split", index=False)
-    (files / "input_example.json").write_text(json.dumps(rows))
-    model = Model(
-        artifact_path="bundle",
-        signature=infer_signature(example, example.iloc[:, 0].rename("score")),
-        saved_input_example_info={
-            "artifact_path": "input_example.json",
-            "type": "dataframe",
-            "pandas_orient": "split",
-        },
-    )
-    model.add_flavor("nba", format=str(bundle.manifest.format), bundle_id=bundle.bundle_id)
-    model.save(str(files / "MLmodel"))
-    (folder / "pictures").mkdir()
-    for name, content in pictures.items():
-        (folder / "pictures" / name).write_bytes(content)
-    (folder / "journey.json").write_bytes(journey)
+        with mlflow_client(self._url) as client:
+            run_id = str(client.get_model_version(MODEL, version).run_id)
+            at = int(datetime.now(tz=UTC).timestamp() * 1_000)
+            client.log_batch(
+                run_id,
+                metrics=[Metric(name, value, at, 0) for name, value in metrics.items()],
+                tags=[RunTag(name, value) for name, value in tags.items()],
+            )
+            for name, content in files.items():
+                client.log_text(run_id, content.decode(), name)

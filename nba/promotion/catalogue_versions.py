@@ -19,12 +19,12 @@ from nba.journey.sub_journeys import SubJourney
 from nba.journey_file.checks import check_journey
 from nba.journey_file.loader import load_journey
 from nba.stores.log import AliasChange, Log
-from nba.stores.versioned import read_record
+from nba.stores.versioned import REMEMBERED, read_record, version_before
 
 IN_FORCE = "catalogue"  # the alias of what was published
 SERVED = "catalogue-served"  # of what a service took up last, published or not
 FILE = "journey.json"
-REMEMBERED = 100  # versions whose sub-journeys customers may still be on
+SERVED_REMEMBERED = 100  # versions whose sub-journeys customers may still be on
 
 logger = logging.getLogger("nba.serving")
 
@@ -90,22 +90,25 @@ def roll_back(
 ) -> str:
     """Put an earlier catalogue in force, by default the one before; gives its version.
 
-    `prepare` as in `publish`. Raises NotFound where there is none.
+    Before the first that was published, it is the file that a service last served by. `prepare` as
+    in `publish`. Raises NotFound where there is none.
     """
     present = log.alias(IN_FORCE)
+    to = to or version_before(log, IN_FORCE, first=_served_before_the_first(log))
     if to is None:
-        earlier = [
-            change.before
-            for change in changes(log)
-            # a change from the present one to itself: it was published once more
-            if change.after == present and change.before not in (None, present)
-        ]
-        if not earlier or earlier[0] is None:
-            raise NotFound("no catalogue was in force before this one; publish one")
-        to = earlier[0]
+        raise NotFound("no catalogue was in force before this one; publish one")
     prepare(stored_journey(log, to))
     log.set_alias(IN_FORCE, to, at, by=by, why=why or f"rollback from {present}")
     return to
+
+
+def _served_before_the_first(log: Log) -> str | None:
+    """What a service last served by before anything was published."""
+    published = log.alias_changes(IN_FORCE, REMEMBERED)
+    if not published:
+        return None
+    served = log.alias_changes(SERVED, REMEMBERED)
+    return next((s.after for s in served if s.at < published[-1].at), None)
 
 
 def changes(log: Log, limit: int = REMEMBERED) -> list[AliasChange]:
@@ -122,7 +125,9 @@ def note_served(log: Log, journey: JourneyFile, at: datetime) -> None:
 
 def earlier_sub_journeys(log: Log) -> list[SubJourney]:
     """The sub-journeys of versions that served before: customers finish on what they entered."""
-    versions = dict.fromkeys(change.after for change in log.alias_changes(SERVED, REMEMBERED))
+    versions = dict.fromkeys(
+        change.after for change in log.alias_changes(SERVED, SERVED_REMEMBERED)
+    )
     sub_journeys: list[SubJourney] = []
     for version in versions:
         try:

@@ -26,13 +26,12 @@ from nba.errors import InvalidInput, NotFound
 from nba.measurement.statistics.confidence_sequences import TUNING_N
 from nba.randomization import position
 from nba.stores.log import AliasChange, Log
-from nba.stores.versioned import CHAMPION, VersionedRecord
+from nba.stores.versioned import CHAMPION, REMEMBERED, VersionedRecord, version_before
 
 ROLLOUT = "rollout"  # the alias, the turn in which it is moved, and what ids begin with
 CANARY = "canary"  # the arm of a canary's customers
 CONTROL = "control"  # the arm of those beside them, whom the champion decides
 WATCHED_SHARE = 0.05  # of the customers: the control while a champion is watched
-REMEMBERED = 1_000  # changes of the champion that a way back is looked for in
 
 Stage: TypeAlias = Literal["shadow", "canary", "champion", "over"]
 
@@ -170,16 +169,19 @@ def make_champion(
     version: str = "",
     guardrails: GuardrailLimits = GUARDRAILS,
     verdict: str = "",
+    watched: bool = True,
 ) -> Rollout | None:
     """Make a bundle that the log holds the champion; gives what is watched, None for the first.
 
-    The champion's alias moves last: a failure before leaves the old one in force. Raises
-    NotFound, StoreUnavailable.
+    Not `watched`: nothing is measured beside it, and what was under way ends. The champion's alias
+    moves last: a failure before leaves the old one in force. Raises NotFound, StoreUnavailable.
     """
     with _ROLLOUTS.turn(log):
         before = log.alias(CHAMPION)
         rollout = None
-        if before is not None and before != bundle_id:
+        if not watched:
+            _end(log, now, by, f"{bundle_id} is champion")
+        elif before is not None and before != bundle_id:
             rollout = Rollout(
                 stage="champion",
                 bundle_id=bundle_id,
@@ -219,27 +221,12 @@ def roll_back(log: Log, now: datetime, *, by: str, why: str, to: str | None = No
         if to is None and champion is not None and rollout is not None and rollout.is_beside:
             _end(log, now, by, f"rollback: {why}" if why else "rollback")
             return champion
-        back = to or champion_before(log)
+        back = to or version_before(log, CHAMPION)
         if back is None:
             raise NotFound("no bundle was champion before this one: there is nothing to go back to")
         log.set_alias(CHAMPION, back, now, by=by, why=f"rollback: {why}" if why else "rollback")
         _end(log, now, by, f"rolled back to {back}")
     return back
-
-
-def champion_before(log: Log) -> str | None:
-    """The champion that the present one replaced, None for the first.
-
-    What was rolled back from is never gone back to: a change to a bundle that was champion before
-    takes away all that came after it.
-    """
-    chain: list[str] = []
-    for change in reversed(log.alias_changes(CHAMPION, REMEMBERED)):
-        if change.after in chain:
-            del chain[chain.index(change.after) + 1 :]
-        else:
-            chain.append(change.after)
-    return chain[-2] if len(chain) > 1 else None
 
 
 def changes(log: Log, limit: int = REMEMBERED) -> list[AliasChange]:

@@ -19,6 +19,7 @@ from nba.errors import InvalidInput, StoreUnavailable
 from nba.stores.log import Log, StoredBundle
 
 CHAMPION = "champion"  # the alias of the bundle that decides for everybody
+REMEMBERED = 1_000  # changes of an alias that a way back is looked for in
 
 Record = TypeVar("Record")
 
@@ -42,6 +43,22 @@ def version_in_force(log: Log, alias: str) -> StoredBundle | None:
     """What the alias points at, None where nothing was put in force. Raises StoreUnavailable."""
     version = log.alias(alias)
     return None if version is None else log.bundle(version)
+
+
+def version_before(log: Log, alias: str, first: str | None = None) -> str | None:
+    """The version that the present one replaced, None for the first.
+
+    What was rolled back from is never gone back to: a change to a version that was in force before
+    takes away all that came after it. `first`: what was in force before anything was put so.
+    Raises StoreUnavailable.
+    """
+    chain: list[str] = [] if first is None else [first]
+    for change in reversed(log.alias_changes(alias, REMEMBERED)):
+        if change.after in chain:
+            del chain[chain.index(change.after) + 1 :]
+        else:
+            chain.append(change.after)
+    return chain[-2] if len(chain) > 1 else None
 
 
 def read_record(stored: StoredBundle, file: str, kind: type[Record]) -> Record:

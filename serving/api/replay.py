@@ -18,9 +18,9 @@ from nba.engine.redecision import context_of
 from nba.engine.strategy import Challenger, SameArm
 from nba.errors import NotFound
 from nba.events.valences import VALENCES_FILE, ValenceTable, valences_from_json
-from nba.promotion.catalogue_versions import REMEMBERED, earlier_sub_journeys, stored_journey
+from nba.promotion.catalogue_versions import earlier_sub_journeys, stored_journey
 from nba.stores.log import Log
-from nba.stores.versioned import CHAMPION
+from nba.stores.versioned import CHAMPION, REMEMBERED
 
 
 def replayed(log: Log, decision: Decision) -> Decision:

@@ -30,7 +30,7 @@ def judge_version(
     log: Log,
     journey: JourneyFile,
     registered: RegisteredBundle,
-    tracking_url: str,
+    registry: Registry,
     *,
     now: datetime,
     retrain: bool,
@@ -54,8 +54,8 @@ def judge_version(
         limits=limits,
         progress=progress,
     )
-    align(tracking_url, log)
-    keep_verdict(tracking_url, registered.version, verdict)
+    align(registry, log)
+    keep_verdict(registry, registered.version, verdict)
     return verdict, evaluation
 
 
@@ -64,7 +64,6 @@ def promote_first_champion(
     log: Log,
     version: str,
     training: Training,
-    tracking_url: str,
     *,
     now: datetime,
     by: str,
@@ -83,9 +82,8 @@ def promote_first_champion(
         retrain=False,
         progress=progress,
     )
-    keep_verdict(tracking_url, version, verdict)
+    keep_verdict(registry, version, verdict)
     promote(
-        registry,
         log,
         RegisteredBundle(version, training.bundle),
         "champion",

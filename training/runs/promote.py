@@ -11,7 +11,7 @@ from models.bundles.scorer import BundleScorer
 from nba.customer.context import ContextSchema
 from nba.errors import InvalidBundle, InvalidInput
 from nba.journey.file import JourneyFile
-from nba.promotion.rollout import begin, end, make_champion, rollout_of
+from nba.promotion.rollout import begin, make_champion, rollout_of
 from nba.promotion.verdict import Gate, GateVerdict, Status
 from nba.stores.log import Log
 from nba.stores.versioned import CHAMPION, version_in_force
@@ -57,7 +57,6 @@ def objections(verdict: GateVerdict, stage: Stage) -> tuple[Gate, ...]:
 
 
 def promote(
-    registry: Registry,
     log: Log,
     registered: RegisteredBundle,
     stage: Stage,
@@ -69,7 +68,9 @@ def promote(
     why: str,
     share: float = CANARY_SHARE,
 ) -> None:
-    """Put a bundle into a stage; replicas take it up by themselves.
+    """Put a bundle into a stage, in the log alone; replicas take it up by themselves.
+
+    MLflow's alias `champion` follows afterwards, by `align`: the log says who decides.
 
     `without_gates`: whatever the verdict says, or a champion without one. A verdict is kept in the
     log and named in the audit trail, and a champion that has one is watched. The log's alias moves
@@ -85,15 +86,12 @@ def promote(
         raise InvalidInput("which", bundle_id, f"it may not be {stage}: {reason}")
     log.save_bundle(bundle_id, registered.bundle.files())
     if verdict is None:
-        registry.point(CHAMPION, version)
-        log.set_alias(CHAMPION, bundle_id, now, by=by, why=why)
-        end(log, now, by=by, why=f"{bundle_id} is champion")
+        make_champion(log, bundle_id, now, by=by, why=why, watched=False)
         return
     log.save_bundle(verdict.verdict_id, verdict.files())
     why = f"version {version}: {why}; {verdict.summary()}"
     verdict_id = verdict.verdict_id
     if stage == "champion":
-        registry.point(CHAMPION, version)
         make_champion(log, bundle_id, now, by=by, why=why, version=version, verdict=verdict_id)
         return
     _check_beside(log, registered.bundle)

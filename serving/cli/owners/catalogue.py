@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serving.cli.scientists.promotion import is_champion, taken_back
+from serving.cli.scientists.verdicts import follow_champion
 from serving.cli.terminal.options import By, Json, Why
 from serving.cli.terminal.session import command_settings, current_user
 from serving.console import console, print_json, print_table
@@ -61,6 +62,7 @@ def publish(
         before = log.alias(catalogue.IN_FORCE)
         champion = _Champion(settings, log, promote, without_champion, now, by)
         version = catalogue.publish(log, journey, now, by=by, why=why, prepare=champion.prepare)
+        champion.follow()
     if json:
         print_json({"version": version, "before": before} | champion.promoted)
         return
@@ -105,6 +107,7 @@ def rollback(
         champion = _Champion(settings, log, promote, without_champion, now, by)
         prepare = champion.prepare
         version = catalogue.roll_back(log, now, by=by, why=why, to=to, prepare=prepare)
+        champion.follow()
     if json:
         print_json({"version": version} | champion.promoted)
         return
@@ -152,7 +155,6 @@ class _Champion:
         version, bundle_id = registered.version, registered.bundle.bundle_id
         why = f"promoted version {version}"
         promote(
-            registry,
             self.log,
             registered,
             "champion",
@@ -162,6 +164,11 @@ class _Champion:
             why=why,
         )
         self.promoted = {"champion": bundle_id, "champion_version": version}
+
+    def follow(self) -> None:
+        """Let MLflow follow the champion that was promoted, where one was."""
+        if self.promoted:
+            follow_champion(self.settings, self.log, self.promoted["champion_version"])
 
     def say(self) -> None:
         """Say which version was promoted, where one was."""
@@ -176,12 +183,12 @@ def changes(json: Json = False) -> None:
     Example: `nba changes`
     """
     from nba.promotion import catalogue_versions as catalogue, rollout
-    from nba.stores.versioned import CHAMPION
+    from nba.stores.versioned import CHAMPION, REMEMBERED
     from serving.replica.assembly import opened_log
 
     with opened_log(command_settings()) as log:
-        moved = [*catalogue.changes(log), *rollout.changes(log, catalogue.REMEMBERED)]
-        moved += log.alias_changes(CHAMPION, catalogue.REMEMBERED)
+        moved = [*catalogue.changes(log), *rollout.changes(log)]
+        moved += log.alias_changes(CHAMPION, REMEMBERED)
     moved.sort(key=lambda change: change.at, reverse=True)
     if json:
         print_json(moved)

@@ -8,7 +8,7 @@ import typer
 
 from nba.stores.versioned import CHAMPION
 from serving.cli.scientists.verdicts import (
-    align_champion,
+    follow_champion,
     judged,
     print_moved,
     print_verdict,
@@ -55,9 +55,12 @@ def evaluate(
     from serving.replica.assembly import opened_log
 
     settings = command_settings()
-    registered = registry_of(settings).load(which)
+    registry = registry_of(settings)
+    registered = registry.load(which)
     with opened_log(settings) as log:
-        verdict, result = judged(settings, log, registered, margin=margin, ess=ess, retrain=retrain)
+        verdict, result = judged(
+            settings, log, registry, registered, margin=margin, ess=ess, retrain=retrain
+        )
     models = {"churn": result.churn, "touchpoint": result.touchpoint}
     values = {
         "logged": result.value_logged,
@@ -124,12 +127,13 @@ def promote(
         registered = usable_bundle(registry, journey_in_force(settings, log), which)
         version, bundle = registered
         stage = to or next_stage(log, bundle.bundle_id)
-        verdict, _ = judged(settings, log, registered, margin=margin, ess=ess, retrain=retrain)
+        verdict, _ = judged(
+            settings, log, registry, registered, margin=margin, ess=ess, retrain=retrain
+        )
         against = objections(verdict, stage)
         if not against or anyway:
             because = f"anyway: {why}" if against else why or "every gate that blocks has passed"
             promote_bundle(
-                registry,
                 log,
                 registered,
                 stage,
@@ -140,6 +144,7 @@ def promote(
                 why=because,
                 share=share,
             )
+            follow_champion(settings, log, version if stage == "champion" else None)
     moved = not against or anyway
     if json:
         place = {"version": version, "bundle": bundle.bundle_id, "alias": stage if moved else None}
@@ -165,7 +170,7 @@ def guard(json: Json = False) -> None:
     try:
         outcome = RolloutWatch(replica.log, lambda: replica.engine, replica.now).look()
         champion = replica.log.alias(CHAMPION)
-        align_champion(settings, replica.log)
+        follow_champion(settings, replica.log)
     finally:
         replica.close()
     back = isinstance(outcome, RollBack)
@@ -192,5 +197,5 @@ def taken_back(
     elif to is not None and to.isdecimal():
         to = registry_of(settings).load(to)[1].bundle_id
     champion = roll_back(log, now, by=by, why=why, to=to)
-    align_champion(settings, log)
+    follow_champion(settings, log)
     return champion

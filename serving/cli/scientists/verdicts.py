@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nba.errors import StoreUnavailable
+from nba.stores.versioned import CHAMPION
 from serving.cli.terminal.session import current_user
 from serving.console import console, print_table, steps
 from serving.settings import Settings
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 def judged(
     settings: Settings,
     log: Log,
+    registry: Registry,
     registered: RegisteredBundle,
     *,
     margin: float,
@@ -35,7 +38,7 @@ def judged(
             log,
             journey_in_force(settings, log),
             registered,
-            settings.tracking_url,
+            registry,
             now=utc_now(),
             retrain=retrain,
             limits=GateLimits(margin_eur=margin, ess=ess),
@@ -55,11 +58,11 @@ def first_champion(settings: Settings, log: Log, version: str, training: Trainin
             log,
             version,
             training,
-            settings.tracking_url,
             now=utc_now(),
             by=current_user(),
             progress=step,
         )
+    follow_champion(settings, log, version)
     print_verdict(verdict)
     console.print("the first champion needs no gates: there is none yet to hold it against")
     print_moved(version, verdict.bundle_id, "champion", 0.0, [], moved=True)
@@ -104,9 +107,20 @@ def registry_of(settings: Settings) -> Registry:
     return Registry(settings.tracking_url, settings.artifacts)
 
 
-def align_champion(settings: Settings, log: Log) -> None:
-    """Let MLflow's champion follow the log's, which a service may have taken back by itself."""
+def follow_champion(settings: Settings, log: Log, version: str | None = None) -> None:
+    """Let MLflow's champion follow the log's, which is in force already.
+
+    `version`: the one that was promoted. Where MLflow cannot be reached, one line says so: nothing
+    is taken back, and the next command that looks at models brings it up to date.
+    """
     from training.runs.verdict import align
 
-    registry_of(settings)
-    align(settings.tracking_url, log)
+    try:
+        align(registry_of(settings), log, version)
+    except StoreUnavailable as error:
+        console.print(
+            f"MLflow's alias `{CHAMPION}` stays behind: {error}; run nba guard then",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import pickletools
-from collections.abc import Iterator
 from pathlib import Path
-from shutil import copy
+from shutil import copy, rmtree
 from typing import NamedTuple
 
 import msgspec
@@ -18,7 +17,7 @@ from models.bundles.bundle import FORMAT, MANIFEST, Bundle, Manifest, load_bundl
 from models.bundles.mlflow_runs import CARD, DESCRIPTION, ModelRun, shortened, table_json
 from models.bundles.registry import CHALLENGER, EXPERIMENT, MODEL, Registry
 from models.predictors.lightgbm_trees import fit_trees
-from nba.errors import NotFound
+from nba.errors import NotFound, StoreUnavailable
 from nba.stores.versioned import CHAMPION
 
 pytestmark = [
@@ -81,17 +80,20 @@ def save(registry: Registry, made: Bundle) -> str:
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Iterator[Kept]:
+def kept(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Kept:
+    return two_versions(tmp_path_factory.mktemp("registry"), mlflow_database)
+
+
+def two_versions(folder: Path, mlflow_database: Path) -> Kept:
     """Two versions in one registry."""
-    folder = tmp_path_factory.mktemp("registry")
     copy(mlflow_database, folder / "mlflow.db")
     url = f"sqlite:///{folder / 'mlflow.db'}"
     registry = Registry(url, folder / "artifacts")
     first, second = bundle(1), bundle(2)
     assert save(registry, first) == "1"
-    registry.point(CHAMPION, "1")
+    registry.point_champion(first.bundle_id, "1")
     assert save(registry, second) == "2"
-    yield Kept(registry, url, folder, first, second)
+    return Kept(registry, url, folder, first, second)
 
 
 def test_a_version_comes_back_by_alias_and_by_number(kept: Kept) -> None:
@@ -113,17 +115,44 @@ def test_an_unknown_version_says_where_it_looked_and_what_to_do(kept: Kept, whic
     )
 
 
-def test_an_alias_can_be_pointed_elsewhere_and_back(kept: Kept) -> None:
-    kept.registry.point("rehearsal", "2")
-    assert kept.registry.load("rehearsal")[0] == "2"
-    kept.registry.point("rehearsal", "1")
-    assert kept.registry.load("rehearsal")[0] == "1"
+def test_the_champion_points_at_the_version_that_was_promoted_or_the_newest_of_its_bundle(
+    tmp_path: Path, mlflow_database: Path
+) -> None:
+    kept = two_versions(tmp_path, mlflow_database)
+    again = save(kept.registry, kept.first)  # the same bundle, registered once more
+    assert kept.registry.point_champion(kept.first.bundle_id, "1") == "1"
+    assert kept.registry.point_champion(kept.first.bundle_id) == "1"  # it names it already
+    assert kept.registry.point_champion(kept.second.bundle_id) == "2"
+    assert kept.registry.point_champion(kept.first.bundle_id) == again
+    assert kept.registry.point_champion("bundle-unknown") is None
+    assert kept.registry.load(CHAMPION)[0] == again
+
+
+def test_files_that_are_gone_are_named_with_the_version_and_the_remedy(
+    tmp_path: Path, mlflow_database: Path
+) -> None:
+    kept = two_versions(tmp_path, mlflow_database)
+    rmtree(tmp_path / "artifacts")
+    with pytest.raises(NotFound, match=r"version 2 of 'nba' .* run nba train again$"):
+        kept.registry.load("2")
+
+
+def test_a_note_on_a_deleted_run_says_how_it_is_restored(
+    tmp_path: Path, mlflow_database: Path
+) -> None:
+    from mlflow import MlflowClient
+
+    kept = two_versions(tmp_path, mlflow_database)
+    client = MlflowClient(kept.url)
+    client.delete_run(client.get_model_version(MODEL, "1").run_id)
+    with pytest.raises(StoreUnavailable, match=r"deleted; restore it with `mlflow runs restore`$"):
+        kept.registry.note("1", metrics={"evaluated.auc": 0.66}, tags={}, files={})
 
 
 def test_a_run_names_its_bundle_data_and_figures(kept: Kept) -> None:
     from mlflow import MlflowClient
 
-    kept.registry.note("1", {"evaluated.auc": 0.66})
+    kept.registry.note("1", metrics={"evaluated.auc": 0.66}, tags={}, files={})
     client = MlflowClient(kept.url)
     run = client.get_run(client.get_model_version(MODEL, "1").run_id)
     assert run.info.run_name == kept.first.bundle_id == run.data.tags["bundle_id"]

@@ -88,6 +88,24 @@ def test_a_version_that_was_published_twice_in_a_row_is_one_step_back() -> None:
     assert log.alias(catalogue.IN_FORCE) == spring
 
 
+def test_before_the_first_that_was_published_is_the_file_that_served() -> None:
+    log = MemoryLog()
+    for hours, journey in ((3, SUMMER), (2, JOURNEY)):  # the file of a service, and the one after
+        catalogue.note_served(log, journey, NOON - timedelta(hours=hours))
+    publish(log, SPRING)
+    catalogue.note_served(log, SPRING, NOON + timedelta(seconds=2))
+    assert roll_back(log) == JOURNEY.catalogue_version()
+    assert catalogue.journey_in_force(SMALL_JOURNEY, log) == JOURNEY
+    with pytest.raises(NotFound, match="no catalogue was in force before this one"):
+        roll_back(log)
+
+
+def test_going_back_twice_goes_two_steps_back_and_never_to_what_was_taken_back() -> None:
+    log = MemoryLog()
+    spring, summer, _ = publish(log, SPRING, SUMMER, JOURNEY)
+    assert [roll_back(log), roll_back(log)] == [summer, spring]
+
+
 def test_what_cannot_be_put_in_force_is_refused_and_nothing_changes() -> None:
     log = MemoryLog()
     with pytest.raises(NotFound, match="publish one"):

@@ -12,7 +12,6 @@ from nba.errors import InvalidInput, NotFound, StoreUnavailable
 from nba.promotion.rollout import (
     ROLLOUT,
     begin,
-    champion_before,
     changes,
     end,
     make_champion,
@@ -20,7 +19,7 @@ from nba.promotion.rollout import (
     rollout_of,
 )
 from nba.stores.memory.log import MemoryLog
-from nba.stores.versioned import CHAMPION
+from nba.stores.versioned import CHAMPION, version_before
 from tests.fixtures.small_replica import NOON, event
 
 WHO = {"by": "ada", "why": "spring"}
@@ -37,7 +36,7 @@ def log_with(*bundles: str, champion: str | None = None) -> MemoryLog:
 
 def test_nothing_is_under_way_at_first() -> None:
     log = log_with("a", champion="a")
-    assert rollout_of(log) is None and champion_before(log) is None and changes(log) == []
+    assert rollout_of(log) is None and version_before(log, CHAMPION) is None and changes(log) == []
 
 
 def test_a_challenger_goes_from_shadow_to_canary_to_champion() -> None:
@@ -122,7 +121,7 @@ def test_way_back_is_a_stack(names: list[str]) -> None:
         way.pop()
         end(log, NOON, by="ada", why="over")
         assert roll_back(log, NOON, by="ada", why="") == way[-1]
-    assert champion_before(log) is None
+    assert version_before(log, CHAMPION) is None
 
 
 def test_one_caller_at_a_time_moves_it() -> None:

@@ -15,8 +15,8 @@ from mlflow import MlflowClient
 
 from models.bundles.bundle import Bundle
 from models.bundles.registry import CHALLENGER, MODEL, RegisteredBundle, Registry
-from nba.errors import InvalidBundle, InvalidInput
-from nba.promotion.rollout import changes, roll_back, rollout_of
+from nba.errors import InvalidBundle, InvalidInput, StoreUnavailable
+from nba.promotion.rollout import ROLLOUT, changes, roll_back, rollout_of
 from nba.promotion.verdict import Gate, GateVerdict, failed, passed, undecided
 from nba.stores.memory.log import MemoryLog
 from nba.stores.versioned import CHAMPION
@@ -70,11 +70,9 @@ def verdict(*gates: Gate, bundle: Bundle = B, champion: str | None = A.bundle_id
 
 def moved(url: str, log: MemoryLog, which: str, to: str | None = None, **fields: float) -> str:
     """Move it with a verdict that lets it through; gives the stage."""
-    registry = Registry(url)
-    registered = usable_bundle(registry, JOURNEY, which)
+    registered = usable_bundle(Registry(url), JOURNEY, which)
     stage = to or next_stage(log, registered.bundle.bundle_id)
     promote(
-        registry,
         log,
         registered,
         stage,
@@ -97,16 +95,27 @@ def test_the_first_goes_at_once_and_each_challenger_stage_by_stage(url: str) -> 
         moved(url, log, "2")
     told = changes(log)[0]
     assert told.by == "ada" and "version 2: spring; verdict-" in told.why
+    assert align(Registry(url), log) == "2"
     assert MlflowClient(url).get_model_version_by_alias(MODEL, CHAMPION).version == 2
 
 
 def test_mlflow_follows_a_champion_that_was_taken_back(url: str) -> None:
     log = MemoryLog()
-    assert align(url, log) is None
+    assert align(Registry(url), log) is None
     moved(url, log, "1")
     moved(url, log, "2", "champion")
     roll_back(log, NOON, by="guard", why="worse")
-    assert align(url, log) == "1"
+    assert align(Registry(url), log) == "1"
+    assert MlflowClient(url).get_model_version_by_alias(MODEL, CHAMPION).version == 1
+
+
+def test_while_somebody_else_moves_the_rollout_neither_the_log_nor_mlflow_changes(url: str) -> None:
+    log = MemoryLog()
+    moved(url, log, "1")
+    align(Registry(url), log)
+    with log.turn(ROLLOUT), pytest.raises(StoreUnavailable, match="somebody else is moving"):
+        moved(url, log, "2", "champion")
+    assert log.alias(CHAMPION) == A.bundle_id
     assert MlflowClient(url).get_model_version_by_alias(MODEL, CHAMPION).version == 1
 
 
@@ -139,7 +148,7 @@ def test_every_replica_follows_the_promotion_and_the_way_back(url: str) -> None:
 def test_a_verdict_stands_on_its_run_with_its_numbers(url: str) -> None:
     slices = undecided("slices", "few rows", {"gain_eur.traits.segment=mass": 0.5})
     found = verdict(passed("data", "ok", {"rows": 5_000.0}), slices)
-    keep_verdict(url, "2", found)
+    keep_verdict(Registry(url), "2", found)
     client = MlflowClient(url)
     run = client.get_run(client.get_model_version(MODEL, "2").run_id)
     assert run.data.metrics["gate.data.rows"] == 5_000.0
@@ -168,9 +177,7 @@ def test_a_challenger_that_reads_other_contexts_cannot_decide_beside_the_champio
     other = Bundle(manifest, B.churn, B.touchpoint)
     told = {"now": NOON, "by": "ada", "why": "spring"}
     with pytest.raises(InvalidBundle, match="--to champion"):
-        promote(
-            Registry(url), log, RegisteredBundle("2", other), "shadow", verdict=verdict(), **told
-        )
+        promote(log, RegisteredBundle("2", other), "shadow", verdict=verdict(), **told)
     assert rollout_of(log) is None
 
 
@@ -182,8 +189,8 @@ def test_a_promotion_with_a_new_catalogue_ends_what_is_rolled_out(url: str) -> N
     registered = usable_bundle(registry, JOURNEY, "1")
     told = {"now": NOON, "by": "ada", "why": "promoted version 1"}
     with pytest.raises(InvalidInput, match="no verdict"):
-        promote(registry, log, registered, "champion", **told)
-    promote(registry, log, registered, "champion", without_gates=True, **told)
+        promote(log, registered, "champion", **told)
+    promote(log, registered, "champion", without_gates=True, **told)
     assert (registered.version, log.alias(CHAMPION)) == ("1", A.bundle_id)
     assert rollout_of(log) is None
     with pytest.raises(InvalidBundle, match="train and promote again"):
@@ -197,7 +204,7 @@ def test_a_gate_that_fails_keeps_a_bundle_out_unless_it_is_promoted_without_gate
     registered = usable_bundle(registry, JOURNEY, "1")
     told = {"verdict": verdict(failed("calibration", "off"), bundle=A), "now": NOON, "by": "ada"}
     with pytest.raises(InvalidInput, match="may not be champion: calibration"):
-        promote(registry, log, registered, "champion", why="spring", **told)
+        promote(log, registered, "champion", why="spring", **told)
     assert log.alias(CHAMPION) is None
-    promote(registry, log, registered, "champion", without_gates=True, why="spring", **told)
+    promote(log, registered, "champion", without_gates=True, why="spring", **told)
     assert log.alias(CHAMPION) == A.bundle_id

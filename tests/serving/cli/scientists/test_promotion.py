@@ -83,6 +83,24 @@ def test_a_champion_is_taken_back_and_put_back_by_its_version(
     assert run("rollback", "3", "--promote", "1")[0] == 2
 
 
+def test_a_registry_that_is_lost_after_success_is_one_line_and_takes_nothing_back(
+    run: Run, bank: Bank, challenger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--no-retrain", "--to", "champion", "--anyway", "--why", "now")
+    assert run("promote", "3", *words)[0] == 0
+    monkeypatch.setenv("NBA_MLFLOW_URL", "http://ada:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    code, out, err = run("rollback", "champion", "--why", "worse", "--json")
+    assert (code, json.loads(out)) == (0, {"champion": bank.bundles[0]})
+    assert err.startswith("MLflow's alias `champion` stays behind: MLflow at http://127.0.0.1:9: ")
+    assert err.endswith("; run nba guard then\n") and err.count("\n") == 1 and "secret" not in err
+    assert bank.log.alias(CHAMPION) == bank.bundles[0]
+    monkeypatch.delenv("NBA_MLFLOW_URL")
+    assert bank.registry.load(CHAMPION)[0] == "3"
+    assert run("guard")[0] == 0
+    assert bank.registry.load(CHAMPION)[0] == "1"
+
+
 def test_a_bundle_of_another_journey_file_is_not_judged(run: Run, bank: Bank) -> None:
     code, out, err = run("promote", "2")
     assert (code, out) == (1, "") and "train and promote again" in err

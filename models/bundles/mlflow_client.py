@@ -1,0 +1,67 @@
+"""The one way to MLflow: it waits for a locked registry, and its errors are one line each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from nba.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SQLITE_WAIT_S = 30  # for another process that holds the database file
+_LONGEST_REASON = 200  # characters of MLflow's own error that ours carries
+
+
+def waiting(url: str) -> str:
+    """The same address, waiting `SQLITE_WAIT_S` for a SQLite file that another process holds.
+
+    SQLite's driver waits 5 s unless its address says otherwise.
+
+    >>> waiting("sqlite:////data/mlflow.db")
+    'sqlite:////data/mlflow.db?timeout=30'
+    """
+    if not url.startswith("sqlite:") or "timeout=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}timeout={SQLITE_WAIT_S}"
+
+
+def without_password(url: str) -> str:
+    """An address as an error may show it.
+
+    >>> without_password("https://ada:secret@mlflow.example/a")
+    'https://mlflow.example/a'
+    """
+    return re.sub(r"//[^/@]*@", "//", url, count=1)
+
+
+@contextmanager
+def mlflow_client(url: str) -> Iterator[MlflowClient]:
+    """A client of the MLflow server at `url`, or of a database file.
+
+    Whatever MLflow, its database or the network raises inside becomes StoreUnavailable: one line
+    with the reason and the remedy, and no password.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield MlflowClient(waiting(url))
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise StoreUnavailable(_message(url, error)) from None
+
+
+def _message(url: str, error: Exception) -> str:
+    address = without_password(url)
+    lines = [line.strip() for line in str(error).replace(url, address).splitlines()]
+    reason = next((line for line in lines if line), type(error).__name__)
+    if "database is locked" in reason:
+        remedy = "another process holds it, which we waited for: try again when that has ended"
+        return f"MLflow at {address}: database is locked: {remedy}"
+    if "must be in the 'active'" in reason:
+        reason = f"{reason.rstrip('.')}; restore it with `mlflow runs restore`"
+    return f"MLflow at {address}: {reason[:_LONGEST_REASON]}"
