@@ -86,19 +86,21 @@ class InvalidBundle(NbaError):
 
 def _printable(field: str, limit: int = 200) -> str:
     """A field's path as an error may show it: its keys come from whoever sent it."""
-    text = field if field.isprintable() else ascii(field)
+    text = field if field.isprintable() else repr(field)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """A value as an error may show it: printable, on one line, at most `limit` characters.
+    """A value as an error may show it: printable in any script, one line, `limit` characters.
 
-    >>> shown("a\\nb")
-    "'a\\\\nb'"
+    >>> shown("a\\nb"), shown("客户")
+    ("'a\\\\nb'", "'客户'")
     """
     if isinstance(value, int) and value.bit_length() > 1_000:  # Python prints none of them for long
         return f"a whole number of about {value.bit_length() * 0.30103:.0f} digits"
-    text = ascii(value)
+    text = repr(value)
+    if not text.isprintable():  # a type's own __repr__ may hold what a text's would escape
+        text = repr(text)[1:-1]
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

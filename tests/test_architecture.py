@@ -94,9 +94,13 @@ ORDER = (
 # a heavy package, and the modules (or packages) that may import it
 HEAVY: dict[str, set[str]] = {
     "alembic": {"nba.stores"},
-    "sqlalchemy": {"nba.stores"},
+    "sqlalchemy": {"models.bundles.mlflow_client", "nba.stores"},
     "psycopg": {"nba.stores"},
-    "mlflow": {"models.bundles.registry", "training"},
+    "mlflow": {
+        "models.bundles.mlflow_client",
+        "models.bundles.mlflow_runs",
+        "models.bundles.registry",
+    },
     "bentoml": {"serving.http.service"},
     "starlette": {
         "serving.http.service",
@@ -110,7 +114,12 @@ HEAVY: dict[str, set[str]] = {
         "features.replay.exported_log",
     },
     "pyspark": {"features.replay.spark"},
-    "pandas": {"features.replay.point_in_time", "models.bundles.registry", "training"},
+    "pandas": {
+        "features.replay.point_in_time",
+        "models.bundles.mlflow_runs",
+        "models.bundles.registry",
+        "training",
+    },
     "numba": {"features.kernel.compilation"},
     "lightgbm": {"models.predictors.lightgbm_trees", "serving.http.service"},
     "matplotlib": {"training"},

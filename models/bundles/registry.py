@@ -269,6 +269,7 @@ class Registry:
         self,
         version: str,
         *,
+        at: datetime,
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
         files: Mapping[str, bytes],
@@ -278,10 +279,10 @@ class Registry:
 
         with mlflow_client(self._url) as client:
             run_id = str(client.get_model_version(MODEL, version).run_id)
-            at = int(datetime.now(tz=UTC).timestamp() * 1_000)
+            at_ms = int(at.timestamp() * 1_000)
             client.log_batch(
                 run_id,
-                metrics=[Metric(name, value, at, 0) for name, value in metrics.items()],
+                metrics=[Metric(name, value, at_ms, 0) for name, value in metrics.items()],
                 tags=[RunTag(name, value) for name, value in tags.items()],
             )
             for name, content in files.items():

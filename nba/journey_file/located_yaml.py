@@ -72,7 +72,7 @@ def joined(path: str, key: str | int) -> str:
     """
     if isinstance(key, int):
         return f"{path}[{key}]"
-    name = key if re.fullmatch(r"[\w -]+", key, re.ASCII) else shown(key)
+    name = key if re.fullmatch(r"[\w -]+", key) else shown(key)
     return f"{path}.{name}" if path else name
 
 

@@ -105,6 +105,11 @@ def differences(before: Decision, after: Decision) -> list[str]:
         for name, stored_name in zip(
             Decision.__struct_fields__, Decision.__struct_encode_fields__, strict=True
         )
-        if msgspec.json.encode(getattr(before, name), order="deterministic")
-        != msgspec.json.encode(getattr(after, name), order="deterministic")
+        if _stored(getattr(before, name)) != _stored(getattr(after, name))
     ]
+
+
+def _stored(value: object) -> bytes:
+    """As it is stored; reasons of before 2026-12 hold what is not ASCII as its escapes."""
+    text = msgspec.json.encode(value, order="deterministic").decode()
+    return text.encode("ascii", "backslashreplace").replace(b"\\\\", b"\\")

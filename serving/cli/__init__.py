@@ -7,6 +7,7 @@ imports `training`.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 
@@ -75,6 +76,8 @@ app.add_typer(policy_app, name="policy")
 
 def main() -> None:
     """Run a command; an expected error is one line and exit code 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack the letters of a name
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except InvalidJourney as error:

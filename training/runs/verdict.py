@@ -21,6 +21,7 @@ def keep_verdict(registry: Registry, version: str, verdict: GateVerdict) -> None
     """Put it on the run of a version. Raises StoreUnavailable."""
     registry.note(
         version,
+        at=verdict.judged_at,
         metrics={
             _NOT_IN_NAMES.sub(":", f"gate.{gate.name}.{number}"): value
             for gate in verdict.gates

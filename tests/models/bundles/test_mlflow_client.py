@@ -16,6 +16,11 @@ from models.bundles.mlflow_client import SQLITE_WAIT_S, mlflow_client, waiting, 
 from models.bundles.registry import Registry
 from nba.errors import NotFound, StoreUnavailable
 
+pytestmark = [
+    # MLflow 3.17 on SQLAlchemy 2.1: its model registry still uses `noload`
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader:sqlalchemy.exc.SADeprecationWarning"),
+]
+
 
 @contextmanager
 def held(database: Path, seconds: float) -> Iterator[None]:

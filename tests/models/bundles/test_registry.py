@@ -19,6 +19,7 @@ from models.bundles.registry import CHALLENGER, EXPERIMENT, MODEL, Registry
 from models.predictors.lightgbm_trees import fit_trees
 from nba.errors import NotFound, StoreUnavailable
 from nba.stores.versioned import CHAMPION
+from tests.fixtures.small_replica import NOON
 
 pytestmark = [
     # MLflow 3.17 on SQLAlchemy 2.1: its model registry still uses `noload`
@@ -146,13 +147,13 @@ def test_a_note_on_a_deleted_run_says_how_it_is_restored(
     client = MlflowClient(kept.url)
     client.delete_run(client.get_model_version(MODEL, "1").run_id)
     with pytest.raises(StoreUnavailable, match=r"deleted; restore it with `mlflow runs restore`$"):
-        kept.registry.note("1", metrics={"evaluated.auc": 0.66}, tags={}, files={})
+        kept.registry.note("1", at=NOON, metrics={"evaluated.auc": 0.66}, tags={}, files={})
 
 
 def test_a_run_names_its_bundle_data_and_figures(kept: Kept) -> None:
     from mlflow import MlflowClient
 
-    kept.registry.note("1", metrics={"evaluated.auc": 0.66}, tags={}, files={})
+    kept.registry.note("1", at=NOON, metrics={"evaluated.auc": 0.66}, tags={}, files={})
     client = MlflowClient(kept.url)
     run = client.get_run(client.get_model_version(MODEL, "1").run_id)
     assert run.info.run_name == kept.first.bundle_id == run.data.tags["bundle_id"]

@@ -75,6 +75,11 @@ def test_all_errors_of_a_round_come_at_once_by_line() -> None:
     assert caught.value.value == first.value == "'outside'"
 
 
+def test_an_error_shows_names_in_the_letters_of_the_file() -> None:
+    [error] = errors_of(TEXT.replace("traits:\n", "traits:\n  客户等级: {type: number}\n", 1))
+    assert "traits.客户等级: '客户等级': name it in lower case" in error
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "bank.yaml"
     with pytest.raises(InvalidJourney, match="no such file; give the path of a file"):

@@ -243,3 +243,20 @@ def test_what_is_ingested_is_what_the_next_decision_knows(run: Run, tmp_path: Pa
 
     code, _, err = run("stop")
     assert (code, said(err)) == (0, ["nothing was running"])
+
+
+def test_a_terminal_that_lacks_the_letters_of_a_name_shows_their_escapes(tmp_path: Path) -> None:
+    journey = tmp_path / "bank.yaml"
+    text = SMALL_JOURNEY.read_text(encoding="utf-8")
+    text = text.replace("values: [mass,", "values: [金卡, mass,")
+    journey.write_text(text.replace('in ["mass", "aff', 'in ["金卡", "aff'), encoding="utf-8")
+    command = Path(sys.executable).with_name("nba")
+    for encoding, shows in (("utf-8", "金卡"), ("ascii", r"\u91d1\u5361")):
+        done = subprocess.run(
+            [command, "check", journey],
+            capture_output=True,
+            check=False,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert shows in done.stdout.decode(encoding)
