@@ -37,6 +37,11 @@ class Metrics:
             "nba_decisions", "Decisions by mode and action", ["mode", "action"],
             registry=self.registry,
         )  # fmt: skip
+        self.not_finite = Counter(
+            "nba_score_not_finite",
+            "Decisions that fell back because a score was no finite number",
+            registry=self.registry,
+        )
         self.propensity_sum = Counter(
             "nba_propensity_sum",
             "Sum of the probabilities with which an action could have been drawn; audit it "

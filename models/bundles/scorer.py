@@ -121,7 +121,7 @@ class BundleScorer:
             tuple(
                 self._reason(model.columns[at], rows[n, at], shares[n, at], codes[n], score)
                 for at in leading[n]
-                if shares[n, at] != 0.0
+                if shares[n, at] != 0.0 and np.isfinite(shares[n, at])
             )
             for n in range(len(rows))
         ]
@@ -133,7 +133,7 @@ class BundleScorer:
         known = "unknown" if value is None else f"{value:.4g}" if _is_number(value) else value
         return Reason(
             column=column,
-            value=None if np.isnan(number) else float(number),
+            value=float(number) if np.isfinite(number) else None,
             contribution=float(share),
             text=f"{column} is {known}, which {'raises' if share > 0 else 'lowers'} {score}",
         )

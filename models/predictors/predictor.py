@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from models.predictors.platt_scaling import PlattScaling
+from nba.errors import InvalidBundle
 
 
 class Predictor(Protocol):
@@ -42,3 +43,18 @@ class Predictor(Protocol):
 
     def to_bytes(self) -> bytes:
         """The file's content; the same model gives the same bytes."""
+
+
+def finite_predictions(name: str, model: Predictor, rows: np.ndarray) -> np.ndarray:
+    """(n,) predictions, to judge a model by.
+
+    Raises InvalidBundle where one is no finite number: such a model does not serve.
+    """
+    predicted = model.predict(rows)
+    wrong = ~np.isfinite(predicted)
+    if wrong.any():
+        raise InvalidBundle(
+            f"{name}: it predicts {predicted[wrong][0]} for {np.count_nonzero(wrong)} of "
+            f"{len(rows)} rows: scale its columns, or take another estimator, and train again"
+        )
+    return predicted

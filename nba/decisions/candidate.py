@@ -58,3 +58,19 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=F
     because: tuple[str, ...] = ()  # ids of the weights, levers and steps that are in the factors
     batch_score: float | None = None  # the bundle's own score, where more was learned since
     spread_eur: float = 0.0  # how unsure the priority is, a standard deviation
+
+    def numbers(self) -> tuple[float, ...]:
+        """All of them; 0 where one is not known."""
+        return (
+            self.p_accept or 0.0,
+            self.context_weight,
+            self.value_eur,
+            self.retention_eur,
+            self.lever,
+            self.cost_eur,
+            self.annoyance_eur,
+            self.priority or 0.0,
+            self.propensity,
+            self.batch_score or 0.0,
+            self.spread_eur,
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from nba.decisions.candidate import Candidate, Reason, Refused
 from nba.decisions.request import Request
 from nba.decisions.sub_journey_moves import SubJourneyMove, SubJourneyTimer
 from nba.durations import HOUR_S
+from nba.errors import InvalidInput
 from nba.events.event import Event
 from nba.events.names import ACTION_DECIDED, DECISION_PREFIX
 from nba.journey.actions import NO_ACTION
@@ -137,7 +139,21 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(timers)
 
     def to_json(self) -> bytes:
-        """Canonical JSON, the bytes that are logged and replayed."""
+        """Canonical JSON, the bytes that are logged and replayed.
+
+        Raises InvalidInput where a number is not finite: JSON has none, and what is written instead
+        could not be read back.
+        """
+        numbers = [self.propensity, self.treatment_propensity, self.learned_from]
+        for candidate in self.candidates:
+            numbers += candidate.numbers()
+        for reason in self.reasons:
+            numbers += (reason.contribution, reason.value or 0.0)
+        if self.churn is not None:
+            numbers.append(self.churn.risk)
+        if not all(map(isfinite, numbers)):
+            remedy = "its record could not be read back; a decision needs finite numbers"
+            raise InvalidInput(f"decision {self.decision_id}", "a number not finite", remedy)
         return msgspec.json.encode(self, order="deterministic")
 
     def as_events(self) -> tuple[Event, ...]:

@@ -11,6 +11,7 @@ from nba.customer.context import Context
 from nba.decisions.candidate import Refused, Stage
 from nba.decisions.decision import Decision
 from nba.engine.pipeline import Pipeline
+from nba.engine.scorer import known_churns
 from nba.events.event import Event
 from nba.events.names import ACTION_ACTIVATED, ACTIVATION_PREFIX
 
@@ -26,7 +27,7 @@ def recheck(
     All rules again, on what is known now; and the step that called for it must still be open.
     """
     scorer, governor = pipeline.scorer, pipeline.governor
-    churns = [None] if scorer is None else scorer.churn([context])
+    churns = known_churns(scorer, [context])
     request = replace(decision.request, deferred=False)
     ((governed,), _) = governor.govern(
         [request], [context], churns, used, dropped_rules=[frozenset(decision.dropped_rules)]

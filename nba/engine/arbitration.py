@@ -38,6 +38,12 @@ class Priorities(NamedTuple):
     gain_eur: Floats  # what one more unit of the score would add
     because: tuple[tuple[str, ...], ...]  # ids of the weights, levers and steps in the factors
 
+    @property
+    def finite(self) -> NDArray[np.bool_]:
+        """(n,) whether all that enters the draw is a finite number."""
+        scored: NDArray[np.bool_] = np.isfinite(self.priority + self.spread_eur + self.gain_eur)
+        return scored
+
     def worth(self, exposures: float = 0.0) -> Worth:
         """As a policy sees it."""
         return Worth(

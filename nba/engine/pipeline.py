@@ -12,15 +12,16 @@ from typing import NamedTuple
 
 from nba.customer.context import Context, ContextSchema
 from nba.decisions.candidate import Reason
-from nba.decisions.decision import Churn, Decision, Mode
+from nba.decisions.decision import Decision, Mode
 from nba.decisions.request import Request
 from nba.decisions.sub_journey_moves import SubJourneyMove
 from nba.engine.arbitration import Arbitration
 from nba.engine.recorder import DecisionRecorder, DrawnAction, Origin
 from nba.engine.request_check import RequestCheck
-from nba.engine.scorer import Scorer
+from nba.engine.scorer import Scorer, known_churns
 from nba.engine.strategy import NO_ARMS, Arm, Arms, ScoredCandidates, Strategy, scored
 from nba.governance.governor import Governor
+from nba.governance.reason_codes import NOT_FINITE
 from nba.journey.sub_journeys import SubJourney
 
 FALLBACK = "fallback"  # the policy where nothing scores
@@ -112,9 +113,8 @@ class Pipeline:
     ) -> list[tuple[Context, tuple[SubJourneyMove, ...]]]:
         """Of these customers, those whose sub-journeys move now, with their moves in order."""
         scorer = self.scorer
-        churns: Sequence[Churn | None] = [None] * len(requests)
-        if scorer is not None and self.governor.sub_journeys_read_risk:
-            churns = scorer.churn(contexts)
+        reads_risk = self.governor.sub_journeys_read_risk
+        churns = known_churns(scorer if reads_risk else None, contexts)
         moved = zip(contexts, self.governor.moves(requests, contexts, churns), strict=True)
         return [(context, moves) for context, moves in moved if moves]
 
@@ -128,9 +128,7 @@ class Pipeline:
         contexts = [each.context for each in inputs]
         dropped_rules = [each.arm.dropped_rules for each in inputs]
         origins = [self._origin(strategy, each.arm, each.decision_id) for each in inputs]
-        churns: Sequence[Churn | None] = [None] * len(inputs)
-        if strategy.scorer is not None:
-            churns = strategy.scorer.base.churn(contexts)
+        churns = known_churns(None if strategy.scorer is None else strategy.scorer.base, contexts)
         governed, population = self.governor.govern(
             [each.request for each in inputs], contexts, churns, used, dropped_rules=dropped_rules
         )
@@ -159,24 +157,34 @@ class Pipeline:
             ),
             churns,
         )
-        drawn = [
-            self.recorder.draw(candidates, each.seed)
-            for candidates, each in zip(scored_candidates, inputs, strict=True)
-        ]
-        reasons = self._reasons(strategy.scorer.base, scored_candidates, drawn)
-        return [
-            self.recorder.decision(
-                candidates,
+        decisions: dict[int, Decision] = {}
+        live: list[int] = []
+        for n, candidates in enumerate(scored_candidates):
+            if strategy.challenger is not None and not candidates.challenged:
+                alone = strategy._replace(challenger=None)
+                origins[n] = self._origin(alone, inputs[n].arm, inputs[n].decision_id)
+            if (what := candidates.not_finite) is None:
+                live.append(n)
+                continue
+            decisions[n] = self.recorder.fall_back(
+                candidates.governed,
+                inputs[n].seed,
+                origins[n]._replace(policy=FALLBACK),
+                f"{NOT_FINITE}: {what}",
+                mode=_mode(Mode.FALLBACK, inputs[n].request),
+            )
+        drawn = [self.recorder.draw(scored_candidates[n], inputs[n].seed) for n in live]
+        reasons = self._reasons(strategy.scorer.base, [scored_candidates[n] for n in live], drawn)
+        for n, action, why in zip(live, drawn, reasons, strict=True):
+            decisions[n] = self.recorder.decision(
+                scored_candidates[n],
                 action,
-                origin,
-                mode=_mode(Mode.LIVE, each.request),
+                origins[n],
+                mode=_mode(Mode.LIVE, inputs[n].request),
                 reasons=why,
-                note=self._why_no_action(candidates, action.at),
+                note=self._why_no_action(scored_candidates[n], action.at),
             )
-            for candidates, action, each, origin, why in zip(
-                scored_candidates, drawn, inputs, origins, reasons, strict=True
-            )
-        ]
+        return [decisions[n] for n in range(len(inputs))]
 
     def _origin(
         self, strategy: Strategy, arm: Arm, decision_id: str, policy: str | None = None

@@ -69,18 +69,26 @@ class DecisionRecorder:
             treatment_propensity=1.0 / len(left),
         )
 
+    def fallback_at(self, codes: Sequence[int]) -> int:
+        """Where the owner's first fallback action stands among these codes; behind them, where
+        no_action stands, if none does."""
+        allowed = [self._names.index(name) for name in self._journey.fallback]
+        at = next((codes.index(code) for code in allowed if code in codes), None)
+        return len(codes) if at is None else at
+
     def fall_back(
         self, governed: Governed, seed: int, origin: Origin, note: str, *, mode: Mode
     ) -> Decision:
         """The owner's first fallback action that the rules allow, with propensity 1."""
         codes = np.array([*governed.codes, -1], dtype=np.int64)
-        allowed = [self._names.index(name) for name in self._journey.fallback]
-        allowed = [code for code in allowed if code in governed.codes]
-        index = governed.codes.index(allowed[0]) if allowed else len(codes) - 1
+        index = self.fallback_at(governed.codes)
         probabilities = np.zeros(len(codes))
         probabilities[index] = 1.0
-        left = governed.candidate_set.treatments(allowed[0]) if allowed else []
-        treatment = self._treatment(allowed[0], left[0]) if allowed else None
+        treatment = None
+        if index < len(governed.codes):
+            code = governed.codes[index]
+            left = governed.candidate_set.treatments(code)
+            treatment = self._treatment(code, left[0])
         scored = ScoredCandidates(
             governed=governed,
             priorities=self._arbitration.unscored(codes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -52,10 +53,18 @@ class Residual(Protocol):
         deviation as the policy draws from it."""
 
 
+def known_churns(scorer: Scorer | None, contexts: Sequence[Context]) -> list[Churn | None]:
+    """Each customer's risk; None where nothing scores it, or what does gives no finite number."""
+    if scorer is None:
+        return [None] * len(contexts)
+    return [churn if isfinite(churn.risk) else None for churn in scorer.churn(contexts)]
+
+
 class CandidateScores(NamedTuple):
     """Scores of the candidates of one request, arrays (n,).
 
-    A score is p_accept; where the base `learns_value`, it is EUR, and the last is of no_action.
+    A score is p_accept; where the base `learns_value`, it is EUR, and the last is of no_action. A
+    mean is NaN where the bundle gives no finite number.
     """
 
     mean: Floats
@@ -99,6 +108,8 @@ class CalibratedScorer(NamedTuple):
     ) -> list[CandidateScores]:
         """The scores of these action codes of each context."""
         flat = self.base.touchpoint(contexts, codes)
+        if not (finite := np.isfinite(flat)).all():
+            flat = np.where(finite, flat, np.nan)  # an infinite one would be taken for certainty
         ends = np.cumsum([len(each) for each in codes])[:-1]
         if self.residual is None:
             return [CandidateScores(mean) for mean in np.split(flat, ends)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from nba.decisions.decision import Churn
 from nba.engine.arbitration import Arbitration, ArbitrationInputs, Priorities
 from nba.engine.policy import ExplorationPolicy, Floats, mixed
@@ -71,8 +73,19 @@ class ScoredCandidates(NamedTuple):
 
     governed: Governed
     priorities: Priorities
-    probabilities: Floats
+    probabilities: Floats  # NaN where they are not known
     churn: Churn | None
+    challenged: bool = False  # whether a challenger had its share of the draw
+
+    @property
+    def not_finite(self) -> str | None:
+        """What is no finite number and would enter the draw; None where all are."""
+        if self.churn is None:
+            return "the churn risk"
+        codes = self.priorities.codes[~self.priorities.finite]
+        if len(codes):
+            return f"the worth of {len(codes)} of {len(self.priorities.codes)} candidates"
+        return None if np.isfinite(self.probabilities).all() else "the probabilities of the draw"
 
 
 def scored(
@@ -82,25 +95,40 @@ def scored(
     inputs: Sequence[ArbitrationInputs],
     churns: Sequence[Churn | None],
 ) -> list[ScoredCandidates]:
-    """Every request's candidates under a strategy that has a scorer."""
+    """Every request's candidates under a strategy that has a scorer.
+
+    Where the challenger gives no finite worth it has no share of the draw.
+    """
     assert strategy.scorer is not None
+    policy = strategy.exploration_policy
     priorities = _priorities(strategy.scorer, arbitration, governed, inputs)
-    policy, exposures = strategy.exploration_policy, strategy.scorer.exposures
-    own = [policy.policy.probabilities(each.worth(exposures)) for each in priorities]
+    own = _drawn(policy, priorities, strategy.scorer)
     other: list[Floats | None] = [None] * len(governed)
     share = 0.0
     if strategy.challenger is not None:
         rival, share = strategy.challenger
-        other = [
-            policy.policy.probabilities(each.worth(rival.exposures))
-            for each in _priorities(rival, arbitration, governed, inputs)
-        ]
-    drawn = [
-        mixed(probabilities, floor=policy.floor, challenger=challenger, share=share)
-        for probabilities, challenger in zip(own, other, strict=True)
-    ]
+        other = _drawn(policy, _priorities(rival, arbitration, governed, inputs), rival)
     return [
-        ScoredCandidates(*each) for each in zip(governed, priorities, drawn, churns, strict=True)
+        ScoredCandidates(
+            governed=governed[n],
+            priorities=each,
+            probabilities=np.full(len(each.codes), np.nan)
+            if (drawn := own[n]) is None
+            else mixed(drawn, floor=policy.floor, challenger=other[n], share=share),
+            churn=churns[n],
+            challenged=other[n] is not None,
+        )
+        for n, each in enumerate(priorities)
+    ]
+
+
+def _drawn(
+    policy: ExplorationPolicy, priorities: Sequence[Priorities], scorer: CalibratedScorer
+) -> list[Floats | None]:
+    """The policy's probabilities; None where a worth is no finite number."""
+    return [
+        policy.policy.probabilities(each.worth(scorer.exposures)) if each.finite.all() else None
+        for each in priorities
     ]
 
 

@@ -31,6 +31,7 @@ STAGE_OF: Mapping[str, Stage] = {
     "holdout": Stage.CONTACT_POLICY,
     "no_capacity": Stage.CONTACT_POLICY,
 }
+NOT_FINITE = "score_not_finite"  # the note of a decision that fell back, with what was none
 CODE_OF_LAYER: Mapping[Layer, str] = {
     "eligibility": "not_eligible",
     "applicability": "not_applicable",

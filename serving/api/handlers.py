@@ -14,10 +14,12 @@ from features.replay.visits import emotion_history
 from nba.decisions.candidate import Refused
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request, at_place
+from nba.engine.scorer import known_churns
 from nba.errors import InvalidInput, NotFound, StoreUnavailable
 from nba.events.event import Event
 from nba.events.numbers import check_number
 from nba.events.parsing import checked_id
+from nba.governance.reason_codes import NOT_FINITE
 from nba.journey.actions import NO_ACTION
 from nba.rewards.terms import stated_bounds
 from nba.rewards.windows import is_late
@@ -199,7 +201,7 @@ class Handlers:
         if not context.known:
             raise NotFound(f"customer_id: {customer_id!r}: no event of this customer is in the log")
         scorer = engine.pipeline.scorer
-        (churn,) = scorer.churn([context]) if scorer is not None else (None,)
+        (churn,) = known_churns(scorer, [context])
         decisions = replica.log.customer_decisions(customer_id, HISTORY)
         return customer_answer(
             engine.fold.schema,
@@ -274,6 +276,8 @@ class Handlers:
     def _count(self, decision: Decision) -> None:
         metrics = self.metrics
         metrics.decisions.labels(decision.mode.value, decision.action_id).inc()
+        if decision.note is not None and decision.note.startswith(NOT_FINITE):
+            metrics.not_finite.inc()
         for candidate in decision.candidates:
             metrics.propensity_sum.labels(candidate.action_id).inc(candidate.propensity)
         for refused in decision.refused:

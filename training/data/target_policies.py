@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from features.replay.point_in_time import ContextQuestions, replay
 from models.bundles.bundle import Bundle
 from models.policies.from_journey import exploration_policy_of
+from models.predictors.predictor import finite_predictions
 from models.predictors.touchpoint_columns import action_rows, touchpoint_rows
 from nba.decisions.candidate import Candidate
 from nba.engine.policy import Worth
@@ -79,7 +80,7 @@ def target_of(
         bundle.manifest.actions,
         bundle.manifest.action_features,
     )
-    scores = bundle.touchpoint.predict(inputs)
+    scores = finite_predictions("touchpoint", bundle.touchpoint, inputs)
     learned = not bundle.touchpoint.is_probability
     policy = exploration_policy_of(journey.exploration, [action.id for action in journey.actions])
     probabilities = np.zeros(len(candidates.names))

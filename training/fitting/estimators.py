@@ -21,7 +21,7 @@ from models.predictors.histogram_trees import histogram_text
 from models.predictors.lightgbm_trees import Trees, recalibrated, trees_from_text
 from models.predictors.onnx_graph import OnnxModel, readable
 from models.predictors.platt_scaling import PlattScaling, fit_platt_scaling
-from models.predictors.predictor import Predictor
+from models.predictors.predictor import Predictor, finite_predictions
 from nba.errors import InvalidInput
 from training.data.fractional_labels import is_fractional, split_rows
 from training.fitting.onnx_export import onnx_graph
@@ -127,6 +127,7 @@ def fit_estimator(
         return exported
     if isinstance(exported, Trees):
         return recalibrated(exported, held_rows, held_labels)
+    finite_predictions(spec.name, exported, held_rows)
     scaling = fit_platt_scaling(exported.scores(held_rows), held_labels)
     return OnnxModel(exported.to_bytes(), columns, scaling)
 

@@ -10,7 +10,7 @@ import numpy as np
 from features.replay.point_in_time import ContextQuestions
 from models.bundles.bundle import FORMAT, Bundle, Manifest, ModelPart, part, valences_hash
 from models.predictors.platt_scaling import expected_calibration_error
-from models.predictors.predictor import Predictor
+from models.predictors.predictor import Predictor, finite_predictions
 from models.predictors.touchpoint_columns import ACTION
 from models.residual.warm_start import WarmStart
 from nba.errors import InvalidInput, did_you_mean
@@ -180,14 +180,15 @@ class _Fitting:
 def fit_model(data: TrainingSet, split: Split, recipe: Recipe, *, seed: int) -> Fitted | Undecided:
     """One model, fitted, stopped and calibrated on earlier time and judged on the latest.
 
-    Raises InvalidInput for an estimator that cannot be fitted or served.
+    Raises InvalidInput for an estimator that cannot be fitted or served, InvalidBundle where its
+    predictions are no finite numbers.
     """
     refused = check_split(data, split, classes=recipe.classes)
     if refused is not None:
         return refused
     model = recipe.fit(data, split.fit, split.held, seed=seed)
     test = data.part(split.test)
-    predicted = model.predict(test.rows)
+    predicted = finite_predictions("the model", model, test.rows)
     judged = classification(predicted, test.labels) if recipe.classes else None
     metrics = judged or regression(predicted, test)
     metrics["rows_fit"] = float(split.fit.sum())

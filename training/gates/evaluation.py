@@ -6,6 +6,7 @@ decisions and of the champion's on the same moments.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundles.bundle import Bundle, load_bundle
+from models.predictors.predictor import finite_predictions
 from nba.errors import InvalidBundle
 from nba.journey.actions import NO_ACTION
 from nba.measurement.off_policy.cross_fitting import CrossFitted
@@ -115,7 +117,8 @@ def judged(
 ) -> JudgedBundle:
     """Judge the bundle on the last fifth of the log's time.
 
-    Raises InvalidBundle where it was trained on other columns than the journey file gives.
+    Raises InvalidBundle where it was trained on other columns than the journey file gives, or
+    predicts what is no finite number.
     """
     schema = history.fold.schema
     if bundle.manifest.schema_hash != schema.schema_hash:
@@ -123,7 +126,7 @@ def judged(
             f"{bundle.bundle_id}: trained on {bundle.manifest.schema_hash}, the journey file gives "
             f"{schema.schema_hash}; train again"
         )
-    risk = None if bundle.churn is None else bundle.churn.predict
+    risk = None if bundle.churn is None else partial(finite_predictions, "churn", bundle.churn)
     decided = decided_set(history, schema.journey.reward, risk)
     decisions = _Decisions(history, decided, _testable(decided), _immature(history), seed)
     compared = decisions.compared(bundle, champion)
@@ -274,7 +277,8 @@ def _churn(history: History, bundle: Bundle) -> HeldOutPredictions | Undecided:
     if refused is not None:
         return refused
     test = data.part(split.test)
-    return HeldOutPredictions(bundle.churn.predict(test.rows), test, True)
+    predicted = finite_predictions("churn", bundle.churn, test.rows)
+    return HeldOutPredictions(predicted, test, True)
 
 
 def _touchpoint(decided: PastDecisions, bundle: Bundle) -> HeldOutPredictions | Undecided:
@@ -287,4 +291,5 @@ def _touchpoint(decided: PastDecisions, bundle: Bundle) -> HeldOutPredictions | 
     if refused is not None:
         return refused
     test = data.part(split.test)
-    return HeldOutPredictions(bundle.touchpoint.predict(test.rows), test, classes)
+    predicted = finite_predictions("touchpoint", bundle.touchpoint, test.rows)
+    return HeldOutPredictions(predicted, test, classes)

@@ -14,7 +14,7 @@ from nba.customer.context import Context
 from nba.decisions.decision import CapacityTaken, Decision
 from nba.engine.pipeline import make_pipeline
 from nba.engine.redecision import context_of
-from nba.engine.scorer import CalibratedScorer
+from nba.engine.scorer import CalibratedScorer, known_churns
 from nba.errors import InvalidInput, NotFound
 from nba.journey.actions import NO_ACTION
 from nba.journey.sub_journeys import SubJourney
@@ -60,7 +60,7 @@ class RehearsalSide:
         contexts = self._contexts(decisions)
         governor = self._pipeline.governor
         used = self._used(decisions)
-        churns = self._scorer.base.churn(contexts)
+        churns = known_churns(self._scorer.base, contexts)
         governed, population = governor.govern(
             [decision.request for decision in decisions], contexts, churns, used
         )
@@ -78,7 +78,12 @@ class RehearsalSide:
             priorities = self._pipeline.arbitration.priorities(
                 candidates.codes, scores, moment, learned_value=self._scorer.learns_value
             )
-            chances = self._policy.probabilities(priorities.worth(self._scorer.exposures)).tolist()
+            if priorities.finite.all():
+                worth = priorities.worth(self._scorer.exposures)
+                chances = self._policy.probabilities(worth).tolist()
+            else:
+                chances = [0.0] * len(priorities.codes)
+                chances[self._pipeline.recorder.fallback_at(candidates.codes)] = 1.0
             actions = [self._names[code] for code in priorities.codes.tolist()]
             if not candidates.request.deferred:
                 self._take(actions, chances, candidates.context.as_of)

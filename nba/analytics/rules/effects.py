@@ -20,7 +20,7 @@ from nba.engine.arbitration import Arbitration, ArbitrationInputs, Priorities
 from nba.engine.batch import capacity_demands, overfull
 from nba.engine.policy import ExplorationPolicy
 from nba.engine.redecision import context_of
-from nba.engine.scorer import CalibratedScorer, CandidateScores
+from nba.engine.scorer import CalibratedScorer, CandidateScores, known_churns
 from nba.governance.governor import Governed, Governor
 from nba.governance.rule_ablation import RulePart
 from nba.governance.rule_inputs import Population
@@ -49,7 +49,7 @@ class _GovernedDecisions(NamedTuple):
 
     decisions: list[Decision]
     contexts: list[Context]
-    churns: list[Churn]
+    churns: list[Churn | None]
     governed: list[Governed]
     population: Population
     inputs: list[ArbitrationInputs]
@@ -101,7 +101,7 @@ class RuleEffects:
 
     def _govern(self, decisions: list[Decision]) -> _GovernedDecisions:
         contexts = [context_of(decision) for decision in decisions]
-        churns = self._scorer.base.churn(contexts)
+        churns = known_churns(self._scorer.base, contexts)
         governed, population = self._whole.governor.govern(
             [decision.request for decision in decisions], contexts, churns, self._used(decisions)
         )
@@ -224,7 +224,7 @@ def _arbitration_inputs(
     rules: _JourneyRules,
     population: Population,
     contexts: Sequence[Context],
-    churns: Sequence[Churn],
+    churns: Sequence[Churn | None],
     governed: Sequence[Governed],
 ) -> list[ArbitrationInputs]:
     return rules.arbitration.inputs(

@@ -13,10 +13,13 @@ from msgspec.structs import replace
 from models.policies.epsilon_greedy import EpsilonGreedy
 from models.policies.thompson import Thompson
 from nba.customer.context import Context
+from nba.decisions.candidate import Reason
+from nba.decisions.decision import Churn, Mode, decision_from_json
 from nba.decisions.request import Request
 from nba.engine.policy import ExplorationPolicy, Floats, choose, mixed, worth_of
 from nba.engine.scorer import CalibratedScorer
 from nba.engine.strategy import Arm, Challenger, Strategy
+from nba.errors import InvalidInput
 from nba.journey.actions import NO_ACTION
 from nba.journey.arbitration import Lever, Weight
 from nba.journey.exploration import Exploration
@@ -160,3 +163,87 @@ def test_nothing_but_transactional_actions_reaches_the_holdout() -> None:
         codes = {one.code for one in decision.refused}
         assert ("holdout" in codes) == (decision in held)
         assert decision not in held or decision.action_id == NO_ACTION
+
+
+class Risky(StubScorer):
+    """A churn model that gives this."""
+
+    risk = float("nan")
+
+    def churn(self, contexts: Sequence[Context]) -> list[Churn]:
+        return [Churn(risk=self.risk, horizon_days=30.0) for _ in contexts]
+
+
+@pytest.mark.parametrize("policy", [EpsilonGreedy(0.1), Thompson(0.25)])
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_no_finite_number_falls_back_and_is_marked(
+    number: float, policy: EpsilonGreedy | Thompson
+) -> None:
+    """Whichever part gives it; and the record can be read back."""
+    strategies = {
+        "the worth of 1 of 5 candidates": [
+            CalibratedScorer(StubScorer([*SCORES[:1], number, *SCORES[2:]])),
+            CalibratedScorer(StubScorer([*SCORES[:1], number, *SCORES[2:]]), Lifted(0.1, 0.05)),
+        ],
+        "the worth of 4 of 5 candidates": [
+            CalibratedScorer(StubScorer(SCORES), Lifted(0.1, number)),
+            CalibratedScorer(StubScorer(SCORES), Lifted(number, 0.1)),
+        ],
+        "the churn risk": [CalibratedScorer(Risky(SCORES))],
+    }
+    for what, scorers in strategies.items():
+        for scorer in scorers:
+            replica = open_replica(policy=policy)
+            replica.decide_by(scorer=scorer)
+            replica.log.append_events(all_eligible())
+            [decision] = replica.decide(ADA)
+            assert decision.mode is Mode.FALLBACK and decision.propensity == 1.0
+            assert decision.note == f"score_not_finite: {what}"
+            assert decision.bundle_id == "bundle-stub" and decision.policy == "fallback"
+            assert decision_from_json(decision.to_json()) == decision
+
+
+def test_one_customers_score_does_not_touch_the_others() -> None:
+    class OfOne(StubScorer):
+        def touchpoint(
+            self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]
+        ) -> np.ndarray:
+            scores = super().touchpoint(contexts, codes)
+            whose = np.repeat([context.customer_id for context in contexts], [*map(len, codes)])
+            return np.where(whose == "bad", np.nan, scores)
+
+    replica = open_replica(policy=EpsilonGreedy(0.1))
+    everybody = [Request(customer_id=name) for name in ("ada", "bad", "eve")]
+    alone = replica.draw(everybody[0], everybody[2])
+    replica.decide_by(scorer=CalibratedScorer(OfOne(SCORES)))
+    together = replica.draw(*everybody)
+    assert [decision.mode for decision in together] == [Mode.LIVE, Mode.FALLBACK, Mode.LIVE]
+    assert [propensities(together[0]), propensities(together[2])] == [*map(propensities, alone)]
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_challenger_whose_score_is_no_finite_number_has_no_share(number: float) -> None:
+    replica = open_replica(policy=ExplorationPolicy(EpsilonGreedy(0.0), floor=0.1))
+    replica.log.append_events(all_eligible())
+    [alone] = replica.draw(ADA)
+    rival = StubScorer([0.1, number, 0.9, 0.1, 0.0])
+    replica.decide_by(challenger=Challenger(CalibratedScorer(rival), 0.2))
+    [decision] = replica.draw(ADA)
+    assert propensities(decision) == propensities(alone)
+    assert (decision.challenger, decision.policy) == (None, alone.policy)
+
+
+def test_a_record_that_could_not_be_read_back_is_not_written() -> None:
+    replica = open_replica(policy=EpsilonGreedy(0.1))
+    [decision] = replica.draw(ADA)
+    first = replace(decision.candidates[0], priority=float("inf"))
+    churn = Churn(risk=float("nan"), horizon_days=30.0)
+    reason = Reason(column="age", value=None, contribution=float("inf"), text="why")
+    for change in (
+        {"propensity": float("nan")},
+        {"candidates": (first,)},
+        {"churn": churn},
+        {"reasons": (reason,)},
+    ):
+        with pytest.raises(InvalidInput, match="could not be read back"):
+            replace(decision, **change).to_json()

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from models.bundles.bundle import Bundle, valences_hash
+from models.bundles.bundle import Bundle, part, valences_hash
+from models.predictors.onnx_graph import OnnxModel
+from models.predictors.platt_scaling import PlattScaling
 from nba.customer.context import ContextSchema
-from nba.decisions.decision import Decision
+from nba.decisions.decision import Decision, Mode
+from nba.engine.batch import Batch, BatchPlan
 from nba.events.valences import LearnedValence, ValenceTable
 from nba.journey.file import Exploration, JourneyFile
 from nba.promotion import catalogue_versions as catalogue
@@ -21,7 +25,7 @@ from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
 from nba.stores.versioned import CHAMPION
 from tests.fixtures.governed_routes import RESCUE, TREATED, HeldLog, checked, routes_on, until
-from tests.fixtures.routes_in_process import InProcess
+from tests.fixtures.routes_in_process import InProcess, opened_routes
 from tests.fixtures.small_replica import JOURNEY, NOON, advance
 from tests.models.bundles.test_bundle import made
 
@@ -239,3 +243,36 @@ def test_a_history_that_cannot_be_listed_is_refused(params: dict[str, str], fiel
         assert response.status_code == 422
         assert response.json()["field"] == field
         assert response.json()["remedy"]
+
+
+def broken(bundle: Bundle) -> Bundle:
+    """With a touchpoint model whose graph gives NaN for every row."""
+    from onnx import TensorProto, helper
+
+    columns = bundle.touchpoint.columns if bundle.touchpoint is not None else ()
+    given = helper.make_tensor_value_info("rows", TensorProto.FLOAT, [None, len(columns)])
+    result = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 2])
+    weights = helper.make_tensor(
+        "w", TensorProto.FLOAT, [len(columns), 2], [np.nan] * 2 * len(columns)
+    )
+    node = helper.make_node("MatMul", ["rows", "w"], ["probabilities"])
+    graph = helper.make_graph([node], "g", [given], [result], [weights])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    model = OnnxModel(made.SerializeToString(), columns, PlattScaling())
+    manifest = msgspec.structs.replace(bundle.manifest, touchpoint=part("touchpoint", model, {}))
+    return Bundle(manifest, bundle.churn, model, bundle.table)
+
+
+def test_an_estimator_that_gives_nan_falls_back_is_counted_and_replayed(bundle: Bundle) -> None:
+    with opened_routes(EVERYTHING) as client:
+        fits = trained_on(broken(bundle), EVERYTHING, ValenceTable(), "nan")
+        promote(client, fits)
+        answer = client.post("/decide", json={"customer_id": "ada"}).json()
+        assert answer["fallback_used"] and answer["propensity"] == 1.0
+        assert answer["note"].startswith("score_not_finite: the worth of ")
+        again = replay(client, answer["decision_id"])
+        assert again["equal"], again["differs"]
+        assert answer["model_version"] == fits.bundle_id
+        assert "nba_score_not_finite_total 1.0" in client.get("/metrics").text
+        batch = Batch(BatchPlan(name="b", seed=1, now=NOON), client.replica.engine.decider)
+        assert {one.mode for one in batch.decide(["ada", "eve"])} == {Mode.FALLBACK}
