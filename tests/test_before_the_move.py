@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import psycopg
 import pyarrow.parquet as pq
 import pytest
@@ -84,7 +83,7 @@ def replica(log: PostgresLog) -> Replica:
         log=log,
         now=lambda: now,
         new_id=lambda: f"new-{next(ids):03d}",
-        new_seed=lambda: next(seeds),
+        seed_for=lambda *_: next(seeds),
     )
 
 
@@ -240,7 +239,7 @@ def test_what_happens_next_is_what_the_old_code_would_have_done(replica: Replica
     decider = replica.engine.decider
     decider.activate(waiting, replica.now(), anyway=True)
     webhook = Webhook(url=None, secret=None, attempts=3, dry_run=True)
-    deliverer = Deliverer(log, webhook, np.random.default_rng(5), decider.delivery_block)
+    deliverer = Deliverer(log, webhook, decider.delivery_block)
     first_pass = Orchestrator(
         log,
         lambda customers: decider.advance_sub_journeys(customers, replica.now(), replica.chance),

@@ -53,7 +53,7 @@ def replica_on(log: MemoryLog, clock: Clock) -> Replica:
         journey=BANK,
         now=clock,
         new_id=lambda: f"dec-{next(ids)}",
-        new_seed=lambda: next(seeds),
+        seed_for=lambda *_: next(seeds),
     )
 
 

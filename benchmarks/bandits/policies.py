@@ -37,7 +37,7 @@ from nba.journey_file.loader import load_journey
 from nba.stores.memory.log import MemoryLog
 from nba.stores.versioned import CHAMPION
 from serving.cli.scientists.simulated_service import ServicePolicy
-from serving.replica.assembly import assemble
+from serving.replica.assembly import assemble, seeds
 from serving.settings import Settings
 from training.data.history import events_from, history_of
 from training.fitting.fit import train
@@ -159,13 +159,13 @@ def service(journey: JourneyFile, champion: Champion, seed: int) -> ServicePolic
     log = MemoryLog()
     log.save_bundle(champion.bundle_id, champion.files)
     log.set_alias(CHAMPION, champion.bundle_id, datetime.now(UTC))
-    numbers, rng = count(), np.random.default_rng(seed)
+    numbers = count()
     house = assemble(
         Settings(),
         log=log,
         journey=journey,
         new_id=lambda: f"sim-{next(numbers)}",
-        new_seed=lambda: int(rng.integers(2**48)),
+        seed_for=seeds(seed),
     )
     pipeline = house.engine.pipeline
     if pipeline.scorer is None:

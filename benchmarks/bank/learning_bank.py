@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from features.fold import Fold
 from models.bundles.bundle import Bundle
@@ -22,7 +21,7 @@ from nba.journey_file.loader import load_journey
 from nba.stores.memory.log import MemoryLog
 from nba.stores.versioned import CHAMPION
 from serving.cli.scientists.simulated_service import ServicePolicy
-from serving.replica.assembly import assemble
+from serving.replica.assembly import assemble, seeds
 from serving.replica.replica import Replica
 from serving.settings import Settings
 from serving.workers.background import learner_of
@@ -165,13 +164,13 @@ class LearningBank:
 
 def replica_on(log: MemoryLog, journey: JourneyFile, seed: int) -> Replica:
     """The service's own parts on this log, deciding at the world's moments."""
-    numbers, rng = count(), np.random.default_rng(seed)
+    numbers = count()
     return assemble(
         Settings(),
         log=log,
         journey=journey,
         new_id=lambda: f"sim-{next(numbers)}",
-        new_seed=lambda: int(rng.integers(2**48)),
+        seed_for=seeds(seed),
     )
 
 

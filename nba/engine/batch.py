@@ -23,6 +23,7 @@ from nba.engine.decider import ATTEMPTS, Decider
 from nba.errors import StoreUnavailable
 from nba.governance.candidate_set import Variants
 from nba.journey.file import JourneyFile
+from nba.randomization import seed_of
 
 CHUNK = 250  # customers that are scored in one go
 
@@ -54,15 +55,12 @@ class BatchPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     def decision_id(self, customer_id: str) -> str:
         """The id of this customer's decision."""
-        return f"dec-{self._digest('id', self.name, customer_id, size=16).hex()}"
+        text = msgspec.json.encode((self.seed, "id", self.name, customer_id))
+        return f"dec-{hashlib.blake2b(text, digest_size=16).hexdigest()}"
 
     def draw_seed(self, customer_id: str) -> int:
-        """The seed of this customer's draw, 0 to 2^48 - 1."""
-        return int.from_bytes(self._digest("draw", customer_id, size=6), "big")
-
-    def _digest(self, *parts: str, size: int) -> bytes:
-        text = msgspec.json.encode((self.seed, *parts))
-        return hashlib.blake2b(text, digest_size=size).digest()
+        """The seed of this customer's draw in this batch."""
+        return seed_of(self.seed, "batch", self.name, customer_id)
 
 
 class Batch:

@@ -31,10 +31,13 @@ class Contexts(Protocol):
 
 
 class IdsAndSeeds(NamedTuple):
-    """Where ids and seeds come from."""
+    """Where ids and seeds come from.
+
+    `seed_for` gives the seed of a request's draw, whose decision gets this id.
+    """
 
     new_id: Callable[[], str]
-    new_seed: Callable[[], int]
+    seed_for: Callable[[Request, str], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +109,13 @@ class Decider:
         """Decide checked requests and log nothing: what `decide` appends, and what a dry run
         answers. Raises StoreUnavailable."""
         contexts = self.contexts.of([request.customer_id for request in requests], now)
+        ids = [chance.new_id() for _ in requests]
+        seeds = map(chance.seed_for, requests, ids)
         return self.pipeline.run(
             requests,
             contexts,
-            new_id=chance.new_id,
-            new_seed=chance.new_seed,
+            new_id=iter(ids).__next__,
+            new_seed=seeds.__next__,
             used=self._used(contexts),
         )
 

@@ -155,9 +155,9 @@ class DeadlineGuard:
     def _fall_back(self, request: Request, engine: Engine, why: str) -> tuple[Decision, bool]:
         replica = self._replica
         empty = engine.fold.context(request.customer_id, engine.fold.empty, replica.now())
-        decision = engine.pipeline.blind(
-            request, empty, replica.chance.new_id(), replica.chance.new_seed(), why
-        )
+        decision_id = replica.chance.new_id()
+        seed = replica.chance.seed_for(request, decision_id)
+        decision = engine.pipeline.blind(request, empty, decision_id, seed, why)
         what = f"fallback {decision.decision_id}, which was answered,"
         self._later(what, partial(self._append, decision))
         return decision, False

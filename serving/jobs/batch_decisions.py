@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import asdict
 
+from nba.decisions.request import Request
 from nba.engine.batch import CHUNK, Batch, BatchPlan
 from nba.errors import InvalidFile, InvalidInput
 from nba.events.parsing import MAX_ID_CHARS
@@ -121,9 +122,11 @@ def customers_of(file: Path) -> Iterator[str]:
 def _new_plan(replica: Replica, folder: Path, ask: BatchOptions) -> BatchPlan:
     now = replica.now()
     scorer = replica.engine.pipeline.scorer
+    name = f"batch:{folder.name}:{now:%Y%m%dT%H%M%S%f}"[:MAX_ID_CHARS]
+    whole = Request(customer_id="", request_id=name)
     return BatchPlan(
-        name=f"batch:{folder.name}:{now:%Y%m%dT%H%M%S%f}"[:MAX_ID_CHARS],
-        seed=replica.chance.new_seed() if ask.seed is None else ask.seed,
+        name=name,
+        seed=replica.chance.seed_for(whole, name) if ask.seed is None else ask.seed,
         now=now,
         channel=ask.channel,
         placement=ask.placement,

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
-import numpy as np
-
+from nba.decisions.request import Request
 from nba.engine.decider import IdsAndSeeds
 from nba.events.valences import ValenceTable
 from nba.journey.file import JourneyFile
 from nba.promotion import catalogue_versions as catalogue
+from nba.randomization import seed_of
 from nba.stores.log import Log
 from serving.replica.engine import make_engine
 from serving.replica.replica import Replica
@@ -29,11 +29,6 @@ def utc_now() -> datetime:
 def new_id() -> str:
     """A decision id that nobody can guess."""
     return f"dec-{uuid.uuid4().hex}"
-
-
-def new_seed() -> int:
-    """A seed for one draw, 0 to 2^48 - 1."""
-    return int.from_bytes(os.urandom(6), "big")
 
 
 @contextmanager
@@ -85,12 +80,20 @@ def database_url(settings: Settings) -> str:
     return embedded.start(settings.home)
 
 
-def seeds(settings: Settings) -> Callable[[], int]:
-    """Where the seeds of the draws come from: the system's entropy, or NBA_SEED."""
-    if settings.seed is None:
-        return new_seed
-    rng = np.random.default_rng(settings.seed)
-    return lambda: int(rng.integers(2**48))
+def seeds(seed: int | None) -> Callable[[Request, str], int]:
+    """The seed of each draw: from this seed, None for the system's entropy, and what is decided.
+
+    That is named by the caller's key where there is one, so that another worker or a restart draws
+    it alike, else by the decision's id.
+    """
+    chosen = int.from_bytes(os.urandom(16), "big") if seed is None else seed
+
+    def seed_for(request: Request, decision_id: str) -> int:
+        key = request.request_id
+        named = ("decision", decision_id) if key is None else ("request", key)
+        return seed_of(chosen, *named, request.customer_id)
+
+    return seed_for
 
 
 def assemble(
@@ -100,7 +103,7 @@ def assemble(
     journey: JourneyFile | None = None,
     now: Callable[[], datetime] = utc_now,
     new_id: Callable[[], str] = new_id,
-    new_seed: Callable[[], int] | None = None,
+    seed_for: Callable[[Request, str], int] | None = None,
 ) -> Replica:
     """A replica on these settings; tests give a memory log, a fixed clock and fixed seeds."""
     opened = log is None
@@ -113,7 +116,7 @@ def assemble(
             log=log,
             engine=make_engine(journey, log, ValenceTable()),
             now=now,
-            chance=IdsAndSeeds(new_id, new_seed or seeds(settings)),
+            chance=IdsAndSeeds(new_id, seed_for or seeds(settings.seed)),
             close=close,
         )
         catalogue.note_served(log, journey, now())

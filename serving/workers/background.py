@@ -8,8 +8,6 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-import numpy as np
-
 from models.bundles.scorer import BundleScorer
 from models.learning.learner import Learner, LearningTarget
 from nba.errors import StoreUnavailable
@@ -112,10 +110,8 @@ def _deliverer(replica: Replica, settings: Settings) -> Callable[[datetime], int
     webhook = webhook_of(settings)
     if webhook is None:
         return lambda now: 0
-    rng = np.random.default_rng(settings.seed)  # of the jitter alone; none: entropy
     return Deliverer(
         replica.log,
         webhook,
-        rng,
         lambda decision, now: replica.engine.decider.delivery_block(decision, now),
     )

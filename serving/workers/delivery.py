@@ -17,7 +17,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
 from msgspec.structs import replace
 
 from nba.decisions.decision import Decision
@@ -25,6 +24,7 @@ from nba.durations import HOUR_S
 from nba.errors import StoreUnavailable, shown
 from nba.events.event import Event
 from nba.events.names import ACTION_DELIVERED, ACTION_EXPIRED, DELIVERY_PREFIX, EXPIRY_PREFIX
+from nba.randomization import position
 from nba.stores.log import Delivery, Log
 from serving.workers.webhook import DeliveryAttempt, Webhook, send
 
@@ -46,14 +46,12 @@ class Deliverer:
         self,
         log: Log,
         webhook: Webhook,
-        rng: np.random.Generator,
         delivery_block: DeliveryBlock = lambda decision, now: None,
     ) -> None:
         """`delivery_block` says why a message must not go out any more, such as a withdrawn
         consent, or until when it has to wait."""
         self._log = log
         self._webhook = webhook
-        self._rng = rng
         self._delivery_block = delivery_block
 
     def __call__(self, now: datetime) -> int:
@@ -100,7 +98,7 @@ class Deliverer:
             self._log.settle_delivery(kept)
             return
         if verdict.kind == "again" and tried < self._webhook.attempts:
-            wait_s = max(self._wait_s(tried), verdict.retry_after_s)
+            wait_s = max(_wait_s(delivery.decision_id, tried), verdict.retry_after_s)
             due_at = now + timedelta(seconds=wait_s)
             self._log.settle_delivery(replace(delivery, due_at=due_at, error=verdict.why))
             return
@@ -120,10 +118,11 @@ class Deliverer:
         event = _event(ACTION_EXPIRED, EXPIRY_PREFIX, delivery, decision, now, expired)
         self._log.settle_delivery(dead, event)
 
-    def _wait_s(self, tried: int) -> float:
-        """Twice as long each time, of which the second half is chance: not all at once again."""
-        longest = min(FIRST_WAIT_S * 2.0 ** min(tried - 1, 30), LONGEST_WAIT_S)
-        return longest * (0.5 + 0.5 * float(self._rng.random()))
+
+def _wait_s(decision_id: str, tried: int) -> float:
+    """Twice as long each time, of which the second half is by the message's id: not all at once."""
+    longest = min(FIRST_WAIT_S * 2.0 ** min(tried - 1, 30), LONGEST_WAIT_S)
+    return longest * (0.5 + 0.5 * position(f"retry:{tried}", decision_id))
 
 
 def again(delivery: Delivery, now: datetime) -> Delivery:

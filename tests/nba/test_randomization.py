@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import chi2_contingency, chisquare
 
-from nba.randomization import in_share, position
+from nba.randomization import generator, in_share, position, seed_of
 
 NAMES = [f"customer-{n}" for n in range(20_000)]
 
@@ -32,3 +32,26 @@ def test_a_share_is_a_share_and_a_greater_one_holds_a_smaller() -> None:
     assert abs(len(small) / len(NAMES) - 0.1) < 0.01
     assert not any(in_share("x", 0.0, name) for name in NAMES)
     assert all(in_share("x", 1.0, name) for name in NAMES)
+
+
+def test_the_same_thing_has_the_same_seed_and_different_things_independent_ones() -> None:
+    assert seed_of(7, "draw", "ada") == seed_of(7, "draw", "ada")
+    assert 0 <= seed_of(2**70, "draw", "ada") < 2**48
+    different = [(7, "a", "bc"), (7, "ab", "c"), (7, "abc"), (8, "a", "bc"), (7, "a", "b", "c")]
+    assert len({seed_of(*one) for one in different}) == len(different)
+    assert len({generator(*one).random() for one in different}) == len(different)
+    first, second = (
+        [int(np.random.default_rng(seed_of(1, batch, name)).random() * 5) for name in NAMES[:5_000]]
+        for batch in ("monday", "tuesday")
+    )
+    table = np.histogram2d(first, second, bins=5)[0]
+    assert chi2_contingency(table).pvalue > 0.001
+    for draws in (first, second):
+        assert chisquare(np.bincount(draws)).pvalue > 0.001
+
+
+def test_nearby_seeds_are_independent() -> None:
+    first, second = (
+        [int(generator(seed, name).random() * 5) for name in NAMES[:2_000]] for seed in (1, 2)
+    )
+    assert chi2_contingency(np.histogram2d(first, second, bins=5)[0]).pvalue > 0.001

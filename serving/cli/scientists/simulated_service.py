@@ -6,14 +6,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import count
 
-import numpy as np
-
 from nba.decisions.request import Request
 from nba.errors import NotFound
 from nba.events.parsing import parse_event
 from nba.stores.memory.log import MemoryLog
 from nba.stores.versioned import CHAMPION, save_version, version_in_force
-from serving.replica.assembly import assemble, opened_log
+from serving.replica.assembly import assemble, opened_log, seeds
 from serving.replica.replica import Replica
 from serving.settings import Settings
 from training.simulation.world import (
@@ -66,12 +64,12 @@ def service_policy(settings: Settings) -> Callable[[int], SimulatedPolicy]:
             files=stored.files,
             at=datetime.now(UTC),
         )
-        numbers, rng = count(), np.random.default_rng(seed)
+        numbers = count()
         replica = assemble(
             settings,
             log=memory,
             new_id=lambda: f"sim-{next(numbers)}",
-            new_seed=lambda: int(rng.integers(2**48)),
+            seed_for=seeds(seed),
         )
         return ServicePolicy(replica)
 

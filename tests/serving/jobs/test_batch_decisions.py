@@ -25,7 +25,9 @@ from tests.models.bundles.test_bundle import made
 
 def alone(replica: SmallReplica, plan: BatchPlan, customer_id: str) -> Decision:
     """The same request as a single one."""
-    chance = IdsAndSeeds(lambda: plan.decision_id(customer_id), lambda: plan.draw_seed(customer_id))
+    chance = IdsAndSeeds(
+        lambda: plan.decision_id(customer_id), lambda *_: plan.draw_seed(customer_id)
+    )
     (decision,) = replica.decider.decide([plan.request(customer_id)], plan.now, chance)
     return decision
 

@@ -42,7 +42,7 @@ def replica_on(log: MemoryLog) -> Replica:
         journey=JOURNEY,
         now=lambda: NOON,
         new_id=lambda: f"dec-{next(ids)}",
-        new_seed=lambda: next(seeds),
+        seed_for=lambda *_: next(seeds),
     )
 
 

@@ -123,7 +123,7 @@ def opened_replica(log: MemoryLog) -> Replica:
     ids = count(1)
     return assemble(
         Settings(), log=log, journey=JOURNEY, now=lambda: NOON,
-        new_id=lambda: f"dec-{next(ids)}", new_seed=lambda: 1,
+        new_id=lambda: f"dec-{next(ids)}", seed_for=lambda *_: 1,
     )  # fmt: skip
 
 
