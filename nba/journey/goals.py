@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from nba.journey.fields import Identifier, JourneyPart, NonNegative, Positive, Share
 
 Aggregate = Literal["sum", "max", "earliest"]
@@ -31,6 +33,9 @@ class RewardRule(JourneyPart, frozen=True):
     minus: list[Identifier] = []  # for `value`: the kinds whose amounts are subtracted
     aggregate: Aggregate = "sum"  # of several `events`
     default: float = 0.0  # of silence
+    # for `response`, of several outcomes that name a decision: a positive one, whatever else came,
+    # or the last; unset is best, so that the hashes of earlier files stay what they are
+    outcomes: Literal["best", "last"] | UnsetType = UNSET
     credit: Literal["all", "last"] = "all"  # which decisions an event counts for, in whose windows
     bounds: Bounds | None = None  # for `value`: between which EUR a reward is kept
     staying: bool = False  # for `value`: adds the risk of leaving taken away x customer_value_eur

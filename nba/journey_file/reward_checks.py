@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec import UNSET
+
 from nba.errors import InvalidInput
 from nba.journey.actions import ActionReward
 from nba.journey.file import JourneyFile
@@ -35,6 +37,9 @@ def _value_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
                 remedy = "a response lies between 0 and 1; remove it or write target: value"
                 yield InvalidInput(f"reward.{name}", getattr(reward, name), remedy)
         return
+    if reward.outcomes is not UNSET:
+        remedy = "for target: value nothing is worth its outcome; remove it, or list kinds in minus"
+        yield InvalidInput("reward.outcomes", reward.outcomes, remedy)
     if bounds is not None and bounds.low >= bounds.high:
         remedy = f"it is not below high, which is {bounds.high:g}"
         yield InvalidInput("reward.bounds.low", bounds.low, remedy)

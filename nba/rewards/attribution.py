@@ -9,7 +9,8 @@ is known when the longest window of the file is over, of a deferred one a second
 depend on what was drawn, or the decisions that are learned from would.
 
 What counts for it, by when it occurred, until its window closes:
-- An outcome that names it. For `target: response` a positive one is 1, a negative one 0.
+- An outcome that names it. For `target: response` a positive one is 1, a negative one 0; with
+  `outcomes: last` each stands in place of all that came before it.
 - `Reward Given` names it and states its reward so far, in place of all that came before it.
 - Later events of its customer, of the kinds that its action declares, or else, for
   `target: value`, the file.
@@ -253,7 +254,10 @@ class Attribution:
         if strict and (entry := self._entry(occurrence, terms)) is not None:
             return entry
         outcome = self._outcome_of.get(occurrence.kind or "") if self._response else None
-        return None if outcome is None else Entry(occurrence, float(outcome == "positive"))
+        if outcome is None:
+            return None
+        last_word = self.rule.outcomes == "last"
+        return Entry(occurrence, float(outcome == "positive"), states=last_word)
 
     def _entry(self, occurrence: Occurrence, terms: ActionTerms) -> Entry | None:
         """What an event of a declared kind adds."""

@@ -15,11 +15,11 @@ def print_methods(methods: Mapping[str, PolicyValue | Undecided]) -> None:
     """One value by every method."""
     print_table(
         "The same value by each method, EUR per decision, 95 %",
-        ("method", "value", "low", "high", "always low", "always high", "note"),
+        ("method", "value", "low", "high", "always low", "always high"),
         [
-            (name, f"undecided: {value.reason}", None, None, None, None, "")
+            (name, f"undecided: {value.reason}", None, None, None, None)
             if isinstance(value, Undecided)
-            else (name, value.value, value.low, value.high, *value.always, value.note)
+            else (name, value.value, value.low, value.high, *value.always)
             for name, value in methods.items()
         ],
     )

@@ -15,7 +15,7 @@ import numpy as np
 from nba.decisions.decision import Decision, Mode
 from nba.measurement.off_policy import estimators
 from nba.measurement.off_policy.cross_fitting import CandidateRows, CrossFitted, cross_fit
-from nba.measurement.off_policy.evaluation import PolicyGain, policy_gain, policy_value
+from nba.measurement.off_policy.evaluation import PolicyGain, by_model, policy_gain
 from nba.measurement.off_policy.logged_decisions import (
     GATE_REQUIREMENTS,
     Floats,
@@ -23,7 +23,7 @@ from nba.measurement.off_policy.logged_decisions import (
     OverlapRequirements,
     logged_decisions,
 )
-from nba.measurement.statistics.estimate import Estimate, Undecided
+from nba.measurement.statistics.estimate import Undecided
 from training.data.target_policies import FOLDS, MIN_CUSTOMERS, boosted
 
 UNSUPPORTED = 0.01  # share of what moves that may be on actions that the log could not draw
@@ -46,7 +46,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     moved: float  # expected number that come out otherwise
     unsupported: float  # share of what moves, on actions that the log could not draw
     gain: PolicyGain | Undecided  # from rewards
-    by_model: Estimate | Undecided  # by a reward model alone: its interval leaves its error out
+    by_model: Undecided  # what a reward model alone says: its error has no interval
 
 
 def what_if(
@@ -72,13 +72,13 @@ def what_if(
         "without_reward": len(live) - len(rewarded),
     }
     gain: PolicyGain | Undecided
-    by_model: Estimate | Undecided
+    model_says: Undecided
     refused = _refused(rewarded, moved)
     if refused is not None:
-        gain = by_model = refused
+        gain = model_says = refused
     else:
         new, old = _evidence(rewarded, rewards, seed)
-        by_model = _by_model(new, old, seed)
+        model_says = _by_model(new, old)
         gain = policy_gain(new, old, requirements=requirements, seed=seed)
         if share > UNSUPPORTED:
             gain = Undecided(
@@ -92,7 +92,7 @@ def what_if(
         moved=moved,
         unsupported=share,
         gain=gain,
-        by_model=by_model,
+        by_model=model_says,
     )
 
 
@@ -201,9 +201,8 @@ def _model(
     )
 
 
-def _by_model(new: LoggedDecisions, old: LoggedDecisions, seed: int) -> Estimate | Undecided:
+def _by_model(new: LoggedDecisions, old: LoggedDecisions) -> Undecided:
     new_scores, old_scores = estimators.dm(new), estimators.dm(old)
     if isinstance(new_scores, Undecided) or isinstance(old_scores, Undecided):
         return estimators.NO_MODEL
-    value = policy_value(new_scores.minus(old_scores), new, method="dm", seed=seed)
-    return value if isinstance(value, Undecided) else value.estimate
+    return by_model(new_scores.minus(old_scores))

@@ -32,7 +32,7 @@ from nba.measurement.statistics.estimate import Estimate, Undecided, effective_s
 from nba.measurement.statistics.intervals import Interval, normal_interval
 
 METHODS = ("ips", "snips", "dm", "dr", "switch_dr", "dros")
-BY_MODEL = "by the reward model alone: no interval shows its error"
+BY_MODEL = "by the reward model alone: no interval would show its error"
 AGREE = 2.0  # standard errors between DR and SNIPS
 
 
@@ -50,7 +50,6 @@ class PolicyValue(msgspec.Struct, frozen=True, kw_only=True):
     customers: int
     ess: float
     largest_share: float  # of all weight, in one customer
-    note: str = ""
 
     @property
     def estimate(self) -> Estimate:
@@ -79,23 +78,29 @@ def policy_values(
 ) -> dict[str, PolicyValue | Undecided]:
     """The target's value per decision by each of METHODS, or why there is none.
 
-    The reward model's own (`dm`) is there without overlap too, and says what it is.
+    The reward model's own (`dm`) is never one: it is in the reason, without an interval.
     """
     refused = refusal(overlap(decisions), requirements)
     scores = {
         "ips": estimators.ips(decisions),
         "snips": estimators.snips(decisions),
-        "dm": estimators.dm(decisions),
         "dr": estimators.dr(decisions),
         "switch_dr": _scores_of(estimators.switch_dr(decisions)),
         "dros": _scores_of(estimators.dros(decisions)),
     }
-    return {
-        method: refused
-        if refused is not None and method != "dm"
-        else policy_value(estimate, decisions, method=method, seed=seed)
+    values = {
+        method: refused or policy_value(estimate, decisions, method=method, seed=seed)
         for method, estimate in scores.items()
     }
+    values["dm"] = by_model(estimators.dm(decisions))
+    return {method: values[method] for method in METHODS}
+
+
+def by_model(scores: RatioEstimate | Undecided) -> Undecided:
+    """The direct method's figure: whatever its interval, it leaves out how wrong the model is."""
+    if isinstance(scores, Undecided) or not len(scores.numerator):
+        return estimators.NO_MODEL
+    return Undecided(reason=f"{scores.value:.4g} EUR per decision {BY_MODEL}")
 
 
 def logged_policy_value(
@@ -134,7 +139,6 @@ def policy_value(
         customers=support.customers,
         ess=support.ess,
         largest_share=support.largest_share,
-        note=BY_MODEL if method == "dm" else "",
     )
 
 

@@ -67,8 +67,7 @@ def _print(result: WhatIf | Undecided, prices: Prices) -> None:
         highlight=False,
     )
     print_gain(result.gain, "the file in force")
-    by_model = estimate_text(result.by_model, "decision")
-    console.print(f"by the model alone, its own error left out: {by_model}", highlight=False)
+    console.print(f"undecided: {result.by_model.reason}", highlight=False, soft_wrap=True)
     for rule, price in prices.items():
         text = estimate_text(price, "customer, the first decision that it binds")
         console.print(f"{rule}, lifted for a share of customers: without it {text}")

@@ -41,6 +41,13 @@ def errors_of(text: str) -> list[str]:
             ["reward.minus[0]: 'purchase': listed under events too; keep one"],
         ),
         (
+            "{target: value, events: [purchase], outcomes: last}",
+            [
+                "reward.outcomes: 'last': for target: value nothing is worth its outcome; remove"
+                " it, or list kinds in minus"
+            ],
+        ),
+        (
             "{target: value, events: [purchas]}",
             ["reward.events[0]: 'purchas': unknown id, did you mean 'purchase'?"],
         ),

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from nba.durations import DAY_S
@@ -72,6 +73,17 @@ def test_a_negative_outcome_is_an_answer_and_no_silence() -> None:
     assert reward(rule, decided()) == 0.25
     assert reward(rule, decided(), told("Action Dismissed", 1)) == 0.0
     assert reward(rule, decided(), told("Action Shown", 1)) == 0.25  # shown, and no answer
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "rewards"), [(UNSET, (1, 1, 1)), ("best", (1, 1, 1)), ("last", (0, 1, 0))]
+)
+def test_of_several_outcomes_the_best_or_the_last_counts(outcomes: Any, rewards: Any) -> None:
+    yes, no = told("Action Accepted", 1), told("Action Dismissed", 2)
+    again, back = told("Action Accepted", 3), told("Complaint Filed", 4)
+    rule = attribution(RewardRule(outcomes=outcomes), card_offer=ActionReward(events=["purchase"]))
+    found = [reward(rule, decided(), *told_) for told_ in ((yes, no), (yes, no, again, back))]
+    assert (*found, reward(rule, decided(), paid(5, 1, "d0"), no)) == rewards
 
 
 def test_a_given_reward_stands_for_all_that_came_before_it() -> None:

@@ -44,6 +44,7 @@ def _journey(rule: RewardRule) -> JourneyFile:
 VALUE = RewardRule(target="value", window_days=5.0, events=["purchase"], minus=["complaint"])
 MAPPINGS = [replace(m, amount="eur") if m.id == "complaint" else m for m in JOURNEY.events]
 RULES = {
+    "last word": _journey(RewardRule(window_days=5.0, outcomes="last")),
     "response": _journey(RewardRule(window_days=5.0)),
     "value": replace(_journey(VALUE), events=MAPPINGS),
     "last touch": replace(_journey(replace(VALUE, credit="last", carry=0.5)), events=MAPPINGS),
