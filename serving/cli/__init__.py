@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import io
 import sys
+import traceback
 from collections.abc import Callable
+from tempfile import NamedTemporaryFile
 
 import typer
 
-from nba.errors import InvalidJourney, NbaError
+from nba.errors import InvalidJourney, NbaError, shown
 from serving.cli.operators.database import migrate, stop
 from serving.cli.operators.decide import decide
 from serving.cli.operators.deliveries import deliveries
@@ -42,6 +44,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+_REMEDIES = {  # of what a fresh machine may lack
+    "libgomp": "install libgomp1 (Debian, Ubuntu) or libgomp (Fedora), which LightGBM needs",
+    "Permission denied": "run as its owner, or set NBA_HOME to a folder that you may write",
+    "Read-only file system": "set NBA_HOME to a folder that can be written",
+    "No space left": "make room, or set NBA_HOME to a folder on another disk",
+}
 COMMANDS: tuple[Callable[..., None], ...] = (
     check,
     publish,
@@ -87,10 +95,33 @@ def main() -> None:
     except NbaError as error:
         _print_error(error)
         sys.exit(1)
+    except OSError as error:  # a folder that is read-only, a library that is absent
+        _print_error(_of_the_machine(error))
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        _print_error(_unexpected(error))
+        sys.exit(1)
 
 
-def _print_error(error: NbaError) -> None:
+def _of_the_machine(error: OSError) -> str:
+    """What the machine refuses, the remedy where it is known."""
+    text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    for sign, remedy in _REMEDIES.items():
+        if sign in text:
+            return f"{text}: {remedy}"
+    return text
+
+
+def _unexpected(error: Exception) -> str:
+    """A fault of this program: one line, and where its traceback is kept for who reports it."""
+    with NamedTemporaryFile("w", prefix="nba-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    kind = type(error).__name__
+    return f"{kind}: {shown(str(error), 200)}: a fault of nba: please report it with {file.name}"
+
+
+def _print_error(error: NbaError | str) -> None:
     console.print("error: ", style="red", end="")
     console.print(str(error), markup=False, highlight=False, soft_wrap=True)

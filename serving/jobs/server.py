@@ -49,6 +49,11 @@ def check_first(settings: Settings) -> None:
     if not is_free(settings.host, settings.port):
         remedy = f"{settings.host} cannot be listened on there; stop what does, or choose another"
         raise InvalidInput("NBA_PORT", settings.port, remedy)
+    try:
+        socket.getaddrinfo("localhost", None)
+    except OSError:
+        remedy = "add the line `127.0.0.1 localhost` to /etc/hosts"
+        raise InvalidInput("localhost", "no address", remedy) from None
     log = open_log(settings)
     published = log.alias(IN_FORCE)
     close_log(settings, log)

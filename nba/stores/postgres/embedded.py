@@ -57,7 +57,7 @@ def start(folder: Path) -> str:
     with _locked(data):
         url = _joined(data)
         if url is None:
-            user = system_user()
+            user = system_user(data)
             if not data.exists():
                 _create(data, user)
             _boot(data, user)
@@ -76,7 +76,7 @@ def stop(folder: Path) -> bool:
         postmaster = _postmaster(data)
         if postmaster is None:
             return False
-        _pg_ctl(data, system_user(), "stop", "-m", "fast")
+        _pg_ctl(data, system_user(data), "stop", "-m", "fast")
         if postmaster.socket_folder != str(data):
             with suppress(OSError):
                 Path(postmaster.socket_folder).rmdir()

@@ -260,3 +260,26 @@ def test_a_terminal_that_lacks_the_letters_of_a_name_shows_their_escapes(tmp_pat
         )
         assert (done.returncode, done.stderr) == (0, b"")
         assert shows in done.stdout.decode(encoding)
+
+
+def test_a_home_that_cannot_be_written_is_one_line_with_the_remedy(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    code, out, err = run("changes", NBA_HOME=str(tmp_path / "file" / "home"))
+    assert (code, out) == (1, "")
+    [line] = said(err)
+    assert "file/home" in line and "Not a directory" in line
+
+
+def test_a_fault_of_ours_is_one_line_and_keeps_its_traceback(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "app", lambda: 1 / 0)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code, out, err = run("changes")
+    assert (code, out) == (1, "")
+    [line] = said(err)
+    assert "ZeroDivisionError: 'division by zero': a fault of nba: please report it with" in line
+    [kept] = tmp_path.glob("nba-*.txt")
+    assert str(kept) in line and "in <lambda>" in kept.read_text()
