@@ -163,6 +163,7 @@ class Decider:
                         customer_id=context.customer_id,
                         channel=action.channel,
                         placement=action.touchpoint,
+                        candidates=(action.id,),
                         outbound=True,
                         asked_for=call.step_key,
                     )

@@ -79,7 +79,10 @@ class DecisionRecorder:
     def fall_back(
         self, governed: Governed, seed: int, origin: Origin, note: str, *, mode: Mode
     ) -> Decision:
-        """The owner's first fallback action that the rules allow, with propensity 1."""
+        """The owner's first fallback action that the rules allow, with propensity 1.
+
+        Where a step of a sub-journey asks for its own action, that one, if it is in the list.
+        """
         codes = np.array([*governed.codes, -1], dtype=np.int64)
         index = self.fallback_at(governed.codes)
         probabilities = np.zeros(len(codes))
@@ -89,6 +92,9 @@ class DecisionRecorder:
             code = governed.codes[index]
             left = governed.candidate_set.treatments(code)
             treatment = self._treatment(code, left[0])
+        elif governed.codes and governed.request.asked_for and governed.request.candidates:
+            (action_id,) = governed.request.candidates
+            note = f"{note}; the step's action {action_id} is not in `fallback`"
         scored = ScoredCandidates(
             governed=governed,
             priorities=self._arbitration.unscored(codes),

@@ -11,7 +11,7 @@ Reason codes: `not_a_candidate`, `already_placed`, `other_channel`, `other_place
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import NamedTuple
@@ -77,11 +77,16 @@ class EngagementPolicy:
         self.clauses = _clauses(journey, variants, names)
 
     def make_available(
-        self, candidate_set: CandidateSet, request: Request, called: Sequence[str], today: date
+        self,
+        candidate_set: CandidateSet,
+        request: Request,
+        called: Mapping[str, str],
+        today: date,
     ) -> None:
         """Refuse what the request does not ask for, or its channel cannot show.
 
-        `called`: ids of the actions for which an open step of a sub-journey calls.
+        `called`: by id of the action for which an open step of a sub-journey calls, that step.
+        Where a step asks, it gets its own action or nothing, and nothing once it is over.
         """
         if request.candidates is not None:
             candidate_set.refuse(
@@ -123,11 +128,20 @@ class EngagementPolicy:
                 )
         uncalled = self._only_in_sub_journey
         candidate_set.refuse(
-            uncalled & ~self._mask(called) if called else uncalled,
+            uncalled & ~self._mask(list(called)) if called else uncalled,
             "no_step",
             rule="only_in_sub_journey",
             detail="no sub-journey that she is in calls for it now",
         )
+        # earlier versions asked without naming the step's action; their decisions stand
+        step_names_action = request.asked_for and request.candidates is not None
+        if step_names_action and request.asked_for not in called.values():
+            candidate_set.refuse(
+                self._variants.everything,
+                "no_step",
+                rule="asked_for",
+                detail="the step that asked is over",
+            )
 
     def concerned(self) -> Mask:
         """What any rule concerns."""

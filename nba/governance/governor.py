@@ -110,7 +110,8 @@ class Governor:
             for history, context in zip(histories, contexts, strict=True)
         ]
         for n, request in enumerate(requests):
-            self._engagement.make_available(candidate_sets[n], request, list(calls[n]), today[n])
+            called = {action_id: call.step_key for action_id, call in calls[n].items()}
+            self._engagement.make_available(candidate_sets[n], request, called, today[n])
         self._engagement.apply(candidate_sets, population, today)
         governed = []
         for n, (request, context) in enumerate(zip(requests, contexts, strict=True)):
@@ -145,7 +146,7 @@ class Governor:
         """The request where nothing is known: what any rule, consent or limit concerns is out."""
         candidate_set = CandidateSet(self.variants)
         today = context.as_of.astimezone(self._fallback_zone).date()
-        self._engagement.make_available(candidate_set, request, [], today)
+        self._engagement.make_available(candidate_set, request, {}, today)
         detail = "a rule, a consent or a limit concerns it, and the customer could not be read"
         concerned = self._engagement.concerned() | self._consent.concerned()
         concerned |= self._contact_policy.concerned()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -35,37 +35,56 @@ class QuietHoursRule:
         self._days = {_DAYS.index(day) for day in rule.days or _DAYS}
 
     def over_at(self, local: datetime) -> datetime | None:
-        """When they end, where `local` falls into them; on the same clock.
-
-        The days are those on which they begin. Of an hour that the clock repeats, the end belongs
-        to the pass that `local` is in.
-        """
+        """The time on the wall clock (without a zone) at which they end, where `local` falls into
+        them. The days are those on which they begin."""
+        wall = local.replace(tzinfo=None)
         for back in (0, 1):
-            begun = local.date() - timedelta(days=back)
+            begun = wall.date() - timedelta(days=back)
             if begun.weekday() not in self._days:
                 continue
             ended = begun + timedelta(days=self._until <= self._from)
-            start = datetime.combine(begun, self._from, local.tzinfo)
-            end = datetime.combine(ended, self._until, local.tzinfo)
-            if start <= local < end:
-                return end.replace(fold=local.fold)
+            end = datetime.combine(ended, self._until)
+            if datetime.combine(begun, self._from) <= wall < end:
+                return end
         return None
 
 
 def next_allowed(rules: Sequence[QuietHoursRule], local: datetime) -> datetime | None:
-    """The first moment from `local` on that is in none of these quiet hours.
+    """The first moment from `local` on whose time on the wall clock is in none of these quiet
+    hours; None where there is none within a week.
 
-    None where there is none within a week.
+    From one change of the clock to the next a wall clock runs like any other, so that the end it
+    shows is that much later; what it shows after a change is asked anew. So an end that the clock
+    skips is the moment of the change, and of an hour that comes twice each pass counts.
     """
-    at, last = local, local.astimezone(UTC) + timedelta(days=8)
-    while True:
-        ends = [end for rule in rules if (end := rule.over_at(at)) is not None]
+    at, last = local.astimezone(UTC), local.astimezone(UTC) + timedelta(days=8)
+    there = local
+    while at <= last:
+        ends = [end for rule in rules if (end := rule.over_at(there)) is not None]
         if not ends:
-            return at
-        over = max(end.astimezone(UTC) for end in ends)
-        if over > last:
-            return None
-        at = over.astimezone(local.tzinfo)  # a time that the clock skips becomes the one after it
+            return there
+        over = at + (max(ends) - there.replace(tzinfo=None))
+        at = _change_of_clock(at, over, local.tzinfo) or over
+        # the offset is fixed: two times of one zone are compared by what its wall clock shows
+        there = at.astimezone(timezone(_offset(at, local.tzinfo)))
+    return None
+
+
+def _change_of_clock(begin: datetime, end: datetime, clock: tzinfo | None) -> datetime | None:
+    """The moment after `begin`, at most `end` (both UTC, at most a day later), from which `clock`
+    has another offset; None where it has not."""
+    known = _offset(begin, clock)
+    if _offset(end, clock) == known:
+        return None
+    before, after = begin, end
+    while after - before > timedelta(seconds=1):  # clocks are changed at whole seconds
+        middle = before + (after - before) / 2
+        before, after = (middle, after) if _offset(middle, clock) == known else (before, middle)
+    return after.replace(microsecond=0)
+
+
+def _offset(at: datetime, clock: tzinfo | None) -> timedelta:
+    return at.astimezone(clock).utcoffset() or timedelta()
 
 
 class QuietHoursPolicy:

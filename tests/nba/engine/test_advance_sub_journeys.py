@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from models.policies.epsilon_greedy import EpsilonGreedy
-from nba.decisions.decision import ASK_AGAIN_S
+from nba.decisions.decision import ASK_AGAIN_S, Mode
+from nba.engine.decider import Decider, IdsAndSeeds
+from nba.engine.policy import ExplorationPolicy
+from nba.engine.scorer import CalibratedScorer
 from nba.errors import StoreUnavailable
 from nba.journey.policies import Cap, ContactRules
 from nba.journey.sub_journeys import Step, SubJourney
@@ -67,6 +71,61 @@ def test_a_step_that_waits_for_an_answer_is_sent_once() -> None:
         replica.log.append_events([failed_search(at)])
         sent += replica.decider.advance_sub_journeys(["ada"], at, replica.chance)
     assert len(sent) == 1 and sent[0].request.placement == "banking_app"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_an_outbound_step_sends_its_own_action_or_none(seed: int) -> None:
+    """Every other action of its channel is worth more, and a third of the draw is uniform."""
+    replica = replica_of(RESCUE)
+    replica.decide_by(
+        scorer=CalibratedScorer(StubScorer([0.9, 0.01, 0.9, 0.9, 0.0])),
+        exploration_policy=ExplorationPolicy(EpsilonGreedy(0.3)),
+    )
+    [decision] = replica.decider.advance_sub_journeys(
+        ["ada"], NOON, IdsAndSeeds(replica.chance.new_id, lambda: seed)
+    )
+    assert {each.action_id for each in decision.candidates} == {"card_offer", "no_action"}
+    assert decision.action_id in ("card_offer", "no_action")
+    others = {each.action_id: each.code for each in decision.refused}
+    assert others["help_popup"] == others["loan_offer"] == "not_a_candidate"
+
+
+@pytest.mark.parametrize(
+    ("fallback", "sent", "note"),
+    [
+        (["help_popup", "card_offer"], "card_offer", "no champion"),
+        (["help_popup"], "no_action",
+         "no champion; the step's action card_offer is not in `fallback`"),
+    ],
+)  # fmt: skip
+def test_without_a_champion_an_outbound_step_sends_no_other_action(
+    fallback: list[str], sent: str, note: str
+) -> None:
+    replica = replica_of(RESCUE, fallback=fallback)
+    replica.decide_by(scorer=None, fallback_reason="no champion")
+    [decision] = replica.decider.advance_sub_journeys(["ada"], NOON, replica.chance)
+    assert (decision.action_id, decision.note) == (sent, note)
+    assert decision.mode is Mode.FALLBACK and decision.step == ("" if sent == "no_action" else
+        decision.request.asked_for)  # fmt: skip
+
+
+def test_a_step_that_is_over_before_its_decision_sends_nothing() -> None:
+    """Its goal is reached between the question and the decision."""
+    replica = replica_of(replace(RESCUE, goal="purchase"))
+    decide_each = Decider.decide_each
+
+    class Late(Decider):
+        def decide_each(self, *given: Any, **more: Any) -> Any:
+            replica.log.append_events([event("Order Completed", NOON + HOUR)])
+            return decide_each(self, given[0], NOON + HOUR, *given[2:], **more)
+
+    late = Late(pipeline=replica.decider.pipeline, contexts=replica.contexts, log=replica.log)
+    [decision] = late.advance_sub_journeys(["ada"], NOON, replica.chance)
+    assert [move.name for move in decision.moves] == ["Sub-journey Left"]
+    assert decision.action_id == "no_action" and not decision.delivered_by_us
+    assert {(each.action_id, each.code, each.detail) for each in decision.refused} >= {
+        ("card_offer", "no_step", "the step that asked is over")
+    }
 
 
 def test_what_a_step_waits_for_wakes_it_up() -> None:
