@@ -68,6 +68,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     missing: dict[str, str] = {}  # part -> why it is not there
     recipes: dict[str, RecipeNote] = {}  # by part
     residual: WarmStartPart | None = None  # the warm start of what is learned online
+    # `nba.rewards.terms.score_definition` at training; unset in bundles written before it
+    asked: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.bundles.bundle import Bundle
+from models.bundles.fit import check_columns, check_fit
 from models.predictors.predictor import Predictor
 from models.predictors.touchpoint_columns import ACTION, action_rows
 from nba.customer.context import OFFERED, Context, ContextSchema, offered_columns
@@ -23,17 +24,22 @@ ROWS = 8_192  # touchpoint rows in memory at a time, about
 class BundleScorer:
     """Implements `nba.engine.scorer.Scorer`.
 
-    Raises InvalidBundle where the bundle was trained on other columns, or misses a model.
+    Raises InvalidBundle where the bundle was trained on other columns or for another target or
+    reward rule, or misses a model.
     """
 
-    def __init__(self, bundle: Bundle, schema: ContextSchema, *, reasons: bool = True) -> None:
-        """Without `reasons` it scores alone, for simulations that nobody reads."""
+    def __init__(
+        self,
+        bundle: Bundle,
+        schema: ContextSchema,
+        *,
+        reasons: bool = True,
+        as_logged: bool = False,
+    ) -> None:
+        """Without `reasons` it scores alone, for simulations that nobody reads. `as_logged`: to
+        repeat decisions that are in the log, whatever was asked of the bundle then."""
         manifest = bundle.manifest
-        if manifest.schema_hash != schema.schema_hash:
-            raise InvalidBundle(
-                f"{bundle.bundle_id}: trained on {manifest.schema_hash}, the journey file gives "
-                f"{schema.schema_hash}; train and promote again"
-            )
+        (check_columns if as_logged else check_fit)(bundle, schema)
         if bundle.churn is None or bundle.touchpoint is None:
             missing = "; ".join(f"{part}: {why}" for part, why in manifest.missing.items())
             raise InvalidBundle(f"{bundle.bundle_id}: incomplete: {missing}")

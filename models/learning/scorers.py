@@ -11,6 +11,7 @@ from models.residual.warm_start import WARM_START_PREFIX
 from nba.customer.context import ContextSchema
 from nba.engine.scorer import CalibratedScorer
 from nba.errors import InvalidBundle, NotFound
+from nba.rewards.terms import reward_version
 from nba.stores.log import Log
 
 
@@ -30,11 +31,12 @@ def stored_bundle(log: Log, bundle_id: str | None) -> Bundle:
 def scorer_now(
     bundle: Bundle, state: PolicyState | None, schema: ContextSchema
 ) -> CalibratedScorer:
-    """The bundle with the policy's state, where that is of this bundle, else with its own warm
-    start. Raises InvalidBundle."""
+    """The bundle with the policy's state, where that was learned on this bundle by the journey's
+    reward rule, else with its own warm start. Raises InvalidBundle."""
     scorer = BundleScorer(bundle, schema)
     trained = bundle.manifest.actions
-    if state is not None and state.head.bundle_id == bundle.bundle_id:
+    learned = bundle.bundle_id, reward_version(schema.journey)
+    if state is not None and (state.head.bundle_id, state.head.reward_version) == learned:
         return CalibratedScorer(scorer, residual_of_version(state, schema, trained))
     return CalibratedScorer(scorer, _warm(bundle, schema))
 
@@ -46,7 +48,7 @@ def scorer_then(
 
     Raises NotFound, InvalidBundle, StoreUnavailable.
     """
-    scorer = BundleScorer(bundle, schema)
+    scorer = BundleScorer(bundle, schema, as_logged=True)
     if version is None:
         return CalibratedScorer(scorer)
     if version.startswith(WARM_START_PREFIX):
@@ -57,6 +59,14 @@ def scorer_then(
     state = policy_state(log, version)
     assert state is not None
     return CalibratedScorer(scorer, residual_of_version(state, schema, bundle.manifest.actions))
+
+
+def challenger_then(bundle: Bundle, schema: ContextSchema) -> CalibratedScorer:
+    """A challenger in shadow as logged decisions had it: with its own warm start.
+
+    Raises InvalidBundle.
+    """
+    return CalibratedScorer(BundleScorer(bundle, schema, as_logged=True), _warm(bundle, schema))
 
 
 def _warm(bundle: Bundle, schema: ContextSchema) -> OnlineResidual | None:

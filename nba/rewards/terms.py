@@ -11,6 +11,7 @@ from nba.content_ids import content_id
 from nba.durations import DAY_S
 from nba.events.numbers import MOST_EUR
 from nba.journey.actions import ActionReward
+from nba.journey.fields import JourneyPart
 from nba.journey.file import JourneyFile
 from nba.journey.goals import RewardRule
 
@@ -84,3 +85,39 @@ def reward_version(journey: JourneyFile) -> str:
     learned = msgspec.structs.replace(rule, annoyance=False)
     content = msgspec.json.encode([RULE_VERSION, learned, declared, events, staying, nodes])
     return content_id("reward", content)
+
+
+def score_definition(journey: JourneyFile) -> dict[str, str]:
+    """What the scores of a model that is trained for this journey file stand for: by field, in
+    JSON, what is not as by default. What makes its columns is in the context's schema.
+
+    A field that is added to the journey file later changes no definition while it is left out.
+    """
+    rule = journey.reward
+    asked = _declared("reward.", rule) | _declared("churn.", journey.churn)
+    # what is reported beside the reward, and how often training asks, is in no score
+    for unscored in ("reward.annoyance", "churn.every_days"):
+        asked.pop(unscored, None)
+    for action in journey.actions:
+        if action.reward is not None:
+            asked[f"actions.{action.id}.reward"] = _text(_declared("", action.reward))
+    if rule.staying:
+        asked["arbitration.customer_value_eur"] = _text(journey.arbitration.customer_value_eur)
+    asked["reward.target"] = _text(rule.target)
+    return asked
+
+
+def _declared(path: str, part: JourneyPart) -> dict[str, str]:
+    """The fields of a part that are not as by default."""
+    declared = {}
+    for field in msgspec.structs.fields(part):
+        value = getattr(part, field.name)
+        made = field.default_factory
+        default = field.default if made is msgspec.NODEFAULT else made()
+        if value != default:
+            declared[path + field.name] = _text(value)
+    return declared
+
+
+def _text(value: object) -> str:
+    return msgspec.json.encode(value, order="sorted").decode()

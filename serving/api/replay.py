@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from models.bundles.bundle import Bundle, load_bundle
-from models.learning.scorers import scorer_now, scorer_then
+from models.learning.scorers import challenger_then, scorer_then
 from models.policies.from_journey import strategy_of
 from nba.customer.context import ContextSchema
 from nba.decisions.decision import Decision
@@ -43,7 +43,7 @@ def replayed(log: Log, decision: Decision) -> Decision:
     if bundle is not None:
         scorer = scorer_then(log, bundle, decision.policy_version, schema)
         if decision.challenger is not None:
-            rival = scorer_now(_named(log, decision.challenger), None, schema)
+            rival = challenger_then(_named(log, decision.challenger), schema)
             challenger = Challenger(rival, decision.exploration.challenger_share)
     strategy = strategy_of(journey, scorer, exploration=decision.exploration)
     pipeline = make_pipeline(

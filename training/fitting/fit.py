@@ -16,6 +16,7 @@ from models.residual.warm_start import WarmStart
 from nba.errors import InvalidInput, did_you_mean
 from nba.journey.actions import NO_ACTION
 from nba.measurement.statistics.estimate import Undecided
+from nba.rewards.terms import score_definition
 from training.data.fractional_labels import split_rows
 from training.data.history import History
 from training.data.time_split import Split, check_split, split_by_time
@@ -290,6 +291,7 @@ def _bundle(
         },
         recipes={name: note for name in fitted if (note := reports[name].recipe.note) is not None},
         residual=None if warm is None else warm.part(),
+        asked=score_definition(journey),
     )
     return Bundle(manifest, models["churn"], models["touchpoint"], schema.table, warm)
 

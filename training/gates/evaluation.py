@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundles.bundle import Bundle, load_bundle
+from models.bundles.fit import check_fit
 from models.predictors.predictor import finite_predictions
+from nba.customer.context import ContextSchema
 from nba.errors import InvalidBundle
 from nba.journey.actions import NO_ACTION
 from nba.measurement.off_policy.cross_fitting import CrossFitted
@@ -95,14 +97,17 @@ class JudgedBundle(NamedTuple):
     held_out: dict[str, HeldOutPredictions | Undecided]  # by model
 
 
-def champion_beside(log: Log, bundle: Bundle, schema_hash: str) -> Bundle | None:
-    """The champion, where it is another bundle and reads the same columns."""
+def champion_beside(log: Log, bundle: Bundle, schema: ContextSchema) -> Bundle | None:
+    """The champion, where it is another bundle and answers what the journey file asks."""
     stored = version_in_force(log, CHAMPION)
     if stored is None or stored.bundle_id == bundle.bundle_id:
         return None
     champion = load_bundle(stored.files)
-    fits = champion.manifest.schema_hash == schema_hash and champion.touchpoint is not None
-    return champion if fits else None
+    try:
+        check_fit(champion, schema)
+    except InvalidBundle:
+        return None
+    return None if champion.touchpoint is None else champion
 
 
 def evaluate(
@@ -117,15 +122,11 @@ def judged(
 ) -> JudgedBundle:
     """Judge the bundle on the last fifth of the log's time.
 
-    Raises InvalidBundle where it was trained on other columns than the journey file gives, or
-    predicts what is no finite number.
+    Raises InvalidBundle where it does not answer what the journey file asks, or predicts what is no
+    finite number.
     """
     schema = history.fold.schema
-    if bundle.manifest.schema_hash != schema.schema_hash:
-        raise InvalidBundle(
-            f"{bundle.bundle_id}: trained on {bundle.manifest.schema_hash}, the journey file gives "
-            f"{schema.schema_hash}; train again"
-        )
+    check_fit(bundle, schema)
     risk = None if bundle.churn is None else partial(finite_predictions, "churn", bundle.churn)
     decided = decided_set(history, schema.journey.reward, risk)
     decisions = _Decisions(history, decided, _testable(decided), _immature(history), seed)

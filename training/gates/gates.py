@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from models.bundles.bundle import Bundle
@@ -84,7 +86,7 @@ def judge(
     """
     history, log = evidence.history, evidence.log
     progress("evaluating on the latest part of the log")
-    rival = champion_beside(log, bundle, history.fold.schema.schema_hash)
+    rival = champion_beside(log, bundle, history.fold.schema)
     judged_bundle = judged(history, bundle, champion=rival)
     progress("deciding again")
     decisions = newest(history, log, limits.replayed)
@@ -149,7 +151,11 @@ def trained_again(
         trusted=() if manifest.touchpoint is None else manifest.touchpoint.columns,
     )
     before = history_of(history.fold, events, history.candidates)
-    return train(before, seed=manifest.seed, options=options).bundle.bundle_id
+    again = train(before, seed=manifest.seed, options=options).bundle
+    if manifest.asked is msgspec.UNSET:  # written before bundles said so
+        unsaid = msgspec.structs.replace(again.manifest, asked=msgspec.UNSET)
+        again = replace(again, manifest=unsaid)
+    return again.bundle_id
 
 
 def calibration_gate(held_out: Mapping[str, HeldOutPredictions | Undecided]) -> Gate:

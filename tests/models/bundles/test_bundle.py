@@ -23,6 +23,7 @@ from models.predictors.touchpoint_columns import (
 from nba.customer.context import Context, ContextSchema, offered_columns
 from nba.errors import InvalidBundle
 from nba.journey.actions import NO_ACTION
+from nba.journey.goals import RewardRule
 from tests.fixtures.examples import examples
 from tests.fixtures.small_replica import FOLD, JOURNEY, NOON, changed, event, failed_search
 
@@ -265,7 +266,9 @@ def test_a_new_action_is_scored_by_its_features(bundle: Bundle, contexts: list[C
 
 
 def test_a_bundle_of_values_prices_no_action_too(contexts: list[Context]) -> None:
-    scorer = BundleScorer(made("value"), FOLD.schema)
+    rule = RewardRule(target="value", events=["purchase"])
+    schema = ContextSchema(changed(FOLD.schema.journey, reward=rule), FOLD.schema.table)
+    scorer = BundleScorer(made("value"), schema)
     assert scorer.learns_value
     scores = scorer.touchpoint(contexts[-1:], [[0, -1]])
     assert np.isfinite(scores).all()

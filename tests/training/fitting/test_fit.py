@@ -182,7 +182,7 @@ def test_the_champion_of_the_log_is_what_a_bundle_is_held_against(
     log = MemoryLog()
     log.save_bundle(silent.bundle.bundle_id, silent.bundle.files())
     log.set_alias(CHAMPION, silent.bundle.bundle_id, NOON)
-    champion = champion_beside(log, bundle, BANK.schema.schema_hash)
+    champion = champion_beside(log, bundle, BANK.schema)
     found = evaluate(bank.history, bundle, champion=champion)
     assert found.against == "logged"
     assert isinstance(found.gain, PolicyGain) and found.gain.agree

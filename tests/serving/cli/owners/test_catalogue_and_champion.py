@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +44,26 @@ def test_a_catalogue_that_the_champion_does_not_fit_is_refused_with_the_remedy(
     assert run("publish", bank.wider, "--why", "incomes", "--without-champion")[0] == 0
     assert served(run) == (bank.wider_version, "fallback")
     assert run("rollback")[0] == 0  # the champion fits that one
+    assert served(run) == (bank.small_version, "live")
+
+
+def test_another_target_of_the_reward_is_another_catalogue_to_the_champion(
+    run: Run, bank: Bank, tmp_path: Path
+) -> None:
+    """EUR would be read as probabilities: p_accept of 1.0 for all."""
+    assert run("publish", SMALL_JOURNEY, "--why", "begin")[0] == 0
+    text = SMALL_JOURNEY.read_text(encoding="utf-8")
+    rule = "reward: {target: response, window_days: 7}"
+    value = tmp_path / "value.yaml"
+    in_eur = "reward: {target: value, window_days: 7, events: [purchase]}"
+    value.write_text(text.replace(rule, in_eur), encoding="utf-8")
+    code, out, err = run("publish", value, "--why", "EUR")
+    assert (code, out) == (1, "")
+    for word in ("reward.target response, the journey file says value", "nba train --journey FILE"):
+        assert word in " ".join(err.split())
+    assert run("publish", value, "--why", "EUR", "--without-champion")[0] == 0
+    assert served(run)[1] == "fallback"
+    assert run("rollback")[0] == 0
     assert served(run) == (bank.small_version, "live")
 
 
