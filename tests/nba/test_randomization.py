@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from scipy.stats import chi2_contingency, chisquare
 
 from nba.randomization import generator, in_share, position, seed_of
+from tests.fixtures.files import ROOT
 
 NAMES = [f"customer-{n}" for n in range(20_000)]
 
@@ -55,3 +58,15 @@ def test_nearby_seeds_are_independent() -> None:
         [int(generator(seed, name).random() * 5) for name in NAMES[:2_000]] for seed in (1, 2)
     )
     assert chi2_contingency(np.histogram2d(first, second, bins=5)[0]).pvalue > 0.001
+
+
+def test_chance_is_salted_by_what_is_decided_wherever_it_is_made() -> None:
+    """No other file makes a generator, but the world, whose streams are keyed by its customers."""
+    made = {
+        str(file.relative_to(ROOT))
+        for part in ("nba", "models", "training", "serving", "features")
+        for file in (ROOT / part).rglob("*.py")
+        if re.search(r"default_rng|RandomState|random\.seed|^import random", file.read_text(), re.M)
+    }
+    of_the_logged_seed = "nba/engine/recorder.py"
+    assert made == {"nba/randomization.py", of_the_logged_seed}

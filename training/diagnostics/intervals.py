@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nba.measurement.statistics.estimate import Estimate
+from nba.randomization import generator
 
 RESAMPLES = 200
 BINS = 10
@@ -19,7 +20,9 @@ class Resamples:
 
     def __init__(self, customers: np.ndarray, *, seed: int, resamples: int = RESAMPLES) -> None:
         names, self._codes = np.unique(customers.astype(str), return_inverse=True)
-        counts = np.random.default_rng(seed).poisson(1.0, size=(resamples, len(names)))
+        counts = generator(seed, "resamples of customers").poisson(
+            1.0, size=(resamples, len(names))
+        )
         self._counts = np.vstack([np.ones((1, len(names))), counts])
 
     def of(self, chosen: np.ndarray) -> np.ndarray:

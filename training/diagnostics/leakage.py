@@ -15,6 +15,7 @@ import numpy as np
 from features.replay.point_in_time import EVERYTHING, ContextQuestions, encode, replay
 from nba.durations import DAY_S
 from nba.events.event import Event, micros
+from nba.randomization import generator
 from training.data.history import History
 from training.data.time_split import Split
 from training.data.training_sets import TrainingSet
@@ -76,7 +77,7 @@ def find_leaks(
         for at in np.flatnonzero(strengths > TELLS)
     ]
     leaks += across(data, moments, split)
-    chosen = np.random.default_rng(seed).permutation(len(data.labels))[:SAMPLE]
+    chosen = generator(seed, "rows of leakage").permutation(len(data.labels))[:SAMPLE]
     leaks += without_future(history, data, moments, np.sort(chosen))
     best = int(np.argmax(strengths)) if len(strengths) else 0
     return Leakage(

@@ -13,6 +13,7 @@ from nba.durations import DAY_S
 from nba.journey.actions import NO_ACTION
 from nba.measurement.off_policy.cross_fitting import customer_folds
 from nba.measurement.statistics.estimate import Estimate, Undecided
+from nba.randomization import generator
 from training.data.history import History
 from training.data.target_policies import boosted
 from training.data.training_sets import PastDecisions, activity
@@ -151,7 +152,7 @@ def uplift(
     """
     weight = ((arms == 1).astype(float) - (arms == 0)) / propensity
     ranking, scores = np.zeros(len(outcome)), np.zeros(len(outcome))
-    chance = np.random.default_rng(seed).random(len(outcome))  # ties
+    chance = generator(seed, "ties of uplift").random(len(outcome))  # ties
     for left_out in range(FOLDS):
         inside = fold == left_out
         inner = weight * (outcome - expected[left_out])

@@ -15,6 +15,7 @@ import numpy as np
 from nba.analytics.journeys.friction import Friction, friction
 from nba.analytics.journeys.loss_by_emotion import LossRate, loss_by_sign
 from nba.measurement.statistics.estimate import Undecided
+from nba.randomization import generator
 from training.data.history import History
 from training.emotion.evidence import evidence_of, units_of
 from training.emotion.valences import ValenceEvidence, learn_valences
@@ -43,7 +44,7 @@ def _cross_fitted(history: History, followed: FollowedVisits, seed: int) -> Foll
     """The visits felt with valences learned from other customers, None where too few are lost."""
     evidence = evidence_of(history, followed)
     units, unit_of = units_of(history, followed)
-    sides = np.random.default_rng(seed).integers(0, 2, len(history.rows.customers))
+    sides = generator(seed, "sides of friction").integers(0, 2, len(history.rows.customers))
     part_valences = followed.table.parts["valence"].astype(float).copy()
     schema = history.fold.schema
     in_force = np.array([schema.appraisal(u.kind, u.touchpoint).valence for u in units])

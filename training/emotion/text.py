@@ -15,6 +15,7 @@ from models.predictors.platt_scaling import (
     fit_platt_scaling,
 )
 from nba.measurement.statistics.estimate import Undecided
+from nba.randomization import generator
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -116,7 +117,7 @@ def distinct(
     owners = copies.astype(str) if groups is None else np.asarray(groups, dtype=str)[copies]
     names, owner = np.unique(owners, return_inverse=True)
     mostly = np.bincount(owner, weights=positive) / np.bincount(owner) > 0.5
-    chance = np.random.default_rng(seed).random(len(names))
+    chance = generator(seed, "folds of texts").random(len(names))
     fold_of = np.empty(len(names), dtype=int)
     fold_of[np.lexsort((chance, mostly))] = np.arange(len(names)) % FOLDS
     return Labelled([read[n] for n in copies], positive, fold_of[owner])

@@ -14,6 +14,7 @@ import numpy as np
 from nba.events.valences import HALF_WEIGHT, LearnedValence
 from nba.measurement.statistics.estimate import Undecided
 from nba.measurement.statistics.logistic_regression import LogisticFit, fit_logistic
+from nba.randomization import generator
 
 MIN_LOSSES = 100
 MIN_LOW_SURVEYS = 200
@@ -172,7 +173,7 @@ def _resample(
     redrawn too: without that, shrinkage would make the interval too narrow (Pearce et al.,
     Approximately Bayesian Ensembling, AISTATS 2020, section 3).
     """
-    rng = np.random.default_rng(seed)
+    rng = generator(seed, "resamples of valences")
     _, codes = np.unique(evidence.customers, return_inverse=True)
     groups, units = int(codes.max()) + 1, len(posterior.covariance)
     design, full = posterior.design, posterior.fit.weights

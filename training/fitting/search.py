@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from models.predictors.lightgbm_trees import PARAMETERS
+from nba.randomization import seed_of
 from training.data.time_split import Split
 from training.data.training_sets import TrainingSet
 from training.fitting.recipe import Recipe
@@ -73,8 +74,8 @@ def search(
         progress(f"{name}: trial {number + 1} of {trials}, done before")
     for number in range(len(done), trials):
         progress(f"{name}: trial {number + 1} of {trials}")
-        chance = np.random.SeedSequence([seed, number]).generate_state(1)
-        study.sampler = optuna.samplers.TPESampler(seed=int(chance[0]))
+        chance = seed_of(seed, "trial", name, number) % 2**32
+        study.sampler = optuna.samplers.TPESampler(seed=chance)
         if number == 0:
             study.enqueue_trial({key: PARAMETERS[key] for key in _DEFAULTS})
         trial = study.ask()

@@ -19,6 +19,7 @@ from nba.measurement.statistics.estimate import (
 )
 from nba.measurement.statistics.intervals import clustered_variance, normal_interval
 from nba.measurement.statistics.moments import SampleMean
+from nba.randomization import generator
 
 MIN_CUSTOMERS = 30  # on whom an interval can rest
 RESAMPLES = 2_000
@@ -64,7 +65,7 @@ def bootstrap_total(
     total = float(sums.sum())
     if len(sums) == 0:
         return Estimate(value=0.0, low=0.0, high=0.0, n=decisions, ess=float(customers))
-    rng = np.random.default_rng(seed)
+    rng = generator(seed, "bootstrap of a price")
     drawn = rng.binomial(customers, len(sums) / customers, RESAMPLES)
     totals = [float(sums[rng.integers(0, len(sums), n)].sum()) for n in drawn.tolist()]
     low, high = np.quantile(totals, [0.025, 0.975]).tolist()

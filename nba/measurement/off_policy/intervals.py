@@ -13,6 +13,7 @@ from nba.measurement.off_policy.estimators import RatioEstimate
 from nba.measurement.off_policy.logged_decisions import Floats
 from nba.measurement.statistics.confidence_sequences import TUNING_N, half_width, rho
 from nba.measurement.statistics.intervals import Interval, clustered_variance
+from nba.randomization import generator
 
 RESAMPLES = 1_000
 
@@ -32,7 +33,7 @@ def bootstrap(
     """
     sums = _sums(scores, customers)
     n = sums.shape[1]
-    rng = np.random.default_rng(seed)
+    rng = generator(seed, "bootstrap")
     values = np.empty(RESAMPLES)
     for resample in range(RESAMPLES):
         totals = sums @ np.bincount(rng.integers(0, n, n), minlength=n)
