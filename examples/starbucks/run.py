@@ -32,7 +32,6 @@ from nba.measurement.off_policy.evaluation import PolicyValue, policy_value, pol
 from nba.measurement.off_policy.logged_decisions import LoggedDecisions, logged_decisions, overlap
 from nba.measurement.statistics.estimate import MIN_ESS, Undecided, as_json
 from training.data.history import History
-from training.data.target_policies import priority
 from training.data.training_sets import PastDecisions, action_features, decided_set, trained_actions
 
 JOURNEY = Path(__file__).with_name("journey.yaml")
@@ -170,10 +169,12 @@ class Offered:
         self._there = np.zeros((len(rows), len(self._names)), dtype=bool)
         for row, n in enumerate(rows):
             self._there[row, [at[name] for name in decided.candidates[n] if name in at]] = True
+        costs = {action.id: action.cost_eur for action in journey.actions}
+        costs[NO_ACTION] = -journey.no_action_value_eur
         self._predicted = action_scores(history, decided.moments, bag, test)
         self._priority = np.array(
             [
-                [priority(journey, None, name, row[n], True) for n, name in enumerate(self._names)]
+                [row[n] - costs[name] for n, name in enumerate(self._names)]
                 for row in self._predicted
             ]
         )

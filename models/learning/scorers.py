@@ -29,11 +29,15 @@ def stored_bundle(log: Log, bundle_id: str | None) -> Bundle:
 
 
 def scorer_now(
-    bundle: Bundle, state: PolicyState | None, schema: ContextSchema
+    bundle: Bundle,
+    state: PolicyState | None,
+    schema: ContextSchema,
+    *,
+    reasons: bool = True,
 ) -> CalibratedScorer:
     """The bundle with the policy's state, where that was learned on this bundle by the journey's
     reward rule, else with its own warm start. Raises InvalidBundle."""
-    scorer = BundleScorer(bundle, schema)
+    scorer = BundleScorer(bundle, schema, reasons=reasons)
     trained = bundle.manifest.actions
     learned = bundle.bundle_id, reward_version(schema.journey)
     if state is not None and (state.head.bundle_id, state.head.reward_version) == learned:

@@ -23,6 +23,17 @@ class Worth(NamedTuple):
     gain_eur: Floats  # what one more unit of p_accept would add; 1 where the value is learned
     exposures: float = 0.0  # how many decisions were learned from so far
 
+    def at(self, positions: Sequence[int]) -> Worth:
+        """The candidates at these positions."""
+        where = np.asarray(positions, dtype=np.int64)
+        return Worth(
+            self.codes[where],
+            self.mean_eur[where],
+            self.spread_eur[where],
+            self.gain_eur[where],
+            self.exposures,
+        )
+
 
 class Choice(NamedTuple):
     """What was drawn, and with which probability."""

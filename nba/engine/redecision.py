@@ -46,12 +46,17 @@ def context_of(decision: Decision) -> Context:
     )
 
 
-def redecided(pipeline: Pipeline, decisions: Sequence[Decision]) -> list[Decision]:
-    """What the pipeline decides on the contexts of decisions that were made on its `journey`.
+def redecided(
+    pipeline: Pipeline, decisions: Sequence[Decision], contexts: Sequence[Context] | None = None
+) -> list[Decision]:
+    """What the pipeline decides on the contexts of decisions that were made on its `journey`;
+    `contexts`: of decisions that were made on another one, as its own reads them.
 
     Whoever was in an arm of their own is decided here like everybody, but for the rules that their
     arms left out; the arms stay in the record.
     """
+    read = [context_of(decision) for decision in decisions] if contexts is None else contexts
+    of = dict(zip((decision.decision_id for decision in decisions), read, strict=True))
     demands = capacity_demands(pipeline.schema.journey)
     groups: dict[tuple[object, ...], list[Decision]] = defaultdict(list)
     for decision in decisions:  # those for which the capacities leave the same room
@@ -62,18 +67,21 @@ def redecided(pipeline: Pipeline, decisions: Sequence[Decision]) -> list[Decisio
         arms = SameArm(group[0].arms, frozenset(group[0].dropped_rules))
         alike = replace(pipeline, arms=arms)
         for begin in range(0, len(group), BATCH):
-            batch = _run(alike, group[begin : begin + BATCH])
+            some = group[begin : begin + BATCH]
+            batch = _run(alike, some, [of[decision.decision_id] for decision in some])
             again |= {decision.decision_id: decision for decision in batch}
     return [again[decision.decision_id] for decision in decisions]
 
 
-def _run(pipeline: Pipeline, decisions: Sequence[Decision]) -> list[Decision]:
+def _run(
+    pipeline: Pipeline, decisions: Sequence[Decision], contexts: Sequence[Context]
+) -> list[Decision]:
     used: dict[tuple[str, str], float] = {}
     for decision in decisions:
         used |= pipeline.governor.by_period(decision.used, decision.decided_at)
     return pipeline.run(
         [decision.request for decision in decisions],
-        [context_of(decision) for decision in decisions],
+        contexts,
         new_id=iter([decision.decision_id for decision in decisions]).__next__,
         new_seed=iter([decision.seed for decision in decisions]).__next__,
         used=used,

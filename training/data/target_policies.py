@@ -1,20 +1,15 @@
-"""Targets: what a bundle would draw among the candidates of past decisions, and its own worth."""
+"""Candidates of past decisions, and a model of what each of them brings."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.replay.point_in_time import ContextQuestions, replay
-from models.bundles.bundle import Bundle
-from models.policies.from_journey import exploration_policy_of
-from models.predictors.predictor import finite_predictions
 from models.predictors.touchpoint_columns import action_rows, touchpoint_rows
-from nba.decisions.candidate import Candidate
-from nba.engine.policy import Worth
-from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.measurement.off_policy.cross_fitting import (
     CandidateRows,
@@ -37,109 +32,39 @@ class Candidates(NamedTuple):
     of: NDArray[np.int64]  # (k,) from 0 to n - 1
     names: list[str]  # (k,) action ids
     codes: NDArray[np.int64]  # (k,) positions in the journey file, -1 for what is not in it
-    logged: list[Candidate | None]  # (k,) with their factors, None of imported decisions
-
-    @property
-    def drawn(self) -> list[slice]:
-        """(n,) where the candidates of each decision stand."""
-        ends = np.cumsum(np.bincount(self.of, minlength=len(self.decisions)))
-        return [slice(a, b) for a, b in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)]
+    listed: NDArray[np.bool_]  # (k,) whether it was a candidate when it was decided
+    possible: NDArray[np.bool_]  # (k,) whether the log could draw it
 
 
 def candidates_of(
-    decided: PastDecisions, chosen: NDArray[np.int64], journey: JourneyFile
+    decided: PastDecisions,
+    chosen: NDArray[np.int64],
+    journey: JourneyFile,
+    targets: Sequence[Sequence[Mapping[str, float]]] = (),
 ) -> Candidates:
-    """The logged candidates of the chosen decisions."""
+    """What the chosen decisions listed, and what else the targets would draw: by target, the
+    probabilities by action id of each of the chosen."""
     codes = {action.id: code for code, action in enumerate(journey.actions)}
-    names = [name for n in chosen for name in decided.candidates[n]]
+    names: list[str] = []
+    sizes: list[int] = []
+    listed: list[bool] = []
+    possible: list[bool] = []
+    for at, n in enumerate(chosen.tolist()):
+        logged, own = decided.factors[n], list(decided.candidates[n])
+        more = {name: None for target in targets for name in target[at] if name not in own}
+        listed += [True] * len(own) + [False] * len(more)
+        possible += [name not in logged or logged[name].propensity > 0.0 for name in own]
+        possible += [False] * len(more)
+        names += [*own, *more]
+        sizes.append(len(own) + len(more))
     return Candidates(
         decisions=chosen,
-        of=np.repeat(np.arange(len(chosen)), [len(decided.candidates[n]) for n in chosen]),
+        of=np.repeat(np.arange(len(chosen)), sizes),
         names=names,
         codes=np.array([codes.get(name, -1) for name in names], dtype=np.int64),
-        logged=[decided.factors[n].get(name) for n in chosen for name in decided.candidates[n]],
+        listed=np.array(listed, dtype=bool),
+        possible=np.array(possible, dtype=bool),
     )
-
-
-def target_of(
-    history: History, bundle: Bundle, decided: PastDecisions, candidates: Candidates
-) -> Floats:
-    """(k,) the probability of each candidate under the bundle and the journey file's exploration.
-
-    A candidate that has left the journey file is no longer offered. How unsure a worth is, is as it
-    was logged: what the online learner knows is re-anchored on a new bundle.
-    """
-    assert bundle.touchpoint is not None
-    journey = history.fold.schema.journey
-    positions = np.arange(len(candidates.names))
-    inputs = candidate_rows(
-        history,
-        decided,
-        candidates,
-        positions,
-        bundle.manifest.actions,
-        bundle.manifest.action_features,
-    )
-    scores = finite_predictions("touchpoint", bundle.touchpoint, inputs)
-    learned = not bundle.touchpoint.is_probability
-    policy = exploration_policy_of(journey.exploration, [action.id for action in journey.actions])
-    probabilities = np.zeros(len(candidates.names))
-    for where in candidates.drawn:
-        offered = [
-            at
-            for at in range(where.start, where.stop)
-            if candidates.codes[at] >= 0 or candidates.names[at] == NO_ACTION
-        ]
-        worths = [
-            _worth(journey, candidates.logged[at], candidates.names[at], scores[at], learned)
-            for at in offered
-        ]
-        mean, spread, gain = (np.array(column, dtype=float) for column in zip(*worths, strict=True))
-        worth = Worth(
-            codes=candidates.codes[offered],
-            mean_eur=mean,
-            spread_eur=spread,
-            gain_eur=gain,
-            exposures=float(len(decided.actions)),
-        )
-        probabilities[offered] = policy.probabilities(worth)
-    return probabilities
-
-
-def _worth(
-    journey: JourneyFile, logged: Candidate | None, name: str, score: float, learned: bool
-) -> tuple[float, float, float]:
-    """(mean, spread, gain) in EUR of a candidate under another score."""
-    mean = priority(journey, logged, name, score, learned)
-    spread = 0.0 if logged is None else logged.spread_eur
-    if learned:
-        return mean, spread, 1.0
-    if name == NO_ACTION:
-        return mean, spread, 0.0
-    factor = 1.0 if logged is None else logged.context_weight * logged.lever
-    return mean, spread, factor * _value_eur(journey, logged, name)
-
-
-def _value_eur(journey: JourneyFile, logged: Candidate | None, name: str) -> float:
-    if logged is not None:
-        return logged.value_eur + logged.retention_eur
-    return next(action.value_eur for action in journey.actions if action.id == name)
-
-
-def priority(
-    journey: JourneyFile, logged: Candidate | None, name: str, score: float, learned: bool
-) -> float:
-    """What a candidate is worth under another score: with the factors that were logged for it,
-    or, of an imported decision, with those that the journey file declares."""
-    action = next((action for action in journey.actions if action.id == name), None)
-    if action is None:  # no_action
-        return journey.no_action_value_eur + (score if learned else 0.0)
-    if logged is None:
-        worth = score * (1.0 if learned else action.value_eur)
-        return worth - action.cost_eur
-    value = 1.0 if learned else logged.value_eur + logged.retention_eur
-    weight = logged.context_weight * logged.lever
-    return score * value * weight - logged.cost_eur - logged.annoyance_eur
 
 
 def candidate_rows(
@@ -151,18 +76,30 @@ def candidate_rows(
     features: tuple[str, ...],
 ) -> Floats:
     """(m, n_columns) a touchpoint model's inputs for the chosen candidates."""
-    moments = decided.moments
     at = candidates.decisions[candidates.of[chosen]]
+    return drawn_rows(history, decided, at, candidates.codes[chosen], trained, features)
+
+
+def drawn_rows(
+    history: History,
+    decided: PastDecisions,
+    at: NDArray[np.int64],
+    codes: NDArray[np.int64],
+    trained: tuple[str, ...],
+    features: tuple[str, ...],
+) -> Floats:
+    """(m, n_columns) a touchpoint model's inputs for (m,) action codes in the decided at (m,)."""
+    moments = decided.moments
     questions = ContextQuestions(
         customers=moments.customers[at],
         as_of=moments.as_of[at],
         seen_seq=moments.seen_seq[at],
         seen_received=moments.seen_received[at],
-        actions=candidates.codes[chosen],
+        actions=codes,
     )
     values, offered = replay(history.fold, history.rows, questions)
     actions = action_rows(history.fold.schema.journey, trained, features)
-    return touchpoint_rows(values, offered, actions[candidates.codes[chosen]])
+    return touchpoint_rows(values, offered, actions[codes])
 
 
 def reward_model(

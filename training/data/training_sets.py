@@ -8,16 +8,22 @@ out: it would look like silence.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from features.replay.point_in_time import ContextQuestions, replay
-from models.predictors.touchpoint_columns import action_rows, touchpoint_columns, touchpoint_rows
+from models.predictors.touchpoint_columns import (
+    ACTION,
+    action_rows,
+    touchpoint_columns,
+    touchpoint_rows,
+)
 from nba.decisions.candidate import Candidate
 from nba.durations import DAY_S
 from nba.events.event import Event, micros
 from nba.journey.actions import NO_ACTION
+from nba.journey.file import JourneyFile
 from nba.journey.goals import ChurnRule, RewardRule
 from nba.rewards.validity import at_s
 from training.data.history import History, number
@@ -125,6 +131,17 @@ class PastDecisions:
     factors: list[dict[str, Candidate]]  # of our own decisions, by action id: what was logged
     moments: ContextQuestions
     target: str  # response or value
+    decision_ids: list[str | None]  # None of imported decisions that have none
+
+    def coded_for(
+        self, journey: JourneyFile, trained: tuple[str, ...], features: tuple[str, ...]
+    ) -> PastDecisions:
+        """The same with the actions as a model of these codes and action features reads them."""
+        contexts = self.set.columns[: self.set.columns.index(ACTION)]
+        own = _drawn_rows(journey, trained, features, self.moments.actions, self.actions)
+        rows = np.column_stack([self.set.rows[:, : len(contexts)], own])
+        columns = (*contexts, ACTION, *(f"{ACTION}.{name}" for name in features))
+        return replace(self, set=replace(self.set, rows=rows, columns=columns))
 
     def touchpoint_set(self) -> TrainingSet:
         """The rows that the touchpoint model is fitted on: nobody can respond to `no_action`, so
@@ -150,9 +167,7 @@ def decided_set(history: History, rule: RewardRule, risk: Risk | None = None) ->
     spans_s = [credit.settles_s - at_s(credit.decision) for credit in credits]
     moments = decision_moments(history, decisions)
     values, offered = replay(history.fold, history.rows, moments)
-    positions = moments.actions
-    own = action_rows(journey, trained_actions(history), features)[positions]
-    own[(positions < 0) & (actions != NO_ACTION)] = np.nan  # left the journey file
+    own = _drawn_rows(journey, trained_actions(history), features, moments.actions, actions)
     return PastDecisions(
         set=TrainingSet(
             columns=tuple(touchpoint_columns(history.fold.schema.columns, features)),
@@ -169,7 +184,21 @@ def decided_set(history: History, rule: RewardRule, risk: Risk | None = None) ->
         factors=[_factors(event, history) for event in decisions],
         moments=moments,
         target=rule.target,
+        decision_ids=[event.decision_id for event in decisions],
     )
+
+
+def _drawn_rows(
+    journey: JourneyFile,
+    trained: tuple[str, ...],
+    features: tuple[str, ...],
+    positions: np.ndarray,
+    actions: np.ndarray,
+) -> np.ndarray:
+    """What a model reads of the (n,) drawn actions; NaN of one that has left the journey file."""
+    own: np.ndarray = action_rows(journey, trained, features)[positions]
+    own[(positions < 0) & (actions != NO_ACTION)] = np.nan
+    return own
 
 
 def trained_actions(history: History) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.predictors.predictor import Predictor
-from models.residual.features import fit_spec
+from models.bundles.bundle import Bundle
+from models.predictors.predictor import Predictor, finite_predictions
+from models.residual.features import ResidualSpec, fit_spec
 from models.residual.posterior import fit_prior
 from models.residual.sums import ResidualSums
 from models.residual.warm_start import WarmStart
@@ -15,7 +16,7 @@ from nba.journey.actions import NO_ACTION
 from training.data.history import History
 from training.data.rewards import attribution_of
 from training.data.time_split import split_by_time
-from training.data.training_sets import PastDecisions, trained_actions
+from training.data.training_sets import PastDecisions, TrainingSet, trained_actions
 
 COLUMNS = 8  # of the context that the residual reads: those that the model reads most
 
@@ -26,17 +27,69 @@ def warm_start(history: History, decided: PastDecisions, model: Predictor) -> Wa
     Of what it was fitted on it would say that nothing is left to learn. On the later ones it was
     stopped, calibrated and judged: its scores there are those that serving meets.
     """
+    return _learned(history, decided, model, _later(decided.touchpoint_set()), history.end_s)
+
+
+def learned_by(
+    history: History,
+    decided: PastDecisions,
+    bundle: Bundle,
+    until_s: float,
+    *,
+    since_s: float = -np.inf,
+) -> WarmStart | None:
+    """What a bundle's residual knows at a moment: of the decisions whose windows were over then.
+
+    The same sums as the bundle's warm start, which holds what was settled when it was trained, and
+    as those of the learner, which goes on from there. Decisions that came after the training and
+    before `since_s` are left out: what was learned of them was taken back. None where the bundle
+    brings no residual; nothing is known where its rewards were by another rule, as when it serves.
+    """
+    if bundle.warm is None or bundle.touchpoint is None:
+        return None
+    journey, manifest, warm = history.fold.schema.journey, bundle.manifest, bundle.warm
+    decided = decided.coded_for(journey, manifest.actions, manifest.action_features)
     data = decided.touchpoint_set()
-    later = ~split_by_time(data).fit
-    later &= data.at_s >= data.at_s[~later].max(initial=-np.inf)
-    part = data.part(later)
-    scores = model.predict(part.rows)
+    over_s = data.at_s + data.horizon_s
+    rows = _later(data, known=over_s <= warm.settled_s) & (over_s <= until_s)
+    rows &= (over_s <= warm.settled_s) | (data.at_s > since_s)
+    same_rule = warm.reward_version == attribution_of(history, journey.reward).version
+    if not same_rule or not rows.any():
+        sums = ResidualSums(warm.sums.spec, warm.sums.actions)
+        return WarmStart(sums, warm.prior, until_s, warm.reward_version)
+    # a spec that was fitted to later rows has seen what is judged
+    spec = warm.sums.spec if warm.settled_s <= until_s else None
+    return _learned(history, decided, bundle.touchpoint, rows, until_s, spec)
+
+
+def _later(data: TrainingSet, known: np.ndarray | None = None) -> np.ndarray:
+    """(n,) the rows after those that a model was fitted on when these were `known`."""
+    rows = np.arange(len(data.labels)) if known is None else np.flatnonzero(known)
+    fitted = np.zeros(len(data.labels), dtype=bool)
+    fitted[rows[split_by_time(data.part(rows)).fit]] = True
+    later: np.ndarray = ~fitted & (data.at_s >= data.at_s[fitted].max(initial=-np.inf))
+    return later
+
+
+def _learned(
+    history: History,
+    decided: PastDecisions,
+    model: Predictor,
+    rows: np.ndarray,
+    settled_s: float,
+    spec: ResidualSpec | None = None,
+) -> WarmStart:
+    """The sums over these rows of the touchpoint set, a mask; `spec` None: fitted to them."""
+    data = decided.touchpoint_set()
+    part = data.part(rows)
+    scores = finite_predictions("touchpoint", model, part.rows)
     journey = history.fold.schema.journey
+    value = decided.target == "value"
     context = set(history.fold.schema.columns)
     columns = residual_columns(model, [name for name in data.columns if name in context])
+    columns = list(spec.columns) if spec is not None else columns
     values = part.rows[:, [data.columns.index(name) for name in columns]]
-    value = decided.target == "value"
-    spec = fit_spec(
+    spec = spec or fit_spec(
         columns,
         values,
         scores,
@@ -47,15 +100,15 @@ def warm_start(history: History, decided: PastDecisions, model: Predictor) -> Wa
     trained = trained_actions(history)[:-1]
     codes = {action: code for code, action in enumerate(trained)}
     actions = decided.actions if value else decided.actions[decided.actions != NO_ACTION]
-    drawn = np.array([codes.get(action, -1) for action in actions[later]], dtype=np.int64)
+    drawn = np.array([codes.get(action, -1) for action in actions[rows]], dtype=np.int64)
     x = spec.features(values, scores)
     sums = ResidualSums(spec, trained)
     sums.expose(x, drawn, scores, part.at_s)
     sums.reward(x, drawn, scores, part.labels, part.at_s)
     return WarmStart(
         sums=sums,
-        prior=fit_prior(sums, history.end_s),
-        settled_s=history.end_s,
+        prior=fit_prior(sums, settled_s),
+        settled_s=settled_s,
         reward_version=attribution_of(history, journey.reward).version,
     )
 

@@ -1,11 +1,13 @@
 """Evaluate a bundle on the latest part of the log.
 
 Its models by their metrics; its decisions by their off-policy value, beside that of the logged
-decisions and of the champion's on the same moments.
+decisions and of the champion's on the same moments. Judged is what would serve: each bundle with
+what its residual had learned when that part began.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -18,21 +20,15 @@ from models.bundles.fit import check_fit
 from models.predictors.predictor import finite_predictions
 from nba.customer.context import ContextSchema
 from nba.errors import InvalidBundle
-from nba.journey.actions import NO_ACTION
-from nba.measurement.off_policy.cross_fitting import CrossFitted
+from nba.journey.sub_journeys import SubJourney
 from nba.measurement.off_policy.evaluation import (
     PolicyGain,
     PolicyValue,
-    logged_policy_value,
     policy_gain,
     policy_values,
 )
 from nba.measurement.off_policy.logged_decisions import (
-    Floats,
-    LoggedDecisions,
     Overlap,
-    immature_refusal,
-    logged_decisions,
     overlap,
 )
 from nba.measurement.statistics.estimate import Estimate, Undecided
@@ -40,37 +36,19 @@ from nba.stores.log import Log
 from nba.stores.versioned import CHAMPION, version_in_force
 from training.data.history import History, number
 from training.data.rewards import attribution_of
-from training.data.target_policies import Candidates, candidates_of, reward_model, target_of
-from training.data.time_split import check_split, split_by_time
-from training.data.training_sets import PastDecisions, TrainingSet, churn_set, decided_set
-from training.fitting.fit import classification, regression
+from training.data.time_split import split_by_time
+from training.data.training_sets import PastDecisions, decided_set
+from training.gates.comparison import BundleComparison, JudgedDecisions, drawn_by
+from training.gates.held_out import (
+    HeldOutPredictions,
+    churn_held_out,
+    touchpoint_held_out,
+)
+from training.gates.served import (
+    served_bundle,
+)
 
 NOTHING_LOGGED = Undecided(reason="no decision of the test period logged propensity and candidates")
-
-
-class HeldOutPredictions(NamedTuple):
-    """A model on held-out time: (n,) predictions beside the labels."""
-
-    predicted: Floats
-    test: TrainingSet
-    is_probability: bool
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """As `training.fitting.fit` has them."""
-        if self.is_probability:
-            return classification(self.predicted, self.test.labels)
-        return regression(self.predicted, self.test)
-
-
-class BundleComparison(NamedTuple):
-    """The bundle and the champion on the same n decisions."""
-
-    chosen: NDArray[np.int64]  # (n,) positions among the decided
-    evidence: LoggedDecisions
-    champion: LoggedDecisions | None  # None: it is compared with what was decided
-    acts: Floats  # (n,) probability that the bundle acts at all
-    champion_acts: Floats  # the same of what it is compared with
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,34 +85,71 @@ def champion_beside(log: Log, bundle: Bundle, schema: ContextSchema) -> Bundle |
         check_fit(champion, schema)
     except InvalidBundle:
         return None
-    return None if champion.touchpoint is None else champion
+    serves = champion.touchpoint is not None and champion.churn is not None
+    return champion if serves else None
 
 
 def evaluate(
-    history: History, bundle: Bundle, *, champion: Bundle | None = None, seed: int = 1
+    history: History,
+    log: Log,
+    bundle: Bundle,
+    *,
+    champion: Bundle | None = None,
+    earlier: Sequence[SubJourney] = (),
+    seed: int = 1,
 ) -> Evaluation:
-    """The figures of `judged`. Raises InvalidBundle."""
-    return judged(history, bundle, champion=champion, seed=seed).evaluation
+    """The figures of `judged`. Raises InvalidBundle, StoreUnavailable."""
+    return judged(history, log, bundle, champion=champion, earlier=earlier, seed=seed).evaluation
 
 
 def judged(
-    history: History, bundle: Bundle, *, champion: Bundle | None = None, seed: int = 1
+    history: History,
+    log: Log,
+    bundle: Bundle,
+    *,
+    champion: Bundle | None = None,
+    earlier: Sequence[SubJourney] = (),
+    seed: int = 1,
 ) -> JudgedBundle:
-    """Judge the bundle on the last fifth of the log's time.
+    """Judge the bundle on the last fifth of the log's time, as it would have served from its
+    beginning on; `log`: of which the history is, where decisions and policy versions stand.
 
     Raises InvalidBundle where it does not answer what the journey file asks, or predicts what is no
-    finite number.
+    finite number, StoreUnavailable.
     """
     schema = history.fold.schema
     check_fit(bundle, schema)
     risk = None if bundle.churn is None else partial(finite_predictions, "churn", bundle.churn)
     decided = decided_set(history, schema.journey.reward, risk)
-    decisions = _Decisions(history, decided, _testable(decided), _immature(history), seed)
-    compared = decisions.compared(bundle, champion)
+    served = [
+        None
+        if each is None or each.touchpoint is None or each.churn is None
+        else served_bundle(
+            history, decided, each, _begin_s(decided), online=online, earlier=earlier
+        )
+        for each, online in ((bundle, None), (champion, log))
+    ]
+    chosen = _testable(decided)
+    drawn = drawn_by(history, log, decided, chosen, [each for each in served if each is not None])
+    answered = np.array(
+        [all(own[n] is not None for own in drawn) for n in range(len(chosen))], dtype=bool
+    )
+    decisions = JudgedDecisions(
+        history,
+        decided,
+        chosen[answered],
+        [[own for own in each if own is not None] for each in drawn],
+        _immature(history),
+        seed,
+    )
+    compared = decisions.compared(bundle, served[0], served[1], int((~answered).sum()))
     methods = {}
     if not isinstance(compared, Undecided):
         methods = policy_values(compared.evidence, seed=seed)
-    held_out = {"churn": _churn(history, bundle), "touchpoint": _touchpoint(decided, bundle)}
+    held_out = {
+        "churn": churn_held_out(history, bundle),
+        "touchpoint": touchpoint_held_out(history, decided, bundle, served[0]),
+    }
     evaluation = Evaluation(
         bundle_id=bundle.bundle_id,
         churn=_metrics(held_out["churn"]),
@@ -167,6 +182,12 @@ def _testable(decided: PastDecisions) -> NDArray[np.int64]:
     return np.flatnonzero(test & np.isfinite(decided.propensity) & listed)
 
 
+def _begin_s(decided: PastDecisions) -> float:
+    """When the test period begins: what is judged has learned of nothing after it."""
+    parts = (decided.set, decided.touchpoint_set())
+    return min(float(part.at_s[split_by_time(part).test].min(initial=np.inf)) for part in parts)
+
+
 def _immature(history: History) -> int:
     """Decisions of the whole log that count and whose reward is not complete."""
     attribution = attribution_of(history, history.fold.schema.journey.reward)
@@ -174,123 +195,3 @@ def _immature(history: History) -> int:
         credit.counted and not credit.closed and np.isfinite(number(credit.decision, "propensity"))
         for credit in attribution.credits(history.events, history.end_s)
     )
-
-
-class _Decisions:
-    """The decisions that bundles are evaluated on, with the reward model that they share."""
-
-    def __init__(
-        self,
-        history: History,
-        decided: PastDecisions,
-        chosen: NDArray[np.int64],
-        immature: int,
-        seed: int,
-    ) -> None:
-        self._history, self._decided, self._seed = history, decided, seed
-        self._chosen = chosen
-        self._young = immature_refusal(immature, int(np.isfinite(decided.propensity).sum()))
-        self._candidates: Candidates = candidates_of(decided, chosen, history.fold.schema.journey)
-        self._model: CrossFitted | None = None
-        if len(chosen):
-            self._model = reward_model(history, decided, self._candidates, seed)
-
-    def as_drawn(self) -> PolicyValue | Undecided:
-        """The logged decisions."""
-        refused = self._refused()
-        return refused or logged_policy_value(self._evidence(self._uniform()), seed=self._seed)
-
-    def uniform(self) -> PolicyValue | Undecided:
-        """Any candidate with equal probability."""
-        refused = self._refused()
-        return refused or policy_values(self._evidence(self._uniform()), seed=self._seed)["snips"]
-
-    def compared(self, bundle: Bundle, champion: Bundle | None) -> BundleComparison | Undecided:
-        """The bundle and the champion; without one, what was decided."""
-        if bundle.touchpoint is None:
-            return Undecided(reason=bundle.manifest.missing.get("touchpoint", "not in the bundle"))
-        refused = self._refused()
-        if refused is not None:
-            return refused
-        target, champion_evidence = self._target(bundle), None
-        acted = self._decided.actions[self._chosen] != NO_ACTION
-        champion_acts = acted.astype(float)
-        if champion is not None:
-            champion_target = self._target(champion)
-            champion_evidence, champion_acts = (
-                self._evidence(champion_target),
-                self._acts(champion_target),
-            )
-        return BundleComparison(
-            self._chosen,
-            self._evidence(target),
-            champion_evidence,
-            self._acts(target),
-            champion_acts,
-        )
-
-    def _refused(self) -> Undecided | None:
-        return NOTHING_LOGGED if len(self._chosen) == 0 else self._young
-
-    def _target(self, bundle: Bundle) -> Floats:
-        return target_of(self._history, bundle, self._decided, self._candidates)
-
-    def _acts(self, target: Floats) -> Floats:
-        flat = self._candidates
-        acting = np.array([name != NO_ACTION for name in flat.names])
-        sums = np.bincount(flat.of, weights=target * acting, minlength=len(self._chosen))
-        return sums.astype(np.float64)
-
-    def _uniform(self) -> Floats:
-        sizes = np.bincount(self._candidates.of)
-        return 1.0 / sizes[self._candidates.of]
-
-    def _evidence(self, target: Floats) -> LoggedDecisions:
-        """The chosen decisions with (k,) probabilities of their candidates."""
-        decided, chosen, flat = self._decided, self._chosen, self._candidates
-        drawn = [decided.actions[n] for n in chosen[flat.of]]
-        same = np.array([name == action for name, action in zip(flat.names, drawn, strict=True)])
-        possible = np.array(
-            [candidate is None or candidate.propensity > 0 for candidate in flat.logged]
-        )
-        n = len(chosen)
-        model = self._model
-        return logged_decisions(
-            np.bincount(flat.of, weights=target * same, minlength=n),
-            decided.propensity[chosen],
-            decided.reward_eur[chosen],
-            decided.set.customers[chosen].astype(str),
-            positive=decided.set.labels[chosen] != 0,
-            supported=np.bincount(flat.of, weights=target * possible, minlength=n),
-            q_logged=None if model is None else model.logged[chosen],
-            q_target=None
-            if model is None
-            else np.bincount(flat.of, weights=target * model.offered, minlength=n),
-        )
-
-
-def _churn(history: History, bundle: Bundle) -> HeldOutPredictions | Undecided:
-    if bundle.churn is None:
-        return Undecided(reason=bundle.manifest.missing.get("churn", "not in the bundle"))
-    data = churn_set(history, history.fold.schema.journey.churn)
-    split = split_by_time(data)
-    refused = check_split(data, split, classes=True)
-    if refused is not None:
-        return refused
-    test = data.part(split.test)
-    predicted = finite_predictions("churn", bundle.churn, test.rows)
-    return HeldOutPredictions(predicted, test, True)
-
-
-def _touchpoint(decided: PastDecisions, bundle: Bundle) -> HeldOutPredictions | Undecided:
-    if bundle.touchpoint is None:
-        return Undecided(reason=bundle.manifest.missing.get("touchpoint", "not in the bundle"))
-    data = decided.touchpoint_set()
-    classes = bundle.touchpoint.is_probability
-    split = split_by_time(data)
-    refused = check_split(data, split, classes=classes)
-    if refused is not None:
-        return refused
-    test = data.part(split.test)
-    predicted = finite_predictions("touchpoint", bundle.touchpoint, test.rows)
-    return HeldOutPredictions(predicted, test, classes)

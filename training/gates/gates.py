@@ -11,13 +11,12 @@ import msgspec
 import numpy as np
 
 from models.bundles.bundle import Bundle
-from models.bundles.scorer import BundleScorer
+from models.learning.scorers import scorer_now
 from models.policies.from_journey import strategy_of
-from models.residual.correction import residual_of_warm_start
+from models.residual.version import PolicyState
 from nba.analytics.monitoring.sketches import customer_hashes
 from nba.decisions.decision import Decision
 from nba.engine.pipeline import make_pipeline
-from nba.engine.scorer import CalibratedScorer
 from nba.errors import NbaError, StoreUnavailable
 from nba.experiments.experiment import Started
 from nba.journey.sub_journeys import SubJourney
@@ -44,13 +43,14 @@ from training.gates.behaviour_gate import (
 from training.gates.data_gate import data_facts, data_gate, mismatches_of, reproduction_gate
 from training.gates.evaluation import (
     Evaluation,
-    HeldOutPredictions,
     JudgedBundle,
     champion_beside,
     judged,
 )
+from training.gates.held_out import HeldOutPredictions
 from training.gates.limits import LIMITS, GateLimits
 from training.gates.off_policy_gate import NAME as OFF_POLICY, off_policy_gate
+from training.gates.served import learned_online
 from training.gates.slices_gate import NAME as SLICES, Exposures, slices_gate, slices_of
 
 CALIBRATION = "calibration"
@@ -87,7 +87,7 @@ def judge(
     history, log = evidence.history, evidence.log
     progress("evaluating on the latest part of the log")
     rival = champion_beside(log, bundle, history.fold.schema)
-    judged_bundle = judged(history, bundle, champion=rival)
+    judged_bundle = judged(history, log, bundle, champion=rival, earlier=evidence.earlier)
     progress("deciding again")
     decisions = newest(history, log, limits.replayed)
     behaviour = _behaviour(evidence, bundle, rival, decisions, clock, limits)
@@ -208,7 +208,10 @@ def calibration_gate(held_out: Mapping[str, HeldOutPredictions | Undecided]) -> 
 def _off_policy(judged_bundle: JudgedBundle, limits: GateLimits) -> Gate:
     if isinstance(judged_bundle.compared, Undecided):
         return undecided(OFF_POLICY, judged_bundle.compared)
-    return off_policy_gate(judged_bundle.compared.evidence, judged_bundle.compared.champion, limits)
+    compared = judged_bundle.compared
+    gate = off_policy_gate(compared.evidence, compared.champion, limits)
+    numbers = {**gate.numbers, "unanswerable": float(compared.unanswerable)}
+    return msgspec.structs.replace(gate, numbers=numbers)
 
 
 def _slices(history: History, judged_bundle: JudgedBundle, limits: GateLimits) -> Gate:
@@ -235,7 +238,9 @@ def _behaviour(
         raise
     except NbaError as error:
         return behaviour_gate(decisions, error, None, limits)
-    champion = None if rival is None else _again(evidence, rival, decisions, clock)
+    champion = None
+    if rival is not None:
+        champion = _again(evidence, rival, decisions, clock, learned_online(evidence.log, rival))
     if not decisions:
         return undecided(BEHAVIOUR, "no decision of the present catalogue is in the log")
     return behaviour_gate(decisions, own, champion, limits)
@@ -246,13 +251,13 @@ def _again(
     bundle: Bundle,
     decisions: Sequence[Decision],
     clock: Callable[[], float],
+    online: PolicyState | None = None,
 ) -> RepeatedDecisions:
-    """Raises InvalidBundle."""
+    """As it would serve now: no reward is read, so that all it knows may be used.
+
+    Raises InvalidBundle.
+    """
     schema = evidence.history.fold.schema
-    journey = schema.journey
-    residual = None
-    if bundle.warm is not None:
-        residual = residual_of_warm_start(bundle.warm, schema, bundle.manifest.actions)
-    scorer = CalibratedScorer(BundleScorer(bundle, schema, reasons=False), residual)
-    pipeline = make_pipeline(schema, strategy_of(journey, scorer), evidence.earlier)
+    scorer = scorer_now(bundle, online, schema, reasons=False)
+    pipeline = make_pipeline(schema, strategy_of(schema.journey, scorer), evidence.earlier)
     return again(pipeline, decisions, clock)

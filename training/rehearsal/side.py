@@ -9,17 +9,14 @@ import msgspec
 
 from features.fold import Fold
 from models.policies.from_journey import exploration_policy_of, strategy_of
-from nba.customer.contact_history import ContactHistoryRules
-from nba.customer.context import Context
 from nba.decisions.decision import CapacityTaken, Decision
 from nba.engine.pipeline import make_pipeline
-from nba.engine.redecision import context_of
 from nba.engine.scorer import CalibratedScorer, known_churns
-from nba.errors import InvalidInput, NotFound
+from nba.errors import InvalidInput
 from nba.journey.actions import NO_ACTION
 from nba.journey.sub_journeys import SubJourney
-from nba.promotion.catalogue_versions import stored_journey
 from nba.stores.log import Log
+from training.rehearsal.contexts import LoggedContexts
 
 
 class RehearsedDecision(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,15 +34,18 @@ class RehearsalSide:
     ) -> None:
         self.fold = fold
         self.journey = journey = fold.schema.journey
-        self.folded_again = 0
         self.taken: dict[tuple[str, str], float] = {}
-        self._log = log
         self._scorer = scorer
+        self._contexts = LoggedContexts(fold, log)
         actions = [action.id for action in journey.actions]
         self._policy = exploration_policy_of(journey.exploration, actions)
         self._pipeline = make_pipeline(fold.schema, strategy_of(journey, scorer), earlier)
         self._names = [*actions, NO_ACTION]
-        self._readable: dict[str, bool] = {}
+
+    @property
+    def folded_again(self) -> int:
+        """Contexts that had to be made from the log."""
+        return self._contexts.folded_again
 
     def answers(self, decision: Decision) -> bool:
         """Whether its question can be asked of this version."""
@@ -57,7 +57,7 @@ class RehearsalSide:
 
     def redecide(self, decisions: Sequence[Decision]) -> list[RehearsedDecision]:
         """Decide each under this version; the capacities that they take are gone for the next."""
-        contexts = self._contexts(decisions)
+        contexts = self._contexts.of(decisions)
         governor = self._pipeline.governor
         used = self._used(decisions)
         churns = known_churns(self._scorer.base, contexts)
@@ -105,46 +105,6 @@ class RehearsalSide:
         """The (capacity, period) of this version at a moment."""
         return self._pipeline.governor.periods(at)
 
-    def _contexts(self, decisions: Sequence[Decision]) -> list[Context]:
-        """As they were logged, or folded from the log where this version reads it otherwise."""
-        again = [decision for decision in decisions if not self._reads(decision)]
-        customers = dict.fromkeys((decision.request.customer_id for decision in again), 0)
-        events = self._log.events_since(customers) if customers else {}
-        self.folded_again += len(again)
-        contexts = []
-        for decision in decisions:
-            if self._reads(decision):
-                contexts.append(context_of(decision))
-                continue
-            customer = decision.request.customer_id
-            known = [
-                event for event in events.get(customer, ()) if event.seq <= decision.context_seq
-            ]
-            state = self.fold.advance(self.fold.empty, known)
-            assert state is not None  # the empty state is never ahead of an event
-            contexts.append(self.fold.context(customer, state, decision.decided_at))
-        return contexts
-
-    def _reads(self, decision: Decision) -> bool:
-        """Whether what the decision logged is all that this version reads, with its meaning."""
-        if decision.context_schema != self.fold.schema.schema_hash:
-            return False
-        version = decision.catalogue_version
-        if version not in self._readable:
-            self._readable[version] = self._covers(version)
-        return self._readable[version]
-
-    def _covers(self, version: str) -> bool:
-        if version == self.journey.catalogue_version():
-            return True
-        try:
-            logged = Fold(stored_journey(self._log, version), self.fold.schema.table)
-        except (NotFound, InvalidInput):
-            return False
-        if logged.schema.kernel_hash != self.fold.schema.kernel_hash:
-            return False
-        return _covers(logged.contact_history_rules, self.fold.contact_history_rules)
-
     def _used(self, decisions: Sequence[Decision]) -> dict[tuple[str, str], float]:
         """By (capacity, period): what was taken before its first decision, and since."""
         for decision in decisions:
@@ -163,9 +123,3 @@ class RehearsalSide:
         if not self.journey.contact_policy.capacities:
             return ()
         return self._pipeline.governor.uses(action, at)
-
-
-def _covers(logged: ContactHistoryRules, read: ContactHistoryRules) -> bool:
-    """Whether the logged contact history holds all that the other one reads."""
-    enough = all(logged.kinds.get(kind, 0) >= kept for kind, kept in read.kinds.items())
-    return logged.horizon_s >= read.horizon_s and enough

@@ -16,6 +16,9 @@ WEAKEST = 5  # slices that are named
 _LIMITS = (
     "Associations of the past: a column that matters is not thereby a cause.",
     "Judged on later time of the same log; what changes after it, drift alarms tell.",
+    "The figures of touchpoint are of its batch model alone. What serves adds the residual, whose "
+    "warm start has learned of all decisions after those it was fitted on, the tested ones too; "
+    "the gates judge both together, with a residual that has learned of none of the tested ones.",
     "A slice that is undecided was not judged, which is not the same as being good.",
 )
 

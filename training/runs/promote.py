@@ -75,8 +75,9 @@ def promote(
     `without_gates`: whatever the verdict says, or a champion without one. A verdict is kept in the
     log and named in the audit trail, and a champion that has one is watched. The log's alias moves
     last, so that a failure before leaves the old champion in force. Raises InvalidInput where a
-    gate keeps the bundle out, InvalidBundle for a shadow or a canary that reads other contexts than
-    the champion, StoreUnavailable.
+    gate keeps the bundle out, or the verdict is against another champion than serves now,
+    InvalidBundle for a shadow or a canary that reads other contexts than the champion,
+    StoreUnavailable.
     """
     version, bundle_id = registered.version, registered.bundle.bundle_id
     blocking = [] if verdict is None else [gate.name for gate in objections(verdict, stage)]
@@ -84,6 +85,8 @@ def promote(
     if (verdict is None or blocking) and not may_pass:
         reason = f"{', '.join(blocking) or 'no verdict'}; evaluate it, or promote it without gates"
         raise InvalidInput("which", bundle_id, f"it may not be {stage}: {reason}")
+    if verdict is not None and not without_gates:
+        _check_verdict(log, verdict, bundle_id)
     log.save_bundle(bundle_id, registered.bundle.files())
     if verdict is None:
         make_champion(log, bundle_id, now, by=by, why=why, watched=False)
@@ -106,6 +109,19 @@ def promote(
         share=share,
         verdict=verdict_id,
     )
+
+
+def _check_verdict(log: Log, verdict: GateVerdict, bundle_id: str) -> None:
+    """A verdict speaks of one bundle, against the champion that serves."""
+    remedy = "judge it again: nba evaluate"
+    if verdict.bundle_id != bundle_id:
+        raise InvalidInput("which", bundle_id, f"the verdict is of {verdict.bundle_id}; {remedy}")
+    champion = log.alias(CHAMPION)
+    if verdict.champion != champion:
+        against = verdict.champion or "no champion"
+        raise InvalidInput(
+            "which", bundle_id, f"judged against {against}, and {champion} serves now; {remedy}"
+        )
 
 
 def _check_beside(log: Log, bundle: Bundle) -> None:

@@ -73,6 +73,7 @@ def decided(actions: list[str], propensity: float, candidates: tuple[str, ...]) 
         factors=[{}] * n,
         moments=ContextQuestions.at(customers, np.arange(float(n))),
         target="value",
+        decision_ids=[None] * n,
     )
 
 

@@ -198,13 +198,13 @@ def test_it_is_trained_again_on_its_own_data_with_its_own_parameters(
 
     def train(before: History, *, seed: int, options: FitOptions) -> SimpleNamespace:
         asked.append((len(before.events), seed, options))
-        return SimpleNamespace(bundle=SimpleNamespace(bundle_id="bundle-again"))
+        return SimpleNamespace(bundle=made())
 
     monkeypatch.setattr("training.gates.gates.train", train)
     before = history_of(history.fold, history.events[:250])
     note = RecipeNote(parameters={"num_leaves": 7})
     bundle = of_data(before.fingerprint(), touchpoint=note)
-    assert trained_again(history, bundle, {}) == "bundle-again"
+    assert trained_again(history, bundle, {}) == made().bundle_id
     [(events, seed, options)] = asked
     assert (events, seed) == (250, 7)
     assert options.parameters == {"touchpoint": {"num_leaves": 7}}

@@ -13,8 +13,8 @@ from nba.measurement.off_policy.logged_decisions import LoggedDecisions, logged_
 from nba.measurement.statistics.estimate import Undecided
 from nba.promotion.verdict import Gate, GateVerdict, Status, failed, passed, undecided
 from training.data.training_sets import TrainingSet
-from training.gates.evaluation import HeldOutPredictions
 from training.gates.gates import calibration_gate
+from training.gates.held_out import HeldOutPredictions
 from training.gates.limits import GateLimits
 from training.gates.off_policy_gate import off_policy_gate
 from training.gates.slices_gate import Exposures, slices_gate

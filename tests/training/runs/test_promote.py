@@ -76,7 +76,7 @@ def moved(url: str, log: MemoryLog, which: str, to: str | None = None, **fields:
         log,
         registered,
         stage,
-        verdict=verdict(bundle=registered.bundle),
+        verdict=verdict(bundle=registered.bundle, champion=log.alias(CHAMPION)),
         **{"now": NOON, "by": "ada", "why": "spring", **fields},
     )
     return stage
@@ -177,7 +177,21 @@ def test_a_challenger_that_reads_other_contexts_cannot_decide_beside_the_champio
     other = Bundle(manifest, B.churn, B.touchpoint)
     told = {"now": NOON, "by": "ada", "why": "spring"}
     with pytest.raises(InvalidBundle, match="--to champion"):
-        promote(log, RegisteredBundle("2", other), "shadow", verdict=verdict(), **told)
+        promote(log, RegisteredBundle("2", other), "shadow", verdict=verdict(bundle=other), **told)
+    assert rollout_of(log) is None
+
+
+def test_a_verdict_speaks_of_one_bundle_against_the_champion_that_serves(url: str) -> None:
+    log = MemoryLog()
+    moved(url, log, "1")
+    registered = usable_bundle(Registry(url), JOURNEY, "2")
+    told = {"now": NOON, "by": "ada", "why": "spring"}
+    for stale, why in (
+        (verdict(bundle=A), f"the verdict is of {A.bundle_id}"),
+        (verdict(champion="bundle-0"), f"judged against bundle-0, and {A.bundle_id} serves now"),
+    ):
+        with pytest.raises(InvalidInput, match=why):
+            promote(log, registered, "canary", verdict=stale, **told)
     assert rollout_of(log) is None
 
 

@@ -1,0 +1,178 @@
+"""The bundle and the champion on the same decisions: what both would draw, and its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundles.bundle import Bundle
+from nba.journey.actions import NO_ACTION
+from nba.measurement.off_policy.cross_fitting import CrossFitted
+from nba.measurement.off_policy.evaluation import PolicyValue, logged_policy_value, policy_values
+from nba.measurement.off_policy.logged_decisions import (
+    Floats,
+    LoggedDecisions,
+    immature_refusal,
+    logged_decisions,
+)
+from nba.measurement.statistics.estimate import Undecided
+from nba.stores.log import Log
+from training.data.history import History
+from training.data.target_policies import Candidates, candidates_of, reward_model
+from training.data.training_sets import PastDecisions
+from training.gates.served import Chances, ServedBundle, imported_chances, own_chances
+
+NOTHING_LOGGED = Undecided(reason="no decision of the test period logged propensity and candidates")
+
+
+class BundleComparison(NamedTuple):
+    """The bundle and the champion on the same n decisions."""
+
+    chosen: NDArray[np.int64]  # (n,) positions among the decided
+    evidence: LoggedDecisions
+    champion: LoggedDecisions | None  # None: it is compared with what was decided
+    acts: Floats  # (n,) probability that the bundle acts at all
+    champion_acts: Floats  # the same of what it is compared with
+    unanswerable: int  # decisions that the journey file in force cannot be asked for
+
+
+class JudgedDecisions:
+    """The decisions that bundles are evaluated on, with the reward model that they share."""
+
+    def __init__(
+        self,
+        history: History,
+        decided: PastDecisions,
+        chosen: NDArray[np.int64],
+        drawn: Sequence[Sequence[Chances]],
+        immature: int,
+        seed: int,
+    ) -> None:
+        """`drawn`: by bundle, what each of the chosen would have drawn."""
+        self._decided, self._seed = decided, seed
+        self._chosen, self._drawn = chosen, drawn
+        self._young = immature_refusal(immature, int(np.isfinite(decided.propensity).sum()))
+        self._candidates: Candidates = candidates_of(
+            decided, chosen, history.fold.schema.journey, drawn
+        )
+        self._model: CrossFitted | None = None
+        if len(chosen):
+            self._model = reward_model(history, decided, self._candidates, seed)
+
+    def as_drawn(self) -> PolicyValue | Undecided:
+        """The logged decisions."""
+        refused = self._refused()
+        return refused or logged_policy_value(self._evidence(self._uniform()), seed=self._seed)
+
+    def uniform(self) -> PolicyValue | Undecided:
+        """Any candidate with equal probability."""
+        refused = self._refused()
+        return refused or policy_values(self._evidence(self._uniform()), seed=self._seed)["snips"]
+
+    def compared(
+        self,
+        bundle: Bundle,
+        served: ServedBundle | None,
+        champion: ServedBundle | None,
+        unanswerable: int,
+    ) -> BundleComparison | Undecided:
+        """The bundle and the champion; without one, what was decided."""
+        if served is None:
+            missing = bundle.manifest.missing
+            reason = missing.get("touchpoint") or missing.get("churn") or "not in the bundle"
+            return Undecided(reason=reason)
+        refused = self._refused()
+        if refused is not None:
+            return refused
+        target, champion_evidence = self._target(0), None
+        acted = self._decided.actions[self._chosen] != NO_ACTION
+        champion_acts = acted.astype(float)
+        if champion is not None:
+            champion_target = self._target(1)
+            champion_evidence, champion_acts = (
+                self._evidence(champion_target),
+                self._acts(champion_target),
+            )
+        return BundleComparison(
+            self._chosen,
+            self._evidence(target),
+            champion_evidence,
+            self._acts(target),
+            champion_acts,
+            unanswerable,
+        )
+
+    def _refused(self) -> Undecided | None:
+        return NOTHING_LOGGED if len(self._chosen) == 0 else self._young
+
+    def _target(self, bundle: int) -> Floats:
+        """(k,) the probability of each candidate."""
+        flat, drawn = self._candidates, self._drawn[bundle]
+        return np.array(
+            [drawn[n].get(name, 0.0) for n, name in zip(flat.of.tolist(), flat.names, strict=True)]
+        )
+
+    def _acts(self, target: Floats) -> Floats:
+        flat = self._candidates
+        acting = np.array([name != NO_ACTION for name in flat.names])
+        sums = np.bincount(flat.of, weights=target * acting, minlength=len(self._chosen))
+        return sums.astype(np.float64)
+
+    def _uniform(self) -> Floats:
+        """(k,) of any candidate that was listed, the same."""
+        flat = self._candidates
+        sizes = np.bincount(flat.of, weights=flat.listed)
+        uniform: Floats = flat.listed / sizes[flat.of]
+        return uniform
+
+    def _evidence(self, target: Floats) -> LoggedDecisions:
+        """The chosen decisions with (k,) probabilities of their candidates."""
+        decided, chosen, flat = self._decided, self._chosen, self._candidates
+        drawn = [decided.actions[n] for n in chosen[flat.of]]
+        same = np.array([name == action for name, action in zip(flat.names, drawn, strict=True)])
+        n = len(chosen)
+        model = self._model
+        return logged_decisions(
+            np.bincount(flat.of, weights=target * same, minlength=n),
+            decided.propensity[chosen],
+            decided.reward_eur[chosen],
+            decided.set.customers[chosen].astype(str),
+            positive=decided.set.labels[chosen] != 0,
+            supported=np.bincount(flat.of, weights=target * flat.possible, minlength=n),
+            q_logged=None if model is None else model.logged[chosen],
+            q_target=None
+            if model is None
+            else np.bincount(flat.of, weights=target * model.offered, minlength=n),
+        )
+
+
+def drawn_by(
+    history: History,
+    log: Log,
+    decided: PastDecisions,
+    chosen: NDArray[np.int64],
+    served: Sequence[ServedBundle],
+) -> list[list[Chances | None]]:
+    """By bundle what each of the chosen decisions would have drawn, None where it cannot be asked.
+
+    Our own decisions are decided again; imported ones list their candidates.
+    """
+    if not served:
+        return []
+    ids = [decided.decision_ids[n] for n in chosen]
+    own = [name for name in ids if name is not None and name in history.candidates]
+    again = own_chances(history, log, own, served) if own else [{} for _ in served]
+    imported = np.array([name not in history.candidates for name in ids], dtype=bool)
+    drawn = []
+    for policy, chances in zip(served, again, strict=True):
+        others = iter(imported_chances(history, decided, chosen[imported], policy))
+        drawn.append(
+            [
+                next(others) if other else chances.get(name or "")
+                for name, other in zip(ids, imported.tolist(), strict=True)
+            ]
+        )
+    return drawn
