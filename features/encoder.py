@@ -22,7 +22,7 @@ from nba.events.names import (
     REWARD_GIVEN,
     TEXT_SCORE,
 )
-from nba.events.numbers import check_number, number_of
+from nba.events.numbers import MOST, check_number
 from nba.events.signals import ROLES, SURVEYS
 from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
@@ -264,5 +264,5 @@ def _trait_value(trait: Trait, value: Any) -> float:
 
 
 def _number(value: Any, missing: float) -> float:
-    number = number_of(value)
-    return missing if number is None else number
+    number = as_number(value)
+    return number if abs(number) <= MOST else missing

@@ -96,6 +96,8 @@ class Fold:
                 CONTACT_HISTORY_VERSION,
                 self.contact_history_rules.horizon_s,
                 sorted(self.contact_history_rules.kinds.items()),
+                sorted(self.contact_history_rules.most.items()),
+                self.contact_history_rules.pauses,
             ]
         )
         return f"{self.schema.kernel_hash}-{hashlib.sha256(rules).hexdigest()[:8]}"

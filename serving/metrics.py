@@ -77,6 +77,9 @@ class Metrics:
         self.learner_lessons = self._latest(
             "nba_learner_lessons", "Lessons in the version of the policy that is in force"
         )
+        self.learner_left_out = self._latest(
+            "nba_learner_left_out_customers", "Customers whose outcomes fail to be learned"
+        )
         self.learner_age = self._latest(
             "nba_learner_version_age_seconds", "Time since that version was put in force"
         )

@@ -35,6 +35,9 @@ from features.kernel.layout import (
 from features.kernel.plan import confidence_of, stage_of, valence_of
 from nba.customer.context import CONTACTS_KEPT
 from nba.durations import DAY_S
+from nba.events.parsing import EARLIEST
+
+_EARLIEST_S = EARLIEST.timestamp()
 
 
 @compiled
@@ -43,7 +46,7 @@ def update(state, plan, row, trace):  # type: ignore[no-untyped-def]
     time = row["time"]
     if state[NEXT_DUE] <= time:
         fire_due(state, plan, trace, time)
-    if state[N_EVENTS] == 0.0:
+    if state[FIRST_TIME] == 0.0 and time >= _EARLIEST_S:  # not by a clock at its zero
         state[FIRST_TIME] = time
     state[N_EVENTS] += 1.0
     state[LAST_TIME] = time
@@ -96,7 +99,7 @@ def emit(state, plan, as_of, spare, trace, out):  # type: ignore[no-untyped-def]
     staged = known and state[STAGE] >= 0.0
     out[column] = state[STAGE] if staged else np.nan
     out[column + 1] = (as_of - state[STAGE_TIME]) / DAY_S if staged else np.nan
-    out[column + 2] = (as_of - state[FIRST_TIME]) / DAY_S if known else np.nan
+    out[column + 2] = (as_of - state[FIRST_TIME]) / DAY_S if state[FIRST_TIME] > 0.0 else np.nan
     column += 3
     traits = int(plan[TRAITS_AT])
     for trait in range(int(plan[N_TRAITS])):

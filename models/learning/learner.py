@@ -27,11 +27,12 @@ from nba.customer.context import ContextSchema
 from nba.decisions.decision import Decision, Mode
 from nba.engine.policy import Floats
 from nba.engine.redecision import context_of
-from nba.errors import NbaError, StoreUnavailable
+from nba.errors import NbaError, StoreUnavailable, shown
 from nba.events.event import micros
 from nba.journey.actions import NO_ACTION
 from nba.rewards.attribution import Attribution
-from nba.rewards.changes import LogPosition, RewardChange, next_segment
+from nba.rewards.changes import LogPosition, LogSegment, next_segment, settle_left_out
+from nba.rewards.isolation import SEVERAL
 from nba.stores.log import Log
 
 logger = logging.getLogger("nba.serving")
@@ -39,6 +40,7 @@ logger = logging.getLogger("nba.serving")
 TURN = "learner"
 PAGE = 5_000  # events that are learned from together
 REMEMBERED = 100_000  # decisions whose features are kept
+AGAIN_S = 600.0  # after so long, customers who were left out are tried again
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +98,7 @@ class Learner:
         self._kept = kept
         self._save_every_s = save_every_s
         self._clock = clock
-        self._saved_at = float("-inf")
+        self._saved_at = self._tried_at = float("-inf")
         # how far the log was read since the version in force, where that taught nothing
         self._reached: tuple[str | None, LogPosition] = (None, LogPosition())
         self._rows: OrderedDict[tuple[str, str], ResidualRow | None] = OrderedDict()
@@ -125,24 +127,24 @@ class Learner:
         unsaved = 0 if is_saved else 1  # a first version is put in force even if nothing came
         while not stopping():
             segment = next_segment(self._log, target.attribution, head.learned_to, page)
-            if segment.events == 0:
-                break
-            changes = [change for change in segment.changes if change.teaches]
-            learned = self._learn(target, sums, changes)
-            unsaved += learned
+            is_last = segment.events == 0
+            if is_last and self._is_time_for(head.learned_to):
+                segment = settle_left_out(self._log, target.attribution, head.learned_to)
+            segment, learned = self._learn(target, sums, segment, head.learned_to)
+            unsaved += learned + (segment.end.left_out != head.learned_to.left_out)
             head = msgspec.structs.replace(
                 head,
                 learned_to=segment.end,
                 changes=head.changes + learned,
-                as_of_s=segment.end.end_s,
+                as_of_s=head.as_of_s if is_last else segment.end.end_s,
             )
             done = msgspec.structs.replace(
                 done,
                 events=done.events + segment.events,
                 changes=done.changes + learned,
-                passed_over=done.passed_over + len(changes) - learned,
+                passed_over=done.passed_over + len(segment.changes) - learned,
             )
-            if unsaved and self._clock() - self._saved_at >= self._save_every_s:
+            if is_last or unsaved and self._clock() - self._saved_at >= self._save_every_s:
                 break
         if unsaved == 0:
             self._reached = (self._log.alias(POLICY), head.learned_to)
@@ -177,16 +179,36 @@ class Learner:
         state = first_state(self._log, bundle, attribution)
         return None if state is None else state.for_actions(actions), False
 
+    def _is_time_for(self, position: LogPosition) -> bool:
+        """Whether the customers who were left out are to be tried again now."""
+        if not position.left_out or self._clock() - self._tried_at < AGAIN_S:
+            return False
+        self._tried_at = self._clock()
+        return True
+
     def _learn(
-        self, target: LearningTarget, sums: ResidualSums, changes: Sequence[RewardChange]
-    ) -> int:
-        """Add the changes to the sums; gives how many could be."""
-        rows = self._rows_of(target, sums, [change.decision_id for change in changes])
+        self, target: LearningTarget, sums: ResidualSums, segment: LogSegment, begin: LogPosition
+    ) -> tuple[LogSegment, int]:
+        """Add the changes to the sums; gives how many could be, and the segment without the
+        customers of whom a decision fails to be read."""
+        teaching = [change for change in segment.changes if change.teaches]
+        segment = segment._replace(changes=teaching)
+        rows, failing = self._rows_of(
+            target, sums, [change.decision_id for change in segment.changes]
+        )
+        failures = {
+            change.customer_id: failing[change.decision_id]
+            for change in segment.changes
+            if change.decision_id in failing
+        }
+        segment = segment.leaving_out(failures, begin)
         readable = [
-            (change, row) for change, row in zip(changes, rows, strict=True) if row is not None
+            (change, row)
+            for change in segment.changes
+            if (row := rows[change.decision_id]) is not None
         ]
         if not readable:
-            return 0
+            return segment, 0
         x = sums.spec.features(
             np.array([row.values for _, row in readable]),
             np.array([row.score for _, row in readable]),
@@ -204,26 +226,54 @@ class Learner:
             some = (rewards != 0.0) & (before != after)
             if some.any():
                 sums.reward(x[some], codes[some], scores[some], rewards[some], at_s[some], sign)
-        return len(readable)
+        return segment, len(readable)
 
     def _rows_of(
         self, target: LearningTarget, sums: ResidualSums, decision_ids: Sequence[str]
-    ) -> list[ResidualRow | None]:
-        """Of each decision; None where this bundle cannot read it, or it is not learned from."""
+    ) -> tuple[dict[str, ResidualRow | None], dict[str, str]]:
+        """By decision: None where this bundle cannot read it, or it is not learned from; and of
+        those that fail to be read, why."""
         bundle_id = target.bundle.bundle_id
         absent = [
             decision_id
             for decision_id in dict.fromkeys(decision_ids)
             if (bundle_id, decision_id) not in self._rows
         ]
-        decisions = self._log.decisions(absent)
-        read = _residual_rows(target, sums, list(decisions.values()))
+        read, failing = _read_rows(target, sums, list(self._log.decisions(absent).values()))
         for decision_id in absent:
-            self._rows[bundle_id, decision_id] = read.get(decision_id)
-        rows = [self._rows[bundle_id, decision_id] for decision_id in decision_ids]
+            if decision_id not in failing:
+                self._rows[bundle_id, decision_id] = read.get(decision_id)
+        rows = {
+            decision_id: self._rows.get((bundle_id, decision_id)) for decision_id in decision_ids
+        }
         while len(self._rows) > REMEMBERED:
             self._rows.popitem(last=False)
-        return rows
+        return rows, failing
+
+
+def _read_rows(
+    target: LearningTarget, sums: ResidualSums, decisions: Sequence[Decision]
+) -> tuple[dict[str, ResidualRow], dict[str, str]]:
+    """The rows by decision, and why some of them failed; raises where all of `SEVERAL` do."""
+    try:
+        rows = _residual_rows(target, sums, decisions)
+        failing: dict[str, str] = {}
+    except Exception as error:
+        rows, failing = {}, {}
+        for decision in decisions:
+            try:
+                rows |= _residual_rows(target, sums, [decision])
+            except Exception as reason:
+                failing[decision.decision_id] = type(reason).__name__
+                logger.error("decision %s fails", shown(decision.decision_id), exc_info=reason)
+        if len(failing) == len(decisions) >= SEVERAL:
+            raise error
+    for decision_id, row in list(rows.items()):
+        x = sums.spec.features(row.values[None], np.array([row.score]))
+        if not np.isfinite(x).all():
+            failing[decision_id] = "not finite"
+            del rows[decision_id]
+    return rows, failing
 
 
 def _residual_rows(

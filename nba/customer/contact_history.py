@@ -1,8 +1,8 @@
 """Contact history: what was done to one customer and what they said, as far as policies read it.
 
 It is folded from the log beside the kernel's state, event by event in order of time, and logged
-with every decision. Contacts are kept for as long as any rule looks back, and at most
-so many; `cut_s` says where older ones were left out for lack of room.
+with every decision. Contacts are kept for as long as any rule looks back, and where there are many,
+those that some limit may still have to count.
 """
 
 from __future__ import annotations
@@ -90,6 +90,10 @@ class ContactHistoryRules(msgspec.Struct, frozen=True):
 
     horizon_s: float  # how far any rule looks back
     kinds: dict[str, int]  # by kind of event that a cap or sub-journey names: how many to keep
+    most: dict[str, int] = {}  # by contact status: the most that any limit counts up to
+    pauses: tuple[tuple[str, int, float], ...] = ()  # status, times, within so many seconds
+    actions: frozenset[str] = frozenset()  # those of the journey file; all others count as one
+    channels: frozenset[str] = frozenset()
 
 
 class ContactHistory(msgspec.Struct, frozen=True, array_like=True):
@@ -101,7 +105,7 @@ class ContactHistory(msgspec.Struct, frozen=True, array_like=True):
     suppressions: tuple[Suppression, ...] = ()
     positions: tuple[SubJourneyPosition, ...] = ()
     exits: tuple[SubJourneyExit, ...] = ()
-    cut_s: float | None = None  # contacts up to here may be missing
+    cut_s: float | None = None  # logged before version 3: contacts up to here may be missing
     at_micros: int = -1  # of the last event that was folded, since 1970 UTC
 
     def granted(self, purpose: str, channel: str) -> bool | None:

@@ -21,6 +21,7 @@ from nba.customer.contact_history import (
     Suppression,
     outbound_request_kind,
 )
+from nba.customer.contact_history_room import contacts_within
 from nba.events.event import Event, micros
 from nba.events.names import (
     ACTION_ACCEPTED,
@@ -41,8 +42,7 @@ from nba.events.names import (
 from nba.journey.actions import NO_ACTION
 from nba.journey.policies import ContactStatus
 
-CONTACT_HISTORY_VERSION = 2  # raised when the fold's meaning changes
-MAX_CONTACTS = 256
+CONTACT_HISTORY_VERSION = 3  # raised when the fold's meaning changes
 MAX_OUTBOUND_REQUESTS = 64  # decisions for outbound steps that are remembered
 OUTCOME_STATUS: dict[str, ContactStatus] = {
     ACTION_SHOWN: "shown",
@@ -207,14 +207,9 @@ def _with_contacts(
     rules: ContactHistoryRules,
 ) -> ContactHistory:
     since_s = now_s - rules.horizon_s
-    cut_s = history.cut_s
     if contacts[0].at_s <= since_s:
         contacts = tuple(contact for contact in contacts if _last_s(contact) > since_s)
-    if len(contacts) > MAX_CONTACTS:
-        cut = [_last_s(contact) for contact in contacts[:-MAX_CONTACTS]]
-        cut_s = max(cut if cut_s is None else [cut_s, *cut])
-        contacts = contacts[-MAX_CONTACTS:]
-    return replace(history, contacts=contacts, cut_s=cut_s)
+    return replace(history, contacts=contacts_within(contacts, history.positions, rules))
 
 
 def _with_counted_event(

@@ -29,6 +29,16 @@ def contact_history_rules(
     kinds |= {cool_down.after: 1 for cool_down in policy.cool_downs}
     for cap in policy.caps:
         kinds[cap.on] = max(kinds.get(cap.on, 1), cap.times)
+    most = {cool_down.after: 1 for cool_down in policy.cool_downs}
+    for cap in policy.caps:
+        most[cap.on] = max(most.get(cap.on, 1), cap.times)
+    budgets = [one.budget.contacts for one in sub_journeys if one.budget.contacts is not None]
+    most["decided"] = max([most.get("decided", 1), *budgets])
     return ContactHistoryRules(
-        max(spans), {kind: n for kind, n in kinds.items() if kind not in CONTACT_STATUSES}
+        horizon_s=max(spans),
+        kinds={kind: n for kind, n in kinds.items() if kind not in CONTACT_STATUSES},
+        most={status: n for status, n in most.items() if status in CONTACT_STATUSES},
+        pauses=tuple((one.after, one.times, one.days * DAY_S) for one in policy.pauses),
+        actions=frozenset(action.id for action in journey.actions),
+        channels=frozenset(journey.channels()),
     )

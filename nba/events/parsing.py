@@ -23,7 +23,8 @@ MAX_ID_CHARS = 200
 MAX_DEPTH = 16
 MAX_PROPERTIES = 200
 MAX_EVENT_BYTES = 32_768
-EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # nothing before it is taken for a time
+MAX_AGE = timedelta(days=3_653)  # of an event in a request: a clock at its zero is off by more
 
 _CANONICAL = ("event_id", "customer_id", "name", "occurred_at", "received_at", "properties")
 _ALIASES = {
@@ -48,8 +49,10 @@ def parse_event(payload: object, received_at: datetime, *, trusted: bool = False
     """The event in `payload`, a JSON object in canonical or Segment spelling.
 
     `occurred_at` becomes `received_at - (sent_at - occurred_at)` where `sent_at` is given, and is
-    never later than `received_at`. An event without an id gets one from its content, so that a
-    retry stays one event; without a time of its own as well, each arrival is an event. A
+    never later than `received_at`. It is refused before `EARLIEST`, and in a request where it is
+    older than `MAX_AGE`: that is a clock which was never set. An event without an id gets one from
+    its content, so that a retry stays one event; without a time of its own as well, each arrival
+    is an event. A
     `trusted` payload (a history file, not a request) may state its own `received_at`; where it
     does not, it was received when it occurred.
 
@@ -69,9 +72,11 @@ def parse_event(payload: object, received_at: datetime, *, trusted: bool = False
         received_at = _time("received_at", fields.get("received_at")) or original or received_at
     occurred_at = original or received_at
     if original is not None and sent_at is not None:
-        age = max(sent_at - original, timedelta())  # at most what keeps the difference a date
-        occurred_at = received_at - min(age, received_at - EARLIEST)
-    occurred_at = min(max(occurred_at, EARLIEST), received_at)
+        age = max(sent_at - original, timedelta())
+        beyond = received_at - EARLIEST + timedelta(days=1)  # what keeps the difference a date
+        occurred_at = received_at - min(age, beyond)
+    occurred_at = min(occurred_at, received_at)
+    _check_plausible(occurred_at, original, None if trusted else received_at)
 
     event_id = fields.get("event_id")
     if event_id is None:
@@ -93,6 +98,21 @@ def parse_event(payload: object, received_at: datetime, *, trusted: bool = False
         received_at=received_at,
         properties=properties,
     )
+
+
+def _check_plausible(
+    occurred_at: datetime, stated: datetime | None, received_at: datetime | None
+) -> None:
+    """Raise InvalidInput for a time that some clock has made up; `received_at`: of a request."""
+    if received_at is not None and received_at - occurred_at > MAX_AGE:
+        remedy = (
+            f"more than {MAX_AGE.days // 365} years ago: set the sender's clock, or send sent_at "
+            "by the same clock beside it; history comes in by nba ingest"
+        )
+        raise InvalidInput("occurred_at", str(stated), remedy)
+    if occurred_at < EARLIEST:
+        remedy = f"before {EARLIEST:%Y-%m-%d}: no plausible time, correct it or leave it out"
+        raise InvalidInput("occurred_at", str(stated), remedy)
 
 
 def _canonical_fields(payload: object) -> dict[str, Any]:

@@ -21,6 +21,7 @@ class ExperimentEvidence(msgspec.Struct, frozen=True, kw_only=True):
     unknown: dict[str, int] = {}  # customers under labels of this experiment that it has no arm for
     strays: int = 0  # customers who were decided in two of its arms
     misplaced: int = 0  # customers in another arm than their id gives, or outside its time
+    left_out: int = 0  # customers whose rewards cannot be settled: they are in no reward metric
     sums: MomentsByArm = {}  # over customers whose window is over
     fixed_sums: MomentsByArm = {}  # over those of the fixed analysis; empty until it is due
 
@@ -30,6 +31,7 @@ class ExperimentEvidence(msgspec.Struct, frozen=True, kw_only=True):
             unknown=_added(self.unknown, other.unknown),
             strays=self.strays + other.strays,
             misplaced=self.misplaced + other.misplaced,
+            left_out=self.left_out + other.left_out,
             sums=_summed(self.sums, other.sums),
             fixed_sums=_summed(self.fixed_sums, other.fixed_sums),
         )

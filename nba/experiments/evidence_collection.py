@@ -57,6 +57,7 @@ def collect_evidence(
         unknown=unknown,
         strays=strays,
         misplaced=misplaced,
+        left_out=len(metrics.left_out & good.keys()),
         sums=metrics.sums(good),
         fixed_sums={} if due is None else metrics.sums(due),
     )

@@ -21,6 +21,7 @@ from nba.experiments.experiment import MetricSpec
 from nba.journey.file import JourneyFile
 from nba.measurement.statistics.moments import Moments, moments
 from nba.rewards.attribution import Attribution
+from nba.rewards.isolation import credits_and_failures
 from nba.rewards.validity import at_s
 from nba.stores.log import Log
 
@@ -88,6 +89,7 @@ class MetricAccumulator:
         self._events: list[Event] = []  # for rewards
         self.exposures: dict[str, Exposure] = {}
         self.arms_seen: dict[str, set[str]] = defaultdict(set)
+        self.left_out: frozenset[str] = frozenset()  # customers whose rewards cannot be settled
         self.end_s = -np.inf  # until when the log is known
 
     def read(self, page: Iterable[Event]) -> None:
@@ -113,7 +115,9 @@ class MetricAccumulator:
             self.end_s = min(self.end_s, end_s)
         if not self._rewarded:
             return
-        for credit in self._rule.credits(self._events, self.end_s):
+        credits, failures = credits_and_failures(self._rule, self._events, self.end_s)
+        self.left_out = frozenset(failures)
+        for credit in credits:
             if credit.complete:
                 contribution = MetricContribution(at_s(credit.decision), credit.reward)
                 for n, metric in enumerate(self._metrics):
@@ -148,7 +152,7 @@ class MetricAccumulator:
         # the exposing decision itself has a reward; an event of its moment came before it
         strictly = 0.0 if metric.measure == "reward" else PRELUDE_S / 2
         for customer, (began_s, arm) in exposed.items():
-            if began_s > latest_s:
+            if began_s > latest_s or (metric.measure == "reward" and customer in self.left_out):
                 continue
             until_s = began_s + metric.window_days * DAY_S
             after = before = 0.0

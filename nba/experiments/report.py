@@ -134,6 +134,9 @@ def _missing(
 ) -> list[str]:
     """What a decision still waits for, in words."""
     missing = []
+    if evidence.left_out:
+        who = "1 customer" if evidence.left_out == 1 else f"{evidence.left_out:,} customers"
+        missing.append(f"the rewards of {who} cannot be settled: they are in no reward metric")
     if days < experiment.min_days:
         left = experiment.min_days - days
         missing.append(f"{left:.1f} more days: no claim before, since weekdays differ")

@@ -31,7 +31,7 @@ from nba.promotion.customer_sums import (
 from nba.promotion.rollout import CANARY, CONTROL, Rollout, end, roll_back, rollout_of
 from nba.randomization import HOLDOUT, in_share
 from nba.rewards.attribution import Attribution
-from nba.rewards.changes import LogPosition, RewardChange, next_segment
+from nba.rewards.changes import LogPosition, RewardChange, next_segment, settle_left_out
 from nba.stores.log import Log
 from nba.stores.versioned import CHAMPION
 
@@ -85,6 +85,10 @@ class Guardrails:
         if self._log.alias(CHAMPION) != in_force:
             return Keep(f"the champion is not {in_force} any more")
         while (segment := next_segment(self._log, self._attribution, self._position)).events:
+            self._position = segment.end
+            self._add(segment.changes)
+        if self._position.left_out:
+            segment = settle_left_out(self._log, self._attribution, self._position)
             self._position = segment.end
             self._add(segment.changes)
         fallback = self._judge_fallback()

@@ -143,6 +143,12 @@ class Log(Protocol):
     def events_since(self, positions: Mapping[str, int]) -> dict[str, list[Event]]:
         """Per customer id, the events with seq > the given position, by seq; {} values omitted."""
 
+    def events_from(self, moments: Mapping[str, datetime]) -> dict[str, list[Event]]:
+        """Per customer id, the events that occurred then or later, by seq; {} values omitted.
+
+        It costs what it gives, however long the customer's history before is.
+        """
+
     def page_events(self, after: int = 0, limit: int = 10_000) -> list[Event]:
         """The whole log by seq, `limit` events after position `after`."""
 
@@ -166,6 +172,9 @@ class Log(Protocol):
 
     def outcomes_of(self, decision_ids: Sequence[str]) -> list[Event]:
         """The `outcomes` of several decisions, by seq."""
+
+    def events_of(self, decision_ids: Sequence[str]) -> list[Event]:
+        """The `Action Decided` of these decisions and their `outcomes`, by seq."""
 
     def position(self) -> int:
         """The seq of the last event, 0 for an empty log."""

@@ -36,6 +36,7 @@ class LearnerView(msgspec.Struct, frozen=True, kw_only=True):
     lessons: int
     age_s: float  # of the version in force
     paused: bool
+    left_out: tuple[str, ...] = ()  # customers whose outcomes fail to be learned
 
 
 def watch_of(replica: Replica) -> LogSummarizer:
@@ -85,7 +86,9 @@ def health_now(
         catalogue=tuple(action.id for action in replica.engine.journey.actions),
         learning=None
         if learner is None
-        else LearnerProgress(behind=learner.behind, paused=learner.paused),
+        else LearnerProgress(
+            behind=learner.behind, paused=learner.paused, left_out=learner.left_out
+        ),
     )
     return health_report(
         summaries.dated,
@@ -120,6 +123,7 @@ def learner_view(log: Log, now: datetime) -> LearnerView | None:
         lessons=state.head.changes,
         age_s=(now - changed[0].at).total_seconds() if changed else math.nan,
         paused=mode(log) == "paused",
+        left_out=tuple(one.customer_id for one in state.head.learned_to.left_out),
     )
 
 
@@ -133,4 +137,5 @@ def note(metrics: Metrics, health: HealthReport, learner: LearnerView | None) ->
     if learner is not None:
         metrics.learner_behind.set(learner.behind)
         metrics.learner_lessons.set(learner.lessons)
+        metrics.learner_left_out.set(len(learner.left_out))
         metrics.learner_age.set(learner.age_s)

@@ -6,6 +6,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import HealthCheck, given, strategies as st
+from msgspec.structs import replace
 
 from nba.events.event import Event
 from nba.stores.log import Log
@@ -21,6 +22,8 @@ def test_an_empty_log_has_nothing(log: Log) -> None:
     assert log.append_decisions([]) == []
     assert log.events_since({}) == {}
     assert log.events_since({"ada": 0}) == {}
+    assert log.events_from({}) == log.events_from({"ada": datetime(2026, 1, 1, tzinfo=UTC)}) == {}
+    assert log.events_of([]) == log.events_of(["d"]) == []
     assert log.decision("d") is None
     assert log.answered([]) == {}
     assert log.answered([("ada", "r")]) == {}
@@ -191,3 +194,26 @@ def test_a_reader_never_meets_an_event_behind_the_position_it_has_seen(log: Log)
         reader.join()
     assert met == [one.seq for one in log.page_events()]
     assert len(met) == 30 * (1 + 2 + 3 + 4) + 4 * 30
+
+
+def test_events_from_a_moment_are_those_that_occurred_then_or_later(log: Log) -> None:
+    first = event("0")
+    moment = first.occurred_at
+    later = [replace(event(str(n)), occurred_at=moment + timedelta(hours=n)) for n in (3, 1, 2)]
+    other = replace(event("9", "bob"), occurred_at=moment)
+    log.append_events([first, *later, other])
+    found = log.events_from({"ada": moment + timedelta(hours=2), "bob": moment, "eve": moment})
+    assert {who: [e.event_id for e in own] for who, own in found.items()} == {
+        "ada": ["3", "2"],  # by seq, not by time
+        "bob": ["9"],
+    }
+    assert len(log.events_from({"ada": moment})["ada"]) == 4
+
+
+def test_the_events_of_decisions_are_their_own_and_what_names_them(log: Log) -> None:
+    log.append_decisions([decision(decision_id="d1")])
+    named = event("o1", "bob", decision_id="d1")
+    log.append_events([named, event("o2", decision_id="d2")])
+    found = log.events_of(["d1", "unknown"])
+    assert [e.name for e in found] == ["Action Decided", named.name]
+    assert found[1:] == log.outcomes_of(["d1"])

@@ -14,10 +14,12 @@ from nba.analytics.monitoring.daily_summary import DailySummary, EventCounts
 from nba.analytics.monitoring.data_checks import data_checks
 from nba.analytics.monitoring.draw_checks import draw_checks
 from nba.analytics.monitoring.drift_checks import drift_checks
+from nba.errors import shown
 
 REFERENCE_DAYS = 28
 WINDOW_DAYS = 7  # a whole week, so that weekdays are not taken for drift
 MAX_BEHIND = (20_000, 500_000)  # events that wait to be learned from: warn, red
+NAMED = 3  # customers who are left out
 CHECKS = tuple(
     """
     context_drift score_drift churn_drift calibration reward_drop join_rate reward_lag immature
@@ -34,6 +36,7 @@ class LearnerProgress(msgspec.Struct, frozen=True, kw_only=True):
 
     behind: int  # events of the log that it has not read
     paused: bool = False
+    left_out: tuple[str, ...] = ()  # customers whose outcomes fail to be learned
 
 
 class ServingFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,7 +159,7 @@ def _immature(now: DailySummary) -> Check:
 
 
 def _behind(learning: LearnerProgress | None) -> Check:
-    """Events that the learner has not read yet."""
+    """Events that the learner has not read yet, and customers of whom it learns nothing."""
     name = "learner_behind"
     if learning is None:
         return undecided(name, "nothing was learned online yet", float(MAX_BEHIND[1]))
@@ -168,8 +171,20 @@ def _behind(learning: LearnerProgress | None) -> Check:
         text = f"the learner is {learning.behind:,} events behind"
         if learning.behind > MAX_BEHIND[0]:
             state = "red" if learning.behind > MAX_BEHIND[1] else "warn"
+    if learning.left_out and state == "ok":
+        state = "warn"
+    text += _left_out(learning.left_out)
     value, limit = float(learning.behind), float(MAX_BEHIND[1])
     return Check(name=name, state=state, value=value, limit=limit, text=text)
+
+
+def _left_out(customers: Sequence[str]) -> str:
+    """Of whom nothing more is learned until they can be settled; everybody else is learned from."""
+    if not customers:
+        return ""
+    more = ", ..." if len(customers) > NAMED else ""
+    named = ", ".join(shown(customer) for customer in customers[:NAMED]) + more
+    return f"; of {len(customers):,} customers nothing more is learned: {named}"
 
 
 def _newest(days: Sequence[DatedSummary]) -> DailySummary:

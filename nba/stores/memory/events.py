@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -36,6 +37,17 @@ class MemoryEvents:
             }
         return {customer_id: events for customer_id, events in by_customer.items() if events}
 
+    def events_from(self, moments: Mapping[str, datetime]) -> dict[str, list[Event]]:
+        """As `Log.events_from`; a list in memory is looked through as a whole."""
+        with self._lock:
+            by_customer = {
+                customer_id: [
+                    e for e in self._by_customer.get(customer_id, []) if e.occurred_at >= at
+                ]
+                for customer_id, at in moments.items()
+            }
+        return {customer_id: events for customer_id, events in by_customer.items() if events}
+
     def page_events(self, after: int = 0, limit: int = 10_000) -> list[Event]:
         """As `Log.page_events`."""
         with self._lock:
@@ -53,6 +65,12 @@ class MemoryEvents:
         with self._lock:
             ids = dict.fromkeys(decision_ids)
             return sorted((e for decision_id in ids for e in self.outcomes(decision_id)), key=_seq)
+
+    def events_of(self, decision_ids: Sequence[str]) -> list[Event]:
+        """As `Log.events_of`."""
+        with self._lock:
+            ids = dict.fromkeys(decision_ids)
+            return sorted((e for name in ids for e in self._by_decision.get(name, [])), key=_seq)
 
     def position(self) -> int:
         """As `Log.position`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, LiteralString
 
 from nba.events.event import Event
@@ -43,6 +44,14 @@ class PostgresEvents(PostgresTables):
                 by_customer.setdefault(event.customer_id, []).append(event)
         return by_customer
 
+    def events_from(self, moments: Mapping[str, datetime]) -> dict[str, list[Event]]:
+        """As `Log.events_from`."""
+        by_customer: dict[str, list[Event]] = {}
+        if moments:
+            for event in self._events(sql.EVENTS_FROM, as_json(dict(moments))):
+                by_customer.setdefault(event.customer_id, []).append(event)
+        return by_customer
+
     def page_events(self, after: int = 0, limit: int = 10_000) -> list[Event]:
         """As `Log.page_events`."""
         return self._events(sql.PAGE_EVENTS, after, limit)
@@ -55,6 +64,10 @@ class PostgresEvents(PostgresTables):
         """As `Log.outcomes_of`."""
         own = [decision_event_id(decision_id) for decision_id in decision_ids]
         return self._events(sql.OUTCOMES_OF, list(decision_ids), own) if own else []
+
+    def events_of(self, decision_ids: Sequence[str]) -> list[Event]:
+        """As `Log.events_of`."""
+        return self._events(sql.EVENTS_OF, list(decision_ids)) if decision_ids else []
 
     def position(self) -> int:
         """As `Log.position`."""

@@ -14,7 +14,7 @@ from nba.stores.postgres.connections import Connection, connect, database_errors
 if TYPE_CHECKING:
     from alembic.config import Config
 
-REVISIONS = ("0001", "0002")  # oldest first: the files in migrations/versions
+REVISIONS = ("0001", "0002", "0003")  # oldest first: the files in migrations/versions
 HEAD = REVISIONS[-1]
 
 

@@ -75,6 +75,14 @@ SELECT e.* FROM json_each_text(%s::json) AS wanted(customer_id, after), LATERAL 
 ) AS e ORDER BY e.seq
 """
 
+EVENTS_FROM = f"""
+SELECT e.* FROM json_each_text(%s::json) AS wanted(customer_id, moment), LATERAL (
+    SELECT {_EVENT} FROM events e
+    WHERE e.customer_id = wanted.customer_id AND e.occurred_at >= wanted.moment::timestamptz
+    OFFSET 0
+) AS e ORDER BY e.seq
+"""
+
 PAGE_EVENTS = f"SELECT {_EVENT} FROM events e WHERE e.seq > %s ORDER BY e.seq LIMIT %s"
 
 OUTCOMES = f"""
@@ -86,6 +94,8 @@ OUTCOMES_OF = f"""
 SELECT {_EVENT} FROM events e
 WHERE e.decision_id = ANY(%s) AND e.event_id <> ALL(%s) ORDER BY e.seq
 """
+
+EVENTS_OF = f"SELECT {_EVENT} FROM events e WHERE e.decision_id = ANY(%s) ORDER BY e.seq"
 
 POSITION = "SELECT coalesce(max(seq), 0) FROM events"
 

@@ -11,10 +11,14 @@ from msgspec.structs import replace
 
 from features.context_store import ContextStore
 from features.fold import Fold
+from nba.customer import contact_history_room
 from nba.customer.contact_history import Contact, ContactHistory, ContactHistoryRules
-from nba.customer.contact_history_fold import MAX_CONTACTS, fold
+from nba.customer.contact_history_fold import fold
+from nba.customer.contact_history_room import MAX_CONTACTS
 from nba.durations import DAY_S, HOUR_S
 from nba.events.event import Event
+from nba.governance.contact_limits import _pause_end_s
+from nba.journey.policies import Pause
 from nba.stores.memory.log import MemoryLog
 from tests.fixtures.examples import examples
 from tests.fixtures.random_catalogues import CHANNELS, DAY, HOUR, catalogues, governed, histories
@@ -94,13 +98,83 @@ def test_contacts_are_kept_for_as_long_as_a_rule_looks_back() -> None:
     assert [one.decision_id for one in kept] == ["old", "d-1"]
 
 
-def test_contacts_and_counted_events_beyond_the_room_are_known_to_be_missing() -> None:
-    many = [decided(NOON + n * MINUTE, f"d-{n}") for n in range(MAX_CONTACTS + 3)]
-    late = sign("Dismissed", NOON + 250 * MINUTE)  # of the second contact, which is cut at last
-    contact_history = history_of(*many[:251], late, *many[251:])
-    assert len(contact_history.contacts) == MAX_CONTACTS
-    assert contact_history.cut_s == late.occurred_at.timestamp()
-    assert history_of(*many[:MAX_CONTACTS]).cut_s is None
+def test_where_there_are_many_contacts_those_that_no_limit_needs_are_left_out() -> None:
+    """Before: the oldest, and then every capped action was refused for as long as it looks back."""
+    rules = replace(RULES, most={"decided": 3}, actions=frozenset({"help_popup", "card_offer"}))
+    rare = decided(NOON - HOUR, "rare", action_id="card_offer")
+    many = [decided(NOON + n * MINUTE, f"d-{n}") for n in range(2_000)]
+    contact_history = fold([(one, None) for one in (rare, *many)], rules)
+    assert len(contact_history.contacts) <= MAX_CONTACTS
+    assert contact_history.contacts[0].decision_id == "rare"
+    assert contact_history.contacts[-1].decision_id == "d-1999"
+    assert contact_history.cut_s is None
+
+
+def test_contacts_of_actions_that_the_file_does_not_have_take_no_more_room() -> None:
+    rules = replace(RULES, most={"decided": 3, "shown": 3})
+    odd = [
+        sign("Shown", NOON + n * MINUTE, action_id=f"a{n}", decision_id=f"d{n}", channel=f"c{n}")
+        for n in range(1_000)
+    ]
+    assert len(fold([(one, None) for one in odd], rules).contacts) <= MAX_CONTACTS
+
+
+@given(data=st.data())
+@examples(60)
+def test_a_limit_says_the_same_of_what_is_kept_as_of_all(data: st.DataObject) -> None:
+    """Caps, cool-downs and pauses of random sizes, on histories that do not fit."""
+    names, statuses = ["a", "b", "c"], ["decided", "shown", "dismissed"]
+    contacts = []
+    for n in range(data.draw(st.integers(20, 60))):
+        made = n + data.draw(st.floats(0, 0.9))
+        came = [data.draw(st.none() | st.floats(0, 30)) for _ in range(2)]
+        contacts.append(
+            Contact(
+                action=data.draw(st.sampled_from(names)),
+                channel="web",
+                at_s=made,
+                counted=data.draw(st.booleans()),
+                shown=None if came[0] is None else made + came[0],
+                dismissed=None if came[1] is None else made + came[1],
+            )
+        )
+    times, within_s = data.draw(st.integers(1, 4)), data.draw(st.floats(1, 20))
+    status = data.draw(st.sampled_from(statuses))
+    rules = replace(
+        RULES,
+        most={status: times},
+        pauses=(("dismissed", times, within_s),),
+        actions=frozenset(names),
+        channels=frozenset({"web"}),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contact_history_room, "MAX_CONTACTS", 8)
+        patch.setattr(contact_history_room, "ROOM", 4)
+        kept: tuple[Contact, ...] = ()
+        for contact in contacts:
+            kept = contact_history_room.contacts_within((*kept, contact), (), rules)
+    assert len(kept) < len(contacts)
+    together = set(data.draw(st.lists(st.sampled_from(names), min_size=1)))
+    for since_s in range(0, 100, 7):
+        reached = [
+            sum(
+                (at_s := one.status_s(status)) is not None and at_s > since_s
+                for one in some
+                if one.action in together
+            )
+            >= times
+            for some in (contacts, kept)
+        ]
+        assert reached[0] == reached[1]
+    pause = Pause(id="p", times=times, days=within_s / DAY_S, pause_days=1.0)
+    ends = [
+        _pause_end_s(
+            pause,
+            [one.dismissed for one in some if one.dismissed is not None and one.action in together],
+        )
+        for some in (contacts, kept)
+    ]
+    assert ends[0] == ends[1]
 
 
 def test_of_a_named_event_as_many_are_kept_as_a_rule_asks_about() -> None:

@@ -13,6 +13,7 @@ from nba.errors import InvalidInput
 from nba.events.event import Event, from_micros, micros
 from nba.events.parsing import (
     EARLIEST,
+    MAX_AGE,
     MAX_DEPTH,
     MAX_EVENT_BYTES,
     MAX_ID_CHARS,
@@ -107,16 +108,26 @@ def test_without_a_sending_time_the_clock_is_taken_at_its_word_up_to_now() -> No
     assert parsed().occurred_at == NOW
 
 
-@pytest.mark.parametrize(
-    ("original", "sent", "occurred"),
-    [
-        ("0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z", EARLIEST),
-        ("9999-12-31T00:00:00Z", "0001-01-01T00:00:00Z", NOW),
-        ("1970-01-01T00:00:00Z", None, EARLIEST),
-    ],
-)
-def test_absurd_clocks_are_clamped(original: str, sent: str | None, occurred: datetime) -> None:
-    assert parsed(occurred_at=original, sent_at=sent).occurred_at == occurred
+def test_a_clock_that_was_never_set_is_refused_in_a_request_unless_the_sending_is_by_it_too() -> (
+    None
+):
+    """Before: 1970 was taken for 1990, and `days_known` was 13,208 for good."""
+    for said in ("0001-01-01T00:00:00Z", "1970-01-01T00:07:00Z", "2010-01-01T00:00:00Z"):
+        with pytest.raises(InvalidInput, match="occurred_at: .*more than 10 years ago: set the"):
+            parsed(occurred_at=said)
+    with pytest.raises(InvalidInput, match="occurred_at"):
+        parsed(occurred_at="0001-01-01T00:00:00Z", sent_at="9999-12-31T00:00:00Z")
+    both = parsed(occurred_at="1970-01-01T00:07:00Z", sent_at="1970-01-01T00:08:00Z")
+    assert both.occurred_at == NOW - timedelta(minutes=1)
+    late = parsed(occurred_at="9999-12-31T00:00:00Z", sent_at="0001-01-01T00:00:00Z")
+    assert late.occurred_at == NOW
+    assert parsed(occurred_at=(NOW - MAX_AGE).isoformat()).occurred_at == NOW - MAX_AGE
+
+
+def test_a_history_goes_back_to_the_year_2000_and_no_further() -> None:
+    assert parsed(occurred_at=EARLIEST.isoformat(), trusted=True).occurred_at == EARLIEST
+    with pytest.raises(InvalidInput, match="before 2000-01-01: no plausible time"):
+        parsed(occurred_at="1999-12-31T23:59:59Z", trusted=True)
 
 
 @given(st.datetimes(), st.none() | st.datetimes(), st.datetimes(datetime(1950, 1, 1)))
@@ -128,8 +139,13 @@ def test_nothing_happens_after_it_was_received(
     times = {"occurred_at": original.replace(tzinfo=UTC).isoformat()}
     if sent is not None:
         times["sent_at"] = sent.replace(tzinfo=UTC).isoformat()
-    made = parsed(received_at, **times)
-    assert min(EARLIEST, received_at) <= made.occurred_at <= made.received_at == received_at
+    try:
+        made = parsed(received_at, **times)
+    except InvalidInput as error:
+        assert error.field == "occurred_at"
+        return
+    assert max(EARLIEST, received_at - MAX_AGE) <= made.occurred_at <= made.received_at
+    assert made.received_at == received_at
 
 
 def test_a_request_cannot_say_when_it_was_received_and_a_history_can() -> None:

@@ -9,11 +9,14 @@ import pytest
 from msgspec.structs import replace
 
 from features.fold import Fold
+from nba.customer.contact_history import ContactHistory
 from nba.decisions.candidate import Refused, Stage
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
 from nba.durations import DAY_S
 from nba.events.event import Event
+from nba.governance.candidate_set import CandidateSet, Variants
+from nba.governance.contact_limits import ContactLimits
 from nba.journey.policies import Cap, Capacity, ContactRules, CoolDown, Pause, QuietHours
 from tests.fixtures.random_catalogues import (
     DAY,
@@ -177,15 +180,31 @@ def test_a_capacity_may_be_money() -> None:
     assert {one.action_id for one in next_one.refused} == set(IDS)
 
 
-def test_where_the_history_does_not_reach_back_nothing_more_is_allowed() -> None:
+def test_a_limit_refuses_by_its_own_count_however_many_other_contacts_there_were() -> None:
+    """Before: of 257 contacts with one action, every capped action was refused."""
     cap = Cap(id="many", times=290, days=7, per="action")
-    crowd = [shown("help_popup", n * MINUTE) for n in range(257)]
-    found = refused(*crowd, caps=[cap])
-    assert len(found) == 3
-    assert {one.detail for one in found.values()} == {
+    crowd = [shown("help_popup", n * MINUTE) for n in range(400)]
+    found = refused(*crowd[:289], caps=[cap])
+    assert found == {}
+    assert list(refused(*crowd, caps=[cap])) == ["help_popup"]
+    few = Cap(id="few", times=2, days=7, per="action")
+    rare = shown("card_offer", 6 * DAY)
+    assert list(refused(rare, *crowd, caps=[few])) == ["help_popup"]
+    twice = [rare, shown("card_offer", 5 * DAY)]
+    assert set(refused(*twice, *crowd, caps=[few])) == {"help_popup", "card_offer"}
+
+
+def test_a_history_that_was_cut_before_is_judged_as_it_was() -> None:
+    """What was logged with `cut_s` replays: nothing more was allowed then."""
+    cap = Cap(id="many", times=290, days=7, per="action")
+    journey = governed(contact_policy=ContactRules(caps=[cap]))
+    variants = Variants(journey)
+    limits = ContactLimits(journey, variants, variants.where(lambda action: False))
+    candidate_set = CandidateSet(variants, customer_id="ada")
+    limits.apply(candidate_set, ContactHistory(cut_s=NOON.timestamp()), NOON.timestamp() + 60.0)
+    assert {one.detail for one in candidate_set.refused} == {
         "more contacts in 7 days than the ledger holds"
     }
-    assert refused(*crowd[:256], caps=[cap]) == {}
 
 
 def test_a_lifted_limit_is_logged_with_what_it_would_have_removed() -> None:

@@ -36,7 +36,7 @@ def test_a_database_without_tables_is_refused_with_the_remedy(empty_postgres_url
 def test_tables_of_an_older_revision_are_refused_with_the_remedy(postgres_url: str) -> None:
     schema.revert(postgres_url, "0001")
     with pytest.raises(
-        UnknownSchema, match=r"revision '0001', this program needs '0002': .* `nba migrate`"
+        UnknownSchema, match=r"revision '0001', this program needs '0003': .* `nba migrate`"
     ):
         PostgresLog.open(postgres_url)
 
@@ -44,7 +44,7 @@ def test_tables_of_an_older_revision_are_refused_with_the_remedy(postgres_url: s
 def test_tables_of_an_unknown_revision_are_refused_and_left_alone(postgres_url: str) -> None:
     version(postgres_url, "0999")
     for refused in (PostgresLog.open, schema.migrate, schema.revert):
-        with pytest.raises(UnknownSchema, match=r"'0999'.*up to '0002'\): install the newer nba"):
+        with pytest.raises(UnknownSchema, match=r"'0999'.*up to '0003'\): install the newer nba"):
             refused(postgres_url)
     assert schema.current(postgres_url) == "0999"
 
