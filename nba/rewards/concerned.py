@@ -1,8 +1,9 @@
 """The events that a page of the log can change credits by: as far back as its longest window.
 
 What is read of a customer does not grow with their history. An event can count only for decisions
-that were made within two of the longest windows before it; so that is where reading begins. Further back go only the decisions that the page itself names (an expiry takes back what was
-learned), and those to which later steps of their passage carry back.
+that were made within the longest window before it; so that is where reading begins. Further back
+go only the decisions that the page itself names (a feedback may be revised at any time), and those
+to which later steps of their passage carry back.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def concerned_events(log: Log, attribution: Attribution, page: Sequence[Event]) 
     named = log.events_of(_named(relevant))
     since: dict[str, datetime] = {}
     for event in (*relevant, *(event for event in named if event.name == ACTION_DECIDED)):
-        begin = _before(event.occurred_at, attribution.settled_within_s)
+        begin = _before(event.occurred_at, attribution.horizon_s)
         since[event.customer_id] = min(since.get(event.customer_id, begin), begin)
     read = log.events_from(since)
     if attribution.rule.carry:
