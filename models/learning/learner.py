@@ -12,27 +12,17 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from models.bundles.bundle import Bundle
-from models.bundles.scorer import BundleScorer
+from models.learning.residual_rows import LearningTarget, ResidualRow, read_rows
 from models.learning.versions import LEARNER, POLICY, first_state, mode, policy_state, put_in_force
 from models.residual.posterior import fit_prior
 from models.residual.sums import ResidualSums
 from models.residual.version import PolicyState
-from nba.customer.context import ContextSchema
-from nba.decisions.decision import Decision, Mode
-from nba.engine.policy import Floats
-from nba.engine.redecision import context_of
-from nba.errors import NbaError, StoreUnavailable, shown
-from nba.events.event import micros
-from nba.journey.actions import NO_ACTION
-from nba.rewards.attribution import Attribution
+from nba.errors import NbaError, StoreUnavailable
 from nba.rewards.changes import LogPosition, LogSegment, next_segment, settle_left_out
-from nba.rewards.isolation import SEVERAL
 from nba.stores.log import Log
 
 logger = logging.getLogger("nba.serving")
@@ -56,24 +46,6 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
     def rests(self) -> bool:
         """Whether there was nothing to do."""
         return not (self.events or self.behind)
-
-
-class LearningTarget(NamedTuple):
-    """What is learned on: a bundle and the journey that it serves, with the rule of its rewards."""
-
-    bundle: Bundle
-    scorer: BundleScorer
-    schema: ContextSchema
-    attribution: Attribution
-
-
-class ResidualRow(NamedTuple):
-    """One decision as the residual sees it."""
-
-    values: Floats
-    code: int
-    score: float
-    at_s: float
 
 
 class Learner:
@@ -239,7 +211,7 @@ class Learner:
             for decision_id in dict.fromkeys(decision_ids)
             if (bundle_id, decision_id) not in self._rows
         ]
-        read, failing = _read_rows(target, sums, list(self._log.decisions(absent).values()))
+        read, failing = read_rows(target, sums, list(self._log.decisions(absent).values()))
         for decision_id in absent:
             if decision_id not in failing:
                 self._rows[bundle_id, decision_id] = read.get(decision_id)
@@ -249,60 +221,3 @@ class Learner:
         while len(self._rows) > REMEMBERED:
             self._rows.popitem(last=False)
         return rows, failing
-
-
-def _read_rows(
-    target: LearningTarget, sums: ResidualSums, decisions: Sequence[Decision]
-) -> tuple[dict[str, ResidualRow], dict[str, str]]:
-    """The rows by decision, and why some of them failed; raises where all of `SEVERAL` do."""
-    try:
-        rows = _residual_rows(target, sums, decisions)
-        failing: dict[str, str] = {}
-    except Exception as error:
-        rows, failing = {}, {}
-        for decision in decisions:
-            try:
-                rows |= _residual_rows(target, sums, [decision])
-            except Exception as reason:
-                failing[decision.decision_id] = type(reason).__name__
-                logger.error("decision %s fails", shown(decision.decision_id), exc_info=reason)
-        if len(failing) == len(decisions) >= SEVERAL:
-            raise error
-    for decision_id, row in list(rows.items()):
-        x = sums.spec.features(row.values[None], np.array([row.score]))
-        if not np.isfinite(x).all():
-            failing[decision_id] = "not finite"
-            del rows[decision_id]
-    return rows, failing
-
-
-def _residual_rows(
-    target: LearningTarget, sums: ResidualSums, decisions: Sequence[Decision]
-) -> dict[str, ResidualRow]:
-    """Of the decisions that this bundle can read, by id."""
-    schema, scorer = target.schema, target.scorer
-    codes = {action.id: code for code, action in enumerate(schema.journey.actions)}
-    if scorer.learns_value:
-        codes[NO_ACTION] = -1
-    readable = [
-        decision
-        for decision in decisions
-        if decision.mode is Mode.LIVE
-        and decision.context_schema == schema.schema_hash
-        and decision.action_id in codes
-    ]
-    if not readable:
-        return {}
-    contexts = [context_of(decision) for decision in readable]
-    chosen = [codes[decision.action_id] for decision in readable]
-    scores = scorer.touchpoint(contexts, [[code] for code in chosen]).tolist()
-    columns = [schema.index[name] for name in sums.spec.columns]
-    return {
-        decision.decision_id: ResidualRow(
-            values=context.values[columns],
-            code=code,
-            score=score,
-            at_s=micros(decision.decided_at) / 1e6,
-        )
-        for decision, context, code, score in zip(readable, contexts, chosen, scores, strict=True)
-    }

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from models.bundles.scorer import BundleScorer
-from models.learning.learner import Learner, LearningTarget
+from models.learning.learner import Learner
+from models.learning.residual_rows import LearningTarget
 from nba.errors import StoreUnavailable
 from nba.rewards.attribution import Attribution
 from serving.metrics import Metrics
