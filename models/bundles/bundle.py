@@ -2,9 +2,9 @@
 
 Files: `manifest.json`, `churn.txt`, `touchpoint.txt` (LightGBM text; `.onnx` where the deployment
 has an estimator of its own), `valences.json` where valences were learned, and `residual.bin`, the
-warm start of what is learned online. The bundle's id is the hash of its manifest, which holds the
-hash of every other file; loading checks them and runs no code of the bundle's. A part that could
-not be trained is absent, and the manifest says why.
+warm start of what is learned online; `terms.txt` where the reward has terms. The bundle's id is the
+hash of its manifest, which holds the hash of every other file; loading checks them and runs no code
+of the bundle's. A part that could not be trained is absent, and the manifest says why.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from models.predictors.lightgbm_trees import SUFFIX as TREES, trees_from_text
 from models.predictors.onnx_graph import SUFFIX as ONNX, OnnxModel
 from models.predictors.platt_scaling import PlattScaling
 from models.predictors.predictor import Predictor
+from models.predictors.with_terms import WithTerms
 from models.residual.warm_start import FILE as RESIDUAL, WarmStart, WarmStartPart, load_warm_start
 from nba.content_ids import content_id
 from nba.errors import InvalidBundle
@@ -70,6 +71,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     residual: WarmStartPart | None = None  # the warm start of what is learned online
     # `nba.rewards.terms.score_definition` at training; unset in bundles written before it
     asked: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    terms: ModelPart | msgspec.UnsetType = msgspec.UNSET  # of the reward's terms, where it has any
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +95,8 @@ class Bundle:
                             (self.manifest.touchpoint, self.touchpoint)):  # fmt: skip
             if part is not None and model is not None:
                 files[part.file] = model.to_bytes()
+        if isinstance(self.touchpoint, WithTerms) and isinstance(self.manifest.terms, ModelPart):
+            files[self.manifest.terms.file] = self.touchpoint.terms.to_bytes()
         if self.manifest.valences is not None:
             files[VALENCES_FILE] = valences_json(self.table)
         if self.warm is not None:
@@ -109,6 +113,11 @@ def part(name: str, model: Predictor, metrics: dict[str, float]) -> ModelPart:
         calibration=model.calibration,
         metrics=metrics,
     )
+
+
+def terms_part(model: Predictor | None) -> ModelPart | msgspec.UnsetType:
+    """The manifest's entry of the terms of a touchpoint model, unset where it has none."""
+    return part("terms", model.terms, {}) if isinstance(model, WithTerms) else msgspec.UNSET
 
 
 def valences_hash(table: ValenceTable) -> str | None:
@@ -132,7 +141,7 @@ def load_bundle(files: Mapping[str, bytes]) -> Bundle:
     return Bundle(
         manifest=manifest,
         churn=_load(files, manifest.churn),
-        touchpoint=_load(files, manifest.touchpoint),
+        touchpoint=_touchpoint(files, manifest),
         table=_table(files, manifest.valences),
         warm=_warm(files, manifest.residual),
     )
@@ -155,6 +164,15 @@ def _load(files: Mapping[str, bytes], part: ModelPart | None) -> Predictor | Non
         return trees_from_text(content.decode(), part.columns, part.calibration)
     except UnicodeDecodeError:
         raise InvalidBundle(f"{part.file}: no text of trees; promote the bundle again") from None
+
+
+def _touchpoint(files: Mapping[str, bytes], manifest: Manifest) -> Predictor | None:
+    observed = _load(files, manifest.touchpoint)
+    if observed is None or not isinstance(manifest.terms, ModelPart):
+        return observed
+    terms = _load(files, manifest.terms)
+    assert terms is not None
+    return WithTerms(observed, terms)
 
 
 def _table(files: Mapping[str, bytes], sha256: str | None) -> ValenceTable:

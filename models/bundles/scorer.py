@@ -10,6 +10,7 @@ from models.bundles.bundle import Bundle
 from models.bundles.fit import check_columns, check_fit
 from models.predictors.predictor import Predictor
 from models.predictors.touchpoint_columns import ACTION, action_rows
+from models.predictors.with_terms import WithTerms, observed_part
 from nba.customer.context import OFFERED, Context, ContextSchema, offered_columns
 from nba.decisions.candidate import Reason
 from nba.decisions.decision import Churn
@@ -49,6 +50,9 @@ class BundleScorer:
         self._explains = reasons
         self._churn: Predictor = bundle.churn
         self._touchpoint: Predictor = bundle.touchpoint
+        self._observed = observed_part(bundle.touchpoint)
+        whole = bundle.touchpoint
+        self._terms = whole.terms if isinstance(whole, WithTerms) else None
         self._schema = schema
         # an action explains itself once: its code and its features are one reason
         columns = bundle.touchpoint.columns
@@ -60,13 +64,25 @@ class BundleScorer:
         self._actions = action_rows(schema.journey, manifest.actions, manifest.action_features)
 
     def touchpoint(self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]) -> np.ndarray:
+        return self._by_pages(self._observed, contexts, codes)
+
+    def terms(
+        self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]
+    ) -> np.ndarray | None:
+        return None if self._terms is None else self._by_pages(self._terms, contexts, codes)
+
+    def _by_pages(
+        self, model: Predictor, contexts: Sequence[Context], codes: Sequence[Sequence[int]]
+    ) -> np.ndarray:
         scores, begin, waiting = [], 0, 0
         for n, chosen in enumerate(codes):
             waiting += len(chosen)
             if waiting >= ROWS:
-                scores.append(self._predicted(contexts[begin : n + 1], codes[begin : n + 1]))
+                scores.append(
+                    model.predict(self._rows(contexts[begin : n + 1], codes[begin : n + 1]))
+                )
                 begin, waiting = n + 1, 0
-        scores.append(self._predicted(contexts[begin:], codes[begin:]))
+        scores.append(model.predict(self._rows(contexts[begin:], codes[begin:])))
         return np.concatenate(scores)
 
     def churn(self, contexts: Sequence[Context]) -> list[Churn]:
@@ -93,9 +109,6 @@ class BundleScorer:
         shares[:, self._features] = 0.0
         score = "the value" if self.learns_value else "p_accept"
         return self._reasons(self._touchpoint, rows, shares, codes, score)
-
-    def _predicted(self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]) -> np.ndarray:
-        return self._touchpoint.predict(self._rows(contexts, codes))
 
     def _rows(self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]) -> np.ndarray:
         """(n, n_columns) as `touchpoint_rows`, each row written once."""

@@ -28,7 +28,16 @@ class Scorer(Protocol):
     def touchpoint(self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]) -> np.ndarray:
         """Scores of every (context, action code), flat in the given order.
 
-        A NO_ACTION_CODE is given only where `learns_value`.
+        A NO_ACTION_CODE is given only where `learns_value`. What is learned online corrects them:
+        they predict what it rewards.
+        """
+
+    def terms(
+        self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]
+    ) -> np.ndarray | None:
+        """EUR that the reward's terms add to the scores, in the same order; None: it has none.
+
+        They are known only when a window has closed, and are learned in training alone.
         """
 
     def churn(self, contexts: Sequence[Context]) -> list[Churn]:
@@ -107,12 +116,15 @@ class CalibratedScorer(NamedTuple):
         self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]
     ) -> list[CandidateScores]:
         """The scores of these action codes of each context."""
-        flat = self.base.touchpoint(contexts, codes)
+        flat, terms = self.base.touchpoint(contexts, codes), self.base.terms(contexts, codes)
         if not (finite := np.isfinite(flat)).all():
             flat = np.where(finite, flat, np.nan)  # an infinite one would be taken for certainty
         ends = np.cumsum([len(each) for each in codes])[:-1]
         if self.residual is None:
+            flat = flat if terms is None else flat + terms
             return [CandidateScores(mean) for mean in np.split(flat, ends)]
         mean, spread = self.residual.correct(contexts, codes, flat)
+        if terms is not None:  # nothing of them is learned online
+            mean, flat = mean + terms, flat + terms
         columns = [np.split(column, ends) for column in (mean, spread, flat)]
         return [CandidateScores(*each) for each in zip(*columns, strict=True)]

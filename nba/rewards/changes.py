@@ -117,7 +117,7 @@ def next_segment(
 ) -> LogSegment:
     """The reward changes of the next `limit` events. Raises StoreUnavailable.
 
-    A reward that waits for what is known when its window closes is learned without those terms. A
+    Terms that are known only when a window closes are no part of it: they are predicted apart. A
     customer who cannot be settled is left out; `settle_left_out` tries again.
     """
     events = log.page_events(begin.position, limit)

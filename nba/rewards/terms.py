@@ -56,6 +56,11 @@ def action_terms(rule: RewardRule, action: ActionReward | None = None) -> Action
     )
 
 
+def has_terms(rule: RewardRule) -> bool:
+    """Whether rewards wait for terms that are known only when the window has closed."""
+    return rule.staying or rule.feeling_eur != 0.0
+
+
 def bounds_of(rule: RewardRule) -> tuple[float, float]:
     """Between which values rewards are kept."""
     if rule.target == "response":
@@ -83,8 +88,9 @@ def reward_version(journey: JourneyFile) -> str:
     nodes = journey.emotion.nodes if rule.feeling_eur else 0
     # what is reported beside the reward changes nothing of it
     learned = msgspec.structs.replace(rule, annoyance=False)
-    content = msgspec.json.encode([RULE_VERSION, learned, declared, events, staying, nodes])
-    return content_id("reward", content)
+    apart = ["terms apart"] if has_terms(rule) else []  # they were learned as one with the rest
+    content = [RULE_VERSION, learned, declared, events, staying, nodes, *apart]
+    return content_id("reward", msgspec.json.encode(content))
 
 
 def score_definition(journey: JourneyFile) -> dict[str, str]:
@@ -103,6 +109,8 @@ def score_definition(journey: JourneyFile) -> dict[str, str]:
             asked[f"actions.{action.id}.reward"] = _text(_declared("", action.reward))
     if rule.staying:
         asked["arbitration.customer_value_eur"] = _text(journey.arbitration.customer_value_eur)
+    if has_terms(rule):
+        asked["reward.terms"] = _text("apart")  # from the model that is learned online
     asked["reward.target"] = _text(rule.target)
     return asked
 

@@ -24,6 +24,7 @@ class SettledDecision(NamedTuple):
     """A decision that counts and whose reward is complete."""
 
     credit: Credit  # what is learned from, with what the steps after it carry back
+    observed: float  # its reward as it is learned online: without the terms
     reported_eur: float  # what it was worth by itself, less what the contact cost
 
 
@@ -42,6 +43,7 @@ def settled(
     `risk`: the churn model; without one no reward is complete that contains the value of staying.
     """
     own = attribution.credits(history.events, history.end_s)
+    observed = attribution.carried(own)
     if attribution.has_terms:
         closed = [n for n, credit in enumerate(own) if credit.counted and credit.closed]
         pairs = readings_of(history, [own[n] for n in closed], risk)
@@ -50,9 +52,12 @@ def settled(
     return [
         SettledDecision(
             credit,
+            as_learned.reward,
             attribution.reported_eur(own_credit, _annoyance_eur(history, own_credit.decision)),
         )
-        for credit, own_credit in zip(attribution.carried(own), own, strict=True)
+        for credit, as_learned, own_credit in zip(
+            attribution.carried(own), observed, own, strict=True
+        )
         if credit.complete
     ]
 

@@ -44,6 +44,12 @@ class TrainingSet:
     at_s: np.ndarray
     horizon_s: float
     customers: np.ndarray
+    terms: np.ndarray | None = None  # (n,) what the terms of the reward are of each label; None: 0
+
+    @property
+    def observed(self) -> np.ndarray:
+        """(n,) the labels as they are learned online: without the terms."""
+        return self.labels if self.terms is None else self.labels - self.terms
 
     def part(self, chosen: np.ndarray) -> TrainingSet:
         """The chosen rows: a mask or positions."""
@@ -54,6 +60,7 @@ class TrainingSet:
             at_s=self.at_s[chosen],
             horizon_s=self.horizon_s,
             customers=self.customers[chosen],
+            terms=None if self.terms is None else self.terms[chosen],
         )
 
 
@@ -161,6 +168,8 @@ def decided_set(history: History, rule: RewardRule, risk: Risk | None = None) ->
     counted = settled(history, attribution, risk)
     credits = [settlement.credit for settlement in counted]
     decisions = [credit.decision for credit in credits]
+    labels = np.array([credit.reward for credit in credits])
+    observed = np.array([settlement.observed for settlement in counted])
     journey = history.fold.schema.journey
     features = action_features(history)
     actions = np.array([event.properties["action_id"] for event in decisions], dtype=object)
@@ -172,10 +181,11 @@ def decided_set(history: History, rule: RewardRule, risk: Risk | None = None) ->
         set=TrainingSet(
             columns=tuple(touchpoint_columns(history.fold.schema.columns, features)),
             rows=touchpoint_rows(values, offered, own),
-            labels=np.array([credit.reward for credit in credits]),
+            labels=labels,
             at_s=np.array([at_s(credit.decision) for credit in credits]),
             horizon_s=max([attribution.horizon_s, *spans_s]),
             customers=moments.customers,
+            terms=labels - observed if attribution.has_terms else None,
         ),
         actions=actions,
         propensity=np.array([number(event, "propensity") for event in decisions]),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from features.replay.point_in_time import ContextQuestions
-from models.bundles.bundle import FORMAT, Bundle, Manifest, ModelPart, part, valences_hash
+from models.bundles.bundle import FORMAT, Bundle, Manifest, part, terms_part, valences_hash
 from models.predictors.platt_scaling import expected_calibration_error
 from models.predictors.predictor import Predictor, finite_predictions
 from models.predictors.touchpoint_columns import ACTION
@@ -200,8 +200,7 @@ def fit_model(data: TrainingSet, split: Split, recipe: Recipe, *, seed: int) -> 
 def classification(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """AUC, Brier score, log loss, calibration error and base rate of (n,) probabilities.
 
-    Of labels between 0 and 1, AUC and log loss are those of `split_rows`, the Brier score is the
-    squared distance from the label.
+    Of labels between 0 and 1, AUC and log loss are those of `split_rows`.
     """
     from sklearn.metrics import log_loss, roc_auc_score
 
@@ -273,6 +272,10 @@ def _bundle(
         name: None if isinstance(result, Undecided) else result.model
         for name, result in fitted.items()
     }
+    parts = {
+        name: None if isinstance(result, Undecided) else part(name, result.model, result.metrics)
+        for name, result in fitted.items()
+    }
     manifest = Manifest(
         format=FORMAT,
         schema_hash=schema.schema_hash,
@@ -283,18 +286,15 @@ def _bundle(
         action_features=action_features(history),
         dataset=history.fingerprint(),
         seed=seed,
-        churn=_part("churn", fitted["churn"]),
-        touchpoint=_part("touchpoint", fitted["touchpoint"]),
+        churn=parts["churn"],
+        touchpoint=parts["touchpoint"],
         valences=valences_hash(schema.table),
         missing={
             name: result.reason for name, result in fitted.items() if isinstance(result, Undecided)
         },
         recipes={name: note for name in fitted if (note := reports[name].recipe.note) is not None},
         residual=None if warm is None else warm.part(),
+        terms=terms_part(models["touchpoint"]),
         asked=score_definition(journey),
     )
     return Bundle(manifest, models["churn"], models["touchpoint"], schema.table, warm)
-
-
-def _part(name: str, fitted: Fitted | Undecided) -> ModelPart | None:
-    return None if isinstance(fitted, Undecided) else part(name, fitted.model, fitted.metrics)

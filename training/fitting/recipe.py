@@ -11,6 +11,7 @@ import numpy as np
 from models.bundles.bundle import RecipeNote
 from models.predictors.lightgbm_trees import fit_trees
 from models.predictors.predictor import Predictor
+from models.predictors.with_terms import WithTerms
 from training.data.training_sets import TrainingSet
 from training.fitting.estimators import EstimatorSpec, fit_estimator
 
@@ -40,7 +41,23 @@ class Recipe:
 
         Raises InvalidInput for an estimator that cannot be fitted or served.
         """
-        parts = (data.rows[fit], data.labels[fit], data.rows[held], data.labels[held])
+        if data.terms is None:
+            return self._fit(data, data.labels, fit, held, seed=seed)
+        return WithTerms(
+            self._fit(data, data.observed, fit, held, seed=seed),
+            self._fit(data, data.terms, fit, held, seed=seed),
+        )
+
+    def _fit(
+        self,
+        data: TrainingSet,
+        labels: np.ndarray,
+        fit: np.ndarray,
+        held: np.ndarray,
+        *,
+        seed: int,
+    ) -> Predictor:
+        parts = (data.rows[fit], labels[fit], data.rows[held], labels[held])
         if self.estimator is not None:
             return fit_estimator(
                 self.estimator, *parts, columns=data.columns, seed=seed, classes=self.classes

@@ -8,6 +8,7 @@ import numpy as np
 
 from models.bundles.bundle import Bundle
 from models.predictors.predictor import Predictor, finite_predictions
+from models.predictors.with_terms import observed_part
 from models.residual.features import ResidualSpec, fit_spec
 from models.residual.posterior import fit_prior
 from models.residual.sums import ResidualSums
@@ -82,7 +83,8 @@ def _learned(
     """The sums over these rows of the touchpoint set, a mask; `spec` None: fitted to them."""
     data = decided.touchpoint_set()
     part = data.part(rows)
-    scores = finite_predictions("touchpoint", model, part.rows)
+    scores = finite_predictions("touchpoint", observed_part(model), part.rows)
+    rewards = part.observed
     journey = history.fold.schema.journey
     value = decided.target == "value"
     context = set(history.fold.schema.columns)
@@ -94,7 +96,7 @@ def _learned(
         values,
         scores,
         target="value" if value else "probability",
-        variance_eur2=float(np.var(part.labels - scores)) or 1.0,
+        variance_eur2=float(np.var(rewards - scores)) or 1.0,
         half_life_days=journey.exploration.forgetting_days,
     )
     trained = trained_actions(history)[:-1]
@@ -104,7 +106,7 @@ def _learned(
     x = spec.features(values, scores)
     sums = ResidualSums(spec, trained)
     sums.expose(x, drawn, scores, part.at_s)
-    sums.reward(x, drawn, scores, part.labels, part.at_s)
+    sums.reward(x, drawn, scores, rewards, part.at_s)
     return WarmStart(
         sums=sums,
         prior=fit_prior(sums, settled_s),

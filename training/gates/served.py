@@ -19,6 +19,7 @@ from models.bundles.scorer import BundleScorer
 from models.learning.versions import policy_state
 from models.policies.from_journey import strategy_of
 from models.predictors.predictor import finite_predictions
+from models.predictors.with_terms import WithTerms
 from models.residual.correction import OnlineResidual, residual_of_version, residual_of_warm_start
 from models.residual.version import PolicyState
 from nba.customer.context import Context, ContextSchema
@@ -53,13 +54,15 @@ class ServedBundle(NamedTuple):
     def corrected(
         self, schema: ContextSchema, rows: Floats, codes: np.ndarray, scores: Floats
     ) -> CandidateScores:
-        """The bundle's (n,) scores as they are served; `rows` (n, n_columns or more) are their
-        contexts, `codes` (n,) action codes."""
+        """The bundle's (n,) scores as they are served; `rows` (n, n_columns) are what it read,
+        `codes` (n,) action codes."""
         if self.residual is None or not len(scores):
             return CandidateScores(scores)
         contexts = [_bare(row[: len(schema.columns)]) for row in rows]
-        mean, spread = self.residual.correct(contexts, [[code] for code in codes.tolist()], scores)
-        return CandidateScores(mean, spread, scores)
+        each, whole = [[code] for code in codes.tolist()], self.bundle.touchpoint
+        terms = whole.terms.predict(rows) if isinstance(whole, WithTerms) else np.zeros(len(rows))
+        mean, spread = self.residual.correct(contexts, each, scores - terms)
+        return CandidateScores(mean + terms, spread, scores)
 
 
 def served_bundle(
