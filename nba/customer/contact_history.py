@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 EVERY = "*"  # every purpose, or every channel
+ENTERED = "entered:"  # prefix of the kinds that the last entries into sub-journeys are kept as
 OUTBOUND_REQUEST = "asked:"  # prefix of the kinds that decisions for outbound steps are counted as
 
 
@@ -149,6 +150,13 @@ class ContactHistory(msgspec.Struct, frozen=True, array_like=True):
         if last_exit is None or last_exit.exit in ("done", "budget"):
             return None
         return last_exit.exit
+
+    def last_entry_s(self, sub_journey: str) -> float | None:
+        """When the customer last entered it; None also in what earlier versions have logged."""
+        kind = f"{ENTERED}{sub_journey}"
+        return max(
+            (event.at_s for event in self.counted_events if event.kind == kind), default=None
+        )
 
     def last_exit(self, sub_journey: str) -> SubJourneyExit | None:
         """When the customer was last in it."""

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from nba.customer.contact_history import (
+    ENTERED,
     EVERY,
     OUTBOUND_REQUEST,
     ConsentChange,
@@ -99,7 +100,9 @@ def apply_sub_journey_move(
             moves=1,
             held_out=properties.get("held_out") is True,
         )
-        return replace(history, positions=(*others, entered))
+        entry = CountedEvent(f"{ENTERED}{sub_journey}", at_s)
+        counted = tuple(e for e in history.counted_events if e.kind != entry.kind)
+        return replace(history, positions=(*others, entered), counted_events=(*counted, entry))
     if position is None or position.episode != _text(properties, "episode_id"):
         return history
     if name == SUB_JOURNEY_MOVED:
@@ -217,7 +220,11 @@ def _with_counted_event(
 ) -> ContactHistory:
     """Of each kind as many as a rule asks about; more than that says nothing new."""
     since_s = event.at_s - rules.horizon_s
-    events = [earlier for earlier in history.counted_events if earlier.at_s > since_s]
+    events = [
+        earlier
+        for earlier in history.counted_events
+        if earlier.at_s > since_s or earlier.kind.startswith(ENTERED)
+    ]
     over = sum(earlier.kind == event.kind for earlier in events) + 1 - kept
     if over > 0:
         events.remove(next(earlier for earlier in events if earlier.kind == event.kind))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from nba.customer.contact_history import ContactHistory
 from nba.customer.contact_history_fold import apply_sub_journey_move
+from nba.customer.context import UNMAPPED
 from nba.decisions.sub_journey_moves import SubJourneyMove
 from nba.durations import HOUR_S
 from nba.events.event import from_micros, micros
+from nba.events.names import ACTION_SHOWN, LOG_EVENTS
 from nba.governance.rule_inputs import RuleInputs
+from nba.journey.file import JourneyFile
 from nba.journey.policies import CONTACT_STATUSES
 from nba.journey.sub_journeys import EXIT, Step, SubJourney
 from nba.rules.rule import Names, Rule, parse_rule
@@ -96,6 +99,32 @@ class SubJourneyFlow:
         if step.action is None and step.time_out_hours is None and step.done in CONTACT_STATUSES:
             return f"{step.wait_hours:g} hours of waiting are over"
         return None
+
+
+class EntryKinds:
+    """The kinds of event that can take a customer into a sub-journey again: what they did, not what
+    the log or a message of ours did by itself."""
+
+    def __init__(self, journey: JourneyFile, segments: Mapping[str, Rule]) -> None:
+        self._segments = segments
+        self._known = {mapping.id for mapping in journey.events} | {UNMAPPED}
+        self._known |= {detector.signal for detector in journey.detectors()}
+        ours = (*LOG_EVENTS, ACTION_SHOWN)
+        self._own = self._known - {m.id for m in journey.events if m.event in ours}
+
+    def of(self, names: Iterable[str]) -> set[str]:
+        """Those that a rule with these names speaks of; of emotion, stages, traits and the like
+        every kind speaks."""
+        kinds: set[str] = set()
+        for name in names:
+            kind = name.rpartition(".")[0]
+            if name in self._segments:
+                kinds |= self.of(self._segments[name].names)
+            elif kind in self._known:
+                kinds.add(kind)
+            elif not kind.startswith("contact."):  # how often we contacted them
+                kinds |= self._own
+        return kinds & self._own
 
 
 def step_key(episode: str, step: Step) -> str:

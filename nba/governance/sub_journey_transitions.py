@@ -15,22 +15,27 @@ from nba.durations import DAY_S
 from nba.events.event import micros
 from nba.events.names import SUB_JOURNEY_ENTERED, SUB_JOURNEY_LEFT, SUB_JOURNEY_MOVED
 from nba.governance.consent import ConsentPolicy
-from nba.governance.sub_journey_steps import SubJourneyFlow, SubJourneyInputs, due
+from nba.governance.rule_inputs import segment_rules
+from nba.governance.sub_journey_steps import EntryKinds, SubJourneyFlow, SubJourneyInputs, due
 from nba.journey.file import JourneyFile
 from nba.journey.sub_journeys import SubJourney
 from nba.randomization import in_share
+from nba.rules.rule import Names
 
 Exit = Literal[
     "success", "time_out", "opt_out", "overtaken", "left", "budget", "done", "gone"
 ]  # docs/reasons.md explains each
 
+_CLOSE_S = 1e-3  # of a time that was turned into days and back
+
 
 class SubJourneyTransitions:
     """The moves of the sub-journeys of one journey file."""
 
-    def __init__(self, journey: JourneyFile, consent: ConsentPolicy) -> None:
+    def __init__(self, journey: JourneyFile, names: Names, consent: ConsentPolicy) -> None:
         self._consent = consent
         self._actions = {action.id: action for action in journey.actions}
+        self._news = EntryKinds(journey, segment_rules(journey, names))
         self._priority: dict[str, int] = {}
         self._conflicts: set[tuple[str, str]] = set()  # both ways
         for sub_journey in journey.sub_journeys:
@@ -120,6 +125,11 @@ class SubJourneyTransitions:
         enter = flow.rule(sub_journey.enter)
         if enter is None or not enter.holds(inputs.facts):
             return False
+        entered_s = inputs.history.last_entry_s(sub_journey.id)
+        if last is not None and entered_s is not None:
+            kinds = self._news.of(enter.names)
+            if not any(_happened_since(entered_s, kind, inputs) for kind in kinds):
+                return False
         purpose = sub_journey.purpose
         return purpose is None or self._consents(purpose, sub_journey, inputs.history)
 
@@ -168,6 +178,12 @@ class SubJourneyTransitions:
         actions = [self._actions.get(step.action or "") for step in sub_journey.steps]
         channels = {action.channel for action in actions if action is not None} or {""}
         return any(self._consent.granted(history, purpose, channel) for channel in channels)
+
+
+def _happened_since(since_s: float, kind: str, inputs: SubJourneyInputs) -> bool:
+    """Whether an event of this kind is later than `since_s`, by more than what the column loses."""
+    days = inputs.facts.get(f"{kind}.days_since")
+    return days is not None and inputs.now_s - days * DAY_S > since_s + _CLOSE_S
 
 
 def leave(position: SubJourneyPosition, exit_: Exit, why: str, *, number: int) -> SubJourneyMove:

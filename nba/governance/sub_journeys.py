@@ -50,7 +50,7 @@ class SubJourneys:
         earlier: Iterable[SubJourney] = (),
     ) -> None:
         self._actions = {action.id: action for action in journey.actions}
-        self._transitions = SubJourneyTransitions(journey, consent)
+        self._transitions = SubJourneyTransitions(journey, names, consent)
         self._flows: dict[str, SubJourneyFlow] = {}  # by definition
         self._unreadable: set[str] = set()
         for sub_journey in [*earlier, *journey.sub_journeys]:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from nba.errors import InvalidInput
+from nba.governance.candidate_set import concerns
+from nba.journey.actions import Action
 from nba.journey.file import JourneyFile
-from nba.journey.policies import CONTACT_STATUSES
+from nba.journey.policies import CONTACT_STATUSES, Cap, CoolDown
 from nba.journey.sub_journeys import EXIT, Branch, SubJourney
 from nba.journey_file.reference_checks import unknown_id_errors
 
@@ -16,7 +18,8 @@ def sub_journey_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     """Every error of the sub-journeys but their rules, with its path."""
     ids = [sub_journey.id for sub_journey in journey.sub_journeys]
     kinds = [mapping.id for mapping in journey.events]
-    actions = [action.id for action in journey.actions]
+    by_id = {action.id: action for action in journey.actions}
+    actions = list(by_id)
     for index, sub_journey in enumerate(journey.sub_journeys):
         path, own = f"sub_journeys[{index}]", sub_journey.id
         if own in ids[:index]:
@@ -36,10 +39,39 @@ def sub_journey_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
             if step.outbound and step.action is None:
                 remedy = "name the action with which we address the customer"
                 yield InvalidInput(f"{at}.outbound", True, remedy)
+            action = by_id.get(step.action or "")
+            if action is not None and step.outbound and _repeats(journey, sub_journey, action):
+                remedy = (
+                    f"{own} may be entered again at once, and no cap or cool-down concerns the "
+                    f"outbound step {step.id}: write again_after_days: 1 or more, or "
+                )
+                if action.type == "transactional":
+                    remedy += "leave it out (limits do not concern transactional actions)"
+                else:
+                    remedy += (
+                        f"contact_policy: {{caps: [{{id: {own}_{step.id}, times: 1, days: 1, "
+                        f"actions: [{action.id}]}}]}}"
+                    )
+                yield InvalidInput(f"{path}.again_after_days", sub_journey.again_after_days, remedy)
             yield from _branch_errors(at, step.next, steps, steps[: n + 1])
         for n in _unreachable(sub_journey):
             remedy = "no step leads here; give one a branch to it, or remove it"
             yield InvalidInput(f"{path}.steps[{n}].id", sub_journey.steps[n].id, remedy)
+
+
+def _repeats(journey: JourneyFile, sub_journey: SubJourney, action: Action) -> bool:
+    """Whether each new event could bring one more message of this action, without a limit."""
+    again, policy = sub_journey.again_after_days, journey.contact_policy
+    if again is None or again >= 1.0:
+        return False
+    limits: list[Cap | CoolDown] = [*policy.caps, *policy.cool_downs]
+    limited = any(concerns(limit, action) and _counts_messages(limit) for limit in limits)
+    return action.type == "transactional" or not limited
+
+
+def _counts_messages(limit: Cap | CoolDown) -> bool:
+    """Whether it counts what we send: not only what a customer may or may not do with it."""
+    return (limit.on if isinstance(limit, Cap) else limit.after) in ("decided", "shown")
 
 
 def _branch_errors(

@@ -82,7 +82,7 @@ def test_an_outbound_step_sends_its_own_action_or_none(seed: int) -> None:
         exploration_policy=ExplorationPolicy(EpsilonGreedy(0.3)),
     )
     [decision] = replica.decider.advance_sub_journeys(
-        ["ada"], NOON, IdsAndSeeds(replica.chance.new_id, lambda: seed)
+        ["ada"], NOON, IdsAndSeeds(replica.chance.new_id, lambda *_: seed)
     )
     assert {each.action_id for each in decision.candidates} == {"card_offer", "no_action"}
     assert decision.action_id in ("card_offer", "no_action")

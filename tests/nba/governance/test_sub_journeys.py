@@ -185,6 +185,22 @@ def test_she_may_enter_again_after_a_while() -> None:
     assert later is not None and later.entered_s > NOON.timestamp() + 2 * DAY_S
 
 
+def test_who_enters_again_has_done_something_new() -> None:
+    """The condition stays true for good; only what it speaks of brings her in again."""
+    again = replace(RESCUE, enter="complaint.total >= 1", again_after_days=0.0, goal=None,
+                    steps=[Step(id="rest", wait_hours=1.0)])  # fmt: skip
+    path = Path(replica_of(again)).at(timedelta(), "Complaint Filed")
+    for hours in range(2, 30):
+        path.at(hours * HOUR, "page")
+    names = [one.name for one in path.replica.log.page_events()]
+    assert names.count("Sub-journey Entered") == names.count("Sub-journey Left") == 1
+    assert path.at(40 * HOUR, "Complaint Filed").position() is not None
+    path.at(40.5 * HOUR, "Complaint Filed").at(42 * HOUR)  # in the passage: later than its entry
+    path.at(43 * HOUR).at(44 * HOUR).at(50 * HOUR)
+    names = [one.name for one in path.replica.log.page_events()]
+    assert names.count("Sub-journey Entered") == names.count("Sub-journey Left") == 3
+
+
 def test_of_two_in_conflict_the_higher_priority_runs() -> None:
     help_ = replace(RESCUE, id="help", enter="search_failed.total >= 1", priority=1)
     care = replace(RESCUE, priority=2, conflicts=["help"], goal=None)
