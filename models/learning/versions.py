@@ -80,6 +80,20 @@ def versions(log: Log, limit: int = 20) -> list[AliasChange]:
     return log.alias_changes(POLICY, limit)
 
 
+def state_before(log: Log, bundle_id: str, before: datetime, limit: int) -> PolicyState | None:
+    """What last served on top of a bundle before a moment; None where that was nothing, or its
+    files are gone. `limit`: changes that are looked at. Raises StoreUnavailable."""
+    for change in log.alias_changes(POLICY, limit):
+        if change.at > before:
+            continue
+        try:
+            state = policy_state(log, change.after)
+        except (NotFound, InvalidBundle):
+            return None
+        return state if state is not None and state.head.bundle_id == bundle_id else None
+    return None
+
+
 def first_state(log: Log, bundle: Bundle, attribution: Attribution) -> PolicyState | None:
     """Where learning on top of a bundle begins: with what its training data say of its own
     scores on later time, and the decisions whose rewards were not known then.

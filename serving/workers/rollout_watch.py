@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from models.learning.scorers import scorer_now, stored_bundle
+from models.learning.versions import state_before
 from models.policies.from_journey import strategy_of
 from nba.engine.pipeline import make_pipeline
 from nba.engine.redecision import redecided
@@ -20,6 +21,7 @@ from nba.stores.log import Log
 from serving.replica.engine import Engine
 
 TURN = "guard"
+POLICY_CHANGES = 10_000  # of what was learned, among which the last before a promotion is sought
 
 logger = logging.getLogger("nba.serving")
 
@@ -72,10 +74,15 @@ class RolloutWatch:
         return self._made[2]
 
     def _champion_before(self, rollout: Rollout, engine: Engine) -> Redecide | None:
-        """How the champion before decides, None where it cannot on what serves now."""
+        """How the champion before decides, None where it cannot on what serves now.
+
+        With what it had learned when it was replaced; where that is thinned out of the log by now,
+        with its warm start.
+        """
         schema, journey = engine.fold.schema, engine.journey
+        learned = state_before(self._log, rollout.champion, rollout.since, POLICY_CHANGES)
         try:
-            scorer = scorer_now(stored_bundle(self._log, rollout.champion), None, schema)
+            scorer = scorer_now(stored_bundle(self._log, rollout.champion), learned, schema)
         except StoreUnavailable:
             raise
         except NbaError as error:

@@ -78,18 +78,31 @@ def served_bundle(
 
     Raises InvalidBundle where the bundle cannot serve, StoreUnavailable.
     """
-    schema, residual = history.fold.schema, None
-    state = None if online is None else learned_online(online, bundle)
-    if state is not None and state.head.learned_to.end_s <= until_s:  # paused, or put back
-        residual = residual_of_version(state, schema, bundle.manifest.actions)
-    else:
-        since_s = -np.inf if online is None or state is None else _begun_s(online, state)
-        learned = learned_by(history, decided, bundle, until_s, since_s=since_s)
-        if learned is not None:
-            residual = residual_of_warm_start(learned, schema, bundle.manifest.actions)
+    schema = history.fold.schema
+    residual = residual_at(history, decided, bundle, until_s, schema, online=online)
     scorer = CalibratedScorer(BundleScorer(bundle, schema, reasons=False), residual)
     pipeline = make_pipeline(schema, strategy_of(schema.journey, scorer), earlier)
     return ServedBundle(bundle, residual, pipeline)
+
+
+def residual_at(
+    history: History,
+    decided: PastDecisions,
+    bundle: Bundle,
+    until_s: float,
+    schema: ContextSchema,
+    *,
+    online: Log | None = None,
+) -> OnlineResidual | None:
+    """What the bundle had learned at `until_s`, as `served_bundle`, on the columns of a schema."""
+    state = None if online is None else learned_online(online, bundle)
+    if state is not None and state.head.learned_to.end_s <= until_s:  # paused, or put back
+        return residual_of_version(state, schema, bundle.manifest.actions)
+    since_s = -np.inf if online is None or state is None else _begun_s(online, state)
+    learned = learned_by(history, decided, bundle, until_s, since_s=since_s)
+    if learned is None:
+        return None
+    return residual_of_warm_start(learned, schema, bundle.manifest.actions)
 
 
 def learned_online(log: Log, bundle: Bundle) -> PolicyState | None:

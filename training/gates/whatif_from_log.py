@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from features.fold import Fold
+from models.bundles.bundle import Bundle
+from models.bundles.scorer import BundleScorer
 from models.policies.from_journey import exploration_policy_of
 from nba.analytics.rules.prices import PAGE, report_rules
+from nba.customer.context import ContextSchema
+from nba.engine.scorer import CalibratedScorer
 from nba.engine.strategy import Strategy
 from nba.governance.rule_ablation import rule_parts
 from nba.journey.file import JourneyFile
@@ -15,9 +20,11 @@ from nba.measurement.statistics.estimate import Estimate, Undecided
 from nba.promotion.catalogue_versions import earlier_sub_journeys
 from nba.stores.log import Log
 from nba.stores.pages import decision_pages
-from training.data.history import read_history
+from training.data.history import History, read_history
 from training.data.rule_rewards import mature_rewards
+from training.data.training_sets import decided_set
 from training.emotion.learned import learned_table
+from training.gates.served import residual_at
 from training.gates.whatif import Redecided, WhatIf, what_if
 from training.rehearsal.redecisions import both_sides, redecide
 
@@ -37,11 +44,24 @@ def what_if_from_log(
 
     `progress` is told each of its STEPS as it begins. Raises InvalidBundle, StoreUnavailable.
     """
-    sides = both_sides(log, old, new, days=days)
+    progress("reading the log")
+    read: list[History] = []
+
+    def as_it_stood(bundle: Bundle, schema: ContextSchema, begin: datetime) -> CalibratedScorer:
+        """The champion with what it had learned when the span began: of none of its rewards."""
+        base = BundleScorer(bundle, schema)
+        if not read:
+            read.append(read_history(Fold(old, bundle.table), log))
+        history, risk = read[0], None if bundle.churn is None else bundle.churn.predict
+        decided = decided_set(history, old.reward, risk)
+        until_s = begin.timestamp()
+        residual = residual_at(history, decided, bundle, until_s, schema, online=log)
+        return CalibratedScorer(base, residual)
+
+    sides = both_sides(log, old, new, days=days, scorer_of=as_it_stood)
     if isinstance(sides, Undecided):
         return sides
-    progress("reading the log")
-    rewards = mature_rewards(read_history(sides[0].fold, log))
+    rewards = mature_rewards(read[0])
     progress("deciding again")
     redecided = [
         Redecided(decision, before.chances, after.chances)

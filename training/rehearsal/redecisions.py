@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from features.fold import Fold
-from models.bundles.bundle import load_bundle
-from models.bundles.scorer import BundleScorer
+from models.bundles.bundle import Bundle, load_bundle
+from models.learning.scorers import scorer_now
+from models.learning.versions import policy_state
+from nba.customer.context import ContextSchema
 from nba.decisions.decision import Decision, Mode
 from nba.engine.scorer import CalibratedScorer
 from nba.errors import InvalidBundle
@@ -25,28 +27,37 @@ PAGE = 250  # decisions that are decided again on one reading of the capacities
 Span = tuple[datetime, datetime]  # (begin, end): after the first, up to the second
 
 
+# how a bundle scores the decisions of a span that begins then
+ScorerOf: TypeAlias = Callable[[Bundle, ContextSchema, datetime], CalibratedScorer]
+
+
 def both_sides(
-    log: Log, old: JourneyFile, new: JourneyFile, *, days: float
+    log: Log, old: JourneyFile, new: JourneyFile, *, days: float, scorer_of: ScorerOf | None = None
 ) -> tuple[RehearsalSide, RehearsalSide, Span] | Undecided:
     """Both versions with the champion, and the span of the log's last `days`.
 
-    Raises InvalidBundle, StoreUnavailable.
+    `scorer_of`: by default the champion with what it has learned until now, as it serves. Raises
+    InvalidBundle, StoreUnavailable.
     """
     stored = version_in_force(log, CHAMPION)
     if stored is None:
         return Undecided(reason="no bundle is promoted: run nba train, then nba promote")
+    span = span_of(log, days)
+    if span is None:
+        return Undecided(reason="no decision is logged yet")
     bundle = load_bundle(stored.files)
     sides = []
     for name, journey in (("old", old), ("new", new)):
         fold = Fold(journey, bundle.table)
         try:
-            scorer = BundleScorer(bundle, fold.schema)
+            scorer = (
+                scorer_now(bundle, policy_state(log), fold.schema)
+                if scorer_of is None
+                else scorer_of(bundle, fold.schema, span[0])
+            )
         except InvalidBundle as error:
             return Undecided(reason=f"the champion does not fit the {name} version: {error}")
-        sides.append(RehearsalSide(fold, CalibratedScorer(scorer), log, earlier_sub_journeys(log)))
-    span = span_of(log, days)
-    if span is None:
-        return Undecided(reason="no decision is logged yet")
+        sides.append(RehearsalSide(fold, scorer, log, earlier_sub_journeys(log)))
     return sides[0], sides[1], span
 
 

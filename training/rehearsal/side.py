@@ -35,7 +35,7 @@ class RehearsalSide:
         self.fold = fold
         self.journey = journey = fold.schema.journey
         self.taken: dict[tuple[str, str], float] = {}
-        self._scorer = scorer
+        self.scorer = scorer
         self._contexts = LoggedContexts(fold, log)
         actions = [action.id for action in journey.actions]
         self._policy = exploration_policy_of(journey.exploration, actions)
@@ -60,7 +60,7 @@ class RehearsalSide:
         contexts = self._contexts.of(decisions)
         governor = self._pipeline.governor
         used = self._used(decisions)
-        churns = known_churns(self._scorer.base, contexts)
+        churns = known_churns(self.scorer.base, contexts)
         governed, population = governor.govern(
             [decision.request for decision in decisions], contexts, churns, used
         )
@@ -73,13 +73,13 @@ class RehearsalSide:
         )
         rehearsed = []
         for candidates, scores, moment in zip(
-            governed, self._scorer.scores(governed), inputs, strict=True
+            governed, self.scorer.scores(governed), inputs, strict=True
         ):
             priorities = self._pipeline.arbitration.priorities(
-                candidates.codes, scores, moment, learned_value=self._scorer.learns_value
+                candidates.codes, scores, moment, learned_value=self.scorer.learns_value
             )
             if priorities.finite.all():
-                worth = priorities.worth(self._scorer.exposures)
+                worth = priorities.worth(self.scorer.exposures)
                 chances = self._policy.probabilities(worth).tolist()
             else:
                 chances = [0.0] * len(priorities.codes)

@@ -5,11 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from msgspec.structs import replace
 
 from features.fold import Fold
+from models.learning.versions import put_in_force
+from models.residual.features import fit_spec
+from models.residual.posterior import ResidualPrior
+from models.residual.sums import ResidualSums
+from models.residual.version import PolicyHead, PolicyState
 from nba.decisions.request import Request
 from nba.engine.scorer import CalibratedScorer
 from nba.journey.actions import NO_ACTION
@@ -21,11 +27,14 @@ from nba.journey.sub_journeys import Step, SubJourney
 from nba.journey_file.diff import PartChange, diff
 from nba.measurement.statistics.estimate import Undecided
 from nba.promotion import catalogue_versions as catalogue
+from nba.rewards.changes import LogPosition
+from nba.rewards.terms import reward_version
 from nba.stores.memory.log import MemoryLog
+from nba.stores.versioned import CHAMPION
 from serving.cli.owners.rehearsal_tables import changes_json, rehearsal_json
 from tests.fixtures.small_replica import JOURNEY, NOON, SmallReplica, StubScorer, changed, event
 from tests.models.bundles.test_bundle import made
-from training.rehearsal.redecisions import span_of
+from training.rehearsal.redecisions import both_sides, span_of
 from training.rehearsal.rehearsal import Rehearsal, coupled, rehearse, rehearse_on
 from training.rehearsal.side import RehearsalSide
 
@@ -238,3 +247,26 @@ def test_the_champion_rehearses_what_it_fits_and_says_what_it_does_not() -> None
     wider = changed(traits={**JOURNEY.traits, "age": Trait(type="number")})
     refused = rehearse_on(replica.log, JOURNEY, wider, 1.0)
     assert isinstance(refused, Undecided) and "does not fit the new version" in refused.reason
+
+
+def test_both_versions_are_decided_by_the_champion_with_what_it_has_learned() -> None:
+    """Its batch model alone serves nobody once a version of the policy is in force."""
+    replica, bundle = logged(JOURNEY), made()
+    log = replica.log
+    log.save_bundle(bundle.bundle_id, bundle.files())
+    log.set_alias(CHAMPION, bundle.bundle_id, NOON)
+    actions = [action.id for action in JOURNEY.actions]
+    sums = ResidualSums(fit_spec((), np.zeros((9, 0)), np.full(9, 0.5)), actions)
+    head = PolicyHead(
+        bundle_id=bundle.bundle_id,
+        reward_version=reward_version(JOURNEY),
+        learned_to=LogPosition(),
+        prior=ResidualPrior(),
+        as_of_s=0.0,
+    )
+    version = put_in_force(log, PolicyState(head, sums), NOON, by="ada", why="learned", kept=5)
+    sides = both_sides(log, JOURNEY, JOURNEY, days=1.0)
+    assert not isinstance(sides, Undecided)
+    for version_side in sides[:2]:
+        assert version_side.scorer.residual is not None
+        assert version_side.scorer.residual.version == version
