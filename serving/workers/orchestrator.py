@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
 import msgspec
 
 from nba.errors import StoreUnavailable, shown
+from nba.rewards.isolation import SEVERAL
 from nba.stores.log import Log
 from nba.stores.pages import event_pages
 from serving.workers.worker import Worker
@@ -30,6 +31,7 @@ PAGE = 2_000  # events that are read at a time
 PAGES = 10  # the most in one pass
 CHUNK = 100  # customers that are attended to together
 EVERY_S = 1.0
+AGAIN = timedelta(minutes=10)  # after so long, customers who failed are attended to again
 
 Attend = Callable[[Sequence[str]], object]
 Deliver = Callable[
@@ -72,11 +74,14 @@ def conduct(
     deliver: Deliver,
     now: Clock,
     *,
+    again: dict[str, datetime] | None = None,
     stopping: Callable[[], bool] = lambda: False,
     page: int = PAGE,
     chunk: int = CHUNK,
 ) -> OrchestratorPass:
     """One pass; `begin` came before it. Raises StoreUnavailable.
+
+    `again` holds the customers who failed, by when they are attended to again; it is kept up.
 
     It reads up to where the log ended when it began, so that it does not run after itself. Once
     `stopping` is true it returns behind the chunk that it is at.
@@ -84,6 +89,13 @@ def conduct(
     fired = len(log.fire_timers(now(), TIMERS))
     end, at = log.position(), log.cursor(NAME)
     read = attended = failed = 0
+    again = {} if again is None else again
+    due = [customer for customer, at_time in again.items() if at_time <= now()][:chunk]
+    for customer in due:
+        del again[customer]
+        lost = _attended(advance_sub_journeys, [customer])
+        again |= dict.fromkeys(lost, now() + AGAIN)
+        attended, failed = attended + 1 - len(lost), failed + len(lost)
     for events in islice(event_pages(log, at, size=page), PAGES):
         events = [event for event in events if event.seq <= end]
         if not events or stopping():
@@ -96,7 +108,8 @@ def conduct(
                 )
             together = customers[first : first + chunk]
             lost = _attended(advance_sub_journeys, together)
-            attended, failed = attended + len(together) - lost, failed + lost
+            again |= dict.fromkeys(lost, now() + AGAIN)
+            attended, failed = attended + len(together) - len(lost), failed + len(lost)
         at, read = events[-1].seq, read + len(events)
         log.save_cursor(NAME, at)
     tried = 0 if stopping() else deliver(now())
@@ -106,10 +119,10 @@ def conduct(
     )
 
 
-def _attended(advance_sub_journeys: Attend, customers: Sequence[str]) -> int:
-    """How many could not be attended to: one customer must not stop all who come after.
+def _attended(advance_sub_journeys: Attend, customers: Sequence[str]) -> list[str]:
+    """Who could not be attended to: one customer must not stop all who come after.
 
-    Where it is all of several, it is not the customers: raises what was raised.
+    Where it is all of `SEVERAL`, it is not the customers: raises what was raised.
     """
     try:
         advance_sub_journeys(customers)
@@ -121,12 +134,12 @@ def _attended(advance_sub_journeys: Attend, customers: Sequence[str]) -> int:
             for customer in customers
             if (error := _error(advance_sub_journeys, customer)) is not None
         }
-        if len(failed) == len(customers) > 1:
+        if len(failed) == len(customers) >= SEVERAL:
             raise
         for customer, error in failed.items():
             logger.error("customer %s is not attended to", shown(customer), exc_info=error)
-        return len(failed)
-    return 0
+        return list(failed)
+    return []
 
 
 def _error(advance_sub_journeys: Attend, customer: str) -> Exception | None:
@@ -155,6 +168,7 @@ class Orchestrator:
         self._advance = advance_sub_journeys
         self._deliver = deliver
         self._now = now
+        self._again: dict[str, datetime] = {}
         self._worker = Worker(NAME, self._pass, every_s)
 
     def start(self) -> None:
@@ -180,6 +194,7 @@ class Orchestrator:
                 self._advance,
                 self._deliver,
                 self._now,
+                again=self._again,
                 stopping=lambda: self._worker.stopping,
             )
 

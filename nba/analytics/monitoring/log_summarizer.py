@@ -38,6 +38,7 @@ from nba.journey.mapping import EventMapping
 from nba.rewards.attribution import Attribution
 from nba.rewards.changes import first_after
 from nba.rewards.credit import Credit
+from nba.rewards.isolation import credits_and_failures
 from nba.stores.log import Log
 
 logger = logging.getLogger("nba.serving")
@@ -248,7 +249,7 @@ class LogSummarizer:
                 or attribution.rule.credit == "last"
             )
         ]
-        credits = attribution.credits(known, until_s)
+        credits, _ = credits_and_failures(attribution, known, until_s)  # who fails is logged
         return OutcomesByDeadline(
             decided=decided,
             credits=[credit for credit in credits if credit.decision.decision_id in decided],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, strategies as st
 from nba.decisions.sub_journey_moves import SubJourneyTimer
 from nba.errors import StoreUnavailable
 from nba.events.names import ACTION_DELIVERED, TIMER_FIRED
+from nba.rewards.isolation import SEVERAL
 from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
 from serving.workers.orchestrator import OrchestratorPass, begin, conduct
@@ -137,16 +139,38 @@ def test_a_customer_who_cannot_be_attended_to_does_not_stop_the_others(
     assert conduct(log, advance_sub_journeys, lambda _: 0, noon).rests
 
 
+def test_a_customer_who_failed_is_attended_to_again_ten_minutes_later(log: MemoryLog) -> None:
+    """Before: not until their next event, which may never come."""
+    broken = {"bob", "cyd"}
+    seen: list[str] = []
+
+    def advance_sub_journeys(customers: Sequence[str]) -> None:
+        if broken & set(customers):
+            raise ZeroDivisionError
+        seen.extend(customers)
+
+    log.append_events([event("bob", "bob"), event("cyd", "cyd")])  # nobody else is there
+    again: dict[str, datetime] = {}
+    assert conduct(log, advance_sub_journeys, lambda _: 0, noon, again=again).failed == 2
+    broken.remove("bob")
+    assert conduct(log, advance_sub_journeys, lambda _: 0, noon, again=again).failed == 0
+    later = noon() + timedelta(minutes=10)
+    done = conduct(log, advance_sub_journeys, lambda _: 0, lambda: later, again=again)
+    assert (done.attended, done.failed, seen) == (1, 1, ["bob"])
+    assert again == {"cyd": later + timedelta(minutes=10)}
+
+
 def test_where_nobody_can_be_attended_to_nobody_is_passed_over(log: MemoryLog) -> None:
     def advance_sub_journeys(customers: Sequence[str]) -> None:
         raise ZeroDivisionError
 
-    log.append_events([event(name, name) for name in ("ada", "bob")])
+    names = [f"c{number}" for number in range(SEVERAL)]
+    log.append_events([event(name, name) for name in names])
     with pytest.raises(ZeroDivisionError):
         conduct(log, advance_sub_journeys, lambda _: 0, noon)
     party = Party(log)
     conduct(log, party.advance_sub_journeys, party.deliver, noon)
-    assert party.calls == [["ada", "bob"]]
+    assert party.calls == [names]
 
 
 def test_while_the_store_is_away_nobody_is_passed_over(log: MemoryLog) -> None:
