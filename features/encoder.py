@@ -12,6 +12,7 @@ import numpy as np
 
 from features.kernel.layout import CHANNELS, CONTACT, EVENT, ROLE, ROW, SKETCH_BITS, TRAIT
 from nba.customer.appraisal import Appraisal, SurveyAppraisal
+from nba.customer.consent_words import check_consent
 from nba.customer.context import UNMAPPED, ContextSchema
 from nba.events.event import Event, micros
 from nba.events.names import (
@@ -109,7 +110,9 @@ class Encoder:
         return None if mapping is None else mapping.id
 
     def check(self, event: Event) -> None:
-        """Raise InvalidInput where its amount, or the reward that it states, is out of range."""
+        """Raise InvalidInput where its amount, or the reward that it states, is out of range, and
+        where what it says about consent would be without effect."""
+        check_consent(event, self._schema.journey)
         if event.name == REWARD_GIVEN:
             bounds = stated_bounds(self._schema.journey.reward)
             check_number("properties.reward", event.properties.get("reward"), *bounds)

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from nba.customer.consent_words import spelled
 from nba.customer.contact_history import (
     ENTERED,
     EVERY,
@@ -140,6 +141,7 @@ def _with_consent_change(history: ContactHistory, event: Event, at_s: float) -> 
     """A consent is taken as narrowly, a withdrawal as widely as it can be read."""
     granted = event.name == CONSENT_GIVEN
     scope = [event.properties.get(name) for name in ("purpose", "channel")]
+    scope = [spelled(word) if isinstance(word, str) else word for word in scope]
     readable = [isinstance(word, str) and word != "" for word in scope]
     if granted and any(
         word is not None and not is_text for word, is_text in zip(scope, readable, strict=True)
@@ -245,7 +247,7 @@ def _last_s(contact: Contact) -> float:
 def _with_suppression(
     history: ContactHistory, stop: bool, properties: dict[str, Any]
 ) -> ContactHistory:
-    channel = _text(properties, "channel") or EVERY
+    channel = spelled(_text(properties, "channel")) or EVERY
     if not stop:
         kept = tuple(s for s in history.suppressions if channel not in (EVERY, s.channel))
         return replace(history, suppressions=kept)
