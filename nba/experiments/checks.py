@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+
 from nba.errors import InvalidInput, did_you_mean
 from nba.experiments.experiment import ArmSpec, Experiment, MetricSpec, Started
 from nba.governance.reason_codes import RULE_KINDS
@@ -138,6 +140,10 @@ def _metric_errors(experiment: Experiment, journey: JourneyFile) -> Iterator[Inv
     yield from duplicate_id_errors((metric.id, path) for path, metric in placed)
     kinds = {mapping.id: mapping.amount for mapping in journey.events}
     for path, metric in placed:
+        if metric.measure == "any" and metric.cap is not msgspec.UNSET:
+            yield InvalidInput(
+                f"{path}.cap", metric.cap, "whether they did is 0 or 1; leave it out"
+            )
         if metric.measure == "reward":
             if metric.events:
                 remedy = "the journey file's reward says which events count; leave them out"

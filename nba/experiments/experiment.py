@@ -76,6 +76,8 @@ class MetricSpec(JourneyPart, frozen=True, kw_only=True):
     events: list[Identifier] = []  # kinds of the journey file; of `reward`: none
     window_days: Positive = 14.0
     direction: Literal["higher", "lower"] = "higher"  # which way is good
+    # of one customer's number, either way: what is beyond counts as this much
+    cap: Positive | msgspec.UnsetType = msgspec.UNSET
 
 
 class PrimarySpec(MetricSpec, frozen=True, kw_only=True):

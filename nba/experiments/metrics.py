@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from nba.durations import DAY_S
@@ -163,6 +164,10 @@ class MetricAccumulator:
                     before += amount
             if metric.measure == "any":
                 after, before = float(after > 0.0), float(before > 0.0)
+            elif metric.cap is not msgspec.UNSET:
+                after, before = (
+                    max(-metric.cap, min(sum_, metric.cap)) for sum_ in (after, before)
+                )
             y[arm].append(after)
             x[arm].append(before)
         return {arm: moments(np.array(y[arm]), np.array(x[arm])) for arm in y}
