@@ -214,7 +214,7 @@ def test_what_is_missing_is_undecided(bank: Bank, silent: Training) -> None:
 
 
 def test_a_bundle_of_another_journey_cannot_be_evaluated(bank: Bank) -> None:
-    with pytest.raises(InvalidBundle, match="train again"):
+    with pytest.raises(InvalidBundle, match="train and promote again"):
         evaluate(history_of(FOLD, []), MemoryLog(), bank.training.bundle)
 
 
