@@ -20,7 +20,7 @@ def contact_history_rules(
     """
     policy, sub_journeys = journey.contact_policy, [*journey.sub_journeys, *earlier]
     spans = [DAY_S]
-    spans += [cap.days * DAY_S for cap in policy.caps]
+    spans += [(cap.days + bool(cap.calendar)) * DAY_S for cap in policy.caps]
     spans += [cool_down.hours * HOUR_S for cool_down in policy.cool_downs]
     spans += [(pause.days + pause.pause_days) * DAY_S for pause in policy.pauses]
     spans += [sub_journey.time_out_days * DAY_S for sub_journey in sub_journeys]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from datetime import datetime, time, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,7 @@ class _Limit(NamedTuple):
     code: str
     times: int
     window_s: float
+    calendar: bool  # whole days of the customer's own clock
     per: Per
     on: str
     lifted_share: float
@@ -65,10 +67,16 @@ class ContactLimits:
         """What each of them concerns."""
         return [limit.mask for limit in self._limits] + [mask for _, mask, _ in self._pauses]
 
-    def apply(self, candidate_set: CandidateSet, history: ContactHistory, now_s: float) -> None:
+    def apply(
+        self,
+        candidate_set: CandidateSet,
+        history: ContactHistory,
+        now_s: float,
+        local: datetime,
+    ) -> None:
         """Refuse what caps, cool-downs and pauses do not leave room for."""
         for limit in self._limits:
-            self._apply_limit(candidate_set, limit, history, now_s)
+            self._apply_limit(candidate_set, limit, history, now_s, local)
         for pause, mask, counts in self._pauses:
             until_s = self._paused_until_s(pause, counts, history)
             for key, end_s in until_s.items():
@@ -82,6 +90,7 @@ class ContactLimits:
             code="contact_cap",
             times=cap.times,
             window_s=cap.days * DAY_S,
+            calendar=bool(cap.calendar),
             per=cap.per,
             on=cap.on,
             lifted_share=cap.lifted_share,
@@ -95,6 +104,7 @@ class ContactLimits:
             code="cool_down",
             times=1,
             window_s=cool_down.hours * HOUR_S,
+            calendar=False,
             per=cool_down.per,
             on=cool_down.after,
             lifted_share=cool_down.lifted_share,
@@ -151,9 +161,16 @@ class ContactLimits:
         return by_key
 
     def _apply_limit(
-        self, candidate_set: CandidateSet, limit: _Limit, history: ContactHistory, now_s: float
+        self,
+        candidate_set: CandidateSet,
+        limit: _Limit,
+        history: ContactHistory,
+        now_s: float,
+        local: datetime,
     ) -> None:
         since_s = now_s - limit.window_s
+        if limit.calendar:
+            since_s = _begin_s(local, round(limit.window_s / DAY_S))
         # what was left out for lack of room may have been in the window: then nothing more is
         # allowed, rather than a count that is too low
         cut = limit.on in CONTACT_STATUSES and history.cut_s is not None and history.cut_s > since_s
@@ -217,6 +234,12 @@ def _pause_end_s(pause: Pause, times_s: list[float]) -> float:
         if times_s[n] - times_s[n - last] <= pause.days * DAY_S
     ]
     return max(ends, default=-np.inf)
+
+
+def _begin_s(local: datetime, days: int) -> float:
+    """Just before the first of so many calendar days, of which that of `local` is the last."""
+    first = local.date() - timedelta(days=days - 1)
+    return datetime.combine(first, time(), local.tzinfo).timestamp() - 1e-6
 
 
 def _span(seconds: float) -> str:

@@ -50,7 +50,7 @@ class ContactPolicy:
         Gives, by action code, when what may wait for quiet hours to end can be shown.
         """
         self._hold_out(candidate_set)
-        self._limits.apply(candidate_set, inputs.history, inputs.now_s)
+        self._limits.apply(candidate_set, inputs.history, inputs.now_s, inputs.local)
         not_before = self.apply_quiet_hours(candidate_set, inputs.local)
         self.capacities.apply(candidate_set, inputs.used)
         return not_before

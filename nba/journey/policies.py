@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from msgspec import UNSET, UnsetType
+
 from nba.journey.fields import (
     Count,
     Day,
@@ -49,6 +51,8 @@ class Cap(JourneyPart, frozen=True):
     times: Count
     days: Positive
     per: Per = "customer"
+    # whole days of the customer's own clock, today the last; unset it is in no version's hash
+    calendar: bool | UnsetType = UNSET
     on: str = "decided"  # decided, shown, clicked, accepted, dismissed, or a kind of event
     group: Identifier | None = None
     channel: Identifier | None = None

@@ -83,6 +83,9 @@ def _sign_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     policy = journey.contact_policy
     for n, cap in enumerate(policy.caps):
         yield from unknown_id_errors(f"contact_policy.caps[{n}].on", cap.on, known)
+        if cap.calendar and cap.days != round(cap.days):
+            remedy = "calendar days are whole: write 1, 2, ... or leave calendar out"
+            yield InvalidInput(f"contact_policy.caps[{n}].days", cap.days, remedy)
     for n, cool_down in enumerate(policy.cool_downs):
         path = f"contact_policy.cool_downs[{n}].after"
         yield from unknown_id_errors(path, cool_down.after, known)

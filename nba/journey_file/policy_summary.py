@@ -34,7 +34,8 @@ def limit_rows(journey: JourneyFile) -> Iterator[Row]:
     """Caps, cool-downs, pauses, quiet hours, capacities, consents."""
     policy = journey.contact_policy
     for cap in policy.caps:
-        what = f"at most {cap.times} {cap.on} within {cap.days:g} days per {cap.per}"
+        days = f"{cap.days:g} {'calendar ' if cap.calendar else ''}days"
+        what = f"at most {cap.times} {cap.on} within {days} per {cap.per}"
         yield cap.id, concerns(cap), what
     for cool_down in policy.cool_downs:
         contact = f"one was {cool_down.after}, per {cool_down.per}"

@@ -201,7 +201,9 @@ def test_a_history_that_was_cut_before_is_judged_as_it_was() -> None:
     variants = Variants(journey)
     limits = ContactLimits(journey, variants, variants.where(lambda action: False))
     candidate_set = CandidateSet(variants, customer_id="ada")
-    limits.apply(candidate_set, ContactHistory(cut_s=NOON.timestamp()), NOON.timestamp() + 60.0)
+    limits.apply(
+        candidate_set, ContactHistory(cut_s=NOON.timestamp()), NOON.timestamp() + 60.0, NOON
+    )
     assert {one.detail for one in candidate_set.refused} == {
         "more contacts in 7 days than the ledger holds"
     }
