@@ -7,7 +7,7 @@ import numpy as np
 
 from nba.analytics.journeys.friction import WINDOW, Visits
 from nba.analytics.journeys.lagged_visits import VisitHistory
-from nba.measurement.statistics.intervals import wilson
+from nba.measurement.statistics.intervals import share_interval
 
 SMALL = 30  # visits; a rate of fewer is shown greyed
 _SIGNS = (("negative", -1), ("zero", 0), ("positive", 1))
@@ -15,7 +15,7 @@ _ROUND = 9  # decimals: sums of equal and opposite valences are 0
 
 
 class LossRate(msgspec.Struct, frozen=True, kw_only=True):
-    """Losses per visit where the emotion had this sign, with its Wilson 95 % interval."""
+    """Losses per visit where the emotion had this sign, with a 95 % interval by customer."""
 
     stage: int | None  # code of the journey's stage, -1 unknown; None: all stages
     by: str  # "last_10" (sum of the visits at lags 1-10) or "last" (this visit alone)
@@ -43,16 +43,19 @@ def loss_by_sign(visits: Visits) -> tuple[LossRate, ...]:
     places: list[tuple[int | None, np.ndarray]] = [(None, everywhere)]
     places += [(int(code), visits.stages == code) for code in np.unique(visits.stages)]
     return tuple(
-        _rate(stage, by, name, lost[here & (signs[by] == sign)])
+        _rate(stage, by, name, lost[chosen], visits.customers[chosen])
         for stage, here in places
         for by in signs
         for name, sign in _SIGNS
+        for chosen in [here & (signs[by] == sign)]
     )
 
 
-def _rate(stage: int | None, by: str, sign: str, lost: np.ndarray) -> LossRate:
+def _rate(
+    stage: int | None, by: str, sign: str, lost: np.ndarray, customers: np.ndarray
+) -> LossRate:
     n, losses = len(lost), int(lost.sum())
-    low, high = wilson(losses, n)
+    low, high = share_interval(lost, customers)
     return LossRate(
         stage=stage,
         by=by,

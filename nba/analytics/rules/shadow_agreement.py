@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 
 import msgspec
+import numpy as np
 
 from nba.decisions.decision import Decision, Mode
 from nba.measurement.statistics.estimate import Estimate, Undecided
-from nba.measurement.statistics.intervals import wilson
+from nba.measurement.statistics.intervals import share_interval
 
 MIN_SHADOW = 100
 GO_LIVE = (0.6, 0.8)  # share of equal actions with which owners go live, a rule of thumb
@@ -27,24 +28,25 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True):
 
 def report_shadow(pages: Iterator[list[Decision]]) -> list[Shadow]:
     """How often our action is the other system's, over all and by channel."""
-    shadowed: Counter[str | None] = Counter()
-    same: Counter[str | None] = Counter()
+    same: dict[str | None, list[bool]] = defaultdict(list)
+    customers: dict[str | None, list[str]] = defaultdict(list)
     for page in pages:
         for decision in page:
             if decision.mode is Mode.SHADOW:
                 for channel in {None, decision.request.channel or "any"}:
-                    shadowed[channel] += 1
-                    same[channel] += decision.action_id == decision.request.baseline
-    channels = [None, *sorted(channel for channel in shadowed if channel is not None)]
-    return [_shadow(channel, shadowed[channel], same[channel]) for channel in channels]
+                    same[channel].append(decision.action_id == decision.request.baseline)
+                    customers[channel].append(decision.request.customer_id)
+    channels = [None, *sorted(channel for channel in same if channel is not None)]
+    return [_shadow(each, np.array(same[each]), np.array(customers[each])) for each in channels]
 
 
-def _shadow(channel: str | None, n: int, same: int) -> Shadow:
+def _shadow(channel: str | None, agreed: np.ndarray, customers: np.ndarray) -> Shadow:
+    n, same = len(agreed), int(agreed.sum())
     if n < MIN_SHADOW:
         reason = f"{n} decisions in shadow mode, under {MIN_SHADOW}"
         agreement: Estimate | Undecided = Undecided(reason=reason)
         return Shadow(channel=channel, decisions=n, same=same, agreement=agreement, advice="")
-    low, high = wilson(same, n)
+    low, high = share_interval(agreed, customers)
     agreement = Estimate(value=same / n, low=low, high=high, n=n, ess=float(n))
     if low >= GO_LIVE[1]:
         advice = "over 80 %: it repeats the other system, and going live changes little"

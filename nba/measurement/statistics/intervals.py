@@ -40,7 +40,23 @@ def clustered_variance(influence: np.ndarray, customers: np.ndarray) -> float:
     return float((sums**2).sum()) * n_customers / (n_customers - 1) / len(influence) ** 2
 
 
-def wilson(successes: int, n: int) -> Interval:
+def share_interval(hits: np.ndarray, customers: np.ndarray) -> Interval:
+    """Wilson's interval of the share of (n,) truth values, with (n,) `customers` as the units.
+
+    Of n / design effect rows: how many times as much the customers' sums vary as they would if
+    every row were of a customer of its own, at least 1. Kish, Survey Sampling (1965), section 8.2.
+    """
+    n, share = len(hits), float(hits.mean()) if len(hits) else 0.0
+    if not 0.0 < share < 1.0:
+        units = len(np.unique(customers))
+        return wilson(share * units, units)
+    codes = np.unique(customers, return_inverse=True)[1]
+    between = np.bincount(codes, weights=hits - share)
+    effect = max(1.0, math.fsum(between**2) / (n * share * (1.0 - share)))
+    return wilson(float(hits.sum()) / effect, n / effect)
+
+
+def wilson(successes: float, n: float) -> Interval:
     """Wilson's 95 % interval of a share (JASA 1927); [0, 1] where n is 0."""
     if n == 0:
         return Interval(0.0, 1.0)
