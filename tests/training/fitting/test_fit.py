@@ -261,6 +261,7 @@ def test_an_unknown_version_is_not_promoted(registry: Registry) -> None:
 def test_retraining_registers_a_challenger_with_its_pictures(
     bank: Bank, registry: Registry, tmp_path: Path
 ) -> None:
+    from mlflow import MlflowClient
     from mlflow.artifacts import download_artifacts
 
     steps: list[str] = []
@@ -269,7 +270,7 @@ def test_retraining_registers_a_challenger_with_its_pictures(
     found, loaded = registry.load(CHALLENGER)
     assert (found, loaded.bundle_id) == (version, training.bundle.bundle_id)
     assert loaded.bundle_id == bank.training.bundle.bundle_id
-    client = registry._client()
+    client = MlflowClient()
     registered = client.get_model_version("nba", version)
     run_id = registered.run_id
     assert registered.description.startswith(f"# {loaded.bundle_id}\n")
