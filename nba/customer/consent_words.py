@@ -14,6 +14,7 @@ from nba.events.names import (
     CONTACT_RESUMED,
     CONTACT_SUPPRESSED,
 )
+from nba.events.parsing import checked_time
 from nba.journey.file import JourneyFile
 
 
@@ -24,7 +25,8 @@ def spelled(word: str) -> str:
 
 def check_consent(event: Event, journey: JourneyFile) -> None:
     """Raise InvalidInput where an event about consent would be without effect: it names a purpose
-    or channel that the journey file has not, or gives what cannot be read.
+    or channel that the journey file has not, or gives what cannot be read, such as a time without
+    its offset: whose clock it means would be a guess.
 
     A withdrawal of what is no text, or empty, concerns every purpose or channel.
     """
@@ -33,6 +35,8 @@ def check_consent(event: Event, journey: JourneyFile) -> None:
         _check(event, "channel", journey.channels())
     elif event.name in (CONTACT_SUPPRESSED, CONTACT_RESUMED):
         _check(event, "channel", journey.channels())
+        if event.name == CONTACT_SUPPRESSED:
+            checked_time("properties.until", event.properties.get("until"))
 
 
 def _check(event: Event, name: str, known: Iterable[str]) -> None:

@@ -66,10 +66,12 @@ def parse_event(payload: object, received_at: datetime, *, trusted: bool = False
         customer_id = fields.get("anonymous_id")
     customer_id = checked_id("customer_id", customer_id)
 
-    sent_at = _time("sent_at", fields.get("sent_at"))
-    original = _time("occurred_at", fields.get("occurred_at"))
+    sent_at = checked_time("sent_at", fields.get("sent_at"))
+    original = checked_time("occurred_at", fields.get("occurred_at"))
     if trusted:
-        received_at = _time("received_at", fields.get("received_at")) or original or received_at
+        received_at = (
+            checked_time("received_at", fields.get("received_at")) or original or received_at
+        )
     occurred_at = original or received_at
     if original is not None and sent_at is not None:
         age = max(sent_at - original, timedelta())
@@ -204,7 +206,8 @@ def _name(fields: Mapping[str, Any]) -> str:
     return checked_id("name", name)
 
 
-def _time(field: str, value: object) -> datetime | None:
+def checked_time(field: str, value: object) -> datetime | None:
+    """`value` as a time in UTC, None for none. Raises InvalidInput for one without its offset."""
     if value is None:
         return None
     remedy = "give an ISO 8601 time with its offset, such as 2026-01-31T09:30:00Z"

@@ -45,6 +45,10 @@ def test_a_withdrawal_that_is_taken_holds_from_the_next_decision_on(said: dict[s
         ("Consent Given", {"purpose": ["marketing"]}, "properties.purpose"),
         ("Consent Given", {"purpose": ""}, "properties.purpose"),
         ("Contact Suppressed", {"channel": "fax"}, "properties.channel"),
+        ("Contact Suppressed", {"until": "2026-03-02T09:00:00"}, "properties.until"),
+        ("Contact Suppressed", {"until": "2026-03-02"}, "properties.until"),
+        ("Contact Suppressed", {"until": "soon"}, "properties.until"),
+        ("Contact Suppressed", {"until": 1772442000}, "properties.until"),
     ],
 )
 def test_what_would_be_without_effect_is_refused(
@@ -65,4 +69,12 @@ def test_contacts_are_stopped_on_a_channel_in_capitals() -> None:
             "properties": {"channel": "App"},
         }
         assert client.post("/events", json=event).json()["accepted"] == 1
+        assert {one["code"] for one in client.decide(channel="app")["filtered"]} >= {"suppressed"}
+
+
+@pytest.mark.parametrize("until", ["2199-03-02T09:00:00+09:00", "2199-03-02T00:00:00Z", None])
+def test_contacts_are_stopped_until_a_time_with_its_offset_or_for_good(until: str | None) -> None:
+    with routes_on(MemoryLog()) as client:
+        said = {"customer_id": "ada", "name": "Contact Suppressed", "properties": {"until": until}}
+        assert client.post("/events", json=said).json()["accepted"] == 1
         assert {one["code"] for one in client.decide(channel="app")["filtered"]} >= {"suppressed"}
