@@ -29,6 +29,7 @@ from nba.events.valences import (
     valences_from_json,
     valences_json,
 )
+from nba.journey.goals import Bounds
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -72,6 +73,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     # `nba.rewards.terms.score_definition` at training; unset in bundles written before it
     asked: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     terms: ModelPart | msgspec.UnsetType = msgspec.UNSET  # of the reward's terms, where it has any
+    # of `value` where the journey file sets none, as learned from the training data; unset: none
+    reward_bounds: Bounds | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +86,11 @@ class Bundle:
     touchpoint: Predictor | None
     table: ValenceTable = ValenceTable()
     warm: WarmStart | None = None
+
+    @property
+    def reward_bounds(self) -> Bounds | None:
+        """Between which EUR it has learned that rewards are kept."""
+        return self.manifest.reward_bounds or None
 
     @property
     def bundle_id(self) -> str:

@@ -11,6 +11,7 @@ from models.residual.warm_start import WARM_START_PREFIX
 from nba.customer.context import ContextSchema
 from nba.engine.scorer import CalibratedScorer
 from nba.errors import InvalidBundle, NotFound
+from nba.rewards.bounds import bounded
 from nba.rewards.terms import reward_version
 from nba.stores.log import Log
 
@@ -39,7 +40,7 @@ def scorer_now(
     reward rule, else with its own warm start. Raises InvalidBundle."""
     scorer = BundleScorer(bundle, schema, reasons=reasons)
     trained = bundle.manifest.actions
-    learned = bundle.bundle_id, reward_version(schema.journey)
+    learned = bundle.bundle_id, reward_version(bounded(schema.journey, bundle.reward_bounds))
     if state is not None and (state.head.bundle_id, state.head.reward_version) == learned:
         return CalibratedScorer(scorer, residual_of_version(state, schema, trained))
     return CalibratedScorer(scorer, _warm(bundle, schema))

@@ -15,6 +15,7 @@ from nba.experiments.report import ExperimentReport, report_experiment
 from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.promotion.catalogue_versions import stored_journey
+from nba.rewards.bounds import bounded, bounds_in_force
 from nba.stores.log import Log
 from nba.stores.pages import decision_pages, event_pages
 
@@ -39,6 +40,7 @@ def plan_from_log(
     if experiment.allocation == "bandit":
         remedy = "its arms are drawn already: nba experiment status --actions A,B says how far"
         raise InvalidInput("allocation", "bandit", remedy)
+    journey = _bounded(log, journey)
     return plan_experiment(
         experiment,
         journey,
@@ -56,7 +58,7 @@ def report_from_log(
 
     Raises NotFound, InvalidInput where that cannot be read any more, StoreUnavailable.
     """
-    journey = stored_journey(log, started.catalogue_version)
+    journey = _bounded(log, stored_journey(log, started.catalogue_version))
     return report_experiment(
         started,
         journey,
@@ -71,7 +73,7 @@ def report_drawn_arms(
 ) -> ActionReport:
     """The same of an experiment whose arms are actions. Raises as `report_from_log`."""
     experiment = started.experiment
-    journey = stored_journey(log, started.catalogue_version)
+    journey = _bounded(log, stored_journey(log, started.catalogue_version))
     return report_actions(
         [arm.action or NO_ACTION for arm in experiment.arms],
         journey,
@@ -104,6 +106,7 @@ def compare_actions(
             raise InvalidInput("actions", name, did_you_mean(name, known))
     if len(set(actions)) < max(len(actions), 2):
         raise InvalidInput("actions", ",".join(actions), "name two or more, each once")
+    journey = _bounded(log, journey)
     return report_actions(
         actions,
         journey,
@@ -112,3 +115,9 @@ def compare_actions(
         decision_pages(log, since=since, progress=progress),
         since=since,
     )
+
+
+def _bounded(log: Log, journey: JourneyFile) -> JourneyFile:
+    """The journey with the bounds of rewards that are in force: what is reported is what is
+    learned from."""
+    return bounded(journey, bounds_in_force(log))

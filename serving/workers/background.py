@@ -13,6 +13,7 @@ from models.learning.learner import Learner
 from models.learning.residual_rows import LearningTarget
 from nba.errors import StoreUnavailable
 from nba.rewards.attribution import Attribution
+from nba.rewards.bounds import bounded
 from serving.metrics import Metrics
 from serving.replica.replica import Replica
 from serving.settings import Settings
@@ -95,7 +96,8 @@ def learner_of(replica: Replica, settings: Settings) -> Learner:
         bundle, fold = replica.engine.bundle, replica.engine.fold
         if bundle is None:
             return None
-        rule = Attribution(fold.schema.journey, fold.encoder.kind)
+        journey = bounded(fold.schema.journey, bundle.reward_bounds)
+        rule = Attribution(journey, fold.encoder.kind)
         return LearningTarget(bundle, BundleScorer(bundle, fold.schema), fold.schema, rule)
 
     return Learner(

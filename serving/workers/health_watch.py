@@ -21,6 +21,7 @@ from nba.analytics.monitoring.log_summarizer import LogSummarizer, MonitoredJour
 from nba.analytics.monitoring.summary_store import SummaryStore
 from nba.errors import NbaError, StoreUnavailable
 from nba.rewards.attribution import Attribution
+from nba.rewards.bounds import bounded
 from nba.stores.log import Log
 from nba.stores.versioned import CHAMPION
 from serving.metrics import Metrics
@@ -46,8 +47,9 @@ def watch_of(replica: Replica) -> LogSummarizer:
 
 def subject_of(replica: Replica) -> MonitoredJourney:
     """What is watched now."""
-    fold = replica.engine.fold
-    rule = Attribution(fold.schema.journey, fold.encoder.kind)
+    fold, bundle = replica.engine.fold, replica.engine.bundle
+    bounds = None if bundle is None else bundle.reward_bounds
+    rule = Attribution(bounded(fold.schema.journey, bounds), fold.encoder.kind)
     return MonitoredJourney(fold.schema, fold.encoder.mapping, rule, replica.champion)
 
 

@@ -17,6 +17,7 @@ from nba.promotion.champion_before import Redecide
 from nba.promotion.guardrails import Guardrails, Keep, RollBack, act
 from nba.promotion.rollout import Rollout, rollout_of
 from nba.rewards.attribution import Attribution
+from nba.rewards.bounds import bounded, bounds_in_force
 from nba.stores.log import Log
 from serving.replica.engine import Engine
 
@@ -61,7 +62,8 @@ class RolloutWatch:
         engine = self._engine()
         version = engine.journey.catalogue_version()
         if self._made is None or self._made[:2] != (rollout, version):
-            attribution = Attribution(engine.journey, engine.fold.encoder.kind)
+            journey = bounded(engine.journey, bounds_in_force(self._log))
+            attribution = Attribution(journey, engine.fold.encoder.kind)
             is_champion = rollout.stage == "champion"
             guardrails = Guardrails(
                 self._log,

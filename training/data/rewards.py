@@ -13,6 +13,7 @@ from nba.customer.context import ContextSchema
 from nba.events.event import Event, micros
 from nba.journey.goals import RewardRule
 from nba.rewards.attribution import Attribution
+from nba.rewards.bounds import bounded, learned_bounds
 from nba.rewards.credit import Credit, Reading, Readings
 from training.data.history import History
 
@@ -32,6 +33,16 @@ def attribution_of(history: History, rule: RewardRule) -> Attribution:
     """The history's journey with this reward rule."""
     journey = msgspec.structs.replace(history.fold.schema.journey, reward=rule)
     return Attribution(journey, history.fold.encoder.kind)
+
+
+def learned_rule(history: History, risk: Risk | None = None) -> RewardRule:
+    """The journey's reward rule, with bounds learned from the history where the owner sets none."""
+    journey = history.fold.schema.journey
+    if journey.reward.target != "value" or journey.reward.bounds is not None:
+        return journey.reward
+    rewards = settled(history, attribution_of(history, journey.reward), risk)
+    bounds = learned_bounds(journey, [settlement.credit.reward for settlement in rewards])
+    return bounded(journey, bounds).reward
 
 
 def settled(

@@ -25,6 +25,7 @@ from nba.events.event import Event, micros
 from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.journey.goals import ChurnRule, RewardRule
+from nba.rewards.bounds import CutRewards, cut_rewards
 from nba.rewards.validity import at_s
 from training.data.history import History, number
 from training.data.rewards import Risk, attribution_of, decision_moments, settled
@@ -139,6 +140,7 @@ class PastDecisions:
     moments: ContextQuestions
     target: str  # response or value
     decision_ids: list[str | None]  # None of imported decisions that have none
+    cut: CutRewards | None = None  # what bounds have done to the rewards, where there are any
 
     def coded_for(
         self, journey: JourneyFile, trained: tuple[str, ...], features: tuple[str, ...]
@@ -149,6 +151,19 @@ class PastDecisions:
         rows = np.column_stack([self.set.rows[:, : len(contexts)], own])
         columns = (*contexts, ACTION, *(f"{ACTION}.{name}" for name in features))
         return replace(self, set=replace(self.set, rows=rows, columns=columns))
+
+    def touchpoint_moments(self) -> ContextQuestions:
+        """Where the contexts of `touchpoint_set` were read."""
+        if self.target == "value":
+            return self.moments
+        taught, moments = self.actions != NO_ACTION, self.moments
+        return ContextQuestions(
+            customers=moments.customers[taught],
+            as_of=moments.as_of[taught],
+            seen_seq=moments.seen_seq[taught],
+            seen_received=moments.seen_received[taught],
+            actions=moments.actions[taught],
+        )
 
     def touchpoint_set(self) -> TrainingSet:
         """The rows that the touchpoint model is fitted on: nobody can respond to `no_action`, so
@@ -195,6 +210,7 @@ def decided_set(history: History, rule: RewardRule, risk: Risk | None = None) ->
         moments=moments,
         target=rule.target,
         decision_ids=[event.decision_id for event in decisions],
+        cut=cut_rewards(rule, credits),
     )
 
 

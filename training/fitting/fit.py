@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 
 from features.replay.point_in_time import ContextQuestions
@@ -14,11 +15,12 @@ from models.predictors.predictor import Predictor, finite_predictions
 from models.predictors.touchpoint_columns import ACTION
 from models.residual.warm_start import WarmStart
 from nba.errors import InvalidInput, did_you_mean
-from nba.journey.actions import NO_ACTION
+from nba.journey.goals import RewardRule
 from nba.measurement.statistics.estimate import Undecided
 from nba.rewards.terms import score_definition
 from training.data.fractional_labels import split_rows
 from training.data.history import History
+from training.data.rewards import learned_rule
 from training.data.time_split import Split, check_split, split_by_time
 from training.data.training_sets import (
     PastDecisions,
@@ -108,10 +110,11 @@ def train(
     churn, churn_report = fitting.model("churn", churn_data, churn_questions, recipes["churn"])
     progress("replaying the log for decisions")
     risk = None if isinstance(churn, Undecided) else churn.model.predict
-    decided = decided_set(history, journey.reward, risk)
+    rule = learned_rule(history, risk)
+    decided = decided_set(history, rule, risk)
     _check_trusted(chosen, decided.set.columns)
     touchpoint, touchpoint_report = fitting.model(
-        "touchpoint", decided.touchpoint_set(), _touchpoint_moments(decided), recipes["touchpoint"]
+        "touchpoint", decided.touchpoint_set(), decided.touchpoint_moments(), recipes["touchpoint"]
     )
     uplift = None
     if chosen.uplift:
@@ -121,8 +124,8 @@ def train(
     fitted = dict(zip(MODELS, (churn, touchpoint), strict=True))
     warm = None
     if isinstance(touchpoint, Fitted):
-        warm = warm_start(history, decided, touchpoint.model)
-    bundle = _bundle(history, seed, fitted, reports, warm)
+        warm = warm_start(history, decided, touchpoint.model, rule)
+    bundle = _bundle(history, seed, fitted, reports, warm, rule)
     return Training(bundle, churn, touchpoint, decided, history, reports, uplift)
 
 
@@ -245,26 +248,13 @@ def _check_trusted(options: FitOptions, columns: tuple[str, ...]) -> None:
             raise InvalidInput("trust", column, did_you_mean(column, columns))
 
 
-def _touchpoint_moments(decided: PastDecisions) -> ContextQuestions:
-    """Where the contexts of `decided.touchpoint_set()` were read."""
-    if decided.target == "value":
-        return decided.moments
-    taught, moments = decided.actions != NO_ACTION, decided.moments
-    return ContextQuestions(
-        customers=moments.customers[taught],
-        as_of=moments.as_of[taught],
-        seen_seq=moments.seen_seq[taught],
-        seen_received=moments.seen_received[taught],
-        actions=moments.actions[taught],
-    )
-
-
 def _bundle(
     history: History,
     seed: int,
     fitted: Mapping[str, Fitted | Undecided],
     reports: Mapping[str, Report],
     warm: WarmStart | None,
+    rule: RewardRule,
 ) -> Bundle:
     schema = history.fold.schema
     journey = schema.journey
@@ -296,5 +286,8 @@ def _bundle(
         residual=None if warm is None else warm.part(),
         terms=terms_part(models["touchpoint"]),
         asked=score_definition(journey),
+        reward_bounds=rule.bounds
+        if journey.reward.bounds is None and rule.bounds is not None
+        else msgspec.UNSET,
     )
     return Bundle(manifest, models["churn"], models["touchpoint"], schema.table, warm)

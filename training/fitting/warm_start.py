@@ -14,6 +14,8 @@ from models.residual.posterior import fit_prior
 from models.residual.sums import ResidualSums
 from models.residual.warm_start import WarmStart
 from nba.journey.actions import NO_ACTION
+from nba.journey.goals import RewardRule
+from nba.rewards.bounds import bounded
 from training.data.history import History
 from training.data.rewards import attribution_of
 from training.data.time_split import split_by_time
@@ -22,13 +24,16 @@ from training.data.training_sets import PastDecisions, TrainingSet, trained_acti
 COLUMNS = 8  # of the context that the residual reads: those that the model reads most
 
 
-def warm_start(history: History, decided: PastDecisions, model: Predictor) -> WarmStart:
+def warm_start(
+    history: History, decided: PastDecisions, model: Predictor, rule: RewardRule
+) -> WarmStart:
     """The residual's sums over the decisions after those that the touchpoint model was fitted on.
 
     Of what it was fitted on it would say that nothing is left to learn. On the later ones it was
     stopped, calibrated and judged: its scores there are those that serving meets.
     """
-    return _learned(history, decided, model, _later(decided.touchpoint_set()), history.end_s)
+    rows = _later(decided.touchpoint_set())
+    return _learned(history, decided, model, rule, rows, history.end_s)
 
 
 def learned_by(
@@ -54,13 +59,14 @@ def learned_by(
     over_s = data.at_s + data.horizon_s
     rows = _later(data, known=over_s <= warm.settled_s) & (over_s <= until_s)
     rows &= (over_s <= warm.settled_s) | (data.at_s > since_s)
-    same_rule = warm.reward_version == attribution_of(history, journey.reward).version
+    rule = bounded(journey, bundle.reward_bounds).reward
+    same_rule = warm.reward_version == attribution_of(history, rule).version
     if not same_rule or not rows.any():
         sums = ResidualSums(warm.sums.spec, warm.sums.actions)
         return WarmStart(sums, warm.prior, until_s, warm.reward_version)
     # a spec that was fitted to later rows has seen what is judged
     spec = warm.sums.spec if warm.settled_s <= until_s else None
-    return _learned(history, decided, bundle.touchpoint, rows, until_s, spec)
+    return _learned(history, decided, bundle.touchpoint, rule, rows, until_s, spec)
 
 
 def _later(data: TrainingSet, known: np.ndarray | None = None) -> np.ndarray:
@@ -76,6 +82,7 @@ def _learned(
     history: History,
     decided: PastDecisions,
     model: Predictor,
+    rule: RewardRule,
     rows: np.ndarray,
     settled_s: float,
     spec: ResidualSpec | None = None,
@@ -111,7 +118,7 @@ def _learned(
         sums=sums,
         prior=fit_prior(sums, settled_s),
         settled_s=settled_s,
-        reward_version=attribution_of(history, journey.reward).version,
+        reward_version=attribution_of(history, rule).version,
     )
 
 

@@ -32,6 +32,7 @@ from nba.measurement.off_policy.logged_decisions import (
     overlap,
 )
 from nba.measurement.statistics.estimate import Estimate, Undecided
+from nba.rewards.bounds import bounded
 from nba.stores.log import Log
 from nba.stores.versioned import CHAMPION, version_in_force
 from training.data.history import History, number
@@ -120,7 +121,8 @@ def judged(
     schema = history.fold.schema
     check_fit(bundle, schema)
     risk = None if bundle.churn is None else partial(finite_predictions, "churn", bundle.churn)
-    decided = decided_set(history, schema.journey.reward, risk)
+    rule = bounded(schema.journey, bundle.reward_bounds).reward
+    decided = decided_set(history, rule, risk)
     served = [
         None
         if each is None or each.touchpoint is None or each.churn is None

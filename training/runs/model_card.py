@@ -41,6 +41,7 @@ def model_card(training: Training, code: str) -> str:
         f"- Data: {len(events):,} events received {window}, `{manifest.dataset}`",
         f"- Context: `{manifest.schema_hash}`; journey file: `{manifest.catalogue_version}`",
         f"- Seed {manifest.seed}; code {code}",
+        *([] if training.decided.cut is None else [f"- {_capital(training.decided.cut.sentence)}"]),
         "",
     ]
     for name, fitted in training.models.items():
@@ -151,6 +152,10 @@ def _uplift(training: Training) -> list[str]:
 def interval(estimate: Estimate) -> str:
     """A value with its interval, short."""
     return f"{estimate.value:.3g} ({estimate.low:.3g} to {estimate.high:.3g})"
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _day(time: datetime) -> str:

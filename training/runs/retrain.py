@@ -154,6 +154,9 @@ def _model_run(
         tags["missing"] = fitted.reason
     else:
         metrics |= fitted.metrics | _bounds(report)
+        if name == "touchpoint" and (cut := training.decided.cut) is not None:
+            tags["rewards"] = cut.sentence
+            metrics |= {"rewards.above": cut.above, "rewards.below": cut.below}
         files |= _pictures(name, fitted, manifest.target)
     finite = {key: float(value) for key, value in metrics.items() if math.isfinite(value)}
     return ModelRun(params=params, metrics=finite, tags=tags, files=files)

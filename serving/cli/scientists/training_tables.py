@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def print_training(training: Training) -> None:
     """Metrics and slices of each model, what was looked for in the rows, and uplift."""
     print_models(training.figures())
+    if training.decided.cut is not None:
+        console.print(training.decided.cut.sentence, highlight=False)
     for name, report in training.reports.items():
         _print_slices(name, report)
         if report.search is not None:

@@ -22,10 +22,10 @@ def learned(outcomes: Any, *told: tuple[str, float], shuffle: int = 0) -> Residu
     """What a learner has learned of one decision after these outcomes, one pass for each."""
     journey = replace(EXPLORING, reward=replace(EXPLORING.reward, outcomes=outcomes))
     bank = Bank(MemoryLog(), journey)
-    promote(bank.log, teachable(made()))
+    promote(bank.log, teachable(made(), journey=journey))
     replica = bank.replica()
     learner = learner_on(replica)
-    learner.step()  # the bundle was rewarded by another rule: what came before is left out
+    learner.step()
     decisions = bank.decide(replica, CUSTOMERS)
     one = next(decision for decision in decisions if decision.action_id != NO_ACTION)
     learner.step()

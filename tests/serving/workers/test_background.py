@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from models.bundles.bundle import Bundle
+from models.learning.scorers import scorer_now
+from models.learning.versions import policy_state
+from nba.customer.context import ContextSchema
 from nba.events.names import ACTION_DELIVERED, ACTION_EXPIRED
+from nba.journey.goals import Bounds, RewardRule
 from nba.promotion import catalogue_versions as catalogue
+from nba.rewards.attribution import Attribution
+from nba.rewards.bounds import bounded
+from nba.rewards.terms import score_definition
 from nba.stores.memory.log import MemoryLog
 from serving.metrics import Metrics
 from serving.settings import Settings
 from serving.workers.background import BackgroundWorkers
 from serving.workers.webhook import signature
 from tests.fixtures.governed_routes import RESCUED, action_of, routes_on, until
+from tests.fixtures.learning_bank import EXPLORING, Bank, learner_on, promote, teachable
 from tests.fixtures.routes_in_process import InProcess
-from tests.fixtures.small_replica import JOURNEY, NOON
+from tests.fixtures.small_replica import FOLD, JOURNEY, NOON
 from tests.fixtures.webhook_receiver import SECRET, Answer, Receiver
+from tests.models.bundles.test_bundle import made
 
 COMPLAINT = {"customer_id": "ada", "name": "Complaint Filed"}
 
@@ -198,3 +210,42 @@ def test_from_open_to_close_it_runs_by_itself(receiver: Receiver) -> None:
         other = replace(JOURNEY, name="other")
         version = catalogue.publish(client.log, other, NOON, by="test", why="try")
         until(lambda: client.decide("bob")["config_version"] == version)
+
+
+def test_what_is_learned_online_is_kept_within_the_bundles_bounds() -> None:
+    """In whatever order an absurd reward and its correction are read."""
+    bounds = Bounds(low=-1.0, high=9.0)
+    journey = msgspec.structs.replace(
+        EXPLORING, reward=RewardRule(target="value", events=["purchase"])
+    )
+    taught = teachable(made("value"))
+    assert taught.warm is not None
+    version = Attribution(bounded(journey, bounds), FOLD.encoder.kind).version
+    warm = dataclasses.replace(taught.warm, reward_version=version)
+    manifest = msgspec.structs.replace(
+        taught.manifest, reward_bounds=bounds, residual=warm.part(), asked=score_definition(journey)
+    )
+    bundle = Bundle(manifest, taught.churn, taught.touchpoint, taught.table, warm)
+
+    def learned(*rewards: float, at_once: bool = False) -> bytes:
+        bank = Bank(MemoryLog(), journey)
+        promote(bank.log, bundle)
+        replica = bank.replica()
+        decisions = bank.decide(replica, [f"c{n}" for n in range(10)])
+        for reward in rewards:
+            given = bank.outcome(decisions[0], "Reward Given")
+            properties = given.properties | {"reward": reward}
+            bank.log.append_events([msgspec.structs.replace(given, properties=properties)])
+            if not at_once:
+                assert learner_on(replica).step() is not None
+        assert learner_on(replica).step() is not None
+        state = policy_state(bank.log)
+        assert state is not None
+        schema = ContextSchema(journey, bundle.table)
+        residual = scorer_now(bundle, state, schema).residual
+        assert residual is not None and residual.version == state.version  # it decides
+        return state.sums.to_bytes()
+
+    assert learned(1e6) == learned(9.0) != learned(5.0)
+    assert learned(-1e6) == learned(-1.0)
+    assert learned(1e6, 5.0) == learned(5.0) == learned(1e6, -1e6, 5.0, at_once=True)

@@ -10,10 +10,12 @@ import pytest
 from msgspec.structs import replace
 
 from features.fold import Fold
+from models.bundles.bundle import load_bundle
 from nba.decisions.request import Request
 from nba.durations import DAY_S
 from nba.events.event import Event
-from nba.journey.goals import RewardRule
+from nba.journey.goals import Bounds, RewardRule
+from nba.stores.memory.log import MemoryLog
 from tests.fixtures.small_replica import (
     JOURNEY,
     NOON,
@@ -24,8 +26,11 @@ from tests.fixtures.small_replica import (
     failed_search,
 )
 from training.data.history import History, history_of, read_history
-from training.data.rewards import Risk
+from training.data.rewards import Risk, learned_rule
 from training.data.training_sets import decided_set
+from training.fitting.fit import Fitted, train
+from training.gates.evaluation import evaluate
+from training.runs.model_card import model_card
 
 WORTH = replace(JOURNEY.arbitration, customer_value_eur=1_000.0, annoyance_eur=0.25)
 REPLICA = SmallReplica(changed(arbitration=WORTH))
@@ -118,3 +123,51 @@ def test_the_annoyance_of_a_contact_is_reported_where_the_file_says_so() -> None
         ]
     assert max(drawn) > 0
     assert reported[True].tolist() == pytest.approx((reported[False] - drawn).tolist())
+
+
+def bought(absurd: float | None) -> History:
+    """1,600 customers, half of whom buy for 5 to 15 EUR whatever they are offered."""
+    rng, events = np.random.default_rng(3), []
+    for n in range(1_600):
+        then, action = n / 16, ("help_popup", "no_action")[n % 2]
+        drawn = {"decision_id": f"d{n}", "action_id": action, "propensity": 0.5}
+        ours = [at("Action Decided", then, candidates=["help_popup", "no_action"], **drawn)]
+        if rng.random() < 0.5:
+            amount = rng.uniform(5.0, 15.0)
+            revenue = absurd if n == 400 and absurd is not None else amount
+            ours.append(at("Order Completed", then + 1 / 24, revenue=revenue))
+        events += [replace(one, customer_id=f"c{n}") for one in ours]
+    return history(*events, fold=Fold(changed(reward=VALUE)))
+
+
+def test_one_absurd_reward_moves_neither_the_labels_nor_the_model_nor_the_residual() -> None:
+    """A million once: the mean label of its action was 1,280 EUR and the mean prediction 993."""
+    without, with_it = (train(bought(absurd), seed=1) for absurd in (None, 1e6))
+    for training in (without, with_it):
+        decided_, fitted = training.decided, training.touchpoint
+        offered = decided_.actions == "help_popup"
+        assert decided_.set.labels[offered].mean() == pytest.approx(4.86, abs=0.05)
+        assert isinstance(fitted, Fitted)
+        assert fitted.predicted.mean() == pytest.approx(4.87, abs=0.1)
+        assert training.bundle.warm is not None
+        assert training.bundle.warm.sums.spec.variance_eur2 == pytest.approx(28.0, abs=0.5)
+    bundle, cut = with_it.bundle, with_it.decided.cut
+    assert cut is not None and (cut.above, cut.below) == (8, 0) and 14.5 < cut.high < 15.0
+    assert load_bundle(bundle.files()).reward_bounds == Bounds(low=0.0, high=cut.high)
+    assert cut.sentence in model_card(with_it, "code").replace("- Rewards", "- rewards")
+    again = train(with_it.history, seed=1).bundle
+    assert (again.bundle_id, again.files()) == (bundle.bundle_id, bundle.files())
+    judged = evaluate(with_it.history, MemoryLog(), bundle)
+    assert isinstance(judged.touchpoint, dict) and judged.touchpoint["mean_eur"] < 6.0
+
+
+def test_bounds_that_the_owner_sets_are_those_that_are_learned_with() -> None:
+    bounds = Bounds(low=0.0, high=10.0)
+    made = bought(1e6)
+    fold = Fold(changed(reward=replace(VALUE, bounds=bounds)))
+    owned = history_of(fold, made.events)
+    assert learned_rule(owned).bounds == bounds
+    training = train(owned, seed=1)
+    assert training.bundle.reward_bounds is None  # they are in the journey file
+    assert training.decided.cut is not None and training.decided.cut.high == 10.0
+    assert training.decided.set.labels.max() == 10.0

@@ -91,7 +91,7 @@ def bundle_of(history: History, scores: tuple[float, float], *, learns: bool) ->
     """Trained at the end of the log; `learns`: with the warm start that training gives it."""
     data, plain = past(history), made()
     model: Any = ByAction(scores, data.set.columns)
-    warm = warm_start(history, data, model) if learns else None
+    warm = warm_start(history, data, model, JOURNEY.reward) if learns else None
     manifest = with_fields(plain.manifest, schema_hash=history.fold.schema.schema_hash)
     return replace(plain, manifest=manifest, touchpoint=model, warm=warm)
 

@@ -1,0 +1,106 @@
+"""Bounds of rewards in EUR: learned from a log where the owner sets none, and kept with the bundle.
+
+One reward of a million would else be the mean of everything that it touches. Rewards are winsorised
+(Tukey, The Future of Data Analysis, 1962, section 17): what lies beyond a bound counts as the
+bound. The quantiles are of the rewards that something came of, since most others are 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+
+from nba.errors import InvalidBundle
+from nba.journey.file import JourneyFile
+from nba.journey.goals import Bounds, RewardRule
+from nba.rewards.credit import Credit
+from nba.rewards.terms import ActionTerms, action_terms
+from nba.stores.log import Log
+from nba.stores.versioned import CHAMPION, version_in_force
+
+TAIL = 0.01  # share of the rewards beyond each bound, and at least one of them
+FEWEST = 10  # rewards that something came of, below which no bounds are learned
+_MANIFEST = "manifest.json"  # of a bundle
+
+
+class CutRewards(msgspec.Struct, frozen=True, kw_only=True):
+    """What bounds have done to rewards."""
+
+    low: float
+    high: float
+    rewards: int  # that are complete
+    above: int  # how many of them counted as `high`
+    below: int  # and as `low`
+
+    @property
+    def sentence(self) -> str:
+        """For a report."""
+        return (
+            f"rewards are kept from {self.low:.6g} to {self.high:.6g} EUR: {self.above:,} of "
+            f"{self.rewards:,} were above and {self.below:,} below, and count as that"
+        )
+
+
+def learned_bounds(journey: JourneyFile, rewards: Iterable[float]) -> Bounds | None:
+    """Bounds from the unbounded rewards of decisions; None where the owner sets them, where the
+    target is no value, or where fewer than FEWEST rewards differ from what silence is worth.
+
+    A share TAIL of these lies beyond each bound, and at least the furthest one: one absurd reward
+    sets no bound. What silence is worth is within them.
+    """
+    rule = journey.reward
+    if rule.target != "value" or rule.bounds is not None:
+        return None
+    silence = sorted(terms.default for terms in _all_terms(journey))
+    came = np.sort([reward for reward in rewards if reward not in silence])
+    if len(came) < FEWEST:
+        return None
+    beyond = max(1, int(np.ceil(TAIL * len(came))))
+    low, high = float(came[beyond]), float(came[-1 - beyond])
+    low, high = min(low, silence[0]), max(high, silence[-1])
+    return Bounds(low=low, high=high) if low < high else None
+
+
+def bounded(journey: JourneyFile, bounds: Bounds | None) -> JourneyFile:
+    """The journey with the learned bounds in its reward rule, where it sets none itself."""
+    rule = journey.reward
+    if bounds is None or rule.target != "value" or rule.bounds is not None:
+        return journey
+    return msgspec.structs.replace(journey, reward=msgspec.structs.replace(rule, bounds=bounds))
+
+
+def bounds_in_force(log: Log) -> Bounds | None:
+    """Those that the champion has learned. Raises InvalidBundle, StoreUnavailable."""
+    stored = version_in_force(log, CHAMPION)
+    if stored is None or _MANIFEST not in stored.files:
+        return None
+    try:
+        return msgspec.json.decode(stored.files[_MANIFEST], type=_LearnedBounds).reward_bounds
+    except msgspec.DecodeError as error:
+        raise InvalidBundle(f"{stored.bundle_id}: {error}; promote it again") from None
+
+
+def cut_rewards(rule: RewardRule, credits: Iterable[Credit]) -> CutRewards | None:
+    """How many complete rewards lay beyond the bounds of the rule; None where it has none."""
+    if rule.bounds is None:
+        return None
+    low, high = rule.bounds.low, rule.bounds.high
+    earned = [credit.earned for credit in credits if credit.complete]
+    return CutRewards(
+        low=low,
+        high=high,
+        rewards=len(earned),
+        above=sum(reward > high for reward in earned),
+        below=sum(reward < low for reward in earned),
+    )
+
+
+class _LearnedBounds(msgspec.Struct, frozen=True):
+    reward_bounds: Bounds | None = None
+
+
+def _all_terms(journey: JourneyFile) -> list[ActionTerms]:
+    rule = journey.reward
+    return [action_terms(rule), *(action_terms(rule, each.reward) for each in journey.actions)]

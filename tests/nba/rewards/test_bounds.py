@@ -1,0 +1,116 @@
+"""Bounds of rewards: learned where the owner sets none, in force wherever a reward is counted."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from nba.errors import InvalidBundle
+from nba.journey.actions import ActionReward
+from nba.journey.file import JourneyFile
+from nba.journey.goals import Bounds, RewardRule
+from nba.rewards.attribution import Attribution
+from nba.rewards.bounds import FEWEST, bounded, bounds_in_force, cut_rewards, learned_bounds
+from nba.stores.memory.log import MemoryLog
+from nba.stores.versioned import CHAMPION
+from tests.fixtures.small_replica import FOLD, NOON, changed, event
+
+VALUE = RewardRule(target="value", window_days=7.0, events=["purchase"])
+JOURNEY = changed(reward=VALUE)
+
+
+def owners(**bounds: float) -> JourneyFile:
+    return changed(reward=msgspec.structs.replace(VALUE, bounds=Bounds(**bounds)))
+
+
+def test_one_absurd_reward_sets_no_bound() -> None:
+    """Neither at the top nor at the bottom; silence, of which most is made, is no evidence."""
+    ordinary = np.random.default_rng(1).uniform(1.0, 9.0, 80)
+    rewards = [*ordinary, *[0.0] * 720]
+    found = learned_bounds(JOURNEY, [*rewards, 1e6])
+    assert found is not None and found.low == 0.0 and found.high == ordinary.max()
+    below = learned_bounds(JOURNEY, [*rewards, -1e300, 1e300])
+    assert below is not None and 0.0 == below.low and below.high == ordinary.max()
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=FEWEST, max_size=300), st.randoms())
+def test_bounds_are_the_same_in_any_order_and_hold_what_silence_is_worth(
+    rewards: list[float], random: object
+) -> None:
+    found = learned_bounds(JOURNEY, rewards)
+    assert found == learned_bounds(JOURNEY, sorted(rewards))
+    if found is not None:
+        assert found.low <= 0.0 <= found.high and found.low < found.high
+        beyond = [one for one in rewards if not found.low <= one <= found.high]
+        assert len(beyond) <= 0.02 * len(rewards) + 2
+
+
+def test_an_actions_own_default_is_within_the_bounds() -> None:
+    action = msgspec.structs.replace(JOURNEY.actions[0], reward=ActionReward(default=-50.0))
+    journey = msgspec.structs.replace(JOURNEY, actions=[action, *JOURNEY.actions[1:]])
+    found = learned_bounds(journey, [float(one) for one in range(1, 30)])
+    assert found == Bounds(low=-50.0, high=28.0)
+
+
+@pytest.mark.parametrize("journey", [changed(), owners(low=0.0, high=500.0)])
+def test_where_the_owner_or_the_target_sets_them_none_are_learned(journey: JourneyFile) -> None:
+    rewards = [float(one) for one in range(50)]
+    assert learned_bounds(journey, rewards) is None
+    assert bounded(journey, Bounds(low=0.0, high=1.0)) is journey
+
+
+def test_few_rewards_give_no_bounds() -> None:
+    assert learned_bounds(JOURNEY, [1.0] * (FEWEST - 1) + [0.0] * 900) is None
+
+
+def test_rewards_under_other_bounds_are_of_another_version_and_are_counted() -> None:
+    kind = FOLD.encoder.kind
+    rules = [
+        Attribution(journey, kind)
+        for journey in (
+            JOURNEY,
+            bounded(JOURNEY, Bounds(low=0.0, high=9.0)),
+            owners(low=0.0, high=9.0),
+        )
+    ]
+    assert rules[0].version != rules[1].version == rules[2].version
+    events = []
+    for n, amount in enumerate((5.0, 1e6, -3.0)):
+        decision = {"decision_id": f"d{n}", "action_id": "help_popup"}
+        events.append(event("Action Decided", NOON, decision, customer_id=f"c{n}"))
+        given = {"decision_id": f"d{n}", "reward": amount}
+        events.append(event("Reward Given", NOON, given, customer_id=f"c{n}"))
+    end_s = NOON.timestamp() + 8 * 86_400.0
+    credits = [rule.credits(events, end_s) for rule in rules[:2]]
+    assert [[one.reward for one in some] for some in credits] == [[5.0, 1e6, -3.0], [5.0, 9.0, 0.0]]
+
+
+def test_what_was_cut_is_said() -> None:
+    journey = bounded(JOURNEY, Bounds(low=0.0, high=9.0))
+    rule = Attribution(journey, FOLD.encoder.kind)
+    decision = {"decision_id": "d", "action_id": "help_popup"}
+    events = [event("Action Decided", NOON, decision)]
+    events.append(event("Order Completed", NOON, {"revenue": 1e6}))
+    cut = cut_rewards(rule.rule, rule.credits(events, NOON.timestamp() + 8 * 86_400.0))
+    assert cut is not None
+    assert cut_rewards(VALUE, []) is None
+    assert cut.sentence.startswith("rewards are kept from 0 to 9 EUR: ")
+    assert (cut.rewards, cut.below) == (1, 0)
+
+
+def test_those_of_the_champion_are_in_force() -> None:
+    log = MemoryLog()
+    assert bounds_in_force(log) is None
+    for name, manifest, expected in (
+        ("before", {"format": 1}, None),
+        ("learned", {"reward_bounds": {"low": -1.0, "high": 9.0}}, Bounds(low=-1.0, high=9.0)),
+    ):
+        log.save_bundle(name, {"manifest.json": msgspec.json.encode(manifest)})
+        log.set_alias(CHAMPION, name, NOON)
+        assert bounds_in_force(log) == expected
+    log.save_bundle("spoilt", {"manifest.json": b"{"})
+    log.set_alias(CHAMPION, "spoilt", NOON)
+    with pytest.raises(InvalidBundle, match="promote it again"):
+        bounds_in_force(log)
