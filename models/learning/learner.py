@@ -7,6 +7,7 @@ run at once can do no harm, since a version follows from the log and its positio
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections import OrderedDict
@@ -14,10 +15,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
-import numpy as np
+from msgspec import UNSET
 
+from models.learning.exposure_sums import ExposureSums, waits_of
 from models.learning.residual_rows import LearningTarget, ResidualRow, read_rows
-from models.learning.versions import LEARNER, POLICY, first_state, mode, policy_state, put_in_force
+from models.learning.versions import LEARNER, POLICY, first_state, learner_state, mode, put_in_force
+from models.residual.discount import CountedSums
+from models.residual.pending import PendingExposures
 from models.residual.posterior import fit_prior
 from models.residual.sums import ResidualSums
 from models.residual.version import PolicyState
@@ -94,6 +98,8 @@ class Learner:
             return Learned()
         # the sums are added to in place: those of the version in force stay as they are
         sums = ResidualSums.from_bytes(state.sums.to_bytes())
+        pending = self._pending_of(target, state)
+        learned_from = ExposureSums(sums, pending, target.attribution)
         head = state.head
         done = Learned()
         unsaved = 0 if is_saved else 1  # a first version is put in force even if nothing came
@@ -102,7 +108,9 @@ class Learner:
             is_last = segment.events == 0
             if is_last and self._is_time_for(head.learned_to):
                 segment = settle_left_out(self._log, target.attribution, head.learned_to)
-            segment, learned = self._learn(target, sums, segment, head.learned_to)
+            segment, learned = self._learn(target, learned_from, segment, head.learned_to)
+            if not is_last:
+                pending.advance(segment.end.end_s)
             unsaved += learned + (segment.end.left_out != head.learned_to.left_out)
             head = msgspec.structs.replace(
                 head,
@@ -118,12 +126,14 @@ class Learner:
             )
             if is_last or unsaved and self._clock() - self._saved_at >= self._save_every_s:
                 break
-        if unsaved == 0:
+        is_fresh = head.as_of_s < state.head.as_of_s + pending.fresh_s
+        if unsaved == 0 and (is_fresh or state.discount is None):
             self._reached = (self._log.alias(POLICY), head.learned_to)
             return done
-        head = msgspec.structs.replace(head, prior=fit_prior(sums, head.as_of_s, head.prior))
+        counted = CountedSums(sums, pending.discount(sums, head.as_of_s))
+        head = msgspec.structs.replace(head, prior=fit_prior(counted, head.as_of_s, head.prior))
         why = f"{done.changes} lessons of {done.events} events"
-        state = PolicyState(head, sums)
+        state = PolicyState(head, sums, counted.discount, pending.to_bytes())
         version = put_in_force(self._log, state, self._now(), by=LEARNER, why=why, kept=self._kept)
         self._saved_at = self._clock()
         behind = max(self._log.position() - head.learned_to.position, 0)
@@ -132,7 +142,7 @@ class Learner:
     def _begin(self, target: LearningTarget) -> tuple[PolicyState | None, bool]:
         """The version to go on from, and whether it is in force already."""
         try:
-            state = policy_state(self._log)
+            state = learner_state(self._log)
         except StoreUnavailable:
             raise
         except NbaError as error:
@@ -140,15 +150,19 @@ class Learner:
             state = None
         bundle, attribution = target.bundle, target.attribution
         actions = [action.id for action in target.schema.journey.actions]
+        begin = 0
         if state is not None:
             head = state.head
             if (head.bundle_id, head.reward_version) == (bundle.bundle_id, attribution.version):
-                version, position = self._reached
-                if version == state.version:
-                    head = msgspec.structs.replace(head, learned_to=position)
-                    state = PolicyState(head, state.sums)
-                return state.for_actions(actions), True
-        state = first_state(self._log, bundle, attribution)
+                if head.pending is UNSET or state.pending is not None:
+                    version, position = self._reached
+                    if version == state.version:
+                        head = msgspec.structs.replace(head, learned_to=position)
+                        state = dataclasses.replace(state, head=head)
+                    return state.for_actions(actions), True
+                logger.warning("the policy begins anew: what waited in it is thinned out")
+                begin = head.learned_to.begin
+        state = first_state(self._log, bundle, attribution, begin)
         return None if state is None else state.for_actions(actions), False
 
     def _is_time_for(self, position: LogPosition) -> bool:
@@ -158,15 +172,24 @@ class Learner:
         self._tried_at = self._clock()
         return True
 
+    def _pending_of(self, target: LearningTarget, state: PolicyState) -> PendingExposures:
+        """The exposures of a version that wait. Raises InvalidBundle."""
+        actions, spec = state.sums.actions, state.sums.spec
+        waits_s = waits_of(actions, target.attribution)
+        if state.pending is not None:
+            return PendingExposures.from_bytes(state.pending, spec).for_actions(actions, waits_s)
+        # an earlier program counted each exposure as a whole: those stay as they are
+        return PendingExposures(spec, actions, waits_s, known_s=state.head.learned_to.end_s)
+
     def _learn(
-        self, target: LearningTarget, sums: ResidualSums, segment: LogSegment, begin: LogPosition
+        self, target: LearningTarget, sums: ExposureSums, segment: LogSegment, begin: LogPosition
     ) -> tuple[LogSegment, int]:
         """Add the changes to the sums; gives how many could be, and the segment without the
         customers of whom a decision fails to be read."""
         teaching = [change for change in segment.changes if change.teaches]
         segment = segment._replace(changes=teaching)
         rows, failing = self._rows_of(
-            target, sums, [change.decision_id for change in segment.changes]
+            target, sums.sums, [change.decision_id for change in segment.changes]
         )
         failures = {
             change.customer_id: failing[change.decision_id]
@@ -175,29 +198,12 @@ class Learner:
         }
         segment = segment.leaving_out(failures, begin)
         readable = [
-            (change, row)
+            (row, change)
             for change in segment.changes
             if (row := rows[change.decision_id]) is not None
         ]
-        if not readable:
-            return segment, 0
-        x = sums.spec.features(
-            np.array([row.values for _, row in readable]),
-            np.array([row.score for _, row in readable]),
-        )
-        codes = np.array([row.code for _, row in readable], dtype=np.int64)
-        scores = np.array([row.score for _, row in readable])
-        at_s = np.array([row.at_s for _, row in readable])
-        exposed = np.array([change.exposed for change, _ in readable])
-        before = np.array([change.before for change, _ in readable])
-        after = np.array([change.after for change, _ in readable])
-        for sign, rewards in ((1, after), (-1, before)):
-            some = exposed == sign
-            if some.any():
-                sums.expose(x[some], codes[some], scores[some], at_s[some], sign)
-            some = (rewards != 0.0) & (before != after)
-            if some.any():
-                sums.reward(x[some], codes[some], scores[some], rewards[some], at_s[some], sign)
+        if readable:
+            sums.add(*zip(*readable, strict=True))
         return segment, len(readable)
 
     def _rows_of(

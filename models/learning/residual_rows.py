@@ -40,6 +40,7 @@ class ResidualRow(NamedTuple):
     code: int
     score: float
     at_s: float
+    deferred: bool = False
 
 
 def read_rows(
@@ -94,6 +95,7 @@ def _residual_rows(
             code=code,
             score=score,
             at_s=micros(decision.decided_at) / 1e6,
+            deferred=decision.request.deferred,
         )
         for decision, context, code, score in zip(readable, contexts, chosen, scores, strict=True)
     }

@@ -47,12 +47,12 @@ def policy_status(log: Log) -> PolicyStatus:
     state = policy_state(log)
     if state is None:
         raise NotFound("policy: nothing was learned online yet; a running service does it")
-    head, sums = state.head, state.sums
+    head, sums = state.head, state.counted
     posterior = ResidualPosterior.of(sums, head.prior, head.as_of_s)
     average = np.zeros(sums.spec.size)
     average[0] = 1.0
     actions = []
-    for code, action in enumerate([*sums.actions, NO_ACTION]):
+    for code, action in enumerate([*state.sums.actions, NO_ACTION]):
         apart = posterior.root[code] @ average
         actions.append(
             LearnedAction(

@@ -6,14 +6,16 @@ on. Every change of either is in the log's audit trail, with who and why.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET
 
 from models.bundles.bundle import Bundle
 from models.residual.sums import ResidualSums
-from models.residual.version import PolicyHead, PolicyState, load_policy_state
+from models.residual.version import PolicyHead, PolicyState, load_policy_state, sha256_of
 from models.residual.warm_start import WarmStart
 from nba.errors import InvalidBundle, InvalidInput, NotFound
 from nba.rewards.attribution import Attribution
@@ -24,7 +26,8 @@ from nba.stores.versioned import save_version, version_in_force
 POLICY, MODE = "policy", "policy-mode"
 LEARNER = "learner"  # who changes what is learned
 STRIPPED = 50  # old versions whose files go when one more is saved
-_MODE_FILE = "mode.json"
+PENDING_KEPT = 20  # versions from which learning goes on without beginning anew
+_MODE_FILE, _PENDING_FILE = "mode.json", "pending.bin"
 
 Mode = Literal["learning", "paused"]
 
@@ -46,18 +49,43 @@ def policy_state(log: Log, version: str | None = None) -> PolicyState | None:
     return state
 
 
+def learner_state(log: Log) -> PolicyState | None:
+    """The version that serves with what waits in it, as far as that is kept; None before the first.
+
+    Raises as `policy_state`.
+    """
+    state = policy_state(log)
+    if state is None or state.head.pending is UNSET:
+        return state
+    stored = log.bundle(_pending_name(state.version))
+    content = stored.files.get(_PENDING_FILE, b"") if stored is not None else b""
+    return replace(state, pending=content) if sha256_of(content) == state.head.pending else state
+
+
 def put_in_force(
     log: Log, state: PolicyState, at: datetime, *, by: str, why: str, kept: int
 ) -> str:
-    """Save a version and let it serve; beyond the newest `kept` versions their files go."""
+    """Save a version and let it serve; beyond the newest `kept` versions their files go.
+
+    What waits in a version is read by the learner alone, and kept of the newest few.
+    """
     version = state.version
+    if state.pending is not None:
+        log.save_bundle(_pending_name(version), {_PENDING_FILE: state.pending})
     save_version(log, alias=POLICY, version=version, files=state.files(), at=at, by=by, why=why)
     changes = log.alias_changes(POLICY, kept + STRIPPED)
     newest = {change.after for change in changes[:kept]}
     log.strip_bundles(
         sorted({change.after for change in changes[kept:] if change.after not in newest})
     )
+    waiting = {change.after for change in changes[:PENDING_KEPT]}
+    older = {change.after for change in changes[PENDING_KEPT : PENDING_KEPT + STRIPPED]} - waiting
+    log.strip_bundles(sorted(_pending_name(version) for version in older))
     return version
+
+
+def _pending_name(version: str) -> str:
+    return f"{version}-pending"
 
 
 def mode(log: Log) -> Mode:
@@ -94,11 +122,14 @@ def state_before(log: Log, bundle_id: str, before: datetime, limit: int) -> Poli
     return None
 
 
-def first_state(log: Log, bundle: Bundle, attribution: Attribution) -> PolicyState | None:
+def first_state(
+    log: Log, bundle: Bundle, attribution: Attribution, begin: int = 0
+) -> PolicyState | None:
     """Where learning on top of a bundle begins: with what its training data say of its own
     scores on later time, and the decisions whose rewards were not known then.
 
-    None where the bundle brings no residual. Raises StoreUnavailable.
+    `begin`: decisions up to this position are left out. None where the bundle brings no residual.
+    Raises StoreUnavailable.
     """
     warm = bundle.warm
     if warm is None:
@@ -106,7 +137,9 @@ def first_state(log: Log, bundle: Bundle, attribution: Attribution) -> PolicySta
     if warm.reward_version != attribution.version:  # it was rewarded by another rule
         return emptied(log, bundle, attribution)
     known_s = warm.settled_s - attribution.settled_within_s
-    position = LogPosition(position=first_after(log, known_s), settled_s=warm.settled_s)
+    position = LogPosition(
+        position=max(first_after(log, known_s), begin), begin=begin, settled_s=warm.settled_s
+    )
     return _state_at(position, bundle, warm, attribution)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from models.residual.discount import CountedSums
 from models.residual.posterior import ResidualPosterior, ResidualPrior
 from models.residual.sums import ResidualSums
 from models.residual.version import PolicyState
@@ -22,7 +23,7 @@ class OnlineResidual:
         self,
         *,
         version: str,
-        sums: ResidualSums,
+        sums: ResidualSums | CountedSums,
         prior: ResidualPrior,
         as_of_s: float,
         schema: ContextSchema,
@@ -64,7 +65,7 @@ def residual_of_version(
     """The residual of a version of the policy. Raises InvalidBundle."""
     return OnlineResidual(
         version=state.version,
-        sums=state.sums,
+        sums=state.counted,
         prior=state.head.prior,
         as_of_s=state.head.as_of_s,
         schema=schema,

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from scipy.linalg import lapack
 
+from models.residual.discount import CountedSums
 from models.residual.features import ResidualSpec
 from models.residual.sums import Codes, ResidualSums
 from nba.engine.policy import Floats
@@ -45,7 +46,7 @@ class ResidualPrior(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 def fit_prior(
-    sums: ResidualSums, as_of_s: float, start: ResidualPrior | None = None
+    sums: ResidualSums | CountedSums, as_of_s: float, start: ResidualPrior | None = None
 ) -> ResidualPrior:
     """The prior under which the sums are most likely, `start` where they are empty.
 
@@ -105,7 +106,11 @@ class ResidualPosterior:
 
     @classmethod
     def of(
-        cls, sums: ResidualSums, prior: ResidualPrior, as_of_s: float, new: Collection[int] = ()
+        cls,
+        sums: ResidualSums | CountedSums,
+        prior: ResidualPrior,
+        as_of_s: float,
+        new: Collection[int] = (),
     ) -> ResidualPosterior:
         """The sums under this prior; `new`: codes of actions that the batch model has not seen."""
         precision, moment = sums.decayed(as_of_s)

@@ -2,8 +2,9 @@
 
 For each action a linear model of (reward - p0), p0 the calibrated score of the batch model, is kept
 as A = sum w x x', b = sum w x (r - p0): Bayesian linear regression before its prior. An exposure
-enters at once as a reward of 0; what arrives later is added to b with the weight of its exposure,
-and may be revised or taken back: exactly. Sums of shards, replicas and days add up in any order, to
+enters at once and as a whole (`models.residual.pending` says how much of it counts so far), as a
+reward of 0; what arrives later is added to b with the weight of its exposure, and may be revised or
+taken back: exactly. Sums of shards, replicas and days add up in any order, to
 the same bytes.
 
 The weight w = 2^(exposed / half-life) / variance is forward decay: Cormode et al., Forward Decay,

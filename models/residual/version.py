@@ -12,14 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from models.residual.discount import CountedSums, Discount
 from models.residual.posterior import ResidualPrior
 from models.residual.sums import ResidualSums
 from nba.content_ids import content_id
 from nba.errors import InvalidBundle
 from nba.rewards.changes import LogPosition
 
-STATE, SUMS = "state.json", "sums.bin"
+STATE, SUMS, DISCOUNT = "state.json", "sums.bin", "discount.bin"
 FORMAT = 1
 
 
@@ -34,6 +36,10 @@ class PolicyHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     as_of_s: float  # the moment for which forgetting is counted
     changes: int = msgspec.field(default=0, name="lessons")  # exposures and rewards since it began
     sums: str = ""  # sha256 of the sums
+    # sha256 of what is taken off them for rewards still to come, and of the exposures that wait,
+    # which are kept apart: only the learner reads them (`models.learning.versions`)
+    discount: str | UnsetType = UNSET
+    pending: str | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +48,13 @@ class PolicyState:
 
     head: PolicyHead
     sums: ResidualSums
+    discount: Discount | None = None
+    pending: bytes | None = None  # what the learner goes on from, no file of the version
+
+    @property
+    def counted(self) -> CountedSums:
+        """The sums as they are decided by."""
+        return CountedSums(self.sums, self.discount)
 
     @property
     def version(self) -> str:
@@ -50,14 +63,21 @@ class PolicyState:
 
     def for_actions(self, actions: Sequence[str]) -> PolicyState:
         """The same under the action codes of a catalogue."""
-        return PolicyState(self.head, self.sums.for_actions(actions))
+        counted = self.counted.for_actions(actions)
+        return PolicyState(self.head, counted.sums, counted.discount, self.pending)
 
     def files(self) -> dict[str, bytes]:
         """Its files by name; the same state gives the same bytes."""
-        content = self.sums.to_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        head = msgspec.structs.replace(self.head, sums=digest)
-        return {STATE: msgspec.json.encode(head, order="deterministic"), SUMS: content}
+        files = {SUMS: self.sums.to_bytes()}
+        if self.discount is not None:
+            files[DISCOUNT] = self.discount.to_bytes()
+        head = msgspec.structs.replace(
+            self.head,
+            sums=sha256_of(files[SUMS]),
+            discount=UNSET if self.discount is None else sha256_of(files[DISCOUNT]),
+            pending=self.head.pending if self.pending is None else sha256_of(self.pending),
+        )
+        return {STATE: msgspec.json.encode(head, order="deterministic"), **files}
 
 
 def load_policy_state(files: Mapping[str, bytes]) -> PolicyState:
@@ -70,6 +90,15 @@ def load_policy_state(files: Mapping[str, bytes]) -> PolicyState:
         raise InvalidBundle(f"{STATE}: {error}; run nba policy reset") from None
     if head.format != FORMAT:
         raise InvalidBundle(f"{STATE}: format {head.format}; this program reads {FORMAT}")
-    if hashlib.sha256(files[SUMS]).hexdigest() != head.sums:
-        raise InvalidBundle(f"{SUMS}: altered; run nba policy reset")
-    return PolicyState(head, ResidualSums.from_bytes(files[SUMS]))
+    for name, digest in ((SUMS, head.sums), (DISCOUNT, head.discount)):
+        if digest is not UNSET and sha256_of(files.get(name, b"")) != digest:
+            raise InvalidBundle(f"{name}: altered; run nba policy reset")
+    sums = ResidualSums.from_bytes(files[SUMS])
+    if head.discount is UNSET:
+        return PolicyState(head, sums)
+    discount = Discount.from_bytes(files[DISCOUNT], len(sums.actions) + 1, sums.spec.size)
+    return PolicyState(head, sums, discount)
+
+
+def sha256_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

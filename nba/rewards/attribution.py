@@ -42,7 +42,7 @@ from nba.rewards.terms import (
     stated_bounds,
 )
 from nba.rewards.validity import at_s, in_order, is_deferred, reach_of
-from nba.rewards.windows import Entry, Occurrence, Window, reward_of
+from nba.rewards.windows import Entry, Occurrence, Window, arrivals_of, reward_of
 
 KindOf: TypeAlias = Callable[[Event], str | None]  # the mapped kind of an event, None for none
 
@@ -125,6 +125,16 @@ class Attribution:
     def concerns(self, event: Event) -> bool:
         """Whether an event can change any credit."""
         return event.name in self._relevant
+
+    def silence(self, action_id: str) -> float:
+        """What a decision for this action is worth before anything came of it."""
+        return self._bounded(self._terms.get(action_id, self._common).default)
+
+    def waits_s(self, action_id: str, *, deferred: bool) -> float:
+        """At which age of a decision for this action nothing more is to come: a deferred one is
+        activated first, and what the next step carries back may take as long again."""
+        window_s = self._terms.get(action_id, self._common).window_s
+        return window_s + self.horizon_s * (deferred + (self.rule.carry > 0.0))
 
     def read(self, credit: Credit, readings: Readings) -> Credit:
         """The credit with the terms that are known only when its window has closed.
@@ -238,6 +248,9 @@ class Attribution:
             outcomes=len(entries),
             late=late,
             unreadable=unreadable,
+            arrivals=arrivals_of(
+                entries, window, lambda some: self._bounded(reward_of(some, window.terms))
+            ),
         )
 
     def _is_outcome(self, occurrence: Occurrence, terms: ActionTerms) -> bool:

@@ -21,6 +21,7 @@ from nba.rewards.attribution import Attribution
 from nba.rewards.concerned import concerned_events, events_of_customers
 from nba.rewards.credit import Credit
 from nba.rewards.isolation import MOST, credits_and_failures
+from nba.rewards.windows import Arrival
 from nba.stores.log import Log
 
 PAGE = 5_000  # events of one segment
@@ -35,6 +36,8 @@ class RewardChange(NamedTuple):
     before: float  # its reward so far; 0 where it did not count
     after: float
     reached: int = 0  # the same as `exposed` of having reached the customer: what costs
+    arrived_before: tuple[Arrival, ...] = ()  # the parts in which its reward had come
+    arrived: tuple[Arrival, ...] = ()
 
     @property
     def reward(self) -> float:
@@ -44,7 +47,7 @@ class RewardChange(NamedTuple):
     @property
     def teaches(self) -> bool:
         """Whether it changes what is learned, and not the cost alone."""
-        return self.exposed != 0 or self.after != self.before
+        return self.exposed != 0 or self.after != self.before or self.arrived != self.arrived_before
 
 
 class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,6 +175,8 @@ def _changes(
             before=before.reward if before is not None else 0.0,
             after=credit.reward,
             reached=credit.reached - (before is not None and before.reached),
+            arrived_before=before.arrivals if before is not None else (),
+            arrived=credit.arrivals,
         )
         if change.teaches or change.reached:
             changes.append(change)

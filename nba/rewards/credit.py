@@ -14,6 +14,7 @@ import msgspec
 
 from nba.events.event import Event
 from nba.rewards.validity import Reach, when
+from nba.rewards.windows import Arrival
 
 State: TypeAlias = Literal["learned", "default", "deferred", "rejected"]
 
@@ -34,6 +35,7 @@ class Credit(NamedTuple):
     outcomes: int  # events in the window that made the reward
     late: int  # outcomes that name it and came after the window: they change nothing
     unreadable: int  # stated rewards that are no number
+    arrivals: tuple[Arrival, ...] = ()  # in what parts the reward came; together they make it
 
     @property
     def counted(self) -> bool:
@@ -123,6 +125,7 @@ class _Return(NamedTuple):
     settles_s: float
     closed: bool
     unread: bool
+    arrivals: tuple[Arrival, ...]
 
 
 def carried(
@@ -154,13 +157,23 @@ def carried(
         if not credit.counted:
             returns[n] = following
             continue
-        own = _Return(credit.reward, credit.settles_s, credit.closed, credit.unread)
+        own = _Return(
+            reward=credit.reward,
+            settles_s=credit.settles_s,
+            closed=credit.closed,
+            unread=credit.unread,
+            arrivals=credit.arrivals,
+        )
         if following is not None:
             own = _Return(
                 reward=min(max(credit.reward + carry * following.reward, low), high),
                 settles_s=max(credit.settles_s, following.settles_s),
                 closed=credit.closed and following.closed,
                 unread=credit.unread or following.unread,
+                arrivals=(
+                    *credit.arrivals,
+                    *(Arrival(one.at_s, carry * one.amount) for one in following.arrivals),
+                ),
             )
         returns[n] = own
         carried_back[n] = credit._replace(**own._asdict())

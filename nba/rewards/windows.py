@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from math import fsum
 from typing import NamedTuple
 
-from nba.events.event import Event
+from nba.events.event import Event, micros
 from nba.journey.file import JourneyFile
 from nba.rewards.terms import ActionTerms, action_terms
 from nba.rewards.validity import Reach, at_s, in_order, reach_of, when
+
+MOST_STEPS = 32  # of one reward, however many events make it
 
 
 class Occurrence(NamedTuple):
@@ -27,6 +30,13 @@ class Entry(NamedTuple):
     amount: float
     against: bool = False  # it is taken off
     states: bool = False  # it stands for all that came before it
+
+
+class Arrival(NamedTuple):
+    """A part of a reward that came at once."""
+
+    at_s: float  # when it was received, seconds since 1970 UTC
+    amount: float
 
 
 class Window(NamedTuple):
@@ -84,3 +94,34 @@ def reward_of(entries: Sequence[Entry], terms: ActionTerms) -> float:
     if plus and terms.aggregate != "sum":
         plus = [max(plus) if terms.aggregate == "max" else plus[0]]
     return fsum((*plus, *minus))
+
+
+def arrivals_of(
+    entries: Sequence[Entry], window: Window, reward: Callable[[Sequence[Entry]], float]
+) -> tuple[Arrival, ...]:
+    """How a reward has grown from that of silence, in the order in which its entries came.
+
+    `reward`: of some of the entries. One that was received after the window has passed, as in an
+    import, tells nothing of how long rewards take: it came when it occurred.
+    """
+
+    def came_s(entry: Entry) -> float:
+        received_s = micros(entry.occurrence.event.received_at) / 1e6
+        in_time = received_s <= max(window.closes_s, window.named_until_s)
+        return received_s if in_time else entry.occurrence.at_s
+
+    ordered = sorted(entries, key=came_s)
+    steps = _spread(len(ordered))
+    rewards = [reward(ordered[:step]) for step in (0, *steps)]
+    return tuple(
+        Arrival(came_s(ordered[step - 1]), after - before)
+        for step, (before, after) in zip(steps, pairwise(rewards), strict=True)
+        if after != before
+    )
+
+
+def _spread(entries: int) -> Sequence[int]:
+    """After how many of them the reward is looked at: after each, or at most MOST_STEPS times."""
+    if entries <= MOST_STEPS:
+        return range(1, entries + 1)
+    return sorted({round(entries * step / MOST_STEPS) for step in range(1, MOST_STEPS + 1)})

@@ -1,0 +1,86 @@
+"""Delay curves: learned from what has come so far, though the rest is still to come."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from models.residual.delay_curve import AGES, BUCKETS, fit_delay_curves
+from tests.fixtures.examples import examples
+
+WEEK_S = 7 * 86_400.0
+
+
+def seen(delays: np.ndarray, made: np.ndarray, now: float) -> tuple[np.ndarray, np.ndarray]:
+    """(within, by) at `now`, of delays and times in windows, as exposures old enough show them."""
+    within, by = np.zeros(BUCKETS), np.zeros(BUCKETS)
+    for bucket in range(BUCKETS):
+        old = delays[now - made >= AGES[bucket + 1]]
+        by[bucket] = (old <= AGES[bucket + 1]).sum()
+        within[bucket] = ((old > AGES[bucket]) & (old <= AGES[bucket + 1])).sum()
+    return within, by
+
+
+def test_of_what_nothing_is_known_rewards_are_expected_all_over_the_window() -> None:
+    curves = fit_delay_curves(np.zeros((2, BUCKETS)), np.zeros((2, BUCKETS)), np.full(2, WEEK_S))
+    assert curves.share == pytest.approx(np.tile(AGES, (2, 1)))
+    share, deviation = curves.at(np.array([[-1.0, 0.0, 4 / 7, 1.0, 9.0]] * 2))
+    assert share[0] == pytest.approx([0.0, 0.0, 4 / 7, 1.0, 1.0])
+    assert share[0, 3] == share[0, 4] == 1.0 and deviation[0, 3] == 0.0
+    assert deviation[0, 2] > 0.2
+
+
+def test_rewards_that_are_still_to_come_do_not_make_the_curve_early() -> None:
+    """Day 14 of a stream without end: half the exposures are younger than their window."""
+    rng = np.random.default_rng(3)
+    made = rng.uniform(0.0, 1.2, 40_000)
+    delays = np.sqrt(rng.random(40_000))  # F(u) = u^2: most come late
+    within, by = seen(delays, made, 1.2)
+    curves = fit_delay_curves(within[None], by[None], np.array([WEEK_S]))
+    assert np.abs(curves.share[0] - AGES**2).max() < 0.03
+    naive = [(delays[made + delays <= 1.2] <= age).mean() for age in AGES]
+    assert np.abs(np.array(naive) - AGES**2).max() > 0.1
+
+
+def test_a_curve_is_as_sure_as_its_arrivals_are_many() -> None:
+    rng = np.random.default_rng(5)
+    estimates, errors = [], []
+    for _ in range(200):
+        within, by = seen(rng.random(300), rng.uniform(0.0, 2.0, 300), 2.0)
+        curves = fit_delay_curves(within[None], by[None], np.array([WEEK_S]))
+        estimates.append(curves.share[0, 10])
+        errors.append(curves.error[0, 10] * curves.share[0, 10])
+    assert np.mean(estimates) == pytest.approx(AGES[10], abs=0.01)
+    assert np.mean(errors) == pytest.approx(np.std(estimates), rel=0.25)
+
+
+def test_an_action_without_rewards_takes_the_curve_of_those_that_have_its_window() -> None:
+    rng = np.random.default_rng(7)
+    within, by = np.zeros((5, BUCKETS)), np.zeros((5, BUCKETS))
+    for action in range(3):
+        within[action], by[action] = seen(rng.random(5_000) / 10, np.zeros(5_000), 2.0)
+    windows_s = np.array([WEEK_S, WEEK_S, WEEK_S, WEEK_S, 2 * WEEK_S])
+    share, _ = fit_delay_curves(within, by, windows_s).at(np.full((5, 1), 0.5))
+    assert share[3, 0] > 0.97 and share[4, 0] == pytest.approx(0.5, abs=0.01)
+
+
+def test_an_action_that_is_unlike_the_others_has_its_own_curve() -> None:
+    rng = np.random.default_rng(9)
+    rows = [rng.random(2_000) * 0.05, rng.random(2_000) * 0.05, 0.8 + rng.random(2_000) * 0.1]
+    parts = [seen(delays, np.zeros(2_000), 2.0) for delays in rows]
+    within, by = (np.array(arrays) for arrays in zip(*parts, strict=True))
+    share, _ = fit_delay_curves(within, by, np.full(3, WEEK_S)).at(np.full((3, 1), 0.5))
+    assert share[0, 0] > 0.99 and share[2, 0] < 0.02
+
+
+@given(seed=st.integers(0, 9_999), actions=st.integers(1, 4))
+@examples(60)
+def test_a_curve_never_falls_and_ends_at_1(seed: int, actions: int) -> None:
+    rng = np.random.default_rng(seed)
+    within = rng.normal(2.0, 20.0, (actions, BUCKETS)) * rng.integers(0, 2, (actions, BUCKETS))
+    by = np.cumsum(within, axis=1) + rng.normal(0.0, 5.0, (actions, BUCKETS))
+    curves = fit_delay_curves(within, by, rng.choice([WEEK_S, 2 * WEEK_S], actions))
+    assert (np.diff(curves.share, axis=1) >= 0.0).all()
+    assert (curves.share[:, 0] == 0.0).all() and (curves.share[:, -1] == 1.0).all()
+    assert np.isfinite(curves.error).all() and (curves.error[:, -1] == 0.0).all()
