@@ -260,3 +260,15 @@ def test_every_test_that_a_text_names_exists(file: Path) -> None:
     """`tests/nba/governance/test_consent.py::test_name`."""
     for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", read(file)):
         assert f"def {name}(" in read(ROOT / path), f"{file.name}: {path}::{name}"
+
+
+def test_every_decision_record_is_in_their_list_under_its_own_title() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"^- \[(.+)\]\((.+\.md)\)$", (folder / "README.md").read_text(), re.M)
+    written = {
+        (path.read_text().splitlines()[0].removeprefix("# "), path.name)
+        for path in folder.glob("0*.md")
+    }
+    assert set(listed) == written and [name for _, name in listed] == sorted(
+        name for _, name in written
+    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,19 +16,15 @@ from nba.customer.context import Context, contacts_from
 from nba.decisions.decision import Decision
 from nba.engine.batch import capacity_demands, overfull
 from nba.engine.pipeline import Pipeline
-from nba.engine.policy import Floats
 from nba.engine.strategy import SameArm
-from nba.measurement.off_policy.propensity_audit import DrawCounts, draw_counts
+from nba.measurement.off_policy.propensity_audit import (
+    DrawCounts,
+    DrawProbabilities,
+    draw_counts,
+    draw_probabilities,
+)
 
 BATCH = 500  # decisions at a time
-
-
-class DrawProbabilities(NamedTuple):
-    """The probabilities with which n decisions were drawn."""
-
-    actions: tuple[str, ...]  # (k,)
-    probabilities: Floats  # (n, k), 0 where it was no candidate
-    drawn: np.ndarray  # (n,) positions among the actions
 
 
 def context_of(decision: Decision) -> Context:
@@ -90,16 +85,11 @@ def _run(
 
 def chances(decisions: Sequence[Decision]) -> DrawProbabilities:
     """The probabilities that were logged with these decisions."""
-    actions = tuple(
-        sorted({candidate.action_id for each in decisions for candidate in each.candidates})
-    )
-    positions = {action_id: n for n, action_id in enumerate(actions)}
-    probabilities = np.zeros((len(decisions), len(actions)))
-    for row, decision in zip(probabilities, decisions, strict=True):
-        for candidate in decision.candidates:
-            row[positions[candidate.action_id]] = candidate.propensity
-    drawn = np.array([positions[decision.action_id] for decision in decisions], dtype=np.int64)
-    return DrawProbabilities(actions=actions, probabilities=probabilities, drawn=drawn)
+    listed = [
+        [(candidate.action_id, candidate.propensity) for candidate in decision.candidates]
+        for decision in decisions
+    ]
+    return draw_probabilities(listed, [decision.action_id for decision in decisions])
 
 
 def draws(decisions: Sequence[Decision]) -> DrawCounts:

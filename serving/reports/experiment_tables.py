@@ -173,7 +173,8 @@ def as_plain(value: Any) -> Any:
     if isinstance(value, Undecided):
         return {"undecided": value.reason}
     if isinstance(value, msgspec.Struct):
-        return {name: as_plain(getattr(value, name)) for name in value.__struct_fields__}
+        fields = {name: getattr(value, name) for name in value.__struct_fields__}
+        return {name: as_plain(part) for name, part in fields.items() if part is not msgspec.UNSET}
     if isinstance(value, dict):
         return {name: as_plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

@@ -23,6 +23,16 @@ def print_methods(methods: Mapping[str, PolicyValue | Undecided]) -> None:
             for name, value in methods.items()
         ],
     )
+    for text in {
+        value.left_out.text for value in methods.values() if isinstance(value, PolicyValue)
+    }:
+        print_left_out(text)
+
+
+def print_left_out(text: str) -> None:
+    """Which decisions are in none of the figures, where some are not."""
+    if text:
+        console.print(text, highlight=False, soft_wrap=True)
 
 
 def print_gain(gain: PolicyGain | Undecided, over: str) -> None:
@@ -44,6 +54,7 @@ def print_gain(gain: PolicyGain | Undecided, over: str) -> None:
         f"looks; DR and SNIPS {agree} ({gain.apart:.1f} standard errors apart)",
         highlight=False,
     )
+    print_left_out(gain.dr.left_out.text)
 
 
 def methods_json(methods: Mapping[str, PolicyValue | Undecided]) -> dict[str, object]:

@@ -25,6 +25,7 @@ from nba.events.event import Event, micros
 from nba.journey.actions import NO_ACTION
 from nba.journey.file import JourneyFile
 from nba.journey.goals import ChurnRule, RewardRule
+from nba.measurement.off_policy.support import arm_of
 from nba.rewards.bounds import CutRewards, cut_rewards
 from nba.rewards.validity import at_s
 from training.data.history import History, number
@@ -125,7 +126,8 @@ class PastDecisions:
     """Past decisions with what came of them, in order of time: the touchpoint model's evidence.
 
     `set`: rows of (context, offered, action) with the label of the drawn action.
-    `actions`: (n,) action ids. `propensity`: (n,) NaN where it was not logged.
+    `actions`: (n,) action ids. `arms`: (n,) of the customers, empty for none.
+    `propensity`: (n,) NaN where it was not logged.
     `reward_eur`: (n,) what the decision was worth by itself, less its cost. `candidates`: the
     action ids that could have been drawn, empty where they were not logged. `moments`: where each
     context was read, for scoring other actions there.
@@ -133,6 +135,7 @@ class PastDecisions:
 
     set: TrainingSet
     actions: np.ndarray
+    arms: np.ndarray
     propensity: np.ndarray
     reward_eur: np.ndarray
     candidates: list[tuple[str, ...]]
@@ -203,6 +206,7 @@ def decided_set(history: History, rule: RewardRule, risk: Risk | None = None) ->
             terms=labels - observed if attribution.has_terms else None,
         ),
         actions=actions,
+        arms=np.array([_arms(event) for event in decisions], dtype=str),
         propensity=np.array([number(event, "propensity") for event in decisions]),
         reward_eur=np.array([settlement.reported_eur for settlement in counted]),
         candidates=[_candidates(event, history) for event in decisions],
@@ -241,6 +245,11 @@ def action_features(history: History) -> tuple[str, ...]:
 def _factors(event: Event, history: History) -> dict[str, Candidate]:
     own = history.candidates.get(str(event.properties.get("decision_id")), ())
     return {candidate.action_id: candidate for candidate in own}
+
+
+def _arms(event: Event) -> str:
+    listed = event.properties.get("arms")
+    return arm_of(listed) if isinstance(listed, list) else ""
 
 
 def _candidates(event: Event, history: History) -> tuple[str, ...]:

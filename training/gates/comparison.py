@@ -15,9 +15,11 @@ from nba.measurement.off_policy.evaluation import PolicyValue, logged_policy_val
 from nba.measurement.off_policy.logged_decisions import (
     Floats,
     LoggedDecisions,
+    answering_decisions,
     immature_refusal,
     logged_decisions,
 )
+from nba.measurement.off_policy.propensity_audit import DrawProbabilities, draw_probabilities
 from nba.measurement.statistics.estimate import Undecided
 from nba.stores.log import Log
 from training.data.history import History
@@ -65,12 +67,18 @@ class JudgedDecisions:
     def as_drawn(self) -> PolicyValue | Undecided:
         """The logged decisions."""
         refused = self._refused()
-        return refused or logged_policy_value(self._evidence(self._uniform()), seed=self._seed)
+        if refused is not None:
+            return refused
+        (evidence,) = answering_decisions(self._evidence(self._uniform())).policies
+        return logged_policy_value(evidence, seed=self._seed)
 
     def uniform(self) -> PolicyValue | Undecided:
         """Any candidate with equal probability."""
         refused = self._refused()
-        return refused or policy_values(self._evidence(self._uniform()), seed=self._seed)["snips"]
+        if refused is not None:
+            return refused
+        (evidence,) = answering_decisions(self._evidence(self._uniform())).policies
+        return policy_values(evidence, seed=self._seed)["snips"]
 
     def compared(
         self,
@@ -87,22 +95,22 @@ class JudgedDecisions:
         refused = self._refused()
         if refused is not None:
             return refused
-        target, champion_evidence = self._target(0), None
+        target = self._target(0)
+        policies = [self._evidence(target)]
         acted = self._decided.actions[self._chosen] != NO_ACTION
         champion_acts = acted.astype(float)
         if champion is not None:
             champion_target = self._target(1)
-            champion_evidence, champion_acts = (
-                self._evidence(champion_target),
-                self._acts(champion_target),
-            )
+            policies.append(self._evidence(champion_target))
+            champion_acts = self._acts(champion_target)
+        rows, policies = answering_decisions(*policies)
         return BundleComparison(
-            self._chosen,
-            self._evidence(target),
-            champion_evidence,
-            self._acts(target),
-            champion_acts,
-            unanswerable,
+            chosen=self._chosen[rows],
+            evidence=policies[0],
+            champion=None if champion is None else policies[1],
+            acts=self._acts(target)[rows],
+            champion_acts=champion_acts[rows],
+            unanswerable=unanswerable,
         )
 
     def _refused(self) -> Undecided | None:
@@ -146,6 +154,21 @@ class JudgedDecisions:
             q_target=None
             if model is None
             else np.bincount(flat.of, weights=target * model.offered, minlength=n),
+            arms=decided.arms[chosen],
+            draws=self._draws(),
+        )
+
+    def _draws(self) -> DrawProbabilities:
+        """Of an imported decision the log has one probability: it is no evidence of the others."""
+        actions = self._decided.actions[self._chosen].tolist()
+        factors = [self._decided.factors[n] for n in self._chosen.tolist()]
+        return draw_probabilities(
+            [
+                [(name, candidate.propensity) for name, candidate in logged.items()]
+                or [(drawn, 1.0)]
+                for logged, drawn in zip(factors, actions, strict=True)
+            ],
+            actions,
         )
 
 

@@ -140,7 +140,7 @@ def judged(
         history,
         decided,
         chosen[answered],
-        [[own for own in each if own is not None] for each in drawn],
+        [[each[n] or {} for n in np.flatnonzero(answered)] for each in drawn],
         _immature(history),
         seed,
     )

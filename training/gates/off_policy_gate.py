@@ -34,6 +34,7 @@ def off_policy_gate(
         "largest_share": weights.largest_share,
         "mean_weight": weights.mean_weight,
         "margin_eur": limits.margin_eur,
+        "left_out": float(evidence.left_out.decisions),
     }
     if champion is not None:
         numbers["ess_champion"] = overlap(champion).ess
@@ -60,6 +61,8 @@ def off_policy_gate(
     figures = (
         f"{dr.value:.4g} EUR per decision over {over}, always-valid bounds {low:.4g} and {high:.4g}"
     )
+    if evidence.left_out.decisions:
+        figures += f"; {evidence.left_out.text}"
     if apart > AGREE:
         return undecided(
             NAME, f"DR and SNIPS are {apart:.1f} standard errors apart: {figures}", numbers

@@ -84,6 +84,8 @@ def slices_gate(
     uneven = _uneven(rates, limits.fair_ratio)
     lowest = min(worst, key=lambda name: worst[name])
     reason = f"{len(large)} slices, the least is {lowest} with {worst[lowest]:.4g} EUR per decision"
+    if evidence.left_out.decisions:
+        reason += f"; {evidence.left_out.text}"
     if uneven:
         reason += f"; offered to less than {limits.fair_ratio:g} of the most: {', '.join(uneven)}"
     return gathered(NAME, failures, [], numbers, reason)

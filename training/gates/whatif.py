@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from nba.decisions.decision import Decision, Mode
+from nba.engine.redecision import chances
 from nba.measurement.off_policy import estimators
 from nba.measurement.off_policy.cross_fitting import CandidateRows, CrossFitted, cross_fit
 from nba.measurement.off_policy.evaluation import PolicyGain, by_model, policy_gain
@@ -23,10 +24,9 @@ from nba.measurement.off_policy.logged_decisions import (
     OverlapRequirements,
     logged_decisions,
 )
+from nba.measurement.off_policy.support import UNSUPPORTED, LeftOut, answering, arm_of
 from nba.measurement.statistics.estimate import Undecided
 from training.data.target_policies import FOLDS, MIN_CUSTOMERS, boosted
-
-UNSUPPORTED = 0.01  # share of what moves that may be on actions that the log could not draw
 
 
 class Redecided(NamedTuple):
@@ -43,7 +43,8 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     decisions: int  # live ones whose reward is complete
     customers: int
     without_reward: int  # live ones left out: too young, or they do not count
-    moved: float  # expected number that come out otherwise
+    moved: float  # expected number that come out otherwise, of those not left out
+    left_out: LeftOut  # with a complete reward, of arms that cannot answer for the change
     unsupported: float  # share of what moves, on actions that the log could not draw
     gain: PolicyGain | Undecided  # from rewards
     by_model: Undecided  # what a reward model alone says: its error has no interval
@@ -63,6 +64,7 @@ def what_if(
     """
     live = [decision for decision in decisions if decision.decision.mode is Mode.LIVE]
     rewarded = [redecided for redecided in live if redecided.decision.decision_id in rewards]
+    rewarded, left_out = _answering(rewarded)
     moved = sum(_moved(redecided) for redecided in rewarded)
     unsupported = sum(_unsupported(redecided) for redecided in rewarded)
     share = unsupported / moved if moved > 0 else 0.0
@@ -91,9 +93,20 @@ def what_if(
         without_reward=figures["without_reward"],
         moved=moved,
         unsupported=share,
+        left_out=left_out,
         gain=gain,
         by_model=model_says,
     )
+
+
+def _answering(rewarded: list[Redecided]) -> tuple[list[Redecided], LeftOut]:
+    """The decisions of arms that can answer for what the change moves."""
+    rows, left_out = answering(
+        [arm_of(redecided.decision.arms) for redecided in rewarded],
+        np.array([_unsupported(redecided) for redecided in rewarded]),
+        np.array([_moved(redecided) for redecided in rewarded]),
+    )
+    return [redecided for redecided, kept in zip(rewarded, rows, strict=True) if kept], left_out
 
 
 def _refused(rewarded: Sequence[Redecided], moved: float) -> Undecided | None:
@@ -136,16 +149,17 @@ def _evidence(
     )
     code = {name: n for n, name in enumerate(names)}
     earned = np.array([rewards[redecided.decision.decision_id] for redecided in rewarded])
-    of, codes, chances = [], [], []
+    of, codes, both = [], [], []
     for n, redecided in enumerate(rewarded):
         for name in dict.fromkeys((*redecided.old, *redecided.new)):
             of.append(n)
             codes.append(code[name])
-            chances.append((redecided.new.get(name, 0.0), redecided.old.get(name, 0.0)))
-    flat, shares = np.array(of, dtype=np.int64), np.array(chances)
+            both.append((redecided.new.get(name, 0.0), redecided.old.get(name, 0.0)))
+    flat, shares = np.array(of, dtype=np.int64), np.array(both)
     customers = np.array([redecided.decision.request.customer_id for redecided in rewarded])
     model = _model(rewarded, code, earned, customers, flat, np.array(codes, dtype=float), seed)
     drawn = [redecided.decision.action_id for redecided in rewarded]
+    draws = chances([redecided.decision for redecided in rewarded])
     propensity = np.array([redecided.decision.propensity for redecided in rewarded])
     evidence = []
     for side, version in enumerate(("new", "old")):
@@ -164,6 +178,7 @@ def _evidence(
                 customers,
                 q_logged=None if model is None else model.logged,
                 q_target=expected,
+                draws=draws,
             )
         )
     return evidence[0], evidence[1]

@@ -12,8 +12,12 @@ from nba.analytics.monitoring.check import (
     undecided,
 )
 from nba.analytics.monitoring.offer_counts import coverage, exploration, starved
-from nba.measurement.off_policy.logged_decisions import chosen_by_draw
-from nba.measurement.off_policy.propensity_audit import LEVEL, DrawCounts, audit_propensities
+from nba.measurement.off_policy.propensity_audit import (
+    LEVEL,
+    DrawCounts,
+    audit_propensities,
+    chosen_by_draw,
+)
 from nba.measurement.statistics.estimate import Undecided
 
 MIN_EXPLORATION = 0.01  # share of the greatest entropy

@@ -28,6 +28,7 @@ from nba.measurement.off_policy.logged_decisions import (
     refusal,
 )
 from nba.measurement.off_policy.lower_bounds import gain_lower_bound
+from nba.measurement.off_policy.support import LeftOut
 from nba.measurement.statistics.estimate import Estimate, Undecided, effective_sample_size
 from nba.measurement.statistics.intervals import Interval, normal_interval
 
@@ -50,6 +51,7 @@ class PolicyValue(msgspec.Struct, frozen=True, kw_only=True):
     customers: int
     ess: float
     largest_share: float  # of all weight, in one customer
+    left_out: LeftOut = LeftOut()  # decisions of arms that cannot answer
 
     @property
     def estimate(self) -> Estimate:
@@ -139,6 +141,7 @@ def policy_value(
         customers=support.customers,
         ess=support.ess,
         largest_share=support.largest_share,
+        left_out=support.left_out,
     )
 
 

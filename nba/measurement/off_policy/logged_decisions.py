@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from nba.errors import InvalidInput
-from nba.measurement.off_policy.propensity_audit import DrawCounts, audit_propensities
+from nba.measurement.off_policy.propensity_audit import (
+    DrawProbabilities,
+    chosen_by_draw,
+)
+from nba.measurement.off_policy.support import UNSUPPORTED, LeftOut, answering
 from nba.measurement.statistics.estimate import Undecided, effective_sample_size
 
 Floats = NDArray[np.float64]
-NO_DRAWS = DrawCounts()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,7 +38,9 @@ class LoggedDecisions:
     q_logged: Floats | None = None
     q_target: Floats | None = None
     immature: int = 0  # decisions left out because their reward window is not over
-    draws: DrawCounts = NO_DRAWS  # of these decisions, as far as the log has all probabilities
+    arms: NDArray[np.str_] | None = None  # of their customers, "" for none; None: of nobody
+    draws: DrawProbabilities | None = None  # of these decisions; None where the log has not all
+    left_out: LeftOut = LeftOut()  # of other arms
 
     @property
     def n(self) -> int:
@@ -51,6 +57,47 @@ class LoggedDecisions:
         """The same decisions under another target."""
         return replace(self, target=target, q_target=q_target, supported=supported)
 
+    def of_rows(self, rows: NDArray[np.bool_], left_out: LeftOut) -> LoggedDecisions:
+        """Some of the decisions, (n,)."""
+
+        def cut(values: NDArray[Any] | None) -> NDArray[Any] | None:
+            return None if values is None else values[rows]
+
+        return replace(
+            self,
+            target=self.target[rows],
+            propensity=self.propensity[rows],
+            rewards=self.rewards[rows],
+            customers=_codes(self.customers[rows]),
+            positive=self.positive[rows],
+            supported=cut(self.supported),
+            q_logged=cut(self.q_logged),
+            q_target=cut(self.q_target),
+            arms=cut(self.arms),
+            draws=None if self.draws is None else self.draws.of_rows(rows),
+            left_out=left_out,
+        )
+
+
+class AnsweringDecisions(NamedTuple):
+    """The logged decisions that can answer for all of some targets."""
+
+    rows: NDArray[np.bool_]  # (n,) which of all they are
+    policies: list[LoggedDecisions]  # these rows under each target
+
+
+def answering_decisions(*policies: LoggedDecisions) -> AnsweringDecisions:
+    """The same decisions under one or more targets, without the arms that cannot answer for one."""
+    first = policies[0]
+    rows, left_out = np.ones(first.n, dtype=bool), LeftOut()
+    if first.arms is not None and first.n:
+        supported = [policy.supported for policy in policies if policy.supported is not None]
+        least = np.min(supported, axis=0) if supported else np.ones(first.n)
+        rows, left_out = answering(first.arms.tolist(), 1.0 - least, np.ones(first.n))
+    if not left_out.decisions:
+        return AnsweringDecisions(rows, list(policies))
+    return AnsweringDecisions(rows, [policy.of_rows(rows, left_out) for policy in policies])
+
 
 def logged_decisions(
     target: np.ndarray,
@@ -63,7 +110,8 @@ def logged_decisions(
     q_logged: np.ndarray | None = None,
     q_target: np.ndarray | None = None,
     immature: int = 0,
-    draws: DrawCounts = NO_DRAWS,
+    arms: np.ndarray | None = None,
+    draws: DrawProbabilities | None = None,
 ) -> LoggedDecisions:
     """Logged decisions from arrays (n,).
 
@@ -82,6 +130,7 @@ def logged_decisions(
         q_logged=None if q_logged is None else np.asarray(q_logged, dtype=float),
         q_target=None if q_target is None else np.asarray(q_target, dtype=float),
         immature=immature,
+        arms=None if arms is None else np.asarray(arms, dtype=str),
         draws=draws,
     )
     _check(decisions)
@@ -118,7 +167,7 @@ class OverlapRequirements(msgspec.Struct, frozen=True, kw_only=True):
     positives: float = 30.0
     customers: int = 30
     largest_share: float = 0.05  # of all weight, in one customer
-    unsupported: float = 0.01  # share of the target's probability that the log cannot answer for
+    unsupported: float = UNSUPPORTED  # share of the target's probability
     immature_share: float = 0.5
 
 
@@ -141,6 +190,7 @@ class Overlap(msgspec.Struct, frozen=True, kw_only=True):
     mean_weight: float  # 1 where the log supports the target and its probabilities are right
     stderr_weight: float
     supported: float  # share of the target's probability on what could have been drawn
+    left_out: LeftOut = LeftOut()
     chosen_by_draw: str = ""  # why these decisions cannot be all that were drawn; empty: they can
 
 
@@ -162,20 +212,9 @@ def overlap(decisions: LoggedDecisions) -> Overlap:
         mean_weight=mean,
         stderr_weight=float(np.sqrt((deviations**2).sum())) / n if n else 0.0,
         supported=1.0 if supported is None or n == 0 else float(supported.mean()),
+        left_out=decisions.left_out,
         chosen_by_draw=chosen_by_draw(decisions.draws),
     )
-
-
-def chosen_by_draw(draws: DrawCounts) -> str:
-    """Why decisions with these draws cannot be all that were drawn; empty where they can be."""
-    audit = audit_propensities(draws)
-    if isinstance(audit, Undecided) or not audit.alarm:
-        return ""
-    reason = "which decisions count depends on what was drawn, or the logged propensities are not "
-    reason += f"those of the draw: p {audit.p:.2g}, mean weight {audit.mean_weight:.3f}"
-    if (worst := audit.worst) is not None:
-        reason += f"; {worst.action} was drawn {worst.drawn:,} times, {worst.expected:,.0f} said"
-    return reason
 
 
 def immature_refusal(
@@ -192,6 +231,14 @@ def immature_refusal(
 
 
 def refusal(support: Overlap, requirements: OverlapRequirements = REQUIREMENTS) -> Undecided | None:
+    """Why there is no number, and what was left out of it; None where there can be one."""
+    refused = _refusal(support, requirements)
+    if refused is None or not support.left_out.decisions:
+        return refused
+    return Undecided(reason=f"{refused.reason}; {support.left_out.text}")
+
+
+def _refusal(support: Overlap, requirements: OverlapRequirements) -> Undecided | None:
     """Why there is no number, None where there can be one.
 
     The mean weight is 1 in expectation wherever the target stays on the log's support and the

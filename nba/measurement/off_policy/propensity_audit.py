@@ -7,6 +7,7 @@ decisions that count for an estimate it shows too whether they were chosen by wh
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -22,6 +23,32 @@ MIN_DECISIONS = 100
 MIN_PROBABILITY = 0.01  # of the drawn action, below which its weight is left out: one would do
 MAX_WEIGHT_ERRORS = 4.0  # standard errors that the mean weight may be from 1
 _TOLERANCE = 1e-9  # of probabilities that sum to one
+
+
+class DrawProbabilities(NamedTuple):
+    """The probabilities with which n decisions were drawn."""
+
+    actions: tuple[str, ...]  # (k,)
+    probabilities: np.ndarray  # (n, k), 0 where it was no candidate
+    drawn: np.ndarray  # (n,) positions among the actions
+
+    def of_rows(self, rows: np.ndarray) -> DrawProbabilities:
+        """Of some of the decisions, (n,)."""
+        return self._replace(probabilities=self.probabilities[rows], drawn=self.drawn[rows])
+
+
+def draw_probabilities(
+    listed: Sequence[Sequence[tuple[str, float]]], drawn: Sequence[str]
+) -> DrawProbabilities:
+    """Of n decisions: the candidates with their probabilities, and what was drawn."""
+    actions = tuple(sorted({name for candidates in listed for name, _ in candidates}))
+    positions = {name: n for n, name in enumerate(actions)}
+    probabilities = np.zeros((len(listed), len(actions)))
+    for row, candidates in zip(probabilities, listed, strict=True):
+        for name, probability in candidates:
+            row[positions[name]] = probability
+    at = np.array([positions[name] for name in drawn], dtype=np.int64)
+    return DrawProbabilities(actions, probabilities, at)
 
 
 class DrawCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,3 +215,21 @@ def _aligned(counts: DrawCounts, actions: tuple[str, ...]) -> _Aligned:
         drawn[columns], expected[columns] = counts.drawn, counts.expected
         products[np.ix_(columns, columns)] = np.array(counts.products)
     return _Aligned(drawn, expected, products)
+
+
+def chosen_by_draw(draws: DrawProbabilities | DrawCounts | None) -> str:
+    """Why decisions with these draws cannot be all that were drawn; empty where they can be."""
+    if draws is None:
+        return ""
+    try:
+        counts = draws if isinstance(draws, DrawCounts) else draw_counts(*draws)
+    except InvalidInput as error:
+        return str(error)
+    audit = audit_propensities(counts)
+    if isinstance(audit, Undecided) or not audit.alarm:
+        return ""
+    reason = "which decisions count depends on what was drawn, or the logged propensities are not "
+    reason += f"those of the draw: p {audit.p:.2g}, mean weight {audit.mean_weight:.3f}"
+    if (worst := audit.worst) is not None:
+        reason += f"; {worst.action} was drawn {worst.drawn:,} times, {worst.expected:,.0f} said"
+    return reason

@@ -55,7 +55,7 @@ def whatif(
 
 def _print(result: WhatIf | Undecided, prices: Prices) -> None:
     from nba.measurement.statistics.estimate import Undecided
-    from serving.reports.valuation_tables import estimate_text, print_gain
+    from serving.reports.valuation_tables import estimate_text, print_gain, print_left_out
 
     if isinstance(result, Undecided):
         console.print(f"undecided: {result.reason}", highlight=False, soft_wrap=True)
@@ -66,6 +66,7 @@ def _print(result: WhatIf | Undecided, prices: Prices) -> None:
         f"{result.unsupported:.1%} of that on actions that the log could not draw",
         highlight=False,
     )
+    print_left_out(result.left_out.text)
     print_gain(result.gain, "the file in force")
     console.print(f"undecided: {result.by_model.reason}", highlight=False, soft_wrap=True)
     for rule, price in prices.items():

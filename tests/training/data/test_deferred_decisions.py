@@ -11,8 +11,7 @@ from nba.customer.contact_history_fold import fold
 from nba.durations import DAY_S
 from nba.events.event import Event
 from nba.journey.actions import NO_ACTION
-from nba.measurement.off_policy.logged_decisions import chosen_by_draw
-from nba.measurement.off_policy.propensity_audit import draw_counts
+from nba.measurement.off_policy.propensity_audit import chosen_by_draw, draw_counts
 from tests.fixtures.small_replica import (
     FOLD,
     event,

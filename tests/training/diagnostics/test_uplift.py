@@ -67,6 +67,7 @@ def decided(actions: list[str], propensity: float, candidates: tuple[str, ...]) 
             customers=customers,
         ),
         actions=np.array(actions, dtype=object),
+        arms=np.full(n, ""),
         propensity=np.full(n, propensity),
         reward_eur=np.zeros(n),
         candidates=[candidates] * n,
