@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from models.policies.fixed import Fixed
 from models.policies.gap_weighting import GapWeighting
 from models.policies.greedy import Greedy
@@ -35,6 +37,21 @@ def exploration_policy_of(exploration: Exploration, actions: Sequence[str]) -> E
     """
     policy = POLICIES[exploration.policy](exploration, actions)
     return ExplorationPolicy(policy, 0.0 if exploration.policy == "greedy" else exploration.epsilon)
+
+
+class ExplorationPolicies:
+    """The policies of explorations, as decisions log these; `actions`: ids by code."""
+
+    def __init__(self, actions: Sequence[str]) -> None:
+        self._actions = actions
+        self._known: dict[bytes, ExplorationPolicy] = {}
+
+    def __call__(self, exploration: Exploration) -> ExplorationPolicy:
+        """The policy of one exploration, made once."""
+        key = msgspec.json.encode(exploration)
+        if key not in self._known:
+            self._known[key] = exploration_policy_of(exploration, self._actions)
+        return self._known[key]
 
 
 def strategy_of(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nba.decisions.candidate import Candidate
+from nba.journey.exploration import Exploration
 
 Floats = NDArray[np.float64]
 NO_ACTION_CODE = -1  # stands for "leave the customer in peace"
@@ -68,6 +69,13 @@ class ExplorationPolicy(NamedTuple):
     def probabilities(self, worth: Worth) -> Floats:
         """(n,) probabilities over the candidates, each at least floor / n."""
         return mixed(self.policy.probabilities(worth), floor=self.floor)
+
+
+class PolicyOf(Protocol):
+    """The exploration policy of an exploration, such as a decision has logged."""
+
+    def __call__(self, exploration: Exploration) -> ExplorationPolicy:
+        """Its policy and floor."""
 
 
 def mixed(

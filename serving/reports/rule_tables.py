@@ -36,6 +36,9 @@ def print_rules(report: RuleReport) -> None:
         "first decision that it binds, of a weight or lever a decision",
         [(price, price.measured_eur) for price in report.rules],
     )
+    for price in report.rules:
+        if price.left_out.decisions:
+            console.print(f"{price.rule}: {price.left_out.text}", highlight=False, soft_wrap=True)
 
 
 def rules_json(report: RuleReport) -> dict[str, object]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from features.fold import Fold
 from models.bundles.bundle import Bundle
 from models.bundles.scorer import BundleScorer
-from models.policies.from_journey import exploration_policy_of
+from models.policies.from_journey import ExplorationPolicies
 from nba.analytics.rules.prices import PAGE, report_rules
 from nba.customer.context import ContextSchema
 from nba.engine.scorer import CalibratedScorer
@@ -83,11 +83,12 @@ def lifted_rule_prices(
     if not lifted:
         return {}
     fold = Fold(old, learned_table(log))
-    policy = exploration_policy_of(old.exploration, [action.id for action in old.actions])
+    policy_of = ExplorationPolicies([action.id for action in old.actions])
     report = report_rules(
         decision_pages(log, size=PAGE),
         fold.schema,
-        Strategy(old.exploration, policy),
+        Strategy(old.exploration, policy_of(old.exploration)),
+        policy_of,
         rewards=mature_rewards(read_history(fold, log)),
         earlier=earlier_sub_journeys(log),
     )

@@ -1,6 +1,7 @@
 """Measure what each rule does to logged decisions: decide them again without it.
 
-Everything is exact: the policy's probabilities, and no draw. A rule strikes each action on its own,
+Everything is exact: the probabilities of the policy that drew each decision, an arm's or the random
+slice's among them, and no draw. A rule strikes each action on its own,
 so without it only the actions that it struck can come back, and they are governed by the rest.
 """
 
@@ -18,7 +19,7 @@ from nba.decisions.decision import Churn, Decision
 from nba.decisions.request import Request
 from nba.engine.arbitration import Arbitration, ArbitrationInputs, Priorities
 from nba.engine.batch import capacity_demands, overfull
-from nba.engine.policy import ExplorationPolicy
+from nba.engine.policy import ExplorationPolicy, PolicyOf
 from nba.engine.redecision import context_of
 from nba.engine.scorer import CalibratedScorer, CandidateScores, known_churns
 from nba.governance.governor import Governed, Governor
@@ -73,13 +74,13 @@ class RuleEffects:
         schema: ContextSchema,
         parts: Sequence[RulePart],
         scorer: CalibratedScorer,
-        policy: ExplorationPolicy,
+        policy_of: PolicyOf,
         earlier: Sequence[SubJourney] = (),
     ) -> None:
         self._schema = schema
         self._parts = parts
         self._scorer = scorer
-        self._policy = policy
+        self._policy_of = policy_of
         self._earlier = earlier
         self._capacity_demands = capacity_demands(schema.journey)
         self._whole = self._rules_of(schema.journey)
@@ -103,9 +104,13 @@ class RuleEffects:
         contexts = [context_of(decision) for decision in decisions]
         churns = known_churns(self._scorer.base, contexts)
         governed, population = self._whole.governor.govern(
-            [decision.request for decision in decisions], contexts, churns, self._used(decisions)
+            [decision.request for decision in decisions],
+            contexts,
+            churns,
+            self._used(decisions),
+            dropped_rules=_dropped(decisions),
         )
-        inputs = _arbitration_inputs(self._whole, population, contexts, churns, governed)
+        inputs = _arbitration_inputs(self._whole, decisions, population, contexts, churns, governed)
         return _GovernedDecisions(decisions, contexts, churns, governed, population, inputs)
 
     def _used(self, decisions: Sequence[Decision]) -> dict[tuple[str, str], float]:
@@ -135,12 +140,13 @@ class RuleEffects:
         for n, decision in enumerate(batch.governed):
             with_it = self._priorities(self._whole, decision.codes, scores[n], batch.inputs[n])
             base = with_it.priority
-            drawn = self._probabilities(with_it)
+            policy = self._policy_of(batch.decisions[n].exploration)
+            drawn = self._probabilities(policy, with_it)
             decision_effects = []
             for part, more in back[n].items():
                 every = sorted([*decision.codes, *more])
                 without = self._priorities(self._whole, every, scores[n], batch.inputs[n])
-                chances = self._probabilities(without)
+                chances = self._probabilities(policy, without)
                 lost = float(chances @ without.priority - drawn @ base)
                 decision_effects.append(
                     RuleEffect(part, lost, _distance(decision.codes, drawn, every, chances))
@@ -150,7 +156,7 @@ class RuleEffects:
                     continue
                 rules = self._without(part)
                 without = self._priorities(rules, decision.codes, scores[n], inputs[n])
-                chances = self._probabilities(without)
+                chances = self._probabilities(policy, without)
                 lost = float((chances - drawn) @ without.priority)
                 decision_effects.append(
                     RuleEffect(part, lost, 0.5 * float(np.abs(chances - drawn).sum()))
@@ -177,6 +183,7 @@ class RuleEffects:
                 [batch.contexts[n] for n in chosen],
                 [batch.churns[n] for n in chosen],
                 self._used(batch.decisions),
+                dropped_rules=_dropped([batch.decisions[n] for n in chosen]),
             )
             for n, decision in zip(chosen, governed, strict=True):
                 back[n][part] = decision.codes
@@ -186,7 +193,12 @@ class RuleEffects:
         """Per lever and weight: what the customers' factors are without it."""
         return {
             n: _arbitration_inputs(
-                self._without(n), batch.population, batch.contexts, batch.churns, batch.governed
+                self._without(n),
+                batch.decisions,
+                batch.population,
+                batch.contexts,
+                batch.churns,
+                batch.governed,
             )
             for n, part in enumerate(self._parts)
             if not part.refuses
@@ -205,8 +217,8 @@ class RuleEffects:
             codes, customer_scores, inputs, learned_value=self._scorer.learns_value
         )
 
-    def _probabilities(self, priorities: Priorities) -> np.ndarray:
-        return self._policy.probabilities(priorities.worth(self._scorer.exposures))
+    def _probabilities(self, policy: ExplorationPolicy, priorities: Priorities) -> np.ndarray:
+        return policy.probabilities(priorities.worth(self._scorer.exposures))
 
     def _without(self, part: int) -> _JourneyRules:
         if part not in self._ablated:
@@ -222,6 +234,7 @@ class RuleEffects:
 
 def _arbitration_inputs(
     rules: _JourneyRules,
+    decisions: Sequence[Decision],
     population: Population,
     contexts: Sequence[Context],
     churns: Sequence[Churn | None],
@@ -233,7 +246,13 @@ def _arbitration_inputs(
         churns,
         calls=[decision.calls for decision in governed],
         today=[decision.today for decision in governed],
+        dropped_rules=_dropped(decisions),
     )
+
+
+def _dropped(decisions: Sequence[Decision]) -> list[frozenset[str]]:
+    """What their arms leave out: a rule that was not there costs nothing."""
+    return [frozenset(decision.dropped_rules) for decision in decisions]
 
 
 def _distance(

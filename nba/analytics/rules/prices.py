@@ -18,9 +18,12 @@ from nba.analytics.rules.price_estimates import bootstrap_total, lifted_differen
 from nba.analytics.rules.rule_sums import RuleSums, bound_actions, known_rewards, weigh
 from nba.customer.context import ContextSchema
 from nba.decisions.decision import Decision, Mode
+from nba.engine.policy import PolicyOf
 from nba.engine.strategy import Strategy
 from nba.governance.rule_ablation import rule_parts
 from nba.journey.sub_journeys import SubJourney
+from nba.measurement.off_policy.propensity_audit import chosen_by_draw
+from nba.measurement.off_policy.support import UNSUPPORTED, LeftOut, answering
 from nba.measurement.statistics.estimate import Estimate, Undecided
 
 PAGE = 250  # decisions in memory at a time
@@ -40,6 +43,7 @@ class RulePrice(msgspec.Struct, frozen=True, kw_only=True):
     # from rewards, without minus with: EUR per customer of a rule (their first decision in which it
     # binds), per decision of a lever or weight
     measured_eur: Estimate | Undecided
+    left_out: LeftOut = LeftOut()  # of what was measured: decisions of arms that cannot answer
 
 
 class RuleReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +61,7 @@ def report_rules(
     pages: Iterator[list[Decision]],
     schema: ContextSchema,
     strategy: Strategy,
+    policy_of: PolicyOf,
     *,
     rewards: Mapping[str, float],
     earlier: Sequence[SubJourney] = (),
@@ -67,16 +72,18 @@ def report_rules(
 
     `rewards`: EUR by decision id, of those that count and whose window is over. Both values rest on
     decisions that were made on this very file: another one had other rules, and may not have lifted
-    them. A rule that is lifted for a share of customers is measured on each customer's first
-    decision in which it binds: the lifting itself changes in which later ones it does. So `pages`
-    begin with the log, and of those before `since` it is only noted which customers met the rule.
+    them. Each is decided again by the exploration that it logged, of `policy_of`; a challenger's
+    share of a draw stays what it was. A rule that is lifted for a share of customers is measured on
+    each customer's first decision in which it binds: the lifting itself changes in which later ones
+    it does. So `pages` begin with the log, and of those before `since` it is only noted which
+    customers met the rule.
     """
     sums = [RuleSums(part) for part in rule_parts(schema.journey)]
     version = schema.journey.catalogue_version()
-    scorer, policy = strategy.scorer, strategy.exploration_policy
+    scorer = strategy.scorer
     effects = None
     if scorer is not None:
-        effects = RuleEffects(schema, [rule.part for rule in sums], scorer, policy, earlier)
+        effects = RuleEffects(schema, [rule.part for rule in sums], scorer, policy_of, earlier)
     customers: set[str] = set()
     rescored: Counter[str] = Counter()
     n_decisions = 0
@@ -107,7 +114,8 @@ def report_rules(
         for decision in live:
             reward = rewards.get(decision.decision_id)
             scored = decision.candidates[0].priority is not None
-            if reward is not None and scored and decision.challenger is None:
+            if reward is not None and scored:
+                policy = policy_of(decision.exploration)
                 weigh(decision, sums, reward=reward, policy=policy, schema=schema)
         if effects is not None and live:
             rescored.update(decision.request.customer_id for decision in live)
@@ -139,6 +147,10 @@ class _Rescored(msgspec.Struct, frozen=True):
 
 def _price(rule: RuleSums, rescored: _Rescored) -> RulePrice:
     part = rule.part
+    if part.refuses:
+        measured_eur, left_out = _lifted_value(rule), LeftOut()
+    else:
+        measured_eur, left_out = _factor_value(rule)
     return RulePrice(
         kind=part.kind,
         rule=part.id,
@@ -148,7 +160,8 @@ def _price(rule: RuleSums, rescored: _Rescored) -> RulePrice:
         lifted_share=part.lifted_share,
         moved=None if rescored.why_none else rule.moved,
         model_eur=_model_value(rule, rescored),
-        measured_eur=_lifted_value(rule) if part.refuses else _factor_value(rule),
+        measured_eur=measured_eur,
+        left_out=left_out,
     )
 
 
@@ -175,18 +188,31 @@ def _lifted_value(rule: RuleSums) -> Estimate | Undecided:
     return lifted_difference(lifted, bound)
 
 
-def _factor_value(rule: RuleSums) -> Estimate | Undecided:
-    """From rewards: the policy without this lever or weight against the logged one."""
+def _factor_value(rule: RuleSums) -> tuple[Estimate | Undecided, LeftOut]:
+    """From rewards: the policy without this lever or weight against the logged one; beside it the
+    decisions that cannot answer."""
+    reason, rows, left_out = "", rule.weighed, LeftOut()
     if rule.decisions == 0:
-        return Undecided(reason="it priced no candidate")
-    rows = [row for row in rule.weighed if not np.isnan(row.target)]
-    if len(rows) < len(rule.weighed):
-        return Undecided(reason="its factor is 0: what is offered without it is not in the log")
-    if not rows:
-        return Undecided(reason="no live decision of the catalogue in force has a reward yet")
-    return snips_difference(
+        reason = "it priced no candidate"
+    elif not rows:
+        reason = "no live decision of the catalogue in force has a reward yet"
+    elif any(np.isnan(row.target) for row in rows):
+        reason = "its factor is 0: what is offered without it is not in the log"
+    else:
+        missing = np.array([row.missing for row in rows])
+        kept, left_out = answering([row.arm for row in rows], missing, np.ones(len(rows)))
+        rows = [row for row, is_kept in zip(rows, kept, strict=True) if is_kept]
+        lost = float(missing[kept].mean())
+        if lost > UNSUPPORTED:
+            reason = f"{lost:.1%} of what would be drawn without it could not be drawn with it"
+        else:
+            reason = chosen_by_draw(rule.draws)
+    if reason:
+        return Undecided(reason=reason), left_out
+    value = snips_difference(
         target=np.array([row.target for row in rows]),
         propensity=np.array([row.propensity for row in rows]),
         rewards=np.array([row.reward for row in rows]),
         customers=np.array([row.customer for row in rows]),
     )
+    return value, left_out

@@ -12,8 +12,11 @@ from nba.customer.context import ContextSchema
 from nba.decisions.candidate import Candidate
 from nba.decisions.decision import Decision
 from nba.engine.policy import ExplorationPolicy, worth_of
+from nba.engine.redecision import draws
 from nba.governance.rule_ablation import RulePart
 from nba.journey.actions import NO_ACTION
+from nba.measurement.off_policy.propensity_audit import DrawCounts
+from nba.measurement.off_policy.support import arm_of
 
 
 class WeighedDecision(NamedTuple):
@@ -23,6 +26,8 @@ class WeighedDecision(NamedTuple):
     propensity: float
     reward: float  # EUR
     customer: str
+    arm: str
+    missing: float  # how probably it would be drawn without it what could not be drawn with it
 
 
 class RuleSums:
@@ -38,6 +43,7 @@ class RuleSums:
         self.held: dict[str, float | None] = {}
         self.lifted: dict[str, float | None] = {}
         self.weighed: list[WeighedDecision] = []
+        self.draws = DrawCounts()  # of those
 
     def count(self, decision: Decision, actions: int) -> None:
         """Count a decision in which it refused or priced so many actions."""
@@ -78,22 +84,31 @@ def weigh(
     policy: ExplorationPolicy,
     schema: ContextSchema,
 ) -> None:
-    """For each lever and weight: the probability of what was drawn, had it not been there."""
+    """For each lever and weight: the probability of what was drawn, had it not been there.
+
+    `policy`: the one that drew it. Its own part of the draw is moved by as much as the worths move
+    it: the floor and a challenger's share stay, and what changes no worth changes no probability.
+    """
     off = schema.journey.arbitration.without
     candidates = decision.candidates
     drawn = [candidate.action_id for candidate in candidates].index(decision.action_id)
     code_of = {action.id: code for code, action in enumerate(schema.journey.actions)}
     codes = [code_of.get(candidate.action_id, -1) for candidate in candidates]
     worth = worth_of(candidates, codes, decision.learned_from)
+    logged = np.array([candidate.propensity for candidate in candidates])
+    own_share = 1.0 - policy.floor
+    if decision.challenger is not None:
+        own_share -= min(decision.exploration.challenger_share, own_share)
+    drawn_counts = draws([decision])
     for rule in sums:
         part = rule.part
         if part.factor is None:
             continue
         idle = "context_weight" in off if part.kind == "weight" else "lever" in off
         bound = not idle and any(part.id in candidate.because for candidate in candidates)
-        target = decision.propensity
+        targets = logged
         if bound and part.factor == 0.0:
-            target = np.nan  # what it was worth without cannot be read from 0
+            targets = logged * np.nan  # what it was worth without cannot be read from 0
         elif bound:
             factors = np.array([_factor(candidate, part) for candidate in candidates])
             changed = worth._replace(
@@ -101,13 +116,17 @@ def weigh(
                 spread_eur=worth.spread_eur / factors,
                 gain_eur=worth.gain_eur / factors,
             )
-            target = float(policy.probabilities(changed)[drawn])
+            change = policy.policy.probabilities(changed) - policy.policy.probabilities(worth)
+            targets = np.clip(logged + own_share * change, 0.0, 1.0)
+        rule.draws += drawn_counts
         rule.weighed.append(
             WeighedDecision(
-                target=target,
+                target=float(targets[drawn]),
                 propensity=decision.propensity,
                 reward=reward,
                 customer=decision.request.customer_id,
+                arm=arm_of(decision.arms),
+                missing=float(targets[logged == 0.0].sum()),
             )
         )
 

@@ -56,6 +56,7 @@ def rules(days: Days = 30.0, seed: Seed = 1, json: Json = False) -> None:
 
     Example: `nba report rules --days 7`
     """
+    from models.policies.from_journey import ExplorationPolicies
     from nba.analytics.rules.prices import PAGE, report_rules
     from nba.promotion.catalogue_versions import earlier_sub_journeys
     from nba.stores.pages import decision_pages
@@ -73,6 +74,7 @@ def rules(days: Days = 30.0, seed: Seed = 1, json: Json = False) -> None:
                 decision_pages(replica.log, size=PAGE, progress=advance),
                 replica.engine.fold.schema,
                 replica.engine.pipeline.strategy,
+                ExplorationPolicies([action.id for action in replica.engine.journey.actions]),
                 rewards=rewards,
                 earlier=earlier_sub_journeys(replica.log),
                 since=replica.now() - timedelta(days=days),

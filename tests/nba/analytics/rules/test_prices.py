@@ -37,10 +37,15 @@ def report_on(
         decision_pages(replica.log, size=PAGE),
         replica.fold.schema,
         judged_by(scorer or replica.scorer, replica.journey.exploration.epsilon),
+        greedy_of,
         rewards=rewards or {},
         since=since,
         seed=3,
     )
+
+
+def greedy_of(exploration: Exploration) -> ExplorationPolicy:
+    return ExplorationPolicy(EpsilonGreedy(exploration.epsilon))
 
 
 def judged_by(scorer: Any, epsilon: float) -> Strategy:
@@ -159,6 +164,7 @@ def test_a_lever_is_measured_from_rewards_where_the_draw_explored() -> None:
         decision_pages(replica.log, size=PAGE),
         replica.fold.schema,
         judged_by(replica.scorer, 0.5),
+        lambda exploration: ExplorationPolicy(EpsilonGreedy(0.5)),
         rewards=rewards,
     )  # fmt: skip
     value = number(price(report, "push").measured_eur)
@@ -262,6 +268,7 @@ def test_without_a_champion_or_on_another_catalogue_the_model_is_undecided() -> 
         decision_pages(replica.log, size=PAGE),
         replica.fold.schema,
         judged_by(None, 0.1),
+        greedy_of,
         rewards={},
     )
     other, _ = decided(plain(no_action_value_eur=5.0, levers=[
