@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import runpy
 import shlex
+import sys
 from functools import cache
 from pathlib import Path
 from typing import get_args
@@ -272,3 +275,20 @@ def test_every_decision_record_is_in_their_list_under_its_own_title() -> None:
     assert set(listed) == written and [name for _, name in listed] == sorted(
         name for _, name in written
     )
+
+
+# those of other environments, and an empty BentoML service
+ELSEWHERE = {"bandit_peers", "kernel_peers", "ope_peer", "empty_service"}
+
+
+@pytest.mark.parametrize(
+    "script",
+    [path for path in sorted(ROOT.glob("benchmarks/*/*.py")) if path.stem not in ELSEWHERE],
+    ids=lambda path: path.stem,
+)
+def test_every_benchmark_finds_what_it_imports(
+    script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", [*sys.path])
+    monkeypatch.setattr("os.environ", dict(os.environ))
+    runpy.run_path(str(script), run_name=script.stem)

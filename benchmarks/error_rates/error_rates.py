@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from benchmarks.error_rates.error_rates import (
+from benchmarks.error_rates import (
     error_trials as trials,
     error_trials_bandit as bandits,
     error_trials_calibration as weekly,
