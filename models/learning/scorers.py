@@ -10,7 +10,8 @@ from models.residual.version import PolicyState
 from models.residual.warm_start import WARM_START_PREFIX
 from nba.customer.context import ContextSchema
 from nba.engine.scorer import CalibratedScorer
-from nba.errors import InvalidBundle, NotFound
+from nba.errors import InvalidBundle, InvalidInput, NotFound
+from nba.journey.file import JourneyFile
 from nba.rewards.bounds import bounded
 from nba.rewards.terms import reward_version
 from nba.stores.log import Log
@@ -40,10 +41,33 @@ def scorer_now(
     reward rule, else with its own warm start. Raises InvalidBundle."""
     scorer = BundleScorer(bundle, schema, reasons=reasons)
     trained = bundle.manifest.actions
-    learned = bundle.bundle_id, reward_version(bounded(schema.journey, bundle.reward_bounds))
-    if state is not None and (state.head.bundle_id, state.head.reward_version) == learned:
+    if state is not None and not _misfit(state, bundle, schema.journey):
         return CalibratedScorer(scorer, residual_of_version(state, schema, trained))
     return CalibratedScorer(scorer, _warm(bundle, schema))
+
+
+def check_version(state: PolicyState, bundle: Bundle, journey: JourneyFile) -> None:
+    """Whether a version of the policy decides on top of this bundle under this journey file.
+
+    Raises InvalidInput: put in force it would take no part.
+    """
+    if misfit := _misfit(state, bundle, journey):
+        raise InvalidInput("to", state.version, misfit)
+
+
+def _misfit(state: PolicyState, bundle: Bundle, journey: JourneyFile) -> str:
+    """Why a version takes no part; empty where it does."""
+    if state.head.bundle_id != bundle.bundle_id:
+        return (
+            f"it was learned on {state.head.bundle_id}, the champion is {bundle.bundle_id}: "
+            "nba rollback the champion first, or give a version of this one"
+        )
+    if state.head.reward_version != reward_version(bounded(journey, bundle.reward_bounds)):
+        return (
+            "it was learned by another reward rule than that of the journey file in force: nba "
+            "rollback the file first, or give a version of this one"
+        )
+    return ""
 
 
 def scorer_then(

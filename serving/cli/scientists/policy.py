@@ -94,9 +94,11 @@ def rollback(
 
     Example: `nba policy rollback --why "clicks fell after noon"`
     """
-    from models.learning.versions import back_to, versions
+    from models.learning.scorers import check_version, stored_bundle
+    from models.learning.versions import back_to, policy_state, versions
     from nba.errors import NotFound
-    from serving.replica.assembly import opened_log, utc_now
+    from nba.stores.versioned import CHAMPION
+    from serving.replica.assembly import journey_in_force, opened_log, utc_now
 
     settings = command_settings()
     with opened_log(settings) as log:
@@ -105,6 +107,9 @@ def rollback(
         if wanted is None:
             raise NotFound("policy: there is no earlier version")
         kept = settings.policy_versions
+        state, bundle = policy_state(log, wanted), stored_bundle(log, log.alias(CHAMPION))
+        assert state is not None
+        check_version(state, bundle, journey_in_force(settings, log))
         back_to(log, wanted, utc_now(), by=current_user(), why=why, kept=kept)
     _tell(wanted, "in force, and learning is paused", json)
 
