@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from models.residual.discount import CountedSums
 from models.residual.features import ResidualSpec
+from models.residual.past_delays import PastDelays
 from models.residual.pending import PendingExposures
 from models.residual.posterior import ResidualPosterior, ResidualPrior, fit_prior
 from models.residual.sums import ResidualSums
@@ -42,6 +43,7 @@ class Setting(NamedTuple):
     truth: Sequence[float] = (0.10,)
     forgetting_days: float | None = None
     shown_days: float = 30.0  # from the beginning on; fewer: a burst
+    recalled: int = 0  # rewards of earlier decisions, whose delays the bundle brings
 
 
 class Estimate(NamedTuple):
@@ -75,6 +77,10 @@ SETTINGS: Mapping[str, Setting] = {
     "an hour .10, 6 days .12": Setting(
         [uniform(0.0, 1 / 24), uniform(5.5, 6.5)], truth=[0.10, 0.12], forgetting_days=7.0
     ),
+    "6 days": Setting([uniform(5.5, 6.5)]),
+    "6 days, known before": Setting([uniform(5.5, 6.5)], recalled=500),
+    "an hour": Setting([uniform(0.0, 1 / 24)]),
+    "an hour, known before": Setting([uniform(0.0, 1 / 24)], recalled=500),
 }
 
 
@@ -90,6 +96,8 @@ def play(
     )  # fmt: skip
     sums = ResidualSums(spec, actions)
     pending = PendingExposures(spec, actions, [WINDOW_DAYS * DAY_S] * (2 * len(actions) + 2))
+    if setting.recalled:
+        pending.recall(_past(setting, pending, rng))
     n = int(rate * setting.shown_days)
     made = [np.sort(rng.uniform(0.0, setting.shown_days, n)) for _ in actions]
     came = [
@@ -116,6 +124,15 @@ def play(
             at_once, _ = _corrected(whole, fit_prior(whole, as_of_s), as_of_s, codes)
             found[day] = list(map(Estimate, mean.tolist(), error.tolist(), at_once.tolist()))
     return found
+
+
+def _past(setting: Setting, pending: PendingExposures, rng: np.random.Generator) -> PastDelays:
+    """What the decisions of an earlier bundle say of delays."""
+    earlier = PendingExposures(pending.spec, pending.actions, pending.waits_s.tolist())
+    for code, delays in enumerate(setting.delays):
+        for days in delays(rng, setting.recalled).tolist():
+            earlier.arrive(code, 0.0, [(days * DAY_S, 1.0)])
+    return earlier.delays()
 
 
 def _learn(

@@ -179,7 +179,11 @@ class Learner:
         if state.pending is not None:
             return PendingExposures.from_bytes(state.pending, spec).for_actions(actions, waits_s)
         # an earlier program counted each exposure as a whole: those stay as they are
-        return PendingExposures(spec, actions, waits_s, known_s=state.head.learned_to.end_s)
+        pending = PendingExposures(spec, actions, waits_s, known_s=state.head.learned_to.end_s)
+        warm = target.bundle.warm
+        if warm is not None and warm.reward_version == target.attribution.version:
+            pending.recall(warm.delays or {})
+        return pending
 
     def _learn(
         self, target: LearningTarget, sums: ExposureSums, segment: LogSegment, begin: LogPosition

@@ -19,9 +19,11 @@ import numpy as np
 from models.residual.delay_curve import AGES, BUCKETS, PARTS, DelayCurves, fit_delay_curves
 from models.residual.discount import Discount, discount_of
 from models.residual.features import ResidualSpec
+from models.residual.past_delays import PastDelays, StreamDelays, stream_names
 from models.residual.sums import Codes, ResidualSums
 from nba.engine.policy import Floats
 from nba.errors import InvalidBundle
+from nba.journey.actions import NO_ACTION
 
 POINTS: Floats = np.arange(-4, 5) / 4.5  # of a cohort's span, at which its curve is read
 
@@ -187,6 +189,32 @@ class PendingExposures:
         spread = np.sqrt(3.0 * np.maximum(variance, 0.0))
         spread = np.minimum(spread, np.minimum(oldest - age, age - oldest + self.width_s))
         return age[..., None] + spread[..., None] * POINTS
+
+    def delays(self) -> PastDelays:
+        """Of all rewards so far."""
+        arrived = self.arrived + sum(cohort.arrived for cohort in self.cohorts.values())
+        return {
+            name: StreamDelays(tuple(counts.tolist()), *sizes.tolist())
+            for name, counts, sizes in zip(self._names, arrived, self.sizes, strict=True)
+            if counts.any()
+        }
+
+    def recall(self, delays: PastDelays) -> None:
+        """Add those of earlier decisions, of the actions that there still are.
+
+        Raises InvalidBundle where they are not by these ages.
+        """
+        for stream, name in enumerate(self._names):
+            if (found := delays.get(name)) is None:
+                continue
+            if len(found.arrived) != BUCKETS:
+                raise InvalidBundle(f"delays: {len(found.arrived)} ages where there are {BUCKETS}")
+            self.arrived[stream] += found.arrived
+            self.sizes[stream] += found.size, found.square
+
+    @property
+    def _names(self) -> list[str]:
+        return stream_names(self.actions, NO_ACTION)
 
     def for_actions(self, actions: Sequence[str], waits_s: Sequence[float]) -> PendingExposures:
         """The same under another catalogue's codes, as `ResidualSums.for_actions`."""

@@ -11,7 +11,9 @@ import hashlib
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from models.residual.past_delays import PastDelays
 from models.residual.posterior import ResidualPrior
 from models.residual.sums import ResidualSums
 
@@ -26,6 +28,7 @@ class WarmStartPart(msgspec.Struct, frozen=True, kw_only=True):
     prior: ResidualPrior
     settled_s: float
     reward_version: str
+    delays: PastDelays | UnsetType = UNSET  # unset in bundles written before there were any
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +39,7 @@ class WarmStart:
     prior: ResidualPrior
     settled_s: float
     reward_version: str  # the rule by which they were rewarded
+    delays: PastDelays | UnsetType = UNSET  # of all rewards that had settled
 
     @property
     def sha256(self) -> str:
@@ -54,6 +58,7 @@ class WarmStart:
             prior=self.prior,
             settled_s=self.settled_s,
             reward_version=self.reward_version,
+            delays=self.delays,
         )
 
 
@@ -65,4 +70,5 @@ def load_warm_start(content: bytes, part: WarmStartPart) -> WarmStart:
         prior=part.prior,
         settled_s=part.settled_s,
         reward_version=part.reward_version,
+        delays=part.delays,
     )

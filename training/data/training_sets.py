@@ -27,7 +27,8 @@ from nba.journey.file import JourneyFile
 from nba.journey.goals import ChurnRule, RewardRule
 from nba.measurement.off_policy.support import arm_of
 from nba.rewards.bounds import CutRewards, cut_rewards
-from nba.rewards.validity import at_s
+from nba.rewards.validity import at_s, is_deferred
+from nba.rewards.windows import Arrival
 from training.data.history import History, number
 from training.data.rewards import Risk, attribution_of, decision_moments, settled
 
@@ -143,6 +144,8 @@ class PastDecisions:
     moments: ContextQuestions
     target: str  # response or value
     decision_ids: list[str | None]  # None of imported decisions that have none
+    deferred: np.ndarray  # (n,) whether each had to be activated
+    arrivals: list[tuple[Arrival, ...]]  # in what parts each reward came
     cut: CutRewards | None = None  # what bounds have done to the rewards, where there are any
 
     def coded_for(
@@ -214,6 +217,8 @@ def decided_set(history: History, rule: RewardRule, risk: Risk | None = None) ->
         moments=moments,
         target=rule.target,
         decision_ids=[event.decision_id for event in decisions],
+        deferred=np.array([is_deferred(event) for event in decisions], dtype=bool),
+        arrivals=[credit.arrivals for credit in credits],
         cut=cut_rewards(rule, credits),
     )
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from models.bundles.bundle import Bundle
+from models.learning.exposure_sums import waits_of
 from models.predictors.predictor import Predictor, finite_predictions
 from models.predictors.with_terms import observed_part
 from models.residual.features import ResidualSpec, fit_spec
+from models.residual.past_delays import PastDelays
+from models.residual.pending import PendingExposures
 from models.residual.posterior import fit_prior
 from models.residual.sums import ResidualSums
 from models.residual.warm_start import WarmStart
 from nba.journey.actions import NO_ACTION
 from nba.journey.goals import RewardRule
+from nba.rewards.attribution import Attribution
 from nba.rewards.bounds import bounded
 from training.data.history import History
 from training.data.rewards import attribution_of
@@ -33,7 +38,8 @@ def warm_start(
     stopped, calibrated and judged: its scores there are those that serving meets.
     """
     rows = _later(decided.touchpoint_set())
-    return _learned(history, decided, model, rule, rows, history.end_s)
+    found = _learned(history, decided, model, rule, rows, history.end_s)
+    return replace(found, delays=_delays(decided, found, attribution_of(history, rule)))
 
 
 def learned_by(
@@ -120,6 +126,21 @@ def _learned(
         settled_s=settled_s,
         reward_version=attribution_of(history, rule).version,
     )
+
+
+def _delays(decided: PastDecisions, found: WarmStart, attribution: Attribution) -> PastDelays:
+    """When the rewards of all these decisions came, whatever the model was fitted on."""
+    actions = found.sums.actions
+    pending = PendingExposures(found.sums.spec, actions, waits_of(actions, attribution))
+    codes = {action: code for code, action in enumerate((*actions, NO_ACTION))}
+    known = [n for n, action in enumerate(decided.actions) if action in codes]
+    streams = pending.streams(
+        np.array([codes[decided.actions[n]] for n in known], dtype=np.int64),
+        decided.deferred[known].astype(np.int64),
+    )
+    for n, stream in zip(known, streams.tolist(), strict=True):
+        pending.arrive(stream, float(decided.set.at_s[n]), decided.arrivals[n])
+    return pending.delays()
 
 
 def residual_columns(model: Predictor, names: Sequence[str]) -> list[str]:

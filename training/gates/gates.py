@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from models.bundles.bundle import Bundle
+from models.bundles.bundle import Bundle, Manifest
 from models.learning.scorers import scorer_now
 from models.policies.from_journey import strategy_of
 from models.residual.version import PolicyState
@@ -152,10 +152,22 @@ def trained_again(
     )
     before = history_of(history.fold, events, history.candidates)
     again = train(before, seed=manifest.seed, options=options).bundle
-    if manifest.asked is msgspec.UNSET:  # written before bundles said so
-        unsaid = msgspec.structs.replace(again.manifest, asked=msgspec.UNSET)
-        again = replace(again, manifest=unsaid)
-    return again.bundle_id
+    return replace(again, manifest=_as_said_by(manifest, again.manifest)).bundle_id
+
+
+def _as_said_by(earlier: Manifest, manifest: Manifest) -> Manifest:
+    """The manifest without what an earlier program did not say yet."""
+    if earlier.asked is msgspec.UNSET:
+        manifest = msgspec.structs.replace(manifest, asked=msgspec.UNSET)
+    warm = manifest.residual
+    if (
+        warm is not None
+        and earlier.residual is not None
+        and earlier.residual.delays is msgspec.UNSET
+    ):
+        warm = msgspec.structs.replace(warm, delays=msgspec.UNSET)
+        manifest = msgspec.structs.replace(manifest, residual=warm)
+    return manifest
 
 
 def calibration_gate(held_out: Mapping[str, HeldOutPredictions | Undecided]) -> Gate:

@@ -14,10 +14,14 @@ from models.learning.versions import (
     POLICY,
     back_to,
     emptied,
+    learner_state,
     policy_state,
     set_mode,
     versions,
 )
+from models.residual.delay_curve import BUCKETS
+from models.residual.past_delays import StreamDelays
+from models.residual.pending import PendingExposures
 from models.residual.sums import ResidualSums
 from nba.events.event import Event
 from nba.journey.actions import NO_ACTION
@@ -26,6 +30,7 @@ from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
 from serving.api.replay import replayed
 from tests.fixtures.learning_bank import Bank, answered, learner_on, promote, teachable
+from tests.fixtures.open_replica import IDS
 from tests.fixtures.small_replica import event
 from tests.models.bundles.test_bundle import made
 
@@ -290,3 +295,20 @@ def test_a_new_bundle_begins_with_what_it_brings_and_the_decisions_still_open(
     replica.reload()
     learner_on(replica).step()
     assert sums_of(bank.log).exposures == sum(one.action_id != NO_ACTION for one in fresh)
+
+
+def test_a_new_bundle_knows_when_rewards_come(bundle: Bundle) -> None:
+    bank = Bank(MemoryLog())
+    known = StreamDelays((0.0,) * (BUCKETS - 1) + (500.0,), 500.0, 500.0)
+    told = teachable(made(), delays={IDS[0]: known})
+    promote(bank.log, told)
+    replica = bank.replica()
+    decisions = bank.decide(replica, CUSTOMERS)
+    assert {one.policy_version for one in decisions} == {told.warm.version if told.warm else None}
+    learner_on(replica).step()
+    state = learner_state(bank.log)
+    assert state is not None and state.pending is not None
+    pending = PendingExposures.from_bytes(state.pending, state.sums.spec)
+    assert pending.delays() == {IDS[0]: known}
+    share, _ = pending.curves(bank.now.timestamp()).at(np.full((len(pending.waits_s), 1), 0.9))
+    assert share[0, 0] < 0.05

@@ -75,6 +75,8 @@ def decided(actions: list[str], propensity: float, candidates: tuple[str, ...]) 
         moments=ContextQuestions.at(customers, np.arange(float(n))),
         target="value",
         decision_ids=[None] * n,
+        deferred=np.zeros(n, dtype=bool),
+        arrivals=[()] * n,
     )
 
 
