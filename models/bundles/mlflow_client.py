@@ -64,4 +64,12 @@ def _message(url: str, error: Exception) -> str:
         return f"MLflow at {address}: database is locked: {remedy}"
     if "must be in the 'active'" in reason:
         reason = f"{reason.rstrip('.')}; restore it with `mlflow runs restore`"
-    return f"MLflow at {address}: {reason[:_LONGEST_REASON]}"
+    return f"MLflow at {address}: {_shortened(reason)}"
+
+
+def _shortened(reason: str) -> str:
+    """Its beginning and its end: of nested causes the last one is what failed."""
+    if len(reason) <= _LONGEST_REASON:
+        return reason
+    half = _LONGEST_REASON // 2
+    return f"{reason[:half].rstrip()} ... {reason[-half:].lstrip()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -103,3 +104,16 @@ def test_only_a_file_that_has_no_wait_of_its_own_gets_ours(url: str, waits: str)
 def test_an_address_is_shown_without_its_user(database: Path) -> None:
     assert without_password("postgresql://ada:p@host:5432/m?a=b") == "postgresql://host:5432/m?a=b"
     assert without_password("sqlite:////a/mlflow.db") == "sqlite:////a/mlflow.db"
+
+
+def test_of_nested_causes_the_last_one_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    url = f"http://ada:secret@127.0.0.1:{port}"
+    with pytest.raises(StoreUnavailable) as raised, mlflow_client(url) as client:
+        client.search_experiments()
+    message = str(raised.value)
+    assert message.startswith(f"MLflow at http://127.0.0.1:{port}: ")
+    assert "Connection refused" in message and "secret" not in message
+    assert "\n" not in message and len(message) < 300

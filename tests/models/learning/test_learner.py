@@ -14,14 +14,10 @@ from models.learning.versions import (
     POLICY,
     back_to,
     emptied,
-    learner_state,
     policy_state,
     set_mode,
     versions,
 )
-from models.residual.delay_curve import BUCKETS
-from models.residual.past_delays import StreamDelays
-from models.residual.pending import PendingExposures
 from models.residual.sums import ResidualSums
 from nba.events.event import Event
 from nba.journey.actions import NO_ACTION
@@ -30,7 +26,6 @@ from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
 from serving.api.replay import replayed
 from tests.fixtures.learning_bank import Bank, answered, learner_on, promote, teachable
-from tests.fixtures.open_replica import IDS
 from tests.fixtures.small_replica import event
 from tests.models.bundles.test_bundle import made
 
@@ -277,38 +272,3 @@ def test_old_versions_keep_their_names_and_lose_their_files(bundle: Bundle) -> N
     named = [change.after for change in versions(bank.log)]
     kept = [bool((found := bank.log.bundle(one)) and found.files) for one in named]
     assert kept == [True, True, False, False, False]
-
-
-def test_a_new_bundle_begins_with_what_it_brings_and_the_decisions_still_open(
-    bundle: Bundle,
-) -> None:
-    bank = Bank(MemoryLog())
-    promote(bank.log, bundle)
-    replica = bank.replica()
-    old = bank.decide(replica, CUSTOMERS)
-    bank.now += timedelta(days=replica.engine.journey.reward.window_days)
-    settled_s = bank.now.timestamp() + 60.0  # the windows of these are over by then
-    fresh = bank.decide(replica, CUSTOMERS)
-    learner_on(replica).step()
-    assert sums_of(bank.log).exposures == sum(d.action_id != NO_ACTION for d in [*old, *fresh])
-    promote(bank.log, teachable(made(), settled_s=settled_s))
-    replica.reload()
-    learner_on(replica).step()
-    assert sums_of(bank.log).exposures == sum(one.action_id != NO_ACTION for one in fresh)
-
-
-def test_a_new_bundle_knows_when_rewards_come(bundle: Bundle) -> None:
-    bank = Bank(MemoryLog())
-    known = StreamDelays((0.0,) * (BUCKETS - 1) + (500.0,), 500.0, 500.0)
-    told = teachable(made(), delays={IDS[0]: known})
-    promote(bank.log, told)
-    replica = bank.replica()
-    decisions = bank.decide(replica, CUSTOMERS)
-    assert {one.policy_version for one in decisions} == {told.warm.version if told.warm else None}
-    learner_on(replica).step()
-    state = learner_state(bank.log)
-    assert state is not None and state.pending is not None
-    pending = PendingExposures.from_bytes(state.pending, state.sums.spec)
-    assert pending.delays() == {IDS[0]: known}
-    share, _ = pending.curves(bank.now.timestamp()).at(np.full((len(pending.waits_s), 1), 0.9))
-    assert share[0, 0] < 0.05
