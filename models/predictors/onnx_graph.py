@@ -70,9 +70,15 @@ class OnnxModel:
         return scores if self.calibration is None else self.calibration.probability(scores)
 
     def scores(self, rows: np.ndarray) -> np.ndarray:
-        """(n,) scores before calibration: log-odds, or values."""
+        """(n,) scores before calibration: log-odds, or values; a row's are the same in any n.
+
+        ONNX Runtime multiplies a lone row by another routine, which rounds otherwise: it gets
+        company.
+        """
         if len(rows) == 0:
             return np.empty(0)
+        if len(rows) == 1:
+            return self.scores(np.repeat(rows, 2, axis=0))[:1]
         inputs = {INPUT: readable(rows)}
         if self.calibration is None:
             (values,) = self._session.run([VALUE], inputs)
