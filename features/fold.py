@@ -91,16 +91,17 @@ class Fold:
     @cached_property
     def snapshot_hash(self) -> str:
         """Names the schema and rules of a fold: a stored snapshot of another hash is not used."""
-        rules = msgspec.json.encode(
-            [
-                CONTACT_HISTORY_VERSION,
-                self.contact_history_rules.horizon_s,
-                sorted(self.contact_history_rules.kinds.items()),
-                sorted(self.contact_history_rules.most.items()),
-                self.contact_history_rules.pauses,
-            ]
-        )
-        return f"{self.schema.kernel_hash}-{hashlib.sha256(rules).hexdigest()[:8]}"
+        rules = self.contact_history_rules
+        read: list[object] = [
+            CONTACT_HISTORY_VERSION,
+            rules.horizon_s,
+            sorted(rules.kinds.items()),
+            sorted(rules.most.items()),
+            rules.pauses,
+        ]
+        read += [rules.keyed] if rules.keyed else []
+        digest = hashlib.sha256(msgspec.json.encode(read)).hexdigest()
+        return f"{self.schema.kernel_hash}-{digest[:8]}"
 
     def advance(self, state: CustomerState, events: Sequence[Event]) -> CustomerState | None:
         """The state after `events`, all later in the log than the state.
@@ -118,7 +119,7 @@ class Fold:
         if len(rows):
             kernel.fold(values, self.plan, rows, untraced())
         contact_history = state.contact_history
-        counts_kinds = bool(self.contact_history_rules.kinds)
+        counts_kinds = bool(self.contact_history_rules.kinds or self.contact_history_rules.keyed)
         for event in ordered:
             kind = self.encoder.kind(event) if counts_kinds else None
             contact_history = advance(contact_history, event, kind, self.contact_history_rules)

@@ -68,7 +68,7 @@ class Suppression(msgspec.Struct, frozen=True, array_like=True):
 class SubJourneyPosition(msgspec.Struct, frozen=True, array_like=True):
     """Where a customer stands in a sub-journey."""
 
-    sub_journey: str
+    sub_journey: str  # its run: the id, with a key `ID#KEY`
     definition: str  # hash of the version that they entered
     episode: str  # id of this passage
     entered_s: float
@@ -81,9 +81,18 @@ class SubJourneyPosition(msgspec.Struct, frozen=True, array_like=True):
 class SubJourneyExit(msgspec.Struct, frozen=True, array_like=True):
     """The last time that a sub-journey ended."""
 
-    sub_journey: str
+    sub_journey: str  # its run
     at_s: float
     exit: str
+
+
+class KeyedEvents(msgspec.Struct, frozen=True):
+    """What a keyed sub-journey needs to know of events."""
+
+    sub_journey: str
+    path: str  # of the property that is the key, such as properties.cart_id
+    enters: tuple[str, ...]  # the kinds that begin a run
+    ends: tuple[str, ...]  # the kinds that end it, or a step of it
 
 
 class ContactHistoryRules(msgspec.Struct, frozen=True):
@@ -95,6 +104,7 @@ class ContactHistoryRules(msgspec.Struct, frozen=True):
     pauses: tuple[tuple[str, int, float], ...] = ()  # status, times, within so many seconds
     actions: frozenset[str] = frozenset()  # those of the journey file; all others count as one
     channels: frozenset[str] = frozenset()
+    keyed: tuple[KeyedEvents, ...] = ()
 
 
 class ContactHistory(msgspec.Struct, frozen=True, array_like=True):
@@ -137,30 +147,40 @@ class ContactHistory(msgspec.Struct, frozen=True, array_like=True):
             for suppression in self.suppressions
         )
 
-    def position(self, sub_journey: str) -> SubJourneyPosition | None:
-        """Where the customer stands in this sub-journey."""
-        return next((at for at in self.positions if at.sub_journey == sub_journey), None)
+    def position(self, run: str) -> SubJourneyPosition | None:
+        """Where the customer stands in this run of a sub-journey."""
+        return next((at for at in self.positions if at.sub_journey == run), None)
 
     def exit_of(self, step_key: str) -> str | None:
         """How the passage of this step ended, None where it goes on, or ended with its contacts."""
-        sub_journey = step_key.split(":", 1)[0]
-        position, last_exit = self.position(sub_journey), self.last_exit(sub_journey)
+        run = run_of(step_key)
+        position, last_exit = self.position(run), self.last_exit(run)
         if not step_key or (position and step_key.startswith(f"{position.episode}/")):
             return None
         if last_exit is None or last_exit.exit in ("done", "budget"):
             return None
         return last_exit.exit
 
-    def last_entry_s(self, sub_journey: str) -> float | None:
+    def last_entry_s(self, run: str) -> float | None:
         """When the customer last entered it; None also in what earlier versions have logged."""
-        kind = f"{ENTERED}{sub_journey}"
+        kind = f"{ENTERED}{run}"
         return max(
             (event.at_s for event in self.counted_events if event.kind == kind), default=None
         )
 
-    def last_exit(self, sub_journey: str) -> SubJourneyExit | None:
+    def last_exit(self, run: str) -> SubJourneyExit | None:
         """When the customer was last in it."""
-        return next((exit_ for exit_ in self.exits if exit_.sub_journey == sub_journey), None)
+        return next((exit_ for exit_ in self.exits if exit_.sub_journey == run), None)
+
+
+def run_of(passage: str) -> str:
+    """The run in the id of a passage, or of a step of it."""
+    return passage.split(":", 1)[0]
+
+
+def sub_journey_of(run: str) -> str:
+    """The id of the sub-journey of a run."""
+    return run.split("#", 1)[0]
 
 
 def outbound_request_kind(step_key: str) -> str:

@@ -22,8 +22,10 @@ from nba.customer.contact_history import (
     SubJourneyPosition,
     Suppression,
     outbound_request_kind,
+    run_of,
 )
 from nba.customer.contact_history_room import contacts_within
+from nba.customer.sub_journey_keys import with_keyed_event, without_crowd
 from nba.events.event import Event, micros
 from nba.events.names import (
     ACTION_ACCEPTED,
@@ -70,6 +72,9 @@ def advance(
     name = event.name
     if kind is not None and kind in rules.kinds:
         history = _with_counted_event(history, CountedEvent(kind, at_s), rules.kinds[kind], rules)
+    for keyed in rules.keyed:
+        if kind is not None and (kind in keyed.enters or kind in keyed.ends):
+            history = with_keyed_event(history, keyed, kind, event.properties, at_s)
     if name == ACTION_DECIDED:
         return _with_decision(history, event.properties, at_s, rules)
     if name in ACTION_FEEDBACK:
@@ -87,31 +92,34 @@ def apply_sub_journey_move(
     history: ContactHistory, name: str, properties: dict[str, Any], at_s: float
 ) -> ContactHistory:
     """The contact history after a move into, within or out of a sub-journey."""
-    sub_journey = _text(properties, "sub_journey")
-    position = history.position(sub_journey)
+    sub_journey, episode = _text(properties, "sub_journey"), _text(properties, "episode_id")
+    run = run_of(episode) if run_of(episode).startswith(f"{sub_journey}#") else sub_journey
+    position = history.position(run)
     others = tuple(other for other in history.positions if other is not position)
     if name == SUB_JOURNEY_ENTERED:
         entered = SubJourneyPosition(
-            sub_journey=sub_journey,
+            sub_journey=run,
             definition=_text(properties, "definition"),
-            episode=_text(properties, "episode_id"),
+            episode=episode,
             entered_s=at_s,
             step=_text(properties, "step"),
             since_s=at_s,
             moves=1,
             held_out=properties.get("held_out") is True,
         )
-        entry = CountedEvent(f"{ENTERED}{sub_journey}", at_s)
+        entry = CountedEvent(f"{ENTERED}{run}", at_s)
         counted = tuple(e for e in history.counted_events if e.kind != entry.kind)
         return replace(history, positions=(*others, entered), counted_events=(*counted, entry))
-    if position is None or position.episode != _text(properties, "episode_id"):
+    if name == SUB_JOURNEY_LEFT and _text(properties, "exit") == "crowded":
+        return without_crowd(history, sub_journey)
+    if position is None or position.episode != episode:
         return history
     if name == SUB_JOURNEY_MOVED:
         step = _text(properties, "step")
         onward = replace(position, step=step, since_s=at_s, moves=position.moves + 1)
         return replace(history, positions=(*others, onward))
-    last = SubJourneyExit(sub_journey, at_s, _text(properties, "exit"))
-    exits = tuple(earlier for earlier in history.exits if earlier.sub_journey != sub_journey)
+    last = SubJourneyExit(run, at_s, _text(properties, "exit"))
+    exits = tuple(earlier for earlier in history.exits if earlier.sub_journey != run)
     return replace(history, positions=others, exits=(*exits, last))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from nba.customer.contact_history import ContactHistoryRules
+from nba.customer.sub_journey_keys import keyed_events
 from nba.durations import DAY_S, HOUR_S
 from nba.journey.file import JourneyFile
 from nba.journey.policies import CONTACT_STATUSES
@@ -41,4 +42,5 @@ def contact_history_rules(
         pauses=tuple((one.after, one.times, one.days * DAY_S) for one in policy.pauses),
         actions=frozenset(action.id for action in journey.actions),
         channels=frozenset(journey.channels()),
+        keyed=keyed_events(journey, sub_journeys),
     )

@@ -11,6 +11,7 @@ import msgspec
 
 from nba.customer.appraisal import AppraisedNode
 from nba.customer.contact_history import ContactHistory
+from nba.customer.sub_journey_keys import key_of
 from nba.decisions.candidate import Candidate, Reason, Refused
 from nba.decisions.request import Request
 from nba.decisions.sub_journey_moves import SubJourneyMove, SubJourneyTimer
@@ -115,6 +116,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         return self.step.rsplit("/", 1)[0] if self.step else None
 
     @property
+    def key(self) -> str | None:
+        """Which of the customer's passages side by side it belongs to, such as the cart."""
+        return key_of(self.step)
+
+    @property
     def beside_another_system(self) -> bool:
         """Whether the customer got the other system's action, whatever ours was."""
         return self.mode is Mode.SHADOW or self.request.baseline is not None
@@ -178,6 +184,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         if self.step and not shadow:
             properties["step"] = self.step
             properties["episode_id"] = self.episode_id
+            if self.key is not None:
+                properties["key"] = self.key
             if self.previous_id is not None:
                 properties["previous_id"] = self.previous_id
         if self.arms:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from nba.customer.sub_journey_keys import key_of
 from nba.events.event import Event
 from nba.events.names import MOVE_PREFIX
 
@@ -29,10 +30,15 @@ class SubJourneyMove(msgspec.Struct, frozen=True, kw_only=True):
     episode_id: str  # of this passage
     number: int  # of the move within the passage, from 1
     step: str = ""
-    exit: str = ""  # why they leave: success, time_out, opt_out, overtaken, left, budget, done
+    exit: str = ""  # why they leave, such as success or time_out
     held_out: bool = False
     why: str = ""  # the fact that moved them
     due: tuple[datetime, ...] = ()  # when the step is looked at again
+
+    @property
+    def key(self) -> str | None:
+        """Which of the customer's passages side by side it is, None where there is but one."""
+        return key_of(self.episode_id)
 
     def as_event(self, customer_id: str, at: datetime) -> Event:
         """The event that the log appends."""
@@ -43,6 +49,8 @@ class SubJourneyMove(msgspec.Struct, frozen=True, kw_only=True):
             "step": self.step,
             "why": self.why,
         }
+        if self.key is not None:
+            properties["key"] = self.key
         if self.exit:
             properties["exit"] = self.exit
         if self.held_out:

@@ -106,8 +106,8 @@ class Governor:
         ]
         today = [context.as_of.astimezone(self._fallback_zone).date() for context in contexts]
         calls = [
-            self.sub_journeys.calls(history, context.as_of)
-            for history, context in zip(histories, contexts, strict=True)
+            self.sub_journeys.calls(history, context.as_of, request.asked_for)
+            for request, history, context in zip(requests, histories, contexts, strict=True)
         ]
         for n, request in enumerate(requests):
             called = {action_id: call.step_key for action_id, call in calls[n].items()}

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from nba.customer.contact_history import ContactHistory
+from nba.customer.contact_history import ContactHistory, sub_journey_of
 from nba.customer.context import STAGE, ContextSchema
 from nba.errors import InvalidInput
 from nba.journey.file import JourneyFile
@@ -189,5 +189,7 @@ class Population:
 
 
 def _is_in(contact_history: ContactHistory, sub_journey: str) -> bool:
-    position = contact_history.position(sub_journey)
-    return position is not None and not position.held_out
+    return any(
+        sub_journey_of(position.sub_journey) == sub_journey and not position.held_out
+        for position in contact_history.positions
+    )

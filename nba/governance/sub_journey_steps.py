@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from nba.customer.contact_history import ContactHistory
+from nba.customer.contact_history import ContactHistory, run_of
 from nba.customer.contact_history_fold import apply_sub_journey_move
 from nba.customer.context import UNMAPPED
+from nba.customer.sub_journey_keys import happened_s, waiting_runs
 from nba.decisions.sub_journey_moves import SubJourneyMove
 from nba.durations import HOUR_S
 from nba.events.event import from_micros, micros
@@ -61,6 +62,12 @@ class SubJourneyFlow:
         """The parsed rule of a text in this definition."""
         return None if text is None else self._rules[text]
 
+    def waiting(self, history: ContactHistory) -> list[str]:
+        """The runs of a keyed sub-journey that may begin now."""
+        enter = self._rules[self.sub_journey.enter]
+        kinds = {name.rpartition(".")[0] for name in enter.names}
+        return waiting_runs(history, self.sub_journey.id, kinds)
+
     def following(self, step: Step, facts: Mapping[str, Any]) -> Step | None:
         """The step after this one, None where it goes to the exit."""
         for branch in step.next:
@@ -86,10 +93,8 @@ class SubJourneyFlow:
                 at_s = contact.status_s(step.done) if contact.step == key else None
                 if at_s is not None and at_s >= since_s:
                     return f"{contact.action} was {step.done}"
-        if any(
-            event.kind == step.done and event.at_s > since_s
-            for event in inputs.history.counted_events
-        ):
+        happened = happened_s(inputs.history, run_of(episode), [step.done])
+        if any(at_s > since_s for at_s in happened):
             return f"{step.done} happened"
         if step.time_out_hours is not None and now_s >= begins_s + step.time_out_hours * HOUR_S:
             return f"{step.time_out_hours:g} hours are over"

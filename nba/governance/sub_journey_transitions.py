@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Literal
 
-from nba.customer.contact_history import ContactHistory, SubJourneyPosition
+from nba.customer.contact_history import ContactHistory, SubJourneyPosition, sub_journey_of
+from nba.customer.sub_journey_keys import MAX_KEYS, happened_s, is_crowded, run_name
 from nba.decisions.sub_journey_moves import SubJourneyMove
 from nba.durations import DAY_S
 from nba.events.event import micros
@@ -23,7 +24,7 @@ from nba.randomization import in_share
 from nba.rules.rule import Names
 
 Exit = Literal[
-    "success", "time_out", "opt_out", "overtaken", "left", "budget", "done", "gone"
+    "success", "time_out", "opt_out", "overtaken", "left", "budget", "done", "gone", "crowded"
 ]  # docs/reasons.md explains each
 
 _CLOSE_S = 1e-3  # of a time that was turned into days and back
@@ -69,7 +70,7 @@ class SubJourneyTransitions:
             step, since_s = following, inputs.now_s
             yield SubJourneyMove(
                 name=SUB_JOURNEY_MOVED,
-                sub_journey=position.sub_journey,
+                sub_journey=sub_journey_of(position.sub_journey),
                 definition=position.definition,
                 episode_id=position.episode,
                 number=number,
@@ -81,17 +82,29 @@ class SubJourneyTransitions:
                 return  # branches that go round in a circle go on next time
 
     def enter(self, flow: SubJourneyFlow, inputs: SubJourneyInputs) -> Iterator[SubJourneyMove]:
-        """The entry of a customer for whom it begins now, after the exits of its rivals."""
+        """The entries of a customer for whom it begins now, after the exits of its rivals."""
+        if flow.sub_journey.per:
+            yield from self._crowded_out(flow, inputs)
+            for run in flow.waiting(inputs.history):
+                yield from self._enter(flow, inputs, run)
+        else:
+            yield from self._enter(flow, inputs, flow.sub_journey.id)
+
+    def _enter(
+        self, flow: SubJourneyFlow, inputs: SubJourneyInputs, run: str
+    ) -> Iterator[SubJourneyMove]:
         sub_journey = flow.sub_journey
-        if not self._may_enter(flow, inputs):
+        if not self._may_enter(flow, inputs, run):
             return
         rivals = [
             position
             for position in inputs.history.positions
-            if not position.held_out and (sub_journey.id, position.sub_journey) in self._conflicts
+            if not position.held_out
+            and (sub_journey.id, sub_journey_of(position.sub_journey)) in self._conflicts
         ]
         if any(
-            self._priority.get(rival.sub_journey, 0) >= sub_journey.priority for rival in rivals
+            self._priority.get(sub_journey_of(rival.sub_journey), 0) >= sub_journey.priority
+            for rival in rivals
         ):
             return
         customer_id, now = inputs.customer_id, inputs.now
@@ -104,7 +117,7 @@ class SubJourneyTransitions:
             name=SUB_JOURNEY_ENTERED,
             sub_journey=sub_journey.id,
             definition=flow.definition,
-            episode_id=f"{sub_journey.id}:{customer_id}:{micros(now)}",
+            episode_id=f"{run}:{customer_id}:{micros(now)}",
             number=1,
             step=step.id,
             held_out=held_out,
@@ -112,11 +125,28 @@ class SubJourneyTransitions:
             due=(*due(step, now), time_out_at),
         )
 
-    def _may_enter(self, flow: SubJourneyFlow, inputs: SubJourneyInputs) -> bool:
-        sub_journey, now_s = flow.sub_journey, inputs.now_s
-        if inputs.history.position(sub_journey.id) is not None:
+    def _crowded_out(
+        self, flow: SubJourneyFlow, inputs: SubJourneyInputs
+    ) -> Iterator[SubJourneyMove]:
+        """That keys were left out since the last time."""
+        sub_journey_id = flow.sub_journey.id
+        if not is_crowded(inputs.history, sub_journey_id):
+            return
+        yield SubJourneyMove(
+            name=SUB_JOURNEY_LEFT,
+            sub_journey=sub_journey_id,
+            definition=flow.definition,
+            episode_id=f"{run_name(sub_journey_id, '')}:{inputs.customer_id}:{micros(inputs.now)}",
+            number=1,
+            exit="crowded",
+            why=f"more than {MAX_KEYS} of {flow.sub_journey.per} at once: the oldest are left out",
+        )
+
+    def _may_enter(self, flow: SubJourneyFlow, inputs: SubJourneyInputs, run: str) -> bool:
+        sub_journey, history, now_s = flow.sub_journey, inputs.history, inputs.now_s
+        if history.position(run) is not None:
             return False
-        last = inputs.history.last_exit(sub_journey.id)
+        last = history.last_exit(run)
         again = sub_journey.again_after_days
         if last is not None and (
             again is None or now_s <= last.at_s or now_s < last.at_s + again * DAY_S
@@ -125,23 +155,21 @@ class SubJourneyTransitions:
         enter = flow.rule(sub_journey.enter)
         if enter is None or not enter.holds(inputs.facts):
             return False
-        entered_s = inputs.history.last_entry_s(sub_journey.id)
-        if last is not None and entered_s is not None:
+        entered_s = history.last_entry_s(run)
+        if not sub_journey.per and last is not None and entered_s is not None:
             kinds = self._news.of(enter.names)
             if not any(_happened_since(entered_s, kind, inputs) for kind in kinds):
                 return False
         purpose = sub_journey.purpose
-        return purpose is None or self._consents(purpose, sub_journey, inputs.history)
+        return purpose is None or self._consents(purpose, sub_journey, history)
 
     def _ended(
         self, position: SubJourneyPosition, flow: SubJourneyFlow, inputs: SubJourneyInputs
     ) -> tuple[Exit, str] | None:
         """(exit, why) where the whole sub-journey is over."""
         sub_journey, history = flow.sub_journey, inputs.history
-        if any(
-            event.kind == sub_journey.goal and event.at_s > position.entered_s
-            for event in history.counted_events
-        ):
+        achieved_s = happened_s(history, position.sub_journey, [sub_journey.goal])
+        if any(at_s > position.entered_s for at_s in achieved_s):
             return "success", f"{sub_journey.goal} happened"
         if inputs.now_s >= position.entered_s + sub_journey.time_out_days * DAY_S:
             return "time_out", f"{sub_journey.time_out_days:g} days are over"
@@ -190,7 +218,7 @@ def leave(position: SubJourneyPosition, exit_: Exit, why: str, *, number: int) -
     """The move out of a sub-journey, `number` in its passage."""
     return SubJourneyMove(
         name=SUB_JOURNEY_LEFT,
-        sub_journey=position.sub_journey,
+        sub_journey=sub_journey_of(position.sub_journey),
         definition=position.definition,
         episode_id=position.episode,
         number=number,

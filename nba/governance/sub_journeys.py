@@ -15,6 +15,7 @@ from nba.customer.contact_history import (
     ContactHistory,
     SubJourneyPosition,
     outbound_request_kind,
+    sub_journey_of,
 )
 from nba.decisions.decision import ASK_AGAIN_S
 from nba.decisions.sub_journey_moves import SubJourneyMove
@@ -91,9 +92,23 @@ class SubJourneys:
                 break
         return inputs.history, tuple(moves)
 
-    def calls(self, contact_history: ContactHistory, now: datetime) -> dict[str, OpenStep]:
-        """The open steps by the action that they call for; of two, the higher priority's."""
+    def calls(
+        self, contact_history: ContactHistory, now: datetime, asked_for: str = ""
+    ) -> dict[str, OpenStep]:
+        """The open steps by the action that they call for; of two, the one that is asked for, else
+        the higher priority's."""
+
+        def rank(call: OpenStep) -> tuple[bool, int]:
+            return call.step_key == asked_for, call.definition.priority
+
         calls: dict[str, OpenStep] = {}
+        for call in self._open_steps(contact_history, now):
+            action = call.step.action or ""
+            if action not in calls or rank(calls[action]) < rank(call):
+                calls[action] = call
+        return calls
+
+    def _open_steps(self, contact_history: ContactHistory, now: datetime) -> Iterator[OpenStep]:
         now_s = micros(now) / 1e6
         for position in contact_history.positions:
             flow = self._flows.get(position.definition)
@@ -102,24 +117,26 @@ class SubJourneys:
             _, step = flow.steps[position.step]
             if step.action is None or now_s < position.since_s + step.wait_hours * HOUR_S:
                 continue
-            call = OpenStep(
+            yield OpenStep(
                 step_key=step_key(position.episode, step),
-                sub_journey=position.sub_journey,
+                sub_journey=sub_journey_of(position.sub_journey),
                 step=step,
                 definition=flow.sub_journey,
             )
-            other = calls.get(step.action)
-            if other is None or other.definition.priority < call.definition.priority:
-                calls[step.action] = call
-        return calls
 
     def outbound(
         self, contact_history: ContactHistory, now: datetime
     ) -> list[tuple[OpenStep, Action]]:
-        """(call, its action) of the steps that address the customer and have not done so yet."""
+        """(call, its action) of the steps that address the customer and have not done so yet.
+
+        Where several sub-journeys call for an action, those of the highest priority alone do.
+        """
         now_s = micros(now) / 1e6
-        outbound = []
-        for action_id, call in self.calls(contact_history, now).items():
+        calls, outbound = self.calls(contact_history, now), []
+        for call in self._open_steps(contact_history, now):
+            action_id = call.step.action or ""
+            if calls[action_id].sub_journey != call.sub_journey:
+                continue
             kind = outbound_request_kind(call.step_key)
             asked_s = [event.at_s for event in contact_history.counted_events if event.kind == kind]
             waits = bool(asked_s) and now_s - max(asked_s) < ASK_AGAIN_S

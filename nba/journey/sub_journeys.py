@@ -6,11 +6,19 @@ import hashlib
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from nba.journey.fields import Count, Identifier, JourneyPart, NonNegative, Positive, Share, Text
 
 EXIT = "exit"  # the branch that ends a sub-journey
+PropertyPath = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^\s.]+(\.[^\s.]+)*$",
+        max_length=200,
+        description="a property of events, such as cart_id",
+    ),
+]
 
 
 class Branch(JourneyPart, frozen=True):
@@ -47,6 +55,9 @@ class SubJourney(JourneyPart, frozen=True):
     id: Identifier
     enter: str  # a rule: who begins it
     steps: Annotated[list[Step], Meta(min_length=1)]
+    # of the events that begin it: one passage for each value, side by side; unset, and not a
+    # default, so that the hashes of earlier files and definitions stay what they are
+    per: PropertyPath | UnsetType = UNSET
     name: Text | None = None
     owner: Text | None = None
     goal: Identifier | None = None  # the kind of event that is its success

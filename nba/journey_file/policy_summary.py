@@ -76,7 +76,10 @@ def sub_journey_rows(journey: JourneyFile) -> Iterator[Row]:
         ends = [f"goal {sub_journey.goal}"] if sub_journey.goal else []
         ends += [f"left: {one_line(sub_journey.leave)}"] if sub_journey.leave else []
         ends += [f"over after {sub_journey.time_out_days:g} days"]
-        yield sub_journey.id, "enter", "-", one_line(sub_journey.enter), "; ".join(ends)
+        enter = one_line(sub_journey.enter) + (
+            f", per {sub_journey.per}" if sub_journey.per else ""
+        )
+        yield sub_journey.id, "enter", "-", enter, "; ".join(ends)
         for step in sub_journey.steps:
             branches = [
                 f"to {branch.to}" + (f" if {one_line(branch.when)}" if branch.when else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from nba.customer.sub_journey_keys import entering_kinds
 from nba.errors import InvalidInput
 from nba.governance.candidate_set import concerns
 from nba.journey.actions import Action
@@ -29,6 +30,7 @@ def sub_journey_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
         others = [other for other in ids if other != own]
         for n, rival in enumerate(sub_journey.conflicts):
             yield from unknown_id_errors(f"{path}.conflicts[{n}]", rival, others)
+        yield from _per_errors(path, sub_journey, journey)
         steps = [step.id for step in sub_journey.steps]
         for n, step in enumerate(sub_journey.steps):
             at = f"{path}.steps[{n}]"
@@ -46,7 +48,10 @@ def sub_journey_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
                     f"outbound step {step.id}: write again_after_days: 1 or more, or "
                 )
                 if action.type == "transactional":
-                    remedy += "leave it out (limits do not concern transactional actions)"
+                    remedy += (
+                        "leave it out (limits do not concern transactional actions), with "
+                        "`per: PROPERTY` where each order or the like is to have its own"
+                    )
                 else:
                     remedy += (
                         f"contact_policy: {{caps: [{{id: {own}_{step.id}, times: 1, days: 1, "
@@ -57,6 +62,25 @@ def sub_journey_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
         for n in _unreachable(sub_journey):
             remedy = "no step leads here; give one a branch to it, or remove it"
             yield InvalidInput(f"{path}.steps[{n}].id", sub_journey.steps[n].id, remedy)
+
+
+def _per_errors(path: str, sub_journey: SubJourney, journey: JourneyFile) -> Iterator[InvalidInput]:
+    per = sub_journey.per
+    if not per:
+        return
+    if per.startswith("properties."):
+        remedy = f"name the property alone: per: {per.removeprefix('properties.')}"
+        yield InvalidInput(f"{path}.per", per, remedy)
+    try:
+        begins = entering_kinds(sub_journey, journey)
+    except InvalidInput:  # a rule that cannot be read is told where rules are checked
+        return
+    if not begins:
+        remedy = (
+            f"no event that {sub_journey.id} begins with could carry it: let `enter` name one, "
+            "such as cart_added.count_1h > 0"
+        )
+        yield InvalidInput(f"{path}.per", per, remedy)
 
 
 def _repeats(journey: JourneyFile, sub_journey: SubJourney, action: Action) -> bool:

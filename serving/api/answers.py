@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from features.replay.visits import EmotionHistory
 from nba.customer.appraisal import AppraisedNode
+from nba.customer.contact_history import sub_journey_of
 from nba.customer.context import STAGE, Context, ContextSchema
+from nba.customer.sub_journey_keys import key_of, step_name
 from nba.decisions.candidate import Candidate, Refused
 from nba.decisions.decision import Churn, Decision, Mode
 from nba.decisions.request import Request
@@ -179,7 +181,8 @@ def customer_answer(
         decisions=[decision.decision_id for decision in decisions],
         sub_journeys=[
             SubJourneyStanding(
-                sub_journey=position.sub_journey,
+                sub_journey=sub_journey_of(position.sub_journey),
+                key=key_of(position.episode) or UNSET,
                 step=position.step,
                 entered_at=from_micros(round(position.entered_s * 1e6)),
                 since=from_micros(round(position.since_s * 1e6)),
@@ -272,7 +275,8 @@ def _chosen(
         channel=action.channel if action else decision.request.channel or "",
         placement=decision.request.placement or (action.touchpoint if action else ""),
         not_before=decision.not_before,
-        sub_journey=_step(decision.step),
+        sub_journey=step_name(decision.step),
+        key=decision.key or UNSET,
         rank=rank,
         priority=candidate.priority,
         p_accept=candidate.p_accept,
@@ -280,11 +284,6 @@ def _chosen(
         factors=_factors(candidate),
         reasons=decision.reasons,
     )
-
-
-def _step(key: str) -> str | None:
-    """Sub-journey and step of a step's key, which also names the customer's passage."""
-    return f"{key.split(':', 1)[0]}.{key.rsplit('/', 1)[1]}" if key else None
 
 
 def _factors(candidate: Candidate) -> Factors:

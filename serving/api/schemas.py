@@ -182,6 +182,7 @@ class ChosenAction(msgspec.Struct, frozen=True, kw_only=True):
     placement: str
     not_before: datetime | None  # quiet hours: show it from then on
     sub_journey: str | None  # the step that called for it, such as onboarding.welcome
+    key: str | msgspec.UnsetType = msgspec.UNSET  # which passage, where there is one per cart
     rank: int
     priority: float | None
     p_accept: float | None
@@ -251,6 +252,7 @@ class SubJourneyStanding(msgspec.Struct, frozen=True, kw_only=True):
     """Where a customer is in a sub-journey."""
 
     sub_journey: str
+    key: str | msgspec.UnsetType = msgspec.UNSET  # which passage, where there is one per cart
     step: str
     entered_at: datetime
     since: datetime  # when they came to this step

@@ -94,6 +94,7 @@ def message(decision: Decision) -> bytes:
             "channel": request.channel,
             "placement": request.placement,
             "step": decision.step or None,
+            **({} if decision.key is None else {"key": decision.key}),
             "decided_at": decision.decided_at,
             "not_before": decision.not_before,
         }
