@@ -17,7 +17,8 @@ from nba.journey.actions import NO_ACTION
 from nba.journey_file.loader import load_journey
 from nba.stores.memory.log import MemoryLog
 from nba.stores.versioned import CHAMPION
-from serving.api.answers import decide_answer, feedback_event
+from serving.api.answers import decide_answer
+from serving.api.feedback import feedback_event
 from serving.api.schemas import FeedbackRequest
 from serving.jobs.event_import import import_files
 from serving.replica.assembly import assemble

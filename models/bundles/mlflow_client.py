@@ -46,9 +46,12 @@ def mlflow_client(url: str) -> Iterator[MlflowClient]:
     with the reason and the remedy, and no password.
     """
     from mlflow import MlflowClient
+    from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR as PROGRESS_BAR
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
+    # it stands in the way of errors where nobody watches
+    PROGRESS_BAR.set(False)  # type: ignore[no-untyped-call]
     try:
         yield MlflowClient(waiting(url))
     except (MlflowException, SQLAlchemyError, OSError) as error:

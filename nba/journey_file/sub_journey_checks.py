@@ -14,6 +14,8 @@ from nba.journey.policies import CONTACT_STATUSES, Cap, CoolDown
 from nba.journey.sub_journeys import EXIT, Branch, SubJourney
 from nba.journey_file.reference_checks import unknown_id_errors
 
+MOST_A_DAY = 24.0  # messages of one outbound step to one customer, where it may be entered at once
+
 
 def sub_journey_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
     """Every error of the sub-journeys but their rules, with its path."""
@@ -44,8 +46,9 @@ def sub_journey_errors(journey: JourneyFile) -> Iterator[InvalidInput]:
             action = by_id.get(step.action or "")
             if action is not None and step.outbound and _repeats(journey, sub_journey, action):
                 remedy = (
-                    f"{own} may be entered again at once, and no cap or cool-down concerns the "
-                    f"outbound step {step.id}: write again_after_days: 1 or more, or "
+                    f"{own} may be entered again at once, and no cap or cool-down on what was "
+                    f"decided keeps the outbound step {step.id} at {MOST_A_DAY:g} a day or fewer: "
+                    "write again_after_days: 1 or more, or "
                 )
                 if action.type == "transactional":
                     remedy += (
@@ -89,13 +92,16 @@ def _repeats(journey: JourneyFile, sub_journey: SubJourney, action: Action) -> b
     if again is None or again >= 1.0:
         return False
     limits: list[Cap | CoolDown] = [*policy.caps, *policy.cool_downs]
-    limited = any(concerns(limit, action) and _counts_messages(limit) for limit in limits)
+    limited = any(concerns(limit, action) and _is_few(limit) for limit in limits)
     return action.type == "transactional" or not limited
 
 
-def _counts_messages(limit: Cap | CoolDown) -> bool:
-    """Whether it counts what we send: not only what a customer may or may not do with it."""
-    return (limit.on if isinstance(limit, Cap) else limit.after) in ("decided", "shown")
+def _is_few(limit: Cap | CoolDown) -> bool:
+    """Whether it lets few messages through: it counts what we send, not what comes back of it, and
+    no more than MOST_A_DAY."""
+    if isinstance(limit, Cap):
+        return limit.on == "decided" and limit.times <= MOST_A_DAY * limit.days
+    return limit.after == "decided" and 24.0 / limit.hours <= MOST_A_DAY
 
 
 def _branch_errors(

@@ -21,7 +21,8 @@ from nba.stores.log import Log
 from nba.stores.versioned import CHAMPION, version_in_force
 
 TAIL = 0.01  # share of the rewards beyond each bound, and at least one of them
-FEWEST = 10  # rewards that something came of, below which no bounds are learned
+FEWEST = 10  # rewards that something came of, below which no quantile says anything
+FENCE = 100.0  # of their median size: the 99th percentile of lognormal amounts with sigma 2
 _MANIFEST = "manifest.json"  # of a bundle
 
 
@@ -45,20 +46,24 @@ class CutRewards(msgspec.Struct, frozen=True, kw_only=True):
 
 def learned_bounds(journey: JourneyFile, rewards: Iterable[float]) -> Bounds | None:
     """Bounds from the unbounded rewards of decisions; None where the owner sets them, where the
-    target is no value, or where fewer than FEWEST rewards differ from what silence is worth.
+    target is no value, or where no reward differs from what silence is worth.
 
-    A share TAIL of these lies beyond each bound, and at least the furthest one: one absurd reward
-    sets no bound. What silence is worth is within them.
+    A share TAIL of these lies beyond each bound, and at least the furthest one, as soon as there
+    are FEWEST; and however many there are, none counts for more than FENCE times their median size:
+    up to half of them may be absurd. What silence is worth is within the bounds.
     """
     rule = journey.reward
     if rule.target != "value" or rule.bounds is not None:
         return None
     silence = sorted(terms.default for terms in _all_terms(journey))
     came = np.sort([reward for reward in rewards if reward not in silence])
-    if len(came) < FEWEST:
+    if len(came) == 0:
         return None
-    beyond = max(1, int(np.ceil(TAIL * len(came))))
-    low, high = float(came[beyond]), float(came[-1 - beyond])
+    fence = FENCE * float(np.median(np.abs(came)))
+    low, high = -fence, fence
+    if len(came) >= FEWEST:
+        beyond = max(1, int(np.ceil(TAIL * len(came))))
+        low, high = max(low, float(came[beyond])), min(high, float(came[-1 - beyond]))
     low, high = min(low, silence[0]), max(high, silence[-1])
     return Bounds(low=low, high=high) if low < high else None
 

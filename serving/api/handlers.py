@@ -27,7 +27,6 @@ from serving.api.answers import (
     customer_answer,
     decide_answer,
     emotion_curve,
-    feedback_event,
     filtered,
     replay_answer,
     to_request,
@@ -35,6 +34,7 @@ from serving.api.answers import (
 from serving.api.circuit_breaker import CircuitBreaker
 from serving.api.deadline import DeadlineGuard
 from serving.api.event_batch import read_events
+from serving.api.feedback import check_same_reward, feedback_event
 from serving.api.group_commit import GroupCommit
 from serving.api.replay import replayed
 from serving.api.schemas import (
@@ -133,7 +133,8 @@ class Handlers:
     async def feedback(self, body: FeedbackRequest) -> FeedbackAnswer:
         """Append an outcome; that of a deferred decision shows that it was activated.
 
-        Raises InvalidInput, NotFound, StoreUnavailable.
+        Raises InvalidInput, also for another reward under an id that is taken, NotFound,
+        StoreUnavailable.
         """
         decision = await self._known(body.decision_id)
         replica = self.replica
@@ -148,6 +149,9 @@ class Handlers:
         (seq,) = await self._events.submit([event])
         if seq is not None:
             self.metrics.feedback.labels(body.outcome or "reward").inc()
+        elif body.reward is not None:
+            known = await asyncio.to_thread(replica.log.outcomes, decision.decision_id)
+            check_same_reward(event, known)
         return FeedbackAnswer(
             decision_id=decision.decision_id,
             event_id=event.event_id,

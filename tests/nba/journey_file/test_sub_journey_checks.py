@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
@@ -41,3 +43,16 @@ def test_what_has_a_limit_or_addresses_nobody_is_no_loop() -> None:
 def test_a_limit_on_others_or_on_what_the_customer_does_is_none() -> None:
     assert errors(AGAIN, caps=[Cap(id="other", times=1, days=1, actions=["help_popup"])]) != []
     assert errors(AGAIN, caps=[Cap(id="said_no", times=1, days=1, on="dismissed")]) != []
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"caps": [Cap(id="much", times=1_000_000, days=1)]},
+        {"caps": [Cap(id="short", times=1, days=0.00001)]},
+        {"cool_downs": [CoolDown(id="short", hours=0.001)]},
+        {"caps": [Cap(id="seen", times=1, days=1, on="shown")]},  # a sender need not report it
+    ],
+)
+def test_a_limit_that_lets_nearly_all_through_is_none(limits: dict[str, Any]) -> None:
+    assert errors(AGAIN, **limits) != []
