@@ -11,7 +11,6 @@ from nba.errors import InvalidInput
 from serving.cli.terminal.options import Json
 from serving.cli.terminal.session import command_settings
 from serving.console import print_json, progress_bar
-from serving.reports.tables import print_answer, print_batch
 
 if TYPE_CHECKING:
     from serving.jobs.batch_decisions import BatchOptions
@@ -51,6 +50,7 @@ def decide(
     from serving.api.answers import decide_answer
     from serving.jobs.batch_decisions import BatchOptions
     from serving.replica.assembly import assemble
+    from serving.reports.tables import print_answer
 
     if (customer_id is None) == (batch is None):
         raise InvalidInput("customer", customer_id, "name one customer, or a folder with --batch")
@@ -88,6 +88,7 @@ def _decide_batch(
     replica: Replica, folder: Path, ask: BatchOptions, customers: Path | None, *, json: bool
 ) -> None:
     from serving.jobs.batch_decisions import customers_in, customers_of, run_batch
+    from serving.reports.tables import print_batch
 
     with progress_bar("deciding") as advance:
         done = run_batch(

@@ -14,7 +14,6 @@ from serving.cli.scientists.verdicts import first_champion
 from serving.cli.terminal.options import Seed
 from serving.cli.terminal.session import command_settings
 from serving.console import console, progress_bar, steps
-from serving.reports.tables import print_document, print_import, print_models
 from serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ def demo(
     )
     from serving.jobs.server import running
     from serving.replica.assembly import utc_now
+    from serving.reports.tables import print_document
     from training.simulation.history import frustrated_customer
 
     settings = demo_settings(command_settings(), seed)
@@ -72,6 +72,7 @@ def _prepare_demo(settings: Settings, wanted: DemoHome) -> None:
     from serving.jobs.demo import begin, finished
     from serving.jobs.event_import import import_files
     from serving.replica.assembly import opened_log
+    from serving.reports.tables import print_import, print_models
 
     schema = ContextSchema(load_journey(settings.journey))
     history = settings.home / "history.jsonl"

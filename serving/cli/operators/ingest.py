@@ -10,7 +10,6 @@ import typer
 from serving.cli.terminal.options import Json
 from serving.cli.terminal.session import command_settings
 from serving.console import print_json, progress_bar
-from serving.reports.tables import print_import
 
 
 def ingest(
@@ -27,6 +26,7 @@ def ingest(
     from serving.jobs.event_import import check_files, import_files
     from serving.replica.assembly import opened_log
     from serving.replica.replica import text_model
+    from serving.reports.tables import print_import
 
     check_files(files)
     settings = command_settings()

@@ -10,7 +10,6 @@ import typer
 from serving.cli.terminal.options import Json
 from serving.cli.terminal.session import command_settings
 from serving.console import print_json, print_table, progress_bar
-from serving.reports.tables import print_unmapped
 
 if TYPE_CHECKING:
     from nba.journey.file import JourneyFile
@@ -40,6 +39,7 @@ def check(
     """
     from nba.journey_file.loader import load_journey
     from nba.journey_file.summary import summarise
+    from serving.reports.tables import print_unmapped
 
     journey = load_journey(file)
     if against is not None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import structs
 
-from nba.journey.actions import NO_ACTION
-from nba.journey_file.diff import PartChange
-from nba.measurement.statistics.estimate import Undecided
 from serving.console import console, print_table
-from training.rehearsal.rehearsal import Rehearsal
+
+if TYPE_CHECKING:
+    from nba.journey_file.diff import PartChange
+    from nba.measurement.statistics.estimate import Undecided
+    from training.rehearsal.rehearsal import Rehearsal
+
 
 SHOWN = 15  # changes that a table lists
 
@@ -46,6 +48,9 @@ def changes_json(changes: Sequence[PartChange]) -> list[dict[str, object]]:
 
 def print_rehearsal(rehearsal: Rehearsal | Undecided) -> None:
     """Who gets what now, in expected numbers of decisions."""
+    from nba.journey.actions import NO_ACTION
+    from nba.measurement.statistics.estimate import Undecided
+
     if isinstance(rehearsal, Undecided):
         console.print(f"rehearsal undecided: {rehearsal.reason}", highlight=False, soft_wrap=True)
         return
@@ -90,6 +95,9 @@ def print_rehearsal(rehearsal: Rehearsal | Undecided) -> None:
 
 def rehearsal_json(rehearsal: Rehearsal | Undecided) -> dict[str, object]:
     """The same for scripts."""
+    from nba.journey.actions import NO_ACTION
+    from nba.measurement.statistics.estimate import Undecided
+
     if isinstance(rehearsal, Undecided):
         return {"undecided": rehearsal.reason}
     shares = [

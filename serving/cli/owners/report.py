@@ -10,7 +10,6 @@ import typer
 from serving.cli.terminal.options import Json, Seed
 from serving.cli.terminal.session import command_settings
 from serving.console import console, print_json, progress_bar, steps
-from serving.reports.tables import friction_json, print_friction
 
 report_app = typer.Typer(
     rich_markup_mode="markdown",
@@ -29,6 +28,7 @@ def friction(seed: Seed = 1, json: Json = False) -> None:
     from features.fold import Fold
     from nba.journey_file.loader import load_journey
     from serving.replica.assembly import opened_log
+    from serving.reports.tables import friction_json, print_friction
     from training.data.history import read_history
     from training.emotion.friction import report_friction
     from training.emotion.learned import learned_table

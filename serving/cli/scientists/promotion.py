@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from nba.stores.versioned import CHAMPION
 from serving.cli.scientists.verdicts import (
     follow_champion,
     judged,
@@ -18,8 +17,6 @@ from serving.cli.scientists.verdicts import (
 from serving.cli.terminal.options import BundleName, By, Json, Why
 from serving.cli.terminal.session import command_settings, current_user
 from serving.console import console, print_json
-from serving.reports.tables import models_json, print_models, print_values, values_json
-from serving.reports.valuation_tables import gain_json, methods_json, print_gain, print_methods
 from serving.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,6 +50,8 @@ def evaluate(
     The verdict is kept on its MLflow run. Example: `nba evaluate champion --json`
     """
     from serving.replica.assembly import opened_log
+    from serving.reports.tables import models_json, print_models, print_values, values_json
+    from serving.reports.valuation_tables import gain_json, methods_json, print_gain, print_methods
 
     settings = command_settings()
     registry = registry_of(settings)
@@ -162,6 +161,7 @@ def guard(json: Json = False) -> None:
     Running services do it every minute by themselves. Example: `nba guard`
     """
     from nba.promotion.guardrails import RollBack
+    from nba.stores.versioned import CHAMPION
     from serving.replica.assembly import assemble
     from serving.workers.rollout_watch import RolloutWatch
 
@@ -183,6 +183,8 @@ def guard(json: Json = False) -> None:
 
 def is_champion(to: str | None) -> bool:
     """Whether a way back is that of models, and not of journey files."""
+    from nba.stores.versioned import CHAMPION
+
     return to is not None and (to == CHAMPION or to.isdecimal() or to.startswith(BUNDLE))
 
 
@@ -191,6 +193,7 @@ def taken_back(
 ) -> str:
     """Take back what was moved last, or go to a version or bundle; gives the champion's id."""
     from nba.promotion.rollout import roll_back
+    from nba.stores.versioned import CHAMPION
 
     if to == CHAMPION:
         to = None

@@ -10,7 +10,6 @@ from nba.decisions.request import Request
 from nba.errors import NotFound
 from nba.events.parsing import parse_event
 from nba.stores.memory.log import MemoryLog
-from nba.stores.versioned import CHAMPION, save_version, version_in_force
 from serving.replica.assembly import assemble, opened_log, seeds
 from serving.replica.replica import Replica
 from serving.settings import Settings
@@ -50,6 +49,8 @@ def service_policy(settings: Settings) -> Callable[[int], SimulatedPolicy]:
 
     Raises NotFound where no champion is promoted.
     """
+    from nba.stores.versioned import CHAMPION, save_version, version_in_force
+
     with opened_log(settings) as log:
         stored = version_in_force(log, CHAMPION)
     if stored is None:

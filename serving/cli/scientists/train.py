@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serving.cli.scientists.training_tables import print_training, training_json
 from serving.cli.terminal.options import Json, Seed
 from serving.cli.terminal.session import command_settings
 from serving.console import console, print_json, steps
@@ -51,6 +50,8 @@ def train(
     challenger`. `nba train emotion` and `nba train text` learn what these models see. Example:
     `nba train --trials 30 --seed 7`
     """
+    from serving.cli.scientists.training_tables import print_training, training_json
+
     if context.invoked_subcommand is not None:
         if any((json, seed != 1, journey, log, trials, uplift, trust)):
             raise typer.BadParameter(f"put options after nba train {context.invoked_subcommand}")

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nba.events.valences import ENOUGH_ANSWERS
-from nba.measurement.statistics.estimate import Undecided
 from serving.cli.terminal.options import Json, Seed
 from serving.cli.terminal.session import command_settings
 from serving.console import console, print_json, print_table, steps
-from serving.reports.tables import models_json, print_models
 
 if TYPE_CHECKING:
     from training.emotion.learned import LearnedEmotion
@@ -53,7 +50,9 @@ def train_text(seed: Seed = 1, json: Json = False) -> None:
     """
     from features.fold import Fold
     from models.bundles.registry import Registry
+    from nba.measurement.statistics.estimate import Undecided
     from serving.replica.assembly import journey_in_force, opened_log, utc_now
+    from serving.reports.tables import models_json, print_models
     from training.data.history import read_history
     from training.emotion.learned import learn_text, save_text
 
@@ -79,6 +78,9 @@ def train_text(seed: Seed = 1, json: Json = False) -> None:
 
 def print_emotion(learned: LearnedEmotion) -> None:
     """Each learned valence beside its prior, or why none was learned."""
+    from nba.events.valences import ENOUGH_ANSWERS
+    from nba.measurement.statistics.estimate import Undecided
+
     valences = learned.valences
     if isinstance(valences, Undecided):
         console.print(f"valences undecided: {valences.reason}; those in force stay")
@@ -110,6 +112,8 @@ def print_emotion(learned: LearnedEmotion) -> None:
 
 def emotion_json(version: str | None, learned: LearnedEmotion) -> dict[str, object]:
     """The same for scripts."""
+    from nba.measurement.statistics.estimate import Undecided
+
     valences = learned.valences
     undecided = {"undecided": valences.reason} if isinstance(valences, Undecided) else {}
     return {

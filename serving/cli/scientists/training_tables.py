@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nba.measurement.statistics.estimate import Undecided, as_json
 from serving.console import console, print_table
-from serving.reports.tables import models_json, print_models
+
+if TYPE_CHECKING:
+    from nba.measurement.statistics.estimate import Undecided
+
 
 if TYPE_CHECKING:
     from training.diagnostics.uplift import Uplift
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 
 def print_training(training: Training) -> None:
     """Metrics and slices of each model, what was looked for in the rows, and uplift."""
+    from serving.reports.tables import print_models
+
     print_models(training.figures())
     if training.decided.cut is not None:
         console.print(training.decided.cut.sentence, highlight=False)
@@ -41,6 +45,9 @@ def print_training(training: Training) -> None:
 
 def training_json(training: Training) -> dict[str, object]:
     """The same for scripts."""
+    from nba.measurement.statistics.estimate import Undecided, as_json
+    from serving.reports.tables import models_json
+
     figures: dict[str, object] = models_json(training.figures())
     for name, report in training.reports.items():
         figures[f"{name}_slices"] = [
@@ -65,6 +72,8 @@ def training_json(training: Training) -> dict[str, object]:
 
 
 def _print_slices(name: str, report: Report) -> None:
+    from nba.measurement.statistics.estimate import Undecided
+
     decided = [
         (slice_, slice_.figures) for slice_ in report.slices if isinstance(slice_.figures, dict)
     ]
@@ -90,6 +99,8 @@ def _print_slices(name: str, report: Report) -> None:
 
 
 def _print_uplift(uplift: tuple[Uplift, ...] | Undecided | None) -> None:
+    from nba.measurement.statistics.estimate import Undecided
+
     if uplift is None:
         return
     if isinstance(uplift, Undecided):
@@ -110,6 +121,8 @@ def _print_uplift(uplift: tuple[Uplift, ...] | Undecided | None) -> None:
 
 
 def _uplift_json(uplift: Uplift) -> dict[str, object]:
+    from nba.measurement.statistics.estimate import Undecided, as_json
+
     counts: dict[str, object] = {
         "action": uplift.action,
         "outcome": uplift.outcome,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nba.errors import StoreUnavailable
-from nba.stores.versioned import CHAMPION
 from serving.cli.terminal.session import current_user
 from serving.console import console, print_table, steps
 from serving.settings import Settings
@@ -113,6 +112,7 @@ def follow_champion(settings: Settings, log: Log, version: str | None = None) ->
     `version`: the one that was promoted. Where MLflow cannot be reached, one line says so: nothing
     is taken back, and the next command that looks at models brings it up to date.
     """
+    from nba.stores.versioned import CHAMPION
     from training.runs.verdict import align
 
     try:
