@@ -65,6 +65,12 @@ def exponential(rng: np.random.Generator, n: int) -> Floats:
     return found
 
 
+def two_waves(rng: np.random.Generator, n: int) -> Floats:
+    """Half of them within an hour, half about the sixth day."""
+    first, second = rng.uniform(0.0, 1 / 24, n), rng.uniform(5.5, 6.5, n)
+    return np.where(rng.random(n) < 0.5, first, second)
+
+
 ANY_DAY = uniform(0.0, WINDOW_DAYS)
 SETTINGS: Mapping[str, Setting] = {
     "uniform": Setting([ANY_DAY]),
@@ -77,6 +83,8 @@ SETTINGS: Mapping[str, Setting] = {
     "an hour .10, 6 days .12": Setting(
         [uniform(0.0, 1 / 24), uniform(5.5, 6.5)], truth=[0.10, 0.12], forgetting_days=7.0
     ),
+    "thrice the score, an hour": Setting([uniform(0.0, 1 / 24)], truth=[0.30]),
+    "half an hour, half 6 days": Setting([two_waves]),
     "6 days": Setting([uniform(5.5, 6.5)]),
     "6 days, known before": Setting([uniform(5.5, 6.5)], recalled=500),
     "an hour": Setting([uniform(0.0, 1 / 24)]),

@@ -7,9 +7,15 @@ hazards, counted back from the end of the window, where it is 1: the estimator o
 truncated data (Monthly Notices of the Royal Astronomical Society 155, 1971), which is that of
 Kaplan and Meier with time turned round, and Greenwood's variance.
 
-Each hazard has a beta prior. For the actions with one window together it is that of delays uniform
-over the window, worth PSEUDO_ARRIVALS; for each action it is what the others show, worth as many
-arrivals as make what is seen most likely (empirical Bayes, a beta-binomial likelihood).
+Ages that no exposure has reached yet are known by the shape of the ages before: where all that came
+within a day came within an hour, little is to be expected of the days after. The prior is a mixture
+of shapes, exponential delays of many lengths, half of them with uniform ones, uniform and late
+ones, each as likely as it makes the action's own arrivals; how far the shapes differ is the error
+of what was not seen. FORGOTTEN of the mixture is uniform for good, since a second wave may come.
+
+Each hazard has a beta prior about the one of its shape, worth PSEUDO_ARRIVALS, and what the other
+actions with the same window show, worth as many arrivals as make what is seen most likely
+(empirical Bayes, a beta-binomial likelihood).
 """
 
 from __future__ import annotations
@@ -26,7 +32,9 @@ AGES: Floats = np.array(  # the knots of the curve, in windows
     [0.0, *(2.0**-power for power in range(10, 4, -1)), *(n / PARTS for n in range(1, PARTS + 1))]
 )
 BUCKETS = len(AGES) - 1
-PSEUDO_ARRIVALS = 2.0  # of the prior that delays are uniform over the window
+PSEUDO_ARRIVALS = 2.0  # of the prior that delays are of their shape
+FORGOTTEN = 0.1  # of the shapes, whatever arrives early: delays are uniform over the window
+MOST_TELLING = 8.0  # arrivals by which shapes are told apart: no more, since none is the true one
 LIKENESS = (0.5, 2.0, 8.0, 32.0, 128.0, 512.0)  # arrivals that the other actions may be worth
 
 
@@ -45,6 +53,19 @@ class DelayCurves:
         return np.array(share), np.array(deviation)
 
 
+def _shapes() -> tuple[Floats, Floats]:
+    """(s, BUCKETS + 1) curves at AGES, with their (s,) chances; the last is the uniform one."""
+    lengths = 2.0 ** np.arange(-10, 2)  # mean delays, in windows, before they are cut at its end
+    exponential = np.expm1(-AGES / lengths[:, None]) / np.expm1(-1.0 / lengths)[:, None]
+    mixed = 0.5 * exponential[:-3] + 0.5 * AGES
+    parts = ((exponential, 0.35), (mixed, 0.15), (AGES ** [[2.0], [4.0]], 0.25), (AGES[None], 0.25))
+    chances = [np.full(len(curves), chance / len(curves)) for curves, chance in parts]
+    return np.vstack([curves for curves, _ in parts]), np.concatenate(chances)
+
+
+SHAPES, CHANCES = _shapes()
+
+
 def fit_delay_curves(within: Floats, by: Floats, windows_s: Floats) -> DelayCurves:
     """Curves from numbers of arrivals, both (k, BUCKETS), of exposures older than each bucket.
 
@@ -53,21 +74,44 @@ def fit_delay_curves(within: Floats, by: Floats, windows_s: Floats) -> DelayCurv
     """
     by = np.maximum(by, 0.0)
     within = np.clip(within, 0.0, by)
-    uniform = 1.0 - AGES[:-1] / AGES[1:]
+    shape, apart = _shape_of(within, by)
     same = (windows_s[:, None] == windows_s).astype(float) - np.eye(len(windows_s))
     worth = same @ by + PSEUDO_ARRIVALS
-    mean = (same @ within + PSEUDO_ARRIVALS * uniform) / worth
+    mean = (same @ within + PSEUDO_ARRIVALS * _hazards(shape)) / worth
     likely = [_log_likelihood(within, by, mean, _joint(worth, likeness)) for likeness in LIKENESS]
     prior = _joint(worth, LIKENESS[int(np.argmax(likely))])
     hazard = (within + prior * mean) / (by + prior)
     hazard = hazard[:, 1:]  # of what has arrived by the first knot all arrived before it
     left = np.log1p(-np.minimum(hazard, 1.0 - 1e-9))
+    unseen = (prior / (by + prior))[:, 1:]
     variance = hazard / ((1.0 - np.minimum(hazard, 1.0 - 1e-9)) * (by + prior + 1.0)[:, 1:])
     share, error = np.ones((2, len(by), BUCKETS + 1))
     share[:, 0], share[:, 1:-1] = 0.0, np.exp(_from_the_end(left))
-    error[:, -1], error[:, 1:-1] = 0.0, np.sqrt(_from_the_end(variance))
+    guessed = _from_the_end(unseen * left) / np.minimum(_from_the_end(left), -1e-12)
+    seen = _from_the_end(variance * (1.0 - unseen))
+    error[:, -1], error[:, 1:-1] = 0.0, np.sqrt(seen + (apart[:, 1:-1] * guessed) ** 2)
     error[:, 0] = error[:, 1]
     return DelayCurves(share, error)
+
+
+def _shape_of(within: Floats, by: Floats) -> tuple[Floats, Floats]:
+    """(k, BUCKETS + 1) the curve of each action as its shapes have it, and how far these are apart:
+    their standard deviation, as a share of it."""
+    hazards = _hazards(SHAPES)[:, 1:]
+    likely = within[:, 1:] @ np.log(hazards).T + (by - within)[:, 1:] @ np.log1p(-hazards).T
+    likely *= np.minimum(1.0, MOST_TELLING / np.maximum(by.max(axis=1, keepdims=True), 1e-9))
+    chances = CHANCES * np.exp(likely - likely.max(axis=1, keepdims=True))
+    chances *= (1.0 - FORGOTTEN) / chances.sum(axis=1, keepdims=True)
+    chances[:, -1] += FORGOTTEN
+    mean = chances @ SHAPES
+    variance = np.maximum(chances @ SHAPES**2 - mean**2, 0.0)
+    return mean, np.sqrt(variance) / np.maximum(mean, 1e-12)
+
+
+def _hazards(curves: Floats) -> Floats:
+    """(n, BUCKETS): of what has arrived by the end of each bucket, the share that arrived in it."""
+    hazards: Floats = 1.0 - curves[:, :-1] / np.maximum(curves[:, 1:], 1e-300)
+    return np.clip(hazards, 1e-6, 1.0 - 1e-6)
 
 
 def _joint(worth: Floats, likeness: float) -> Floats:
