@@ -66,15 +66,31 @@ def _shapes() -> tuple[Floats, Floats]:
 SHAPES, CHANCES = _shapes()
 
 
-def fit_delay_curves(within: Floats, by: Floats, windows_s: Floats) -> DelayCurves:
+def shares_at(ages: Floats) -> Floats:
+    """(n, s) the share that each of the SHAPES has at (n,) ages in windows."""
+    return np.array([np.interp(ages, AGES, shape) for shape in SHAPES]).T
+
+
+def fit_delay_curves(
+    within: Floats,
+    by: Floats,
+    windows_s: Floats,
+    *,
+    came: Floats | None = None,
+    expected: Floats | None = None,
+) -> DelayCurves:
     """Curves from numbers of arrivals, both (k, BUCKETS), of exposures older than each bucket.
 
     `within`: that arrived in the bucket. `by`: that arrived in it or before. `windows_s`: (k,);
-    actions learn from those with the same one.
+    actions learn from those with the same one. `came`: (k,) arrivals of all that wait, where each
+    of the SHAPES would have had (k, s) `expected` by their scores.
     """
     by = np.maximum(by, 0.0)
     within = np.clip(within, 0.0, by)
-    shape, apart = _shape_of(within, by)
+    level = np.zeros((len(by), len(SHAPES)))
+    if came is not None and expected is not None:
+        level = _log_level(np.maximum(came, 0.0), expected)
+    shape, apart = _shape_of(within, by, level)
     same = (windows_s[:, None] == windows_s).astype(float) - np.eye(len(windows_s))
     worth = same @ by + PSEUDO_ARRIVALS
     mean = (same @ within + PSEUDO_ARRIVALS * _hazards(shape)) / worth
@@ -94,15 +110,24 @@ def fit_delay_curves(within: Floats, by: Floats, windows_s: Floats) -> DelayCurv
     return DelayCurves(share, error)
 
 
-def _shape_of(within: Floats, by: Floats) -> tuple[Floats, Floats]:
+def _log_level(came: Floats, expected: Floats) -> Floats:
+    """(k, s) how likely so many arrivals are under each shape, where the true level is anything
+    about the score: exponential with the score as its mean, so that arrivals are geometric."""
+    log: Floats = came[:, None] * np.log(expected / (1.0 + expected) + 1e-300) - np.log1p(expected)
+    return np.where(expected > 0.0, log, 0.0)
+
+
+def _shape_of(within: Floats, by: Floats, level: Floats) -> tuple[Floats, Floats]:
     """(k, BUCKETS + 1) the curve of each action as its shapes have it, and how far these are apart:
-    their standard deviation, as a share of it."""
+    their standard deviation, as a share of it. `level`: (k, s), as `_log_level`."""
     hazards = _hazards(SHAPES)[:, 1:]
     likely = within[:, 1:] @ np.log(hazards).T + (by - within)[:, 1:] @ np.log1p(-hazards).T
     likely *= np.minimum(1.0, MOST_TELLING / np.maximum(by.max(axis=1, keepdims=True), 1e-9))
     chances = CHANCES * np.exp(likely - likely.max(axis=1, keepdims=True))
     chances *= (1.0 - FORGOTTEN) / chances.sum(axis=1, keepdims=True)
     chances[:, -1] += FORGOTTEN
+    chances *= np.exp(level - level.max(axis=1, keepdims=True))
+    chances /= chances.sum(axis=1, keepdims=True)
     mean = chances @ SHAPES
     variance = np.maximum(chances @ SHAPES**2 - mean**2, 0.0)
     return mean, np.sqrt(variance) / np.maximum(mean, 1e-12)

@@ -16,7 +16,16 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from models.residual.delay_curve import AGES, BUCKETS, PARTS, DelayCurves, fit_delay_curves
+from models.residual.cohort import Cohort
+from models.residual.delay_curve import (
+    AGES,
+    BUCKETS,
+    PARTS,
+    SHAPES,
+    DelayCurves,
+    fit_delay_curves,
+    shares_at,
+)
 from models.residual.discount import Discount, discount_of
 from models.residual.features import ResidualSpec
 from models.residual.past_delays import PastDelays, StreamDelays, stream_names
@@ -26,20 +35,6 @@ from nba.errors import InvalidBundle
 from nba.journey.actions import NO_ACTION
 
 POINTS: Floats = np.arange(-4, 5) / 4.5  # of a cohort's span, at which its curve is read
-
-
-class Cohort:
-    """The exposures of one span of time, by stream; rows are added in place."""
-
-    __slots__ = ("sums", "exposed", "seconds", "squares", "arrived")
-
-    def __init__(self, streams: int, features: int) -> None:
-        size = features * (features + 1) // 2 + features
-        self.sums: Floats = np.zeros((streams, size))  # A by its upper triangle, sum w x (p0 - s)
-        self.exposed: Floats = np.zeros(streams)
-        self.seconds: Floats = np.zeros(streams)  # since its beginning, in whole ones: exact sums
-        self.squares: Floats = np.zeros(streams)  # of them
-        self.arrived: Floats = np.zeros((streams, BUCKETS))  # rewards, by the age at which
 
 
 class PendingExposures:
@@ -147,7 +142,18 @@ class PendingExposures:
             shown = AGES[1:] * self.waits_s[:, None] <= youngest_s
             within += cohort.arrived * shown
             by += np.cumsum(cohort.arrived, axis=1) * shown
-        return fit_delay_curves(within * unit[:, None], by * unit[:, None], self.waits_s)
+        (came, expected), per = self._levels(as_of_s), unit[:, None]
+        levels = {"came": came * unit, "expected": expected * per}
+        return fit_delay_curves(within * per, by * per, self.waits_s, **levels)
+
+    def _levels(self, as_of_s: float) -> tuple[Floats, Floats]:
+        """(2k,) arrivals of what waits, and (2k, s) those that its scores promise by each shape."""
+        came, expected = np.zeros(len(self.waits_s)), np.zeros((len(self.waits_s), len(SHAPES)))
+        for number, cohort in sorted(self.cohorts.items()):
+            age = (as_of_s - (number + 0.5) * self.width_s) / self.waits_s
+            expected += cohort.scored(self.spec.size)[:, None] * shares_at(age)
+            came += cohort.arrived.sum(axis=1)
+        return came, expected
 
     def discount(self, sums: ResidualSums, as_of_s: float) -> Discount | None:
         """What is taken off the sums at this moment; None where nothing waits."""

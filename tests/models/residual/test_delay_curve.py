@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from models.residual.delay_curve import AGES, BUCKETS, CHANCES, FORGOTTEN, SHAPES, fit_delay_curves
+from models.residual.delay_curve import (
+    AGES,
+    BUCKETS,
+    CHANCES,
+    FORGOTTEN,
+    SHAPES,
+    fit_delay_curves,
+    shares_at,
+)
 from tests.fixtures.examples import examples
 
 WEEK_S = 7 * 86_400.0
@@ -42,6 +50,18 @@ def test_what_came_at_once_tells_of_the_days_that_nobody_has_waited() -> None:
     share, deviation = fit_delay_curves(within, by, np.full(2, WEEK_S)).at(np.full((2, 1), 1 / 7))
     assert share[0, 0] > 0.8 and share[1, 0] < 0.35
     assert (deviation > 0.05).all()
+
+
+def test_how_many_came_tells_of_the_shape_too() -> None:
+    """Half a window has passed. Nothing of 2,000 exposures with a score of .1: they come late. Of
+    100 with a score of .3 ninety: hardly one is still to come."""
+    nothing, half = np.zeros((2, BUCKETS)), np.full(2, 0.5)
+    expected = np.array([[200.0], [30.0]]) * shares_at(half)
+    curves = fit_delay_curves(
+        nothing, nothing, np.full(2, WEEK_S), came=np.array([0.0, 90.0]), expected=expected
+    )
+    share, _ = curves.at(half[:, None])
+    assert share[0, 0] < 0.35 and share[1, 0] > 0.85
 
 
 def test_rewards_that_are_still_to_come_do_not_make_the_curve_early() -> None:
