@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.bundles.prior import prior_bundle
 from nba.decisions.decision import Mode
 from nba.decisions.request import Request
 from nba.events.names import ACTION_DECIDED
@@ -69,7 +70,7 @@ def test_the_loop_closes(tmp_path: Path) -> None:
     imported = import_files(log, replica.engine.fold.schema, [history])
     assert imported.accepted == log.position() > 20_000
 
-    # decide: nothing is learned yet, so that the owner's fallback answers
+    # decide: nothing is trained yet, so that the owner's guesses are drawn from
     ada = [
         parse_event(event, clock())
         for event in frustrated_customer("ada", clock.at - timedelta(minutes=5))
@@ -77,8 +78,9 @@ def test_the_loop_closes(tmp_path: Path) -> None:
     log.append_events(ada)
     question = Request(customer_id="ada", channel="web", placement="web_search")
     [first] = replica.engine.decider.decide([question], replica.now(), replica.chance)
-    assert (first.mode, first.action_id) == (Mode.FALLBACK, "help_popup")
-    assert first.note == "no bundle is promoted: run nba train, then nba promote"
+    assert (first.mode, first.action_id) == (Mode.LIVE, "help_popup")
+    assert first.bundle_id == prior_bundle(replica.engine.fold.schema).bundle_id
+    assert 0.0 < first.propensity < 1.0 and first.churn is None
 
     # feedback: she accepts, and the log knows which decision that was
     body = FeedbackRequest(decision_id=first.decision_id, outcome="accepted")

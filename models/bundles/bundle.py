@@ -1,10 +1,11 @@
 """Bundle: all that is promoted as one, as text and JSON with a checked manifest.
 
 Files: `manifest.json`, `churn.txt`, `touchpoint.txt` (LightGBM text; `.onnx` where the deployment
-has an estimator of its own), `valences.json` where valences were learned, and `residual.bin`, the
-warm start of what is learned online; `terms.txt` where the reward has terms. The bundle's id is the
-hash of its manifest, which holds the hash of every other file; loading checks them and runs no code
-of the bundle's. A part that could not be trained is absent, and the manifest says why.
+has an estimator of its own; `.guesses.json` where no touchpoint model was trained),
+`valences.json` where valences were learned, and `residual.bin`, the warm start of what is learned
+online; `terms.txt` where the reward has terms. The bundle's id is the hash of its manifest, which
+holds the hash of every other file; loading checks them and runs no code of the bundle's. A part
+that could not be trained is absent, and the manifest says why.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from models.predictors.guesses import SUFFIX as GUESSES, guesses_from_json
 from models.predictors.lightgbm_trees import SUFFIX as TREES, trees_from_text
 from models.predictors.onnx_graph import SUFFIX as ONNX, OnnxModel
 from models.predictors.platt_scaling import PlattScaling
@@ -67,7 +69,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     churn: ModelPart | None
     touchpoint: ModelPart | None
     valences: str | None = None  # sha256 of valences.json; None: the priors
-    missing: dict[str, str] = {}  # part -> why it is not there
+    missing: dict[str, str] = {}  # part -> why it was not trained
     recipes: dict[str, RecipeNote] = {}  # by part
     residual: WarmStartPart | None = None  # the warm start of what is learned online
     # `nba.rewards.terms.score_definition` at training; unset in bundles written before it
@@ -166,6 +168,8 @@ def _load(files: Mapping[str, bytes], part: ModelPart | None) -> Predictor | Non
     content = _checked(files, part.file, part.sha256)
     if part.file.endswith(ONNX):
         return OnnxModel(content, part.columns, part.calibration)
+    if part.file.endswith(GUESSES):
+        return guesses_from_json(content, part.columns)
     if not part.file.endswith(TREES):
         raise InvalidBundle(f"{part.file}: a model is {TREES} or {ONNX}; promote the bundle again")
     try:

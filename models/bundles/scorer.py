@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -25,8 +25,8 @@ ROWS = 8_192  # touchpoint rows in memory at a time, about
 class BundleScorer:
     """Implements `nba.engine.scorer.Scorer`.
 
-    Raises InvalidBundle where the bundle was trained on other columns or for another target or
-    reward rule, or misses a model.
+    Without a churn model nobody's risk is known. Raises InvalidBundle where the bundle was trained
+    on other columns or for another target or reward rule, or has no scores of actions.
     """
 
     def __init__(
@@ -41,14 +41,15 @@ class BundleScorer:
         repeat decisions that are in the log, whatever was asked of the bundle then."""
         manifest = bundle.manifest
         (check_columns if as_logged else check_fit)(bundle, schema)
-        if bundle.churn is None or bundle.touchpoint is None:
-            missing = "; ".join(f"{part}: {why}" for part, why in manifest.missing.items())
-            raise InvalidBundle(f"{bundle.bundle_id}: incomplete: {missing}")
+        if bundle.touchpoint is None:
+            why = manifest.missing.get("touchpoint", "not in the bundle")
+            raise InvalidBundle(f"{bundle.bundle_id}: incomplete: touchpoint: {why}; train again")
         self.bundle_id = bundle.bundle_id
         self.learns_value = manifest.target == "value"
         self._horizon_days = manifest.horizon_days
         self._explains = reasons
-        self._churn: Predictor = bundle.churn
+        self.missing: Mapping[str, str] = manifest.missing
+        self._churn = bundle.churn
         self._touchpoint: Predictor = bundle.touchpoint
         self._observed = observed_part(bundle.touchpoint)
         whole = bundle.touchpoint
@@ -85,7 +86,12 @@ class BundleScorer:
         scores.append(model.predict(self._rows(contexts[begin:], codes[begin:])))
         return np.concatenate(scores)
 
+    @property
+    def knows_churn(self) -> bool:
+        return self._churn is not None
+
     def churn(self, contexts: Sequence[Context]) -> list[Churn]:
+        assert self._churn is not None
         rows = _stack(contexts)
         if not self._explains:
             risks = self._churn.predict(rows).tolist()

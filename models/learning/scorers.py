@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from models.bundles.bundle import Bundle, load_bundle
+from models.bundles.fit import check_fit
+from models.bundles.prior import prior_bundle
 from models.bundles.scorer import BundleScorer
 from models.learning.versions import policy_state
 from models.residual.correction import OnlineResidual, residual_of_version, residual_of_warm_start
@@ -15,6 +17,7 @@ from nba.journey.file import JourneyFile
 from nba.rewards.bounds import bounded
 from nba.rewards.terms import reward_version
 from nba.stores.log import Log
+from nba.stores.versioned import CHAMPION
 
 
 def stored_bundle(log: Log, bundle_id: str | None) -> Bundle:
@@ -27,6 +30,21 @@ def stored_bundle(log: Log, bundle_id: str | None) -> Bundle:
     bundle = load_bundle(stored.files)
     if bundle.bundle_id != bundle_id:
         raise InvalidBundle(f"{bundle_id}: its manifest was altered; promote it again")
+    return bundle
+
+
+def deciding_bundle(log: Log, journey: JourneyFile) -> Bundle:
+    """What decides under this journey file: the champion, or the guesses where none was promoted
+    or it does not fit. Raises NotFound, InvalidBundle, StoreUnavailable."""
+    champion = log.alias(CHAMPION)
+    if champion is None:
+        return prior_bundle(ContextSchema(journey))
+    bundle = stored_bundle(log, champion)
+    schema = ContextSchema(journey, bundle.table)
+    try:
+        check_fit(bundle, schema)
+    except InvalidBundle:
+        return prior_bundle(schema)
     return bundle
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import NamedTuple, Protocol
 
@@ -24,6 +24,11 @@ class Scorer(Protocol):
 
     bundle_id: str
     learns_value: bool
+    missing: Mapping[str, str]  # of its models that were not trained, why
+
+    @property
+    def knows_churn(self) -> bool:
+        """Whether it has a model of leaving."""
 
     def touchpoint(self, contexts: Sequence[Context], codes: Sequence[Sequence[int]]) -> np.ndarray:
         """Scores of every (context, action code), flat in the given order.
@@ -41,7 +46,8 @@ class Scorer(Protocol):
         """
 
     def churn(self, contexts: Sequence[Context]) -> list[Churn]:
-        """Each customer's risk of leaving, with what moved it, largest first."""
+        """Each customer's risk of leaving, with what moved it, largest first; asked for only
+        where it `knows_churn`."""
 
     def touchpoint_reasons(
         self, contexts: Sequence[Context], codes: Sequence[int]
@@ -64,7 +70,7 @@ class Residual(Protocol):
 
 def known_churns(scorer: Scorer | None, contexts: Sequence[Context]) -> list[Churn | None]:
     """Each customer's risk; None where nothing scores it, or what does gives no finite number."""
-    if scorer is None:
+    if scorer is None or not scorer.knows_churn:
         return [None] * len(contexts)
     return [churn if isfinite(churn.risk) else None for churn in scorer.churn(contexts)]
 

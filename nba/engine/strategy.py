@@ -76,11 +76,12 @@ class ScoredCandidates(NamedTuple):
     probabilities: Floats  # NaN where they are not known
     churn: Churn | None
     challenged: bool = False  # whether a challenger had its share of the draw
+    knows_churn: bool = True  # whether the bundle has a model of leaving
 
     @property
     def not_finite(self) -> str | None:
         """What is no finite number and would enter the draw; None where all are."""
-        if self.churn is None:
+        if self.churn is None and self.knows_churn:
             return "the churn risk"
         codes = self.priorities.codes[~self.priorities.finite]
         if len(codes):
@@ -117,6 +118,7 @@ def scored(
             else mixed(drawn, floor=policy.floor, challenger=other[n], share=share),
             churn=churns[n],
             challenged=other[n] is not None,
+            knows_churn=strategy.scorer.base.knows_churn,
         )
         for n, each in enumerate(priorities)
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from nba.journey.fields import Day, Identifier, JourneyPart, NonNegative, Positive, Share, Text
 from nba.journey.goals import Aggregate
 from nba.journey.policies import Layer
@@ -53,6 +55,9 @@ class Action(JourneyPart, frozen=True):
     treatment: Text | None = None  # how it is rendered, where there is one way
     treatments: list[Treatment] = []  # where there are several: the draw takes an allowed one
     value_eur: float = 0.0  # worth of one good response
+    # what is guessed of its responses while nothing was trained; unset, and not a default, so that
+    # the hashes of earlier files stay what they are
+    p_accept: Share | UnsetType = UNSET
     cost_eur: NonNegative = 0.0  # of offering it once
     keeps: Share = 0.0  # of the risk of leaving, what a good response takes away
     begins: Day | None = None  # the first day on which it may be offered

@@ -231,7 +231,10 @@ class Handlers:
         )
 
     async def ready(self) -> tuple[int, dict[str, object]]:
-        """(status, body): 503 while the log is out of reach, else 200, degraded or not."""
+        """(status, body): 503 while the log is out of reach, else 200, degraded or not.
+
+        `missing`: of each model that was not trained, why.
+        """
         try:
             position = await asyncio.wait_for(asyncio.to_thread(self.replica.log.position), 3.0)
         except (StoreUnavailable, TimeoutError) as error:
@@ -241,7 +244,8 @@ class Handlers:
         return 200, {
             "ready": True,
             "degraded": scorer is None,
-            "reason": engine.pipeline.strategy.fallback_reason or None,
+            "reason": engine.pipeline.strategy.fallback_reason or self.replica.misfit or None,
+            "missing": {} if scorer is None else dict(scorer.missing),
             "model_version": scorer.bundle_id if scorer else None,
             "config_version": engine.journey.catalogue_version(),
             "log_position": position,

@@ -14,7 +14,7 @@ from nba.stores.versioned import CHAMPION, version_in_force
 def check_champion(log: Log, journey: JourneyFile) -> None:
     """Whether the champion serves on this catalogue; nothing is checked where none was promoted.
 
-    Raises InvalidBundle with the remedy where every replica would be left to the fallback.
+    Raises InvalidBundle with the remedy where every replica would go by the guesses instead.
     """
     stored = version_in_force(log, CHAMPION)
     if stored is None:
@@ -24,8 +24,8 @@ def check_champion(log: Log, journey: JourneyFile) -> None:
         BundleScorer(bundle, ContextSchema(journey, bundle.table))
     except InvalidBundle as error:
         raise InvalidBundle(
-            f"{journey.catalogue_version()}: the champion cannot serve on it, and every decision "
-            f"would be the fallback's: {error}. Put it in force together with a bundle that fits "
+            f"{journey.catalogue_version()}: the champion cannot serve on it, and the guesses of "
+            f"the file would decide: {error}. Put it in force together with a bundle that fits "
             "it: nba train --journey FILE, then --promote challenger; or as it is: "
             "--without-champion"
         ) from None

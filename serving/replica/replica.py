@@ -12,9 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from features.text.model import TextModel, load_text_model
+from models.bundles.bundle import Bundle
+from models.bundles.prior import prior_bundle
 from models.bundles.registry import TEXT
 from models.bundles.scorer import BundleScorer
 from models.learning.scorers import stored_bundle
+from nba.customer.context import ContextSchema
 from nba.engine.decider import IdsAndSeeds
 from nba.errors import InvalidBundle, NbaError, StoreUnavailable
 from nba.events.valences import ValenceTable
@@ -38,6 +41,7 @@ class Replica:
     chance: IdsAndSeeds
     close: Callable[[], None]
     in_force: InForce | None = None  # what was taken up last; None: nothing yet
+    misfit: str = ""  # why the guesses decide and not the champion; empty: they do not, or none is
 
     @property
     def champion(self) -> str | None:
@@ -47,10 +51,12 @@ class Replica:
     def reload(self) -> bool:
         """Take up what was promoted and published; True where the champion or catalogue changed.
 
-        A champion that cannot be used leaves the engine without a scorer: decisions come from
-        the owner's fallback and say why. A catalogue that cannot be read leaves the present one
-        in force. Another catalogue, or other valences, get an engine of their own, whose contexts
-        are rebuilt from the log while the old one still answers. Raises StoreUnavailable.
+        Without a champion, or with one that was trained for another journey file, decisions are
+        drawn by the owner's guesses and what is learned on them. A champion that cannot be read
+        leaves the engine without a scorer: decisions come from the owner's fallback and say why.
+        A catalogue that cannot be read leaves the present one in force. Another catalogue, or other
+        valences, get an engine of their own, whose contexts are rebuilt from the log while the old
+        one still answers. Raises StoreUnavailable.
         """
         before, in_force = self.in_force, read_in_force(self.log)
         if in_force == before:
@@ -69,23 +75,43 @@ class Replica:
     def _engine_of(self, in_force: InForce) -> Engine:
         """The engine of another champion or catalogue, with its contexts."""
         journey = self._journey(in_force.catalogue)
-        bundle, fallback_reason = None, ""
+        bundle, fallback_reason, misfit = None, "", ""
+        table = self.engine.fold.schema.table
         try:
-            bundle = stored_bundle(self.log, in_force.champion)
-            engine = self._engine_on(journey, bundle.table)
-            BundleScorer(bundle, engine.fold.schema)
+            if in_force.champion is not None:
+                bundle = stored_bundle(self.log, in_force.champion)
+                table = bundle.table
         except StoreUnavailable:
             raise
         except NbaError as error:
-            bundle, fallback_reason = None, str(error)
-            engine = self._engine_on(journey, self.engine.fold.schema.table)
+            fallback_reason = str(error)
+        engine = self._engine_on(journey, table)
+        if not fallback_reason:
+            bundle, misfit = self._that_fits(bundle, engine.fold.schema)
         if engine is not self.engine:
             engine.contexts.rebuild(self.engine.contexts.cached())
         strategy = engine.pipeline.strategy._replace(
             scorer=None, fallback_reason=fallback_reason, challenger=None
         )
         engine = engine.deciding_by(replace(engine.pipeline, strategy=strategy))
+        self.misfit = misfit
         return replace(engine, bundle=bundle, text_model=self.engine.text_model)
+
+    def _that_fits(self, bundle: Bundle | None, schema: ContextSchema) -> tuple[Bundle, str]:
+        """The champion, or the guesses of a journey file for which none was trained and why."""
+        misfit = ""
+        if bundle is not None:
+            try:
+                BundleScorer(bundle, schema)
+            except InvalidBundle as error:
+                misfit = f"the guesses of the journey file decide: {error}"
+                logger.warning("%s", misfit)
+            else:
+                return bundle, misfit
+        prior = prior_bundle(schema)
+        if self.log.bundle(prior.bundle_id) is None:
+            self.log.save_bundle(prior.bundle_id, prior.files())
+        return prior, misfit
 
     def _journey(self, version: str | None) -> JourneyFile:
         """The catalogue of this version; the present one where it is that, or cannot be read."""

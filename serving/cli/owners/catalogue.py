@@ -29,7 +29,8 @@ Promote = Annotated[
 WithoutChampion = Annotated[
     bool,
     typer.Option(
-        "--without-champion", help="Even where the champion does not fit: the fallback decides."
+        "--without-champion",
+        help="Even where the champion does not fit: the guesses decide.",
     ),
 ]
 

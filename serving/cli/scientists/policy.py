@@ -94,10 +94,9 @@ def rollback(
 
     Example: `nba policy rollback --why "clicks fell after noon"`
     """
-    from models.learning.scorers import check_version, stored_bundle
+    from models.learning.scorers import check_version, deciding_bundle
     from models.learning.versions import back_to, policy_state, versions
     from nba.errors import NotFound
-    from nba.stores.versioned import CHAMPION
     from serving.replica.assembly import journey_in_force, opened_log, utc_now
 
     settings = command_settings()
@@ -107,9 +106,9 @@ def rollback(
         if wanted is None:
             raise NotFound("policy: there is no earlier version")
         kept = settings.policy_versions
-        state, bundle = policy_state(log, wanted), stored_bundle(log, log.alias(CHAMPION))
+        state, journey = policy_state(log, wanted), journey_in_force(settings, log)
         assert state is not None
-        check_version(state, bundle, journey_in_force(settings, log))
+        check_version(state, deciding_bundle(log, journey), journey)
         back_to(log, wanted, utc_now(), by=current_user(), why=why, kept=kept)
     _tell(wanted, "in force, and learning is paused", json)
 

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from models.bundles.bundle import Bundle, load_bundle
+from models.bundles.prior import prior_bundle
 from models.bundles.scorer import BundleScorer
 from models.learning.scorers import scorer_now, scorer_then
 from models.learning.versions import first_state
@@ -133,13 +134,13 @@ def test_what_was_learned_by_another_rule_takes_no_part(bundle: Bundle) -> None:
     assert residual is not None and residual.version == trained.warm.version  # type: ignore[union-attr]
 
 
-def test_a_replica_on_another_target_falls_back_and_says_why(bundle: Bundle) -> None:
+def test_a_replica_on_another_target_goes_by_the_guesses_and_says_why(bundle: Bundle) -> None:
     log = MemoryLog()
     promote(log, asked(bundle, EXPLORING))
     fits = Bank(log).replica().engine.pipeline
     assert fits.scorer is not None
     replica = Bank(log, changed(EXPLORING, reward=VALUE)).replica()
-    assert replica.engine.pipeline.scorer is None and replica.engine.bundle is None
-    assert (
-        'trained with reward.target "response"' in replica.engine.pipeline.strategy.fallback_reason
-    )
+    prior = prior_bundle(replica.engine.fold.schema)
+    for deciding in (replica.engine.pipeline.scorer, replica.engine.bundle):
+        assert deciding is not None and deciding.bundle_id == prior.bundle_id
+    assert 'trained with reward.target "response"' in replica.misfit

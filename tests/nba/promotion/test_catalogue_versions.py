@@ -21,6 +21,7 @@ from serving.replica.assembly import assemble
 from serving.settings import Settings
 from tests.fixtures.files import SMALL_JOURNEY
 from tests.fixtures.governed_routes import GOVERNED, RESCUED, action_of, checked, routes_on
+from tests.fixtures.outages import a_log_without_a_usable_champion
 from tests.fixtures.routes_in_process import InProcess
 from tests.fixtures.small_replica import JOURNEY, NOON, advance
 
@@ -142,7 +143,7 @@ def told(client: InProcess, name: str, customer_id: str = "ada", **properties: A
 
 
 def test_a_running_house_takes_up_what_was_published_and_keeps_what_it_knows() -> None:
-    with routes_on(MemoryLog(), JOURNEY) as client:
+    with routes_on(a_log_without_a_usable_champion(), JOURNEY) as client:
         told(client, "identify", segment="mass")
         told(client, "Products Searched", results_count=0)
         before = client.decide()
@@ -191,7 +192,7 @@ def test_who_is_in_a_sub_journey_finishes_on_the_one_that_she_entered() -> None:
     call, rest, _ = rescue.steps
     quicker = replace(rescue, steps=[call, replace(rest, wait_hours=0.1)])  # and without an offer
     changed = checked(replace(RESCUED, name="quicker", sub_journeys=[quicker]))
-    with routes_on(MemoryLog(), RESCUED) as client:
+    with routes_on(a_log_without_a_usable_champion(), RESCUED) as client:
 
         def stands(customer_id: str) -> str | None:
             advance(client.replica, customer_id)

@@ -10,6 +10,9 @@ import pytest
 
 from nba.errors import StoreUnavailable
 from tests.fixtures.answers import GOOD, OFFERS, live
+from tests.fixtures.governed_routes import routes_on
+from tests.fixtures.outages import a_log_without_a_usable_champion
+from tests.fixtures.small_replica import JOURNEY
 
 if TYPE_CHECKING:
     from tests.fixtures.routes_in_process import InProcess
@@ -123,12 +126,13 @@ def test_the_log_out_of_reach_is_503_with_retry_after_on_every_route(
     assert client.post("/events", json={**GOOD, "event_id": "n1"}).json()["accepted"] == 1
 
 
-def test_metrics_count_what_the_doors_did(client: InProcess) -> None:
-    client.post("/events", json=[GOOD, GOOD, {"customer_id": ""}])
-    decision_id = client.decide()["decision_id"]
-    client.post("/feedback", json={"decision_id": decision_id, "outcome": "shown"})
-    client.get("/customers/nobody")
-    text = client.get("/metrics").text
+def test_metrics_count_what_the_doors_did() -> None:
+    with routes_on(a_log_without_a_usable_champion(), JOURNEY) as client:
+        client.post("/events", json=[GOOD, GOOD, {"customer_id": ""}])
+        decision_id = client.decide()["decision_id"]
+        client.post("/feedback", json={"decision_id": decision_id, "outcome": "shown"})
+        client.get("/customers/nobody")
+        text = client.get("/metrics").text
     for line in (
         'nba_events_total{result="accepted"} 1.0',
         'nba_events_total{result="duplicate"} 1.0',

@@ -18,6 +18,7 @@ from serving.api.circuit_breaker import CircuitBreaker
 from serving.api.deadline import DeadlineGuard
 from serving.replica.engine import make_engine
 from tests.fixtures.governed_routes import GOVERNED, HeldLog, action_of, checked, routes_on, until
+from tests.fixtures.outages import without_a_usable_champion
 from tests.fixtures.routes_in_process import InProcess
 from tests.fixtures.small_replica import StubScorer, score_with
 
@@ -144,7 +145,7 @@ class Busy(HeldLog):
 
 
 def test_a_customer_whose_log_keeps_moving_is_no_outage() -> None:
-    with routes_on(Busy(), CARELESS, breaker_misses=1) as client:
+    with routes_on(without_a_usable_champion(Busy()), CARELESS, breaker_misses=1) as client:
         for _ in range(2):
             answer = client.decide()
             assert (answer["policy"], answer["logged"]) == ("fallback", True)

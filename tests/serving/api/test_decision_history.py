@@ -25,6 +25,7 @@ from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
 from nba.stores.versioned import CHAMPION
 from tests.fixtures.governed_routes import RESCUE, TREATED, HeldLog, checked, routes_on, until
+from tests.fixtures.outages import without_a_usable_champion
 from tests.fixtures.routes_in_process import InProcess, opened_routes
 from tests.fixtures.small_replica import JOURNEY, NOON, advance
 from tests.models.bundles.test_bundle import made
@@ -81,7 +82,10 @@ def decided(client: InProcess) -> list[Decision]:
 
 def every_kind(client: InProcess, bundle: Bundle) -> None:
     """One decision of each kind into the log."""
-    client.decide("bob")  # no champion yet: the fallback
+    client.decide("bob")  # no champion yet: the guesses
+    without_a_usable_champion(client.log)
+    assert client.replica.reload()
+    client.decide("bob")  # none that can be read: the fallback
     promote(client, bundle)
     for number in range(6):
         client.decide(f"c{number}", channel="web")
@@ -181,7 +185,7 @@ class Tampered(MemoryLog):
 def test_what_was_changed_in_the_record_is_named(
     fields: dict[str, Any], differs: list[str]
 ) -> None:
-    with routes_on(Tampered(**fields), EVERYTHING) as client:
+    with routes_on(without_a_usable_champion(Tampered(**fields)), EVERYTHING) as client:
         answer = replay(client, client.decide("ada")["decision_id"])
         assert answer["equal"] is False
         assert set(differs) <= set(answer["differs"])
@@ -197,7 +201,7 @@ def test_what_is_not_in_the_log_cannot_be_replayed() -> None:
         ({"valences": "valences-0"}, "no bundle that was promoted has these"),
         ({"context_schema": "context-0"}, "replay with the version that decided"),
     ]:
-        with routes_on(Tampered(**changed), EVERYTHING) as client:
+        with routes_on(without_a_usable_champion(Tampered(**changed)), EVERYTHING) as client:
             made_by = client.decide()["decision_id"]
             response = client.post(f"/decisions/{made_by}/replay")
             assert response.status_code == 404

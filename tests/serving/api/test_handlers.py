@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fixtures.answers import GOOD, OFFERS, SEARCH, live
+from tests.fixtures.outages import WHY, without_a_usable_champion
 from tests.fixtures.small_replica import JOURNEY, NOON
 
 if TYPE_CHECKING:
@@ -25,11 +26,13 @@ def test_an_unknown_customer_is_answered_and_marked(client: InProcess) -> None:
 
 
 def test_a_fallback_says_that_it_is_one_and_why(client: InProcess) -> None:
+    without_a_usable_champion(client.log)
+    assert client.replica.reload()
     client.post("/events", json=GOOD)
     answer = client.decide()
     assert answer["fallback_used"] is True
     assert answer["mode"] == answer["policy"] == "fallback"
-    assert answer["note"] == "no bundle is promoted: run nba train, then nba promote"
+    assert answer["note"] == WHY
     assert answer["model_version"] is None
     assert [one["action_id"] for one in answer["actions"]] == JOURNEY.fallback
     assert answer["propensity"] == 1.0

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from nba.events.names import ACTION_ACTIVATED
 from nba.promotion import catalogue_versions as catalogue
-from nba.stores.memory.log import MemoryLog
 from tests.fixtures.governed_routes import (
     GOVERNED,
     RESCUED,
@@ -18,13 +17,14 @@ from tests.fixtures.governed_routes import (
     refused_codes,
     routes_on,
 )
+from tests.fixtures.outages import a_log_without_a_usable_champion
 from tests.fixtures.routes_in_process import InProcess
 from tests.fixtures.small_replica import NOON
 
 
 @pytest.fixture
 def governed() -> Iterator[InProcess]:
-    with routes_on(MemoryLog()) as client:
+    with routes_on(a_log_without_a_usable_champion()) as client:
         yield client
 
 
@@ -183,7 +183,7 @@ def test_in_shadow_mode_ours_is_stated_beside_theirs_and_theirs_is_the_contact(
 
 
 def test_in_shadow_mode_nothing_of_ours_is_taken_or_moves() -> None:
-    with routes_on(MemoryLog(), RESCUED) as client:
+    with routes_on(a_log_without_a_usable_champion(), RESCUED) as client:
         client.post("/events", json={"customer_id": "ada", "name": "Complaint Filed"})
         for who in ("ada", "bob"):  # one call a day for all
             answer = client.decide(who, channel="phone", shadow_of="no_action")
@@ -223,7 +223,7 @@ PLACES = ["site_search", "banking_app"]
 def test_each_placement_gets_a_decision_and_no_action_comes_twice() -> None:
     everywhere = [replace(action, also_at=["website"]) for action in GOVERNED.actions[:1]]
     journey = replace(GOVERNED, actions=[*everywhere, *GOVERNED.actions[1:]])
-    with routes_on(MemoryLog(), journey) as client:
+    with routes_on(a_log_without_a_usable_champion(), journey) as client:
         answer = client.decide(placements=["site_search", "website", "banking_app"])
         assert answer["customer_id"] == "ada"
         decisions = answer["decisions"]

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
+from models.bundles.prior import MISSING, prior_bundle
 from nba.customer.context import ContextSchema
 from nba.decisions.request import Request
 from nba.journey_file.loader import load_journey
@@ -28,16 +29,17 @@ from serving.replica.assembly import assemble
 from tests.fixtures.service_process import JOURNEY, SEARCH, Service, tiny_bundle
 
 
-def test_without_a_model_the_service_is_ready_and_says_that_it_is_degraded(
+def test_before_the_first_training_the_service_is_ready_and_says_what_is_missing(
     service: Service,
 ) -> None:
     response = service.client.get("/readyz")
     assert response.status_code == 200
     body = response.json()
-    assert (body["ready"], body["degraded"], body["model_version"]) == (True, True, None)
-    assert body["reason"] == "no bundle is promoted: run nba train, then nba promote"
+    assert (body["ready"], body["degraded"], body["reason"]) == (True, False, None)
+    assert body["model_version"] == prior_bundle(ContextSchema(load_journey(JOURNEY))).bundle_id
+    assert body["missing"] == MISSING
     assert body["config_version"] == load_journey(JOURNEY).catalogue_version()
-    assert "nba_degraded 1.0" in service.client.get("/metrics").text
+    assert "nba_degraded 0.0" in service.client.get("/metrics").text
 
 
 def test_decisions_come_from_the_fallback_and_are_marked(service: Service) -> None:
@@ -196,9 +198,10 @@ def test_a_promoted_bundle_is_taken_up_without_a_restart(service: Service) -> No
         log.set_alias("champion", bundle.bundle_id, datetime.now(UTC))
     finally:
         log.close()
-    service.until(lambda: service.client.get("/readyz").json()["degraded"] is False)
+    service.until(lambda: service.client.get("/readyz").json()["missing"] == {})
     ready = service.client.get("/readyz").json()
     assert (ready["model_version"], ready["reason"]) == (bundle.bundle_id, None)
+    assert ready["degraded"] is False
     answer = service.decide("ada", channel="web", placement="web_search")
     assert (answer["mode"], answer["fallback_used"]) == ("live", False)
     assert answer["model_version"] == bundle.bundle_id

@@ -9,6 +9,8 @@ import pytest
 from msgspec.structs import replace
 
 from models.bundles.bundle import Bundle
+from models.bundles.prior import prior_bundle
+from nba.customer.context import ContextSchema
 from nba.decisions.decision import Decision, Mode
 from nba.decisions.request import Request
 from nba.experiments.experiment import ArmSpec, ExplorationChange, Slot
@@ -22,6 +24,7 @@ from serving.replica.assembly import assemble
 from serving.replica.bundle_checks import check_arm_bundle
 from serving.replica.replica import Replica
 from serving.settings import Settings
+from tests.fixtures.outages import a_log_without_a_usable_champion
 from tests.fixtures.running_experiment import an_experiment, names
 from tests.fixtures.small_replica import JOURNEY, NOON, failed_search
 from tests.models.bundles.test_bundle import made
@@ -101,8 +104,17 @@ def test_a_service_takes_experiments_up_and_each_decision_is_replayed_byte_for_b
         assert replayed(log, one).to_json() == one.to_json()
 
 
-def test_without_a_champion_the_fallback_decides_for_everybody_in_their_arms() -> None:
-    log = MemoryLog()
+@pytest.mark.parametrize(
+    ("log", "mode", "bundle_id"),
+    [
+        (MemoryLog(), Mode.LIVE, prior_bundle(ContextSchema(JOURNEY)).bundle_id),
+        (a_log_without_a_usable_champion(), Mode.FALLBACK, None),
+    ],
+    ids=["none: the guesses", "none that can be read: the fallback"],
+)
+def test_without_a_champion_everybody_is_decided_for_in_their_arms(
+    log: MemoryLog, mode: Mode, bundle_id: str | None
+) -> None:
     start(
         log,
         an_experiment(),
@@ -115,7 +127,8 @@ def test_without_a_champion_the_fallback_decides_for_everybody_in_their_arms() -
     found = decided(replica_on(log), names(40))
     assert {one.arms for one in found} == {("colour.a",), ("colour.b",)}
     for one in found:
-        assert one.mode is Mode.FALLBACK and one.action_id in ("help_popup", NO_ACTION)
+        assert (one.mode, one.bundle_id) == (mode, bundle_id)
+        assert one.action_id in ("help_popup", NO_ACTION)
         assert replayed(log, one).to_json() == one.to_json()
 
 

@@ -28,6 +28,7 @@ from serving.workers.background import BackgroundWorkers
 from serving.workers.webhook import signature
 from tests.fixtures.governed_routes import RESCUED, action_of, routes_on, until
 from tests.fixtures.learning_bank import EXPLORING, Bank, learner_on, promote, teachable
+from tests.fixtures.outages import a_log_without_a_usable_champion
 from tests.fixtures.routes_in_process import InProcess
 from tests.fixtures.small_replica import FOLD, JOURNEY, NOON
 from tests.fixtures.webhook_receiver import SECRET, Answer, Receiver
@@ -83,7 +84,7 @@ class Kept:
 
 @pytest.fixture
 def kept(receiver: Receiver) -> Iterator[Kept]:
-    with routes_on(MemoryLog(), RESCUED) as client:
+    with routes_on(a_log_without_a_usable_champion(), RESCUED) as client:
         yield Kept(client, receiver)
 
 
@@ -189,7 +190,7 @@ def test_a_consent_that_was_withdrawn_stops_what_is_on_its_way(kept: Kept) -> No
 
 
 def test_without_a_webhook_messages_wait(receiver: Receiver) -> None:
-    with routes_on(MemoryLog(), RESCUED) as client:
+    with routes_on(a_log_without_a_usable_champion(), RESCUED) as client:
         orchestrator = BackgroundWorkers(client.replica, Settings(), Metrics())._orchestrator
         orchestrator.step()
         client.post("/events", json=COMPLAINT)
@@ -202,7 +203,7 @@ def test_from_open_to_close_it_runs_by_itself(receiver: Receiver) -> None:
     settings: dict[str, Any] = {
         "webhook_url": receiver.url, "webhook_secret": SECRET, "reload_s": 0.02,
     }  # fmt: skip
-    with routes_on(MemoryLog(), RESCUED, **settings) as client:
+    with routes_on(a_log_without_a_usable_champion(), RESCUED, **settings) as client:
         assert client.portal is not None
         client.portal.call(client.workers.open)
         client.post("/events", json=COMPLAINT)

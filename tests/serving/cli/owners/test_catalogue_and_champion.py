@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from models.bundles.prior import prior_bundle
 from models.bundles.registry import CHALLENGER
 from nba.customer.context import ContextSchema
 from nba.journey_file.loader import load_journey
@@ -23,28 +24,34 @@ pytestmark = [
 ]
 
 
-def served(run: Run) -> tuple[str, str]:
-    """(version of the catalogue, mode) that a replica decides by."""
+def served(run: Run) -> tuple[str, str | None]:
+    """(version of the catalogue, bundle) that a replica decides by, live."""
     code, out, err = run("decide", "c1", "--dry-run", "--json")
     assert code == 0, err
     found = json.loads(out)
-    return found["config_version"], found["mode"]
+    assert found["mode"] == "live"
+    return found["config_version"], found["model_version"]
+
+
+def guesses_of(file: Path) -> str:
+    """The bundle of a file's guesses."""
+    return prior_bundle(ContextSchema(load_journey(file))).bundle_id
 
 
 def test_a_catalogue_that_the_champion_does_not_fit_is_refused_with_the_remedy(
     run: Run, bank: Bank
 ) -> None:
     assert run("publish", SMALL_JOURNEY, "--why", "begin")[0] == 0
-    assert served(run) == (bank.small_version, "live")
+    assert served(run) == (bank.small_version, bank.bundles[0])
     code, out, err = run("publish", bank.wider, "--why", "incomes")
     assert (code, out) == (1, "")
     for word in (bank.bundles[0], "nba train --journey FILE", "--promote", "--without-champion"):
         assert word in err
     assert bank.log.alias(IN_FORCE) == bank.small_version
     assert run("publish", bank.wider, "--why", "incomes", "--without-champion")[0] == 0
-    assert served(run) == (bank.wider_version, "fallback")
+    assert served(run) == (bank.wider_version, guesses_of(bank.wider))
     assert run("rollback")[0] == 0  # the champion fits that one
-    assert served(run) == (bank.small_version, "live")
+    assert served(run) == (bank.small_version, bank.bundles[0])
 
 
 def test_another_target_of_the_reward_is_another_catalogue_to_the_champion(
@@ -62,9 +69,9 @@ def test_another_target_of_the_reward_is_another_catalogue_to_the_champion(
     for word in ("reward.target response, the journey file says value", "nba train --journey FILE"):
         assert word in " ".join(err.split())
     assert run("publish", value, "--why", "EUR", "--without-champion")[0] == 0
-    assert served(run)[1] == "fallback"
+    assert served(run)[1] == guesses_of(value)
     assert run("rollback")[0] == 0
-    assert served(run) == (bank.small_version, "live")
+    assert served(run) == (bank.small_version, bank.bundles[0])
 
 
 def test_a_catalogue_and_the_champion_that_fits_it_are_put_in_force_together(
@@ -90,7 +97,7 @@ def test_a_catalogue_and_the_champion_that_fits_it_are_put_in_force_together(
         "champion": bank.bundles[1],
         "champion_version": "2",
     }
-    assert served(run) == (bank.wider_version, "live")
+    assert served(run) == (bank.wider_version, bank.bundles[1])
     assert bank.registry.load(CHAMPION)[0] == "2"
     found = bank.moved()
     assert found[0] == (CHAMPION, bank.bundles[1], "bob", "promoted version 2")
@@ -99,7 +106,7 @@ def test_a_catalogue_and_the_champion_that_fits_it_are_put_in_force_together(
     assert code == 1 and "--promote" in err
     code, _, err = run("rollback", "--why", "too wide", "--promote", "1")
     assert code == 0 and f"version 1 ({bank.bundles[0]}) is champion" in err
-    assert served(run) == (bank.small_version, "live")
+    assert served(run) == (bank.small_version, bank.bundles[0])
 
 
 def test_a_bundle_that_does_not_fit_moves_nothing(run: Run, bank: Bank) -> None:

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from models.bundles.prior import prior_bundle
+from nba.customer.context import ContextSchema
+from nba.journey_file.loader import load_journey
 from nba.stores.postgres.log import PostgresLog
 from serving.cli import app
 from tests.fixtures.files import SMALL_JOURNEY
@@ -43,7 +46,8 @@ def test_a_batch_is_decided_reported_and_rehearsed(run: Run, tmp_path: Path) -> 
     out = tmp_path / "out"
     done = run("decide", "--batch", out, "--channel", "web", "--seed", 3)
     assert (done["customers"], done["went_on"]) == (12, False)
-    assert done["actions"] == {"help_popup": 12} and done["modes"] == {"fallback": 12}
+    assert done["modes"] == {"live": 12} and sum(done["actions"].values()) == 12
+    assert done["actions"]["help_popup"] > 0
     again = run("decide", "--batch", out, "--channel", "web", text=True)
     assert "help_popup" in again
     few = tmp_path / "few.txt"
@@ -52,7 +56,8 @@ def test_a_batch_is_decided_reported_and_rehearsed(run: Run, tmp_path: Path) -> 
     assert (dry["customers"], dry["logged"]) == (2, False)
 
     prices = run("report", "rules")
-    assert prices["decisions"] == 12 and prices["bundle_id"] is None
+    guesses = prior_bundle(ContextSchema(load_journey(SMALL_JOURNEY))).bundle_id
+    assert (prices["decisions"], prices["bundle_id"]) == (12, guesses)
     by_id = {one["rule"]: one for one in prices["rules"]}
     assert by_id["three_a_week"]["actions"] == 0
     assert "nba promote" in by_id["three_a_week"]["model_eur"]["undecided"]

@@ -20,6 +20,7 @@ from serving.cli import app
 from serving.cli.scientists import train as learning
 from serving.console import console
 from tests.fixtures.files import SMALL_JOURNEY
+from tests.fixtures.outages import without_a_usable_champion
 from tests.fixtures.small_replica import event, failed_search
 
 Run = Callable[..., Result]
@@ -63,9 +64,13 @@ def test_a_log_without_decisions_is_well_and_says_what_is_not_known(run: Run) ->
     assert "0 decisions" in checks["propensity_audit"]["text"]
 
 
-def test_a_red_check_is_shown_first_and_is_the_exit_code(run: Run, tmp_path: Path) -> None:
+def test_a_red_check_is_shown_first_and_is_the_exit_code(
+    run: Run, postgres_url: str, tmp_path: Path
+) -> None:
+    log = PostgresLog.open(postgres_url)
+    without_a_usable_champion(log).close()
     done = run("decide", "--batch", tmp_path / "out", "--channel", "web", "--json")
-    assert read(done)["modes"] == {"fallback": 121}  # nothing was promoted
+    assert read(done)["modes"] == {"fallback": 121}
     result = run("health", "--days", 2)
     assert result.exit_code == 1
     rows = [line for line in result.stdout.splitlines() if "│" in line]

@@ -1,0 +1,111 @@
+"""What decides where nothing was trained: the owner's guesses, and what is learned online on them.
+
+The score of an action is what the journey file guesses of it, which the residual corrects from the
+first outcome on; so decisions are drawn, logged, learned and replayed as those of any other bundle,
+until the first trained one takes its place. There is no model of leaving.
+"""
+
+from __future__ import annotations
+
+from statistics import fmean
+
+from msgspec import UNSET
+
+from models.bundles.bundle import FORMAT, Bundle, Manifest, part, valences_hash
+from models.predictors.guesses import Guesses
+from models.predictors.touchpoint_columns import touchpoint_columns
+from models.residual.features import ResidualSpec
+from models.residual.posterior import ResidualPrior
+from models.residual.sums import ResidualSums
+from models.residual.warm_start import WarmStart
+from nba.customer.context import ContextSchema
+from nba.journey.actions import NO_ACTION, Action
+from nba.journey.file import JourneyFile
+from nba.rewards.terms import action_terms, reward_version, score_definition
+
+POOLED = 0.05  # p_accept where the journey file guesses none of any action
+SPREAD = 0.1  # standard deviation of a guess of p_accept
+TRAIN = "run nba train, then nba promote"
+MISSING = {  # part -> why it was not trained
+    "churn": f"nothing was trained, nobody's risk is known: {TRAIN}",
+    "touchpoint": f"nothing was trained, the guesses of the journey file decide: {TRAIN}",
+}
+
+
+def prior_bundle(schema: ContextSchema) -> Bundle:
+    """The bundle of a deployment in which nothing was trained.
+
+    It follows from the guesses and what scores mean: other changes of the journey file leave its
+    id, and what was learned on it, as they are.
+    """
+    journey = schema.journey
+    warm, model = prior_warm_start(journey), guesses(schema)
+    manifest = Manifest(
+        format=FORMAT,
+        schema_hash=schema.schema_hash,
+        catalogue_version="",
+        target=journey.reward.target,
+        horizon_days=journey.churn.horizon_days,
+        actions=(*(action.id for action in journey.actions), NO_ACTION),
+        action_features=(),
+        dataset="",
+        seed=0,
+        churn=None,
+        touchpoint=part("touchpoint", model, {}),
+        valences=valences_hash(schema.table),
+        missing=MISSING,
+        residual=warm.part(),
+        asked=score_definition(journey),
+    )
+    return Bundle(manifest, None, model, schema.table, warm)
+
+
+def guesses(schema: ContextSchema) -> Guesses:
+    """Of each action what a decision for it is guessed to bring, `no_action` last: p_accept, or
+    EUR where those are learned. Without a guess an action has the mean of the others', or POOLED.
+    """
+    journey = schema.journey
+    value, pooled = journey.reward.target == "value", _pooled(journey)
+
+    def score(action: Action) -> float:
+        p_accept = pooled if action.p_accept is UNSET else action.p_accept
+        if not value:
+            return p_accept
+        terms = action_terms(journey.reward, action.reward)
+        worth = action.value_eur if terms.worth is None else terms.worth
+        return p_accept * worth + (1.0 - p_accept) * terms.default
+
+    silence = journey.reward.default if value else 0.0
+    return Guesses(
+        columns=tuple(touchpoint_columns(schema.columns, ())),
+        scores=(*map(score, journey.actions), silence),
+        is_probability=not value,
+    )
+
+
+def prior_warm_start(journey: JourneyFile) -> WarmStart:
+    """Where learning on top of guesses begins: how far that of each action is off."""
+    value, pooled = journey.reward.target == "value", _pooled(journey)
+    deviation = (pooled * (1.0 - pooled)) ** 0.5 or SPREAD  # of one response
+    worth = max((action.value_eur for action in journey.actions), default=0.0) or 1.0
+    spec = ResidualSpec(
+        columns=(),
+        means=(),
+        deviations=(),
+        target="value" if value else "probability",
+        variance_eur2=(worth * deviation) ** 2 if value else 1.0,
+        with_score=False,
+        half_life_days=journey.exploration.forgetting_days,
+    )
+    return WarmStart(
+        sums=ResidualSums(spec, [action.id for action in journey.actions]),
+        prior=ResidualPrior(intercept=SPREAD / deviation if value else SPREAD),
+        settled_s=0.0,
+        reward_version=reward_version(journey),
+    )
+
+
+def _pooled(journey: JourneyFile) -> float:
+    """The mean of the guesses."""
+    given = [action.p_accept for action in journey.actions if action.p_accept is not UNSET]
+    return fmean(given) if given else POOLED
