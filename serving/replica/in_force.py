@@ -56,7 +56,7 @@ def read_in_force(log: Log) -> InForce:
 def pipeline_in_force(log: Log, pipeline: Pipeline, bundle: Bundle | None) -> Pipeline:
     """The pipeline deciding by all that is in force; what cannot be read is left out and logged.
 
-    `bundle`: the champion; None where there is none that can be used: then whoever has no arm with
+    `bundle`: what decides; None where the champion cannot be read: then whoever has no arm with
     a bundle of its own is left to the fallback, in their arms. Raises StoreUnavailable.
     """
     schema = pipeline.schema

@@ -42,12 +42,15 @@ def test_before_the_first_training_the_service_is_ready_and_says_what_is_missing
     assert "nba_degraded 0.0" in service.client.get("/metrics").text
 
 
-def test_decisions_come_from_the_fallback_and_are_marked(service: Service) -> None:
+def test_decisions_are_drawn_by_the_guesses_before_the_first_training(service: Service) -> None:
     service.client.post("/events", json={"event_id": "f1", "customer_id": "ada", **SEARCH})
     answer = service.decide("ada", channel="web", placement="web_search")
-    assert (answer["mode"], answer["fallback_used"]) == ("fallback", True)
-    assert answer["actions"][0]["action_id"] == "help_popup"
-    assert answer["note"].startswith("no bundle is promoted")
+    assert (answer["mode"], answer["fallback_used"], answer["note"]) == ("live", False, None)
+    assert answer["model_version"] == prior_bundle(ContextSchema(load_journey(JOURNEY))).bundle_id
+    assert answer["churn"] is None
+    candidates = {one["action_id"]: one["propensity"] for one in answer["candidates"]}
+    assert {"help_popup", "no_action"} <= candidates.keys()
+    assert sum(candidates.values()) == pytest.approx(1.0, abs=1e-12)
     read = service.client.get(f"/decisions/{answer['decision_id']}")
     assert read.json() == answer
 
