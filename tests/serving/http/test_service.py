@@ -99,7 +99,7 @@ def test_bentomls_own_client_decides_and_gives_feedback(service: Service) -> Non
             return json.loads(client.stdout.readline())
 
         answer = call("decide", customer_id="bento", decision_request_id="b1")
-        assert answer["fallback_used"] is True
+        assert answer["mode"] == "live"
         assert service.decide("bento", decision_request_id="b1") == answer
         told = {"decision_id": answer["decision_id"], "outcome": "shown"}
         assert call("feedback", **told)["stored"] is True

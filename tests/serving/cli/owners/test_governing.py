@@ -60,7 +60,7 @@ def test_a_batch_is_decided_reported_and_rehearsed(run: Run, tmp_path: Path) -> 
     assert (prices["decisions"], prices["bundle_id"]) == (12, guesses)
     by_id = {one["rule"]: one for one in prices["rules"]}
     assert by_id["three_a_week"]["actions"] == 0
-    assert "nba promote" in by_id["three_a_week"]["model_eur"]["undecided"]
+    assert "12 customers, under 30" in by_id["three_a_week"]["model_eur"]["undecided"]
     assert "What each rule did" in run("report", "rules", text=True)
     shadow = run("report", "shadow")
     assert "under 100" in shadow["all"]["agreement"]["undecided"]
