@@ -168,8 +168,9 @@ def service(journey: JourneyFile, champion: Champion, seed: int) -> ServicePolic
         seed_for=seeds(seed),
     )
     pipeline = house.engine.pipeline
-    if pipeline.scorer is None:
-        raise SystemExit(f"the champion is not in force: {pipeline.strategy.fallback_reason}")
+    if pipeline.scorer is None or house.misfit:
+        why = pipeline.strategy.fallback_reason or house.misfit
+        raise SystemExit(f"the champion is not in force: {why}")
     bundle = load_bundle(champion.files)
     scorer = CalibratedScorer(BundleScorer(bundle, pipeline.schema, reasons=False))
     strategy = pipeline.strategy._replace(scorer=scorer, challenger=None)

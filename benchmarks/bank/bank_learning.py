@@ -137,8 +137,9 @@ def policy_of(frozen: Frozen, journey: JourneyFile, seed: int) -> ServicePolicy:
     replica = replica_on(log, journey, seed)
     pipeline = replica.engine.pipeline
     scorer = pipeline.strategy.scorer
-    if scorer is None:
-        raise SystemExit(f"the champion is not in force: {pipeline.strategy.fallback_reason}")
+    if scorer is None or replica.misfit:
+        why = pipeline.strategy.fallback_reason or replica.misfit
+        raise SystemExit(f"the champion is not in force: {why}")
     bundle = load_bundle(frozen.aliases[CHAMPION][1])
     mute = BundleScorer(bundle, replica.engine.fold.schema, reasons=False)
     strategy = pipeline.strategy._replace(scorer=scorer._replace(base=mute), challenger=None)
