@@ -45,7 +45,7 @@ def test_before_the_first_training_the_service_is_ready_and_says_what_is_missing
 def test_decisions_are_drawn_by_the_guesses_before_the_first_training(service: Service) -> None:
     service.client.post("/events", json={"event_id": "f1", "customer_id": "ada", **SEARCH})
     answer = service.decide("ada", channel="web", placement="web_search")
-    assert (answer["mode"], answer["fallback_used"], answer["note"]) == ("live", False, None)
+    assert (answer["mode"], answer["fallback_used"]) == ("live", False)
     assert answer["model_version"] == prior_bundle(ContextSchema(load_journey(JOURNEY))).bundle_id
     assert answer["churn"] is None
     candidates = {one["action_id"]: one["propensity"] for one in answer["candidates"]}
