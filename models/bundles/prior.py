@@ -21,6 +21,8 @@ from models.residual.warm_start import WarmStart
 from nba.customer.context import ContextSchema
 from nba.journey.actions import NO_ACTION, Action
 from nba.journey.file import JourneyFile
+from nba.journey.goals import Bounds
+from nba.rewards.bounds import FENCE, bounded
 from nba.rewards.terms import action_terms, reward_version, score_definition
 
 POOLED = 0.05  # p_accept where the journey file guesses none of any action
@@ -38,7 +40,8 @@ def prior_bundle(schema: ContextSchema) -> Bundle:
     It follows from the guesses and what scores mean: other changes of the journey file leave its
     id, and what was learned on it, as they are.
     """
-    journey = schema.journey
+    bounds = _bounds(schema.journey)
+    journey = bounded(schema.journey, bounds)
     warm, model = prior_warm_start(journey), guesses(schema)
     manifest = Manifest(
         format=FORMAT,
@@ -55,7 +58,8 @@ def prior_bundle(schema: ContextSchema) -> Bundle:
         valences=valences_hash(schema.table),
         missing=MISSING,
         residual=warm.part(),
-        asked=score_definition(journey),
+        asked=score_definition(schema.journey),
+        reward_bounds=UNSET if bounds is None else bounds,
     )
     return Bundle(manifest, None, model, schema.table, warm)
 
@@ -103,6 +107,15 @@ def prior_warm_start(journey: JourneyFile) -> WarmStart:
         settled_s=0.0,
         reward_version=reward_version(journey),
     )
+
+
+def _bounds(journey: JourneyFile) -> Bounds | None:
+    """Of rewards in EUR, where the owner sets none: FENCE times the largest worth of a response;
+    None where no action has any, or responses are learned."""
+    worth = max((abs(action.value_eur) for action in journey.actions), default=0.0)
+    if journey.reward.target != "value" or journey.reward.bounds is not None or worth == 0.0:
+        return None
+    return Bounds(low=-FENCE * worth, high=FENCE * worth)
 
 
 def _pooled(journey: JourneyFile) -> float:

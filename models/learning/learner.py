@@ -131,7 +131,9 @@ class Learner:
             self._reached = (self._log.alias(POLICY), head.learned_to)
             return done
         counted = CountedSums(sums, pending.discount(sums, head.as_of_s))
-        head = msgspec.structs.replace(head, prior=fit_prior(counted, head.as_of_s, head.prior))
+        centre = None if target.bundle.warm is None else target.bundle.warm.prior
+        prior = fit_prior(counted, head.as_of_s, head.prior, centre=centre)
+        head = msgspec.structs.replace(head, prior=prior)
         why = f"{done.changes} lessons of {done.events} events"
         state = PolicyState(head, sums, counted.discount, pending.to_bytes())
         version = put_in_force(self._log, state, self._now(), by=LEARNER, why=why, kept=self._kept)

@@ -24,6 +24,7 @@ BOUNDS = {  # of each standard deviation, in units of the spec: 1 for probabilit
     "slope": (0.003, 0.4),
     "product": (0.0015, 0.4),
 }
+DOUBLINGS = 2.0  # standard deviation of a scale about its centre
 NEW_INTERCEPT = 0.05  # of an action that the batch model has not seen, at least
 GATHERED = 50_000  # numbers of `root` copied for a decision; where more, they are read in place
 
@@ -46,12 +47,17 @@ class ResidualPrior(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 def fit_prior(
-    sums: ResidualSums | CountedSums, as_of_s: float, start: ResidualPrior | None = None
+    sums: ResidualSums | CountedSums,
+    as_of_s: float,
+    start: ResidualPrior | None = None,
+    *,
+    centre: ResidualPrior | None = None,
 ) -> ResidualPrior:
     """The prior under which the sums are most likely, `start` where they are empty.
 
     One scale after the other is doubled or halved as long as that raises the evidence: the sum over
-    actions of .5 b'(A + L)^-1 b - .5 ln|A + L| + .5 ln|L|.
+    actions of .5 b'(A + L)^-1 b - .5 ln|A + L| + .5 ln|L|. `centre`: where the scales are thought
+    to be before there is evidence, within DOUBLINGS; None: anywhere.
     """
     best = start or ResidualPrior()
     exposed = sums.exposed > 0
@@ -62,7 +68,7 @@ def fit_prior(
 
     def with_evidence(prior: ResidualPrior) -> ResidualPrior:
         nats = _evidence(a, b, prior.precision(sums.spec))
-        return msgspec.structs.replace(prior, nats=nats)
+        return msgspec.structs.replace(prior, nats=nats - _surprise(prior, centre))
 
     best = with_evidence(best)
     names = [name for name in BOUNDS if name != "product" or sums.spec.products]
@@ -78,6 +84,14 @@ def fit_prior(
                         break
                     best, improved = candidate, True
     return best
+
+
+def _surprise(prior: ResidualPrior, centre: ResidualPrior | None) -> float:
+    """Nats by which scales are less likely than those of the centre: a lognormal about them."""
+    if centre is None:
+        return 0.0
+    doublings = [np.log2(getattr(prior, name) / getattr(centre, name)) for name in BOUNDS]
+    return float(0.5 * (np.array(doublings) ** 2).sum() / DOUBLINGS**2)
 
 
 def _evidence(a: Floats, b: Floats, precision: Floats) -> float:

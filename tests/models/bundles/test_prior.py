@@ -19,8 +19,10 @@ from nba.events.valences import ValenceTable
 from nba.journey.actions import NO_ACTION, ActionReward
 from nba.journey.exploration import Exploration
 from nba.journey.file import JourneyFile
-from nba.journey.goals import RewardRule
-from tests.fixtures.small_replica import JOURNEY, SmallReplica, changed
+from nba.journey.goals import Bounds, RewardRule
+from nba.rewards.attribution import Attribution
+from nba.rewards.bounds import bounded
+from tests.fixtures.small_replica import FOLD, JOURNEY, SmallReplica, changed
 
 VALUE = RewardRule(target="value", window_days=2.0, events=["purchase"])
 GUESSED = {"help_popup": 0.5, "card_offer": 0.1}  # of four actions
@@ -183,3 +185,14 @@ def test_a_bundle_without_scores_of_actions_is_refused() -> None:
     manifest = msgspec.structs.replace(bundle.manifest, touchpoint=None, missing={})
     with pytest.raises(InvalidBundle, match="incomplete: touchpoint: not in the bundle"):
         BundleScorer(Bundle(manifest, None, None), ContextSchema(JOURNEY))
+
+
+def test_rewards_in_eur_are_bounded_before_anything_was_learned_of_them() -> None:
+    journey = with_actions(changed(reward=VALUE), value_eur={"help_popup": 120.0})
+    bundle = made(journey)
+    assert bundle.reward_bounds == Bounds(low=-12_000.0, high=12_000.0)
+    rule = Attribution(bounded(journey, bundle.reward_bounds), FOLD.encoder.kind)
+    assert bundle.warm is not None and bundle.warm.reward_version == rule.version
+    owners = msgspec.structs.replace(VALUE, bounds=Bounds(low=0.0, high=5.0))
+    assert made(changed(reward=owners)).reward_bounds is None
+    assert made().reward_bounds is None

@@ -126,3 +126,12 @@ def test_what_was_learned_narrows_the_spread_and_what_is_new_is_wide() -> None:
     assert spread == pytest.approx([0.025, 0.05])
     after = ResidualPosterior.of(learned(0.0), prior, NOW_S, new=[5])
     assert (after.correct(x, codes, np.full(2, 0.3))[1] < spread).all()
+
+
+def test_few_outcomes_do_not_make_a_guess_certain_and_many_do() -> None:
+    """Seven outcomes as the score has them: by evidence alone the smallest prior would be taken."""
+    unsure = ResidualPrior(intercept=0.1)
+    few, many = (learned(0.0, n) for n in (7, 20_000))
+    assert fit_prior(few, 0.0, unsure).intercept == 0.025
+    assert fit_prior(few, 0.0, unsure, centre=unsure).intercept >= 0.05
+    assert fit_prior(many, 0.0, unsure, centre=unsure).intercept <= 0.05
