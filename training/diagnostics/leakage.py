@@ -142,14 +142,14 @@ def across(data: TrainingSet, moments: ContextQuestions, split: Split) -> list[L
     leaks = []
     owners: dict[tuple[str, float], str] = {}
     twice = 0
-    for name, mask in split._asdict().items():
+    for name, mask in split.parts.items():
         rows = zip(moments.customers[mask].tolist(), moments.as_of[mask].tolist(), strict=True)
         keys = set(rows)
         twice += sum(key in owners for key in keys)
         owners |= dict.fromkeys(keys, name)
     if twice:
         leaks.append(Leak(column="", text=f"{twice} rows stand in two parts of the split"))
-    parts = list(split._asdict().items())
+    parts = list(split.parts.items()) if split.by == "time" else []
     for (name, earlier), (after, later) in zip(parts, parts[1:], strict=False):
         if earlier.any() and later.any():
             reach = data.at_s[earlier].max() + data.horizon_s - data.at_s[later].min()

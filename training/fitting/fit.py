@@ -21,7 +21,7 @@ from nba.rewards.terms import score_definition
 from training.data.fractional_labels import split_rows
 from training.data.history import History
 from training.data.rewards import learned_rule
-from training.data.time_split import Split, check_split, split_by_time
+from training.data.time_split import Split, check_split, split_of
 from training.data.training_sets import (
     PastDecisions,
     TrainingSet,
@@ -143,7 +143,7 @@ class _Fitting:
     ) -> tuple[Fitted | Undecided, Report]:
         """Check the rows, search where trials are set, fit, and measure the model by slice."""
         self.progress(f"fitting the {name} model")
-        split = split_by_time(data)
+        split = split_of(data, classes=recipe.classes)
         refused = check_split(data, split, classes=recipe.classes)
         if refused is not None:
             return refused, Report(recipe=recipe)
@@ -197,6 +197,8 @@ def fit_model(data: TrainingSet, split: Split, recipe: Recipe, *, seed: int) -> 
     metrics = judged or regression(predicted, test)
     metrics["rows_fit"] = float(split.fit.sum())
     metrics["rows_test"] = float(len(test.labels))
+    if split.by == "customers":
+        metrics["by_customers"] = 1.0
     return Fitted(model, metrics, test, predicted)
 
 

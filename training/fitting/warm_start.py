@@ -23,7 +23,7 @@ from nba.rewards.attribution import Attribution
 from nba.rewards.bounds import bounded
 from training.data.history import History
 from training.data.rewards import attribution_of
-from training.data.time_split import split_by_time
+from training.data.time_split import split_of
 from training.data.training_sets import PastDecisions, TrainingSet, trained_actions
 
 COLUMNS = 8  # of the context that the residual reads: those that the model reads most
@@ -32,12 +32,13 @@ COLUMNS = 8  # of the context that the residual reads: those that the model read
 def warm_start(
     history: History, decided: PastDecisions, model: Predictor, rule: RewardRule
 ) -> WarmStart:
-    """The residual's sums over the decisions after those that the touchpoint model was fitted on.
+    """The residual's sums over the decisions after those that the touchpoint model was fitted on,
+    or of other customers where that is how it was split.
 
     Of what it was fitted on it would say that nothing is left to learn. On the later ones it was
     stopped, calibrated and judged: its scores there are those that serving meets.
     """
-    rows = _later(decided.touchpoint_set())
+    rows = _later(decided.touchpoint_set(), classes=model.is_probability)
     found = _learned(history, decided, model, rule, rows, history.end_s)
     return replace(found, delays=_delays(decided, found, attribution_of(history, rule)))
 
@@ -63,7 +64,8 @@ def learned_by(
     decided = decided.coded_for(journey, manifest.actions, manifest.action_features)
     data = decided.touchpoint_set()
     over_s = data.at_s + data.horizon_s
-    rows = _later(data, known=over_s <= warm.settled_s) & (over_s <= until_s)
+    classes = bundle.touchpoint.is_probability
+    rows = _later(data, over_s <= warm.settled_s, classes=classes) & (over_s <= until_s)
     rows &= (over_s <= warm.settled_s) | (data.at_s > since_s)
     rule = bounded(journey, bundle.reward_bounds).reward
     same_rule = warm.reward_version == attribution_of(history, rule).version
@@ -75,11 +77,17 @@ def learned_by(
     return _learned(history, decided, bundle.touchpoint, rule, rows, until_s, spec)
 
 
-def _later(data: TrainingSet, known: np.ndarray | None = None) -> np.ndarray:
-    """(n,) the rows after those that a model was fitted on when these were `known`."""
+def _later(data: TrainingSet, known: np.ndarray | None = None, *, classes: bool) -> np.ndarray:
+    """(n,) the rows after those that a model was fitted on when these were `known`; where it was
+    fitted on other customers, all of these."""
     rows = np.arange(len(data.labels)) if known is None else np.flatnonzero(known)
     fitted = np.zeros(len(data.labels), dtype=bool)
-    fitted[rows[split_by_time(data.part(rows)).fit]] = True
+    split = split_of(data.part(rows), classes=classes)
+    fitted[rows[split.fit]] = True
+    if split.by == "customers":
+        known_to_it = np.isin(data.customers, data.customers[fitted])
+        unseen: np.ndarray = ~known_to_it
+        return unseen
     later: np.ndarray = ~fitted & (data.at_s >= data.at_s[fitted].max(initial=-np.inf))
     return later
 

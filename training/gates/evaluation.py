@@ -37,7 +37,7 @@ from nba.stores.log import Log
 from nba.stores.versioned import CHAMPION, version_in_force
 from training.data.history import History, number
 from training.data.rewards import attribution_of
-from training.data.time_split import split_by_time
+from training.data.time_split import split_by_customers, split_by_time, split_of
 from training.data.training_sets import PastDecisions, decided_set
 from training.gates.comparison import BundleComparison, JudgedDecisions, drawn_by
 from training.gates.held_out import (
@@ -181,6 +181,8 @@ def _testable(decided: PastDecisions) -> NDArray[np.int64]:
     """The decisions of the test period that logged propensity and candidates."""
     listed = np.array([bool(names) for names in decided.candidates], dtype=bool)
     test = split_by_time(decided.set).test
+    if split_of(decided.touchpoint_set(), classes=decided.target != "value").by == "customers":
+        test &= split_by_customers(decided.set).test  # the model has seen the others
     return np.flatnonzero(test & np.isfinite(decided.propensity) & listed)
 
 

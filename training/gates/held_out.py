@@ -12,7 +12,7 @@ from nba.journey.actions import NO_ACTION
 from nba.measurement.off_policy.logged_decisions import Floats
 from nba.measurement.statistics.estimate import Undecided
 from training.data.history import History
-from training.data.time_split import check_split, split_by_time
+from training.data.time_split import check_split, split_of
 from training.data.training_sets import PastDecisions, TrainingSet, churn_set
 from training.fitting.fit import classification, regression
 from training.gates.served import ServedBundle
@@ -37,7 +37,7 @@ def churn_held_out(history: History, bundle: Bundle) -> HeldOutPredictions | Und
     if bundle.churn is None:
         return Undecided(reason=bundle.manifest.missing.get("churn", "not in the bundle"))
     data = churn_set(history, history.fold.schema.journey.churn)
-    split = split_by_time(data)
+    split = split_of(data, classes=True)
     refused = check_split(data, split, classes=True)
     if refused is not None:
         return refused
@@ -55,7 +55,7 @@ def touchpoint_held_out(
     decided = decided.coded_for(schema.journey, manifest.actions, manifest.action_features)
     data = decided.touchpoint_set()
     classes = bundle.touchpoint.is_probability
-    split = split_by_time(data)
+    split = split_of(data, classes=classes)
     refused = check_split(data, split, classes=classes)
     if refused is not None:
         return refused

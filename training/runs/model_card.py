@@ -15,7 +15,8 @@ from training.fitting.fit import Fitted, Report, Training
 WEAKEST = 5  # slices that are named
 _LIMITS = (
     "Associations of the past: a column that matters is not thereby a cause.",
-    "Judged on later time of the same log; what changes after it, drift alarms tell.",
+    "Judged on later time of the same log, or on other customers of the same time where there is "
+    "too little of it; what changes after it, drift alarms tell.",
     "The figures of touchpoint are of its batch model alone. What serves adds the residual, whose "
     "warm start has learned of all decisions after those it was fitted on, the tested ones too; "
     "the gates judge both together, with a residual that has learned of none of the tested ones.",
@@ -65,9 +66,11 @@ def _model(name: str, fitted: Fitted | Undecided, report: Report) -> list[str]:
     if isinstance(fitted, Undecided):
         return [*lines, f"None: {fitted.reason}.", ""]
     rows = f"{fitted.metrics['rows_fit']:,.0f} rows"
+    others = "by_customers" in fitted.metrics
+    judged_on = "other customers, since later time is too short" if others else "later time"
     lines += [
         f"{_recipe(report)}; fitted on {rows}, judged on {fitted.metrics['rows_test']:,.0f} of "
-        "later time, with 95 % intervals by customer.",
+        f"{judged_on}, with 95 % intervals by customer.",
         "",
         *_table(report.slices[:1]),
         "",

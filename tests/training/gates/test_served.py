@@ -39,7 +39,7 @@ JOURNEY = with_fields(
     exploration=Exploration(policy="softmax", temperature_eur=0.3, epsilon=0.0),
     reward=RewardRule(target="response", window_days=7),
 )
-DAYS, DECISIONS, CUSTOMERS = 40.0, 6_000, 1_500
+DAYS, DECISIONS, CUSTOMERS = 40.0, 10_000, 1_500
 FITTED, TESTED = 17.0, 32.0  # days: until when models are fitted, and from when they are tested
 A, B = IDS[:2]
 GOOD, BAD, BLIND = (0.1, 0.3), (0.3, 0.1), (0.2, 0.2)  # what a batch model says of A and B
