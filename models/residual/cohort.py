@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from models.residual.delay_curve import BUCKETS
@@ -27,3 +28,16 @@ class Cohort:
         mean = np.divide(score, weight, out=np.zeros_like(score), where=weight > 0.0)
         scored: Floats = np.maximum(self.exposed, 0.0) * mean
         return scored
+
+
+class StoredExposures(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits, as the log keeps it."""
+
+    actions: tuple[str, ...]
+    features: int
+    waits_s: tuple[float, ...]
+    known_s: float
+    begin: list[int]
+    arrived: bytes
+    sizes: bytes
+    cohorts: dict[int, tuple[list[int], bytes, bytes, bytes, bytes, bytes]]

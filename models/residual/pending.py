@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from models.residual.cohort import Cohort
+from models.residual.cohort import Cohort, StoredExposures
 from models.residual.delay_curve import (
     AGES,
     BUCKETS,
@@ -34,6 +34,7 @@ from nba.engine.policy import Floats
 from nba.errors import InvalidBundle
 from nba.journey.actions import NO_ACTION
 
+REMEMBERED = 4.0  # waits after which delays count half: feeds change
 POINTS: Floats = np.arange(-4, 5) / 4.5  # of a cohort's span, at which its curve is read
 
 
@@ -108,26 +109,37 @@ class PendingExposures:
         if at_s < self.known_s:
             return
         number = int(np.floor(at_s / self.width_s))
-        counts = self.arrived if number < self.begin[stream] else self._cohort(number).arrived
+        counts, kept = self.arrived, self._kept(self.begin - 1 - number)[stream]
+        if number >= self.begin[stream]:
+            counts, kept = self._cohort(number).arrived, 1.0
         for came_s, amount in arrivals:
             age = (came_s - at_s) / self.waits_s[stream]
             bucket = min(max(int(np.searchsorted(AGES, age)) - 1, 0), BUCKETS - 1)
-            counts[stream, bucket] += sign * amount
+            counts[stream, bucket] += sign * amount * kept
         reward = sum(amount for _, amount in arrivals)
         self.sizes[stream] += sign * abs(reward), sign * reward**2
 
     def advance(self, as_of_s: float) -> None:
-        """Let go of what has waited long enough; its delays stay."""
+        """Let go of what has waited long enough; its delays stay, older ones for less."""
+        before, first = self.begin, self.begin == 0
         self.begin = np.maximum(
-            self.begin, np.floor((as_of_s - self.waits_s) / self.width_s).astype(np.int64)
+            before, np.floor((as_of_s - self.waits_s) / self.width_s).astype(np.int64)
         )
+        self.arrived *= np.where(first, 1.0, self._kept(self.begin - before))[:, None]
         for number, cohort in sorted(self.cohorts.items()):
             over = number < self.begin
-            self.arrived[over] += cohort.arrived[over]
+            kept = self._kept(self.begin - 1 - number)
+            self.arrived[over] += (cohort.arrived * kept[:, None])[over]
             for name in Cohort.__slots__:
                 getattr(cohort, name)[over] = 0.0
             if not (cohort.sums.any() or cohort.arrived.any()):
                 del self.cohorts[number]
+
+    def _kept(self, cohorts: Codes) -> Floats:
+        """(2k,) what delays count after (2k,) so many cohorts more."""
+        half_s = np.minimum(REMEMBERED * self.waits_s, self.spec.half_life_s or np.inf)
+        kept: Floats = np.exp2(-np.maximum(cohorts, 0) * self.width_s / half_s)
+        return kept
 
     def curves(self, as_of_s: float) -> DelayCurves:
         """The delay curves of the streams, by the exposures that were old enough to show each
@@ -142,8 +154,9 @@ class PendingExposures:
             shown = AGES[1:] * self.waits_s[:, None] <= youngest_s
             within += cohort.arrived * shown
             by += np.cumsum(cohort.arrived, axis=1) * shown
-        (came, expected), per = self._levels(as_of_s), unit[:, None]
-        levels = {"came": came * unit, "expected": expected * per}
+        came, expected = self._levels(as_of_s)
+        levels = {"came": np.abs(came) * unit, "expected": expected * unit[:, None]}
+        per = np.where(by[:, -1] + came < 0.0, -unit, unit)[:, None]  # of losses as of gains
         return fit_delay_curves(within * per, by * per, self.waits_s, **levels)
 
     def _levels(self, as_of_s: float) -> tuple[Floats, Floats]:
@@ -249,7 +262,7 @@ class PendingExposures:
             arrays = [getattr(cohort, name)[rows].tobytes() for name in Cohort.__slots__]
             cohorts[number] = (rows.tolist(), *arrays)
         return msgspec.msgpack.encode(
-            _Stored(
+            StoredExposures(
                 actions=self.actions,
                 features=self.spec.size,
                 waits_s=tuple(self.waits_s.tolist()),
@@ -265,7 +278,7 @@ class PendingExposures:
     def from_bytes(cls, data: bytes, spec: ResidualSpec) -> PendingExposures:
         """What `to_bytes` wrote, bit for bit. Raises InvalidBundle for anything else."""
         try:
-            stored = msgspec.msgpack.decode(data, type=_Stored)
+            stored = msgspec.msgpack.decode(data, type=StoredExposures)
             pending = cls(spec, stored.actions, stored.waits_s, known_s=stored.known_s)
             if stored.features != spec.size:
                 raise ValueError(f"{stored.features} features where there are {spec.size}")
@@ -285,14 +298,3 @@ class PendingExposures:
 
     def _cohort(self, number: int) -> Cohort:
         return self.cohorts.setdefault(number, Cohort(len(self.waits_s), self.spec.size))
-
-
-class _Stored(msgspec.Struct, frozen=True, kw_only=True):
-    actions: tuple[str, ...]
-    features: int
-    waits_s: tuple[float, ...]
-    known_s: float
-    begin: list[int]
-    arrived: bytes
-    sizes: bytes
-    cohorts: dict[int, tuple[list[int], bytes, bytes, bytes, bytes, bytes]]

@@ -213,6 +213,47 @@ def test_an_exposure_counts_as_its_share_and_wholly_from_the_end_of_its_window()
         assert seen[2:] == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_losses_wait_as_gains_do(sign: float) -> None:
+    """Rewards on the sixth day of seven: where they are losses their curve was never learned."""
+    pending = PendingExposures(spec_of(), ACTIONS, WAITS_S)
+    for n in range(200):
+        pending.arrive(0, n * 600.0, [(n * 600.0 + 6 * DAY_S, sign * 10.0)])
+    pending.advance(30 * DAY_S)
+    share, _ = pending.curves(30 * DAY_S).at(np.full((6, 1), 0.5))
+    assert share[0, 0] < 0.05
+
+
+def test_a_feed_that_becomes_faster_is_learned() -> None:
+    """300 rewards after six days, and 60 days later as many within the hour."""
+    pending = PendingExposures(spec_of(), ACTIONS, WAITS_S)
+    for begin, delay_s in ((BEGIN_S, 6 * DAY_S), (BEGIN_S + 60 * DAY_S, 1_800.0)):
+        for n in range(300):
+            at_s = begin + n * 600.0
+            pending.arrive(0, at_s, [(at_s + delay_s, 1.0)])
+    half = np.full((6, 1), 0.5)
+    pending.advance(BEGIN_S + 20 * DAY_S)
+    before, _ = pending.curves(BEGIN_S + 20 * DAY_S).at(half)
+    pending.advance(BEGIN_S + 80 * DAY_S)
+    after, _ = pending.curves(BEGIN_S + 80 * DAY_S).at(half)
+    assert before[0, 0] < 0.1 and after[0, 0] > 0.75
+
+
+@given(stops=st.lists(st.floats(0.0, 90.0), max_size=6))
+@examples(40)
+def test_what_is_remembered_of_delays_does_not_depend_on_when_one_looks(stops: list[float]) -> None:
+    left = [PendingExposures(spec_of(), ACTIONS, WAITS_S) for _ in range(2)]
+    for pending in left:
+        for n in range(60):
+            at_s = BEGIN_S + n * DAY_S
+            pending.arrive(n % 2, at_s, [(at_s + DAY_S, 1.0)])
+    for stop in sorted(stops):
+        left[0].advance(BEGIN_S + stop * DAY_S)
+    for pending in left:
+        pending.advance(BEGIN_S + 90 * DAY_S)
+    assert left[0].arrived == pytest.approx(left[1].arrived, rel=1e-12)
+
+
 def test_one_huge_reward_does_not_make_the_curve() -> None:
     pending = PendingExposures(spec_of(), ACTIONS, [7 * DAY_S] * 6)
     at_s = BEGIN_S - 30 * DAY_S
