@@ -34,7 +34,7 @@ from nba.engine.policy import Floats
 from nba.errors import InvalidBundle
 from nba.journey.actions import NO_ACTION
 
-REMEMBERED = 4.0  # waits after which delays count half: feeds change
+REMEMBERED, RECALLED = 4.0, 50.0  # waits after which delays count half; of a bundle's, at most
 POINTS: Floats = np.arange(-4, 5) / 4.5  # of a cohort's span, at which its curve is read
 
 
@@ -138,8 +138,7 @@ class PendingExposures:
     def _kept(self, cohorts: Codes) -> Floats:
         """(2k,) what delays count after (2k,) so many cohorts more."""
         half_s = np.minimum(REMEMBERED * self.waits_s, self.spec.half_life_s or np.inf)
-        kept: Floats = np.exp2(-np.maximum(cohorts, 0) * self.width_s / half_s)
-        return kept
+        return np.exp2(-np.maximum(cohorts, 0) * self.width_s / half_s)
 
     def curves(self, as_of_s: float) -> DelayCurves:
         """The delay curves of the streams, by the exposures that were old enough to show each
@@ -228,8 +227,9 @@ class PendingExposures:
                 continue
             if len(found.arrived) != BUCKETS:
                 raise InvalidBundle(f"delays: {len(found.arrived)} ages where there are {BUCKETS}")
-            self.arrived[stream] += found.arrived
-            self.sizes[stream] += found.size, found.square
+            fresh = min(1.0, RECALLED / max(abs(sum(found.arrived)), 1e-9))
+            self.arrived[stream] += np.array(found.arrived) * fresh
+            self.sizes[stream] += found.size * fresh, found.square * fresh
 
     @property
     def _names(self) -> list[str]:

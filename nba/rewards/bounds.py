@@ -7,7 +7,9 @@ bound. The quantiles are of the rewards that something came of, since most other
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
+from itertools import chain
 
 import msgspec
 import numpy as np
@@ -20,9 +22,8 @@ from nba.rewards.terms import ActionTerms, action_terms
 from nba.stores.log import Log
 from nba.stores.versioned import CHAMPION, version_in_force
 
-TAIL = 0.01  # share of the rewards beyond each bound, and at least one of them
-FEWEST = 10  # rewards that something came of, below which no quantile says anything
-FENCE = 100.0  # of their median size: the 99th percentile of lognormal amounts with sigma 2
+FEWEST = 5  # rewards of an action, below which their median says nothing
+FENCE = 20.0  # of their median size: 1 in 700 of lognormal amounts with sigma 1 is larger
 _MANIFEST = "manifest.json"  # of a bundle
 
 
@@ -44,27 +45,28 @@ class CutRewards(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def learned_bounds(journey: JourneyFile, rewards: Iterable[float]) -> Bounds | None:
-    """Bounds from the unbounded rewards of decisions; None where the owner sets them, where the
-    target is no value, or where no reward differs from what silence is worth.
+def learned_bounds(journey: JourneyFile, rewards: Iterable[tuple[str, float]]) -> Bounds | None:
+    """Bounds from the actions and unbounded rewards of decisions; None where the owner sets them,
+    where the target is no value, or where no reward differs from what silence is worth.
 
-    A share TAIL of these lies beyond each bound, and at least the furthest one, as soon as there
-    are FEWEST; and however many there are, none counts for more than FENCE times their median size:
-    up to half of them may be absurd. What silence is worth is within the bounds.
+    None counts for more than FENCE times the median size of those of its action, or of an action
+    whose are larger: up to half of them may be absurd, and what is rare and dear is not cut for
+    what is often and cheap. Actions with fewer than FEWEST rewards go by the median of all. What
+    silence is worth is within the bounds.
     """
     rule = journey.reward
     if rule.target != "value" or rule.bounds is not None:
         return None
     silence = sorted(terms.default for terms in _all_terms(journey))
-    came = np.sort([reward for reward in rewards if reward not in silence])
-    if len(came) == 0:
+    sizes: dict[str, list[float]] = defaultdict(list)
+    for action, reward in rewards:
+        if reward not in silence:
+            sizes[action].append(abs(reward))
+    if not sizes:
         return None
-    fence = FENCE * float(np.median(np.abs(came)))
-    low, high = -fence, fence
-    if len(came) >= FEWEST:
-        beyond = max(1, int(np.ceil(TAIL * len(came))))
-        low, high = max(low, float(came[beyond])), min(high, float(came[-1 - beyond]))
-    low, high = min(low, silence[0]), max(high, silence[-1])
+    medians = [float(np.median(own)) for own in sizes.values() if len(own) >= FEWEST]
+    fence = FENCE * max(medians or [float(np.median(list(chain(*sizes.values()))))])
+    low, high = min(-fence, silence[0]), max(fence, silence[-1])
     return Bounds(low=low, high=high) if low < high else None
 
 

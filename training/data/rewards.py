@@ -41,7 +41,10 @@ def learned_rule(history: History, risk: Risk | None = None) -> RewardRule:
     if journey.reward.target != "value" or journey.reward.bounds is not None:
         return journey.reward
     rewards = settled(history, attribution_of(history, journey.reward), risk)
-    bounds = learned_bounds(journey, [settlement.credit.reward for settlement in rewards])
+    credits = [settlement.credit for settlement in rewards]
+    bounds = learned_bounds(
+        journey, [(str(one.decision.properties.get("action_id")), one.reward) for one in credits]
+    )
     return bounded(journey, bounds).reward
 
 

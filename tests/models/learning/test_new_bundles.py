@@ -45,7 +45,7 @@ def test_a_new_bundle_begins_with_what_it_brings_and_the_decisions_still_open(
 
 def test_a_new_bundle_knows_when_rewards_come(bundle: Bundle) -> None:
     bank = Bank(MemoryLog())
-    known = StreamDelays((0.0,) * (BUCKETS - 1) + (500.0,), 500.0, 500.0)
+    known = StreamDelays((0.0,) * (BUCKETS - 1) + (50.0,), 50.0, 50.0)
     told = teachable(made(), delays={IDS[0]: known})
     promote(bank.log, told)
     replica = bank.replica()
