@@ -8,17 +8,20 @@ until the first trained one takes its place. There is no model of leaving.
 from __future__ import annotations
 
 from statistics import fmean
+from typing import NamedTuple
 
+import numpy as np
 from msgspec import UNSET
 
 from models.bundles.bundle import FORMAT, Bundle, Manifest, part, valences_hash
 from models.predictors.guesses import Guesses
 from models.predictors.touchpoint_columns import touchpoint_columns
-from models.residual.features import ResidualSpec
+from models.residual.features import fit_spec
 from models.residual.posterior import ResidualPrior
 from models.residual.sums import ResidualSums
 from models.residual.warm_start import WarmStart
 from nba.customer.context import ContextSchema
+from nba.engine.policy import Floats
 from nba.journey.actions import NO_ACTION, Action
 from nba.journey.file import JourneyFile
 from nba.journey.goals import Bounds
@@ -34,15 +37,44 @@ MISSING = {  # part -> why it was not trained
 }
 
 
-def prior_bundle(schema: ContextSchema) -> Bundle:
+class Seen(NamedTuple):
+    """What the log says before anything is trained."""
+
+    decisions: int  # that it was learned from
+    columns: tuple[str, ...]  # of the context, which tell most of the rewards
+    values: Floats  # (n, len(columns)) of these decisions
+    risk: float | None  # of leaving within the horizon; None: not known
+
+
+def is_prior(bundle: Bundle) -> bool:
+    """Whether a bundle holds guesses, and nothing that was trained."""
+    return bundle.manifest.dataset == "" and isinstance(bundle.touchpoint, Guesses)
+
+
+def seen_decisions(bundle: Bundle) -> float:
+    """From how many decisions the columns of a prior bundle were chosen."""
+    model = bundle.manifest.touchpoint
+    return 0.0 if model is None else model.metrics.get("decisions", 0.0)
+
+
+def prior_bundle(schema: ContextSchema, seen: Seen | None = None) -> Bundle:
     """The bundle of a deployment in which nothing was trained.
 
-    It follows from the guesses and what scores mean: other changes of the journey file leave its
-    id, and what was learned on it, as they are.
+    It follows from the guesses, what scores mean and what was `seen`: other changes of the journey
+    file leave its id, and what was learned on it, as they are.
     """
     bounds = _bounds(schema.journey)
     journey = bounded(schema.journey, bounds)
-    warm, model = prior_warm_start(journey), guesses(schema)
+    warm, model = prior_warm_start(journey, seen), guesses(schema)
+    risk = None
+    if seen is not None and seen.risk is not None:
+        risk = Guesses(tuple(schema.columns), (seen.risk,), is_probability=True)
+    missing = MISSING
+    if risk is not None:
+        missing = {
+            **MISSING,
+            "churn": f"nothing was trained, everybody's risk is the share: {TRAIN}",
+        }
     manifest = Manifest(
         format=FORMAT,
         schema_hash=schema.schema_hash,
@@ -53,15 +85,17 @@ def prior_bundle(schema: ContextSchema) -> Bundle:
         action_features=(),
         dataset="",
         seed=0,
-        churn=None,
-        touchpoint=part("touchpoint", model, {}),
+        churn=None if risk is None else part("churn", risk, {}),
+        touchpoint=part(
+            "touchpoint", model, {} if seen is None else {"decisions": float(seen.decisions)}
+        ),
         valences=valences_hash(schema.table),
-        missing=MISSING,
+        missing=missing,
         residual=warm.part(),
         asked=score_definition(schema.journey),
         reward_bounds=UNSET if bounds is None else bounds,
     )
-    return Bundle(manifest, None, model, schema.table, warm)
+    return Bundle(manifest, risk, model, schema.table, warm)
 
 
 def guesses(schema: ContextSchema) -> Guesses:
@@ -87,18 +121,20 @@ def guesses(schema: ContextSchema) -> Guesses:
     )
 
 
-def prior_warm_start(journey: JourneyFile) -> WarmStart:
-    """Where learning on top of guesses begins: how far that of each action is off."""
+def prior_warm_start(journey: JourneyFile, seen: Seen | None = None) -> WarmStart:
+    """Where learning on top of guesses begins: how far that of each action is off, and by what."""
     value, pooled = journey.reward.target == "value", _pooled(journey)
     deviation = (pooled * (1.0 - pooled)) ** 0.5 or SPREAD  # of one response
     worth = max((action.value_eur for action in journey.actions), default=0.0) or 1.0
-    spec = ResidualSpec(
-        columns=(),
-        means=(),
-        deviations=(),
+    values = np.zeros((1, 0)) if seen is None else seen.values
+    spec = fit_spec(
+        () if seen is None else seen.columns,
+        values,
+        np.zeros(len(values)),
         target="value" if value else "probability",
         variance_eur2=(worth * deviation) ** 2 if value else 1.0,
         with_score=False,
+        products=False,
         half_life_days=journey.exploration.forgetting_days,
     )
     return WarmStart(

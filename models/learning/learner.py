@@ -17,6 +17,7 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET
 
+from models.learning.cold_start import next_target
 from models.learning.exposure_sums import ExposureSums, waits_of
 from models.learning.residual_rows import LearningTarget, ResidualRow, read_rows
 from models.learning.versions import LEARNER, POLICY, first_state, learner_state, mode, put_in_force
@@ -77,6 +78,7 @@ class Learner:
         self._saved_at = self._tried_at = float("-inf")
         # how far the log was read since the version in force, where that taught nothing
         self._reached: tuple[str | None, LogPosition] = (None, LogPosition())
+        self._exposures = 0.0  # in the sums of the last pass
         self._rows: OrderedDict[tuple[str, str], ResidualRow | None] = OrderedDict()
 
     def step(
@@ -87,17 +89,24 @@ class Learner:
         Raises StoreUnavailable.
         """
         with self._log.turn(TURN) as is_ours:
-            return self._pass(stopping, page) if is_ours else None
+            if not is_ours:
+                return None
+            target = self.target()
+            if target is None or mode(self._log) == "paused":
+                return Learned()
+            done = self._pass(target, stopping, page)
+            wider = next_target(self._log, target, self._exposures, self._now())
+            if wider is not None and not stopping():
+                self._pass(wider, lambda: False, page)
+            return done
 
-    def _pass(self, stopping: Callable[[], bool], page: int) -> Learned:
-        target = self.target()
-        if target is None or mode(self._log) == "paused":
-            return Learned()
+    def _pass(self, target: LearningTarget, stopping: Callable[[], bool], page: int) -> Learned:
         state, is_saved = self._begin(target)
         if state is None:
             return Learned()
         # the sums are added to in place: those of the version in force stay as they are
         sums = ResidualSums.from_bytes(state.sums.to_bytes())
+        self._exposures = sums.exposures
         pending = self._pending_of(target, state)
         learned_from = ExposureSums(sums, pending, target.attribution)
         head = state.head
@@ -112,6 +121,7 @@ class Learner:
             if not is_last:
                 pending.advance(segment.end.end_s)
             unsaved += learned + (segment.end.left_out != head.learned_to.left_out)
+            self._exposures = sums.exposures
             head = msgspec.structs.replace(
                 head,
                 learned_to=segment.end,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 from models.bundles.bundle import Bundle, load_bundle
 from models.bundles.fit import check_fit
-from models.bundles.prior import prior_bundle
+from models.bundles.prior import is_prior, prior_bundle
 from models.bundles.scorer import BundleScorer
 from models.learning.versions import policy_state
 from models.residual.correction import OnlineResidual, residual_of_version, residual_of_warm_start
@@ -12,12 +14,14 @@ from models.residual.version import PolicyState
 from models.residual.warm_start import WARM_START_PREFIX
 from nba.customer.context import ContextSchema
 from nba.engine.scorer import CalibratedScorer
-from nba.errors import InvalidBundle, InvalidInput, NotFound
+from nba.errors import InvalidBundle, InvalidInput, NbaError, NotFound, StoreUnavailable
 from nba.journey.file import JourneyFile
 from nba.rewards.bounds import bounded
 from nba.rewards.terms import reward_version
 from nba.stores.log import Log
 from nba.stores.versioned import CHAMPION
+
+logger = logging.getLogger("nba.serving")
 
 
 def stored_bundle(log: Log, bundle_id: str | None) -> Bundle:
@@ -33,18 +37,46 @@ def stored_bundle(log: Log, bundle_id: str | None) -> Bundle:
     return bundle
 
 
+def prior_in_force(log: Log, schema: ContextSchema) -> Bundle:
+    """The bundle of guesses that decides: the one that the policy in force was learned on, where
+    its guesses and questions are those of the journey file, else the first one, which is saved.
+
+    Raises StoreUnavailable.
+    """
+    first = prior_bundle(schema)
+    assert first.touchpoint is not None
+    try:
+        state = policy_state(log)
+        known = None if state is None else log.bundle(state.head.bundle_id)
+        if known is not None:
+            bundle = load_bundle(known.files)
+            check_fit(bundle, schema)
+            same = bundle.touchpoint is not None and (
+                bundle.touchpoint.to_bytes() == first.touchpoint.to_bytes()
+            )
+            if is_prior(bundle) and same:
+                return bundle
+    except StoreUnavailable:
+        raise
+    except NbaError as error:
+        logger.info("the guesses begin anew: %s", error)
+    if log.bundle(first.bundle_id) is None:
+        log.save_bundle(first.bundle_id, first.files())
+    return first
+
+
 def deciding_bundle(log: Log, journey: JourneyFile) -> Bundle:
     """What decides under this journey file: the champion, or the guesses where none was promoted
     or it does not fit. Raises NotFound, InvalidBundle, StoreUnavailable."""
     champion = log.alias(CHAMPION)
     if champion is None:
-        return prior_bundle(ContextSchema(journey))
+        return prior_in_force(log, ContextSchema(journey))
     bundle = stored_bundle(log, champion)
     schema = ContextSchema(journey, bundle.table)
     try:
         check_fit(bundle, schema)
     except InvalidBundle:
-        return prior_bundle(schema)
+        return prior_in_force(log, schema)
     return bundle
 
 

@@ -17,7 +17,8 @@ SUFFIX = ".guesses.json"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guesses:
-    """Implements `models.predictors.predictor.Predictor`: it reads the action alone.
+    """Implements `models.predictors.predictor.Predictor`: it reads the action alone, or nothing
+    where there is none: then all rows have the one score.
 
     `scores`: by the code of an action, that of nobody being contacted last; a row without a code
     has the mean of the actions'.
@@ -32,6 +33,8 @@ class Guesses:
 
     def predict(self, rows: np.ndarray) -> Floats:
         """(n,) scores of (n, n_columns) float64 rows."""
+        if ACTION not in self.columns:
+            return np.full(len(rows), self.scores[0])
         scores = np.array(self.scores)
         codes = rows[:, self.columns.index(ACTION)]
         known = np.isfinite(codes)
@@ -42,7 +45,8 @@ class Guesses:
     def contributions(self, rows: np.ndarray) -> Floats:
         """(n, n_columns + 1) shares: all of it is the action's."""
         shares = np.zeros((len(rows), len(self.columns) + 1))
-        shares[:, self.columns.index(ACTION)] = self.predict(rows) - self._mean
+        if ACTION in self.columns:
+            shares[:, self.columns.index(ACTION)] = self.predict(rows) - self._mean
         shares[:, -1] = self._mean
         return shares
 
@@ -74,6 +78,6 @@ def guesses_from_json(content: bytes, columns: tuple[str, ...]) -> Guesses:
         read = msgspec.json.decode(content, type=_Content)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidBundle(f"{SUFFIX}: {error}; promote the bundle again") from None
-    if ACTION not in columns or not read.scores or not np.isfinite(read.scores).all():
-        raise InvalidBundle(f"{SUFFIX}: no scores of actions; promote the bundle again")
+    if not read.scores or not np.isfinite(read.scores).all():
+        raise InvalidBundle(f"{SUFFIX}: no scores; promote the bundle again")
     return Guesses(columns, read.scores, read.is_probability)

@@ -56,7 +56,7 @@ class Attribution:
 
     def __init__(self, journey: JourneyFile, kind_of: KindOf) -> None:
         self.rule = rule = journey.reward
-        self._kind_of = kind_of
+        self.kind_of = kind_of
         self._response = rule.target == "response"
         self._stay_eur = journey.arbitration.customer_value_eur if rule.staying else 0.0
         self._mapping_of = {mapping.id: mapping for mapping in journey.events}
@@ -91,7 +91,7 @@ class Attribution:
                 decisions.append(event)
                 continue
             mapped = event.name in self._mapped
-            occurrence = Occurrence(at_s(event), event, self._kind_of(event) if mapped else None)
+            occurrence = Occurrence(at_s(event), event, self.kind_of(event) if mapped else None)
             if event.decision_id:
                 named[event.decision_id].append(occurrence)
             if occurrence.kind in self._declared:

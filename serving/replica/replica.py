@@ -13,10 +13,10 @@ from datetime import datetime
 
 from features.text.model import TextModel, load_text_model
 from models.bundles.bundle import Bundle
-from models.bundles.prior import prior_bundle
+from models.bundles.prior import is_prior
 from models.bundles.registry import TEXT
 from models.bundles.scorer import BundleScorer
-from models.learning.scorers import stored_bundle
+from models.learning.scorers import prior_in_force, stored_bundle
 from nba.customer.context import ContextSchema
 from nba.engine.decider import IdsAndSeeds
 from nba.errors import InvalidBundle, NbaError, StoreUnavailable
@@ -65,6 +65,8 @@ class Replica:
         engine = self.engine if same else self._engine_of(in_force)
         if before is None or in_force.text_model != before.text_model:
             engine = replace(engine, text_model=self._text_model())
+        if engine.bundle is not None and is_prior(engine.bundle):
+            engine = replace(engine, bundle=prior_in_force(self.log, engine.fold.schema))
         pipeline = pipeline_in_force(self.log, engine.pipeline, engine.bundle)
         pipeline = replace(pipeline, text_model=_text_model_name(engine))
         if engine.journey is not self.engine.journey:
@@ -108,10 +110,7 @@ class Replica:
                 logger.warning("%s", misfit)
             else:
                 return bundle, misfit
-        prior = prior_bundle(schema)
-        if self.log.bundle(prior.bundle_id) is None:
-            self.log.save_bundle(prior.bundle_id, prior.files())
-        return prior, misfit
+        return prior_in_force(self.log, schema), misfit
 
     def _journey(self, version: str | None) -> JourneyFile:
         """The catalogue of this version; the present one where it is that, or cannot be read."""

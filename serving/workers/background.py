@@ -8,9 +8,11 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from models.bundles.prior import is_prior
 from models.bundles.scorer import BundleScorer
 from models.learning.learner import Learner
 from models.learning.residual_rows import LearningTarget
+from models.learning.scorers import prior_in_force
 from nba.errors import StoreUnavailable
 from nba.rewards.attribution import Attribution
 from nba.rewards.bounds import bounded
@@ -96,6 +98,8 @@ def learner_of(replica: Replica, settings: Settings) -> Learner:
         bundle, fold = replica.engine.bundle, replica.engine.fold
         if bundle is None:
             return None
+        if is_prior(bundle):  # another may have taken its place since the replica looked
+            bundle = prior_in_force(replica.log, fold.schema)
         journey = bounded(fold.schema.journey, bundle.reward_bounds)
         rule = Attribution(journey, fold.encoder.kind)
         return LearningTarget(bundle, BundleScorer(bundle, fold.schema), fold.schema, rule)
