@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import sys
 
-from vowpalwabbit import Workspace
-
 SETTINGS = "--cb_explore_adf --squarecb --gamma_scale 100 -l 0.5 --hash all -q XA --quiet"
 
 
@@ -22,6 +20,8 @@ def lines(message: dict) -> list[str]:
 
 
 def main() -> None:
+    from vowpalwabbit import Workspace  # in .peers alone
+
     workspace = Workspace(SETTINGS)
     for line in sys.stdin:
         message = json.loads(line)

@@ -146,10 +146,14 @@ def prior_warm_start(journey: JourneyFile, seen: Seen | None = None) -> WarmStar
 
 
 def _bounds(journey: JourneyFile) -> Bounds | None:
-    """Of rewards in EUR, where the owner sets none: FENCE times the largest worth of a response;
-    None where no action has any, or responses are learned."""
-    worth = max((abs(action.value_eur) for action in journey.actions), default=0.0)
-    if journey.reward.target != "value" or journey.reward.bounds is not None or worth == 0.0:
+    """Of rewards in EUR, where the owner sets none: FENCE times the largest worth of a response or
+    of silence; None where no action has any, or responses are learned."""
+    rule = journey.reward
+    terms = [action_terms(rule, action.reward) for action in journey.actions]
+    sizes = [abs(action.value_eur) for action in journey.actions]
+    sizes += [abs(each) for one in terms for each in (one.worth or 0.0, one.default)]
+    worth = max(sizes, default=0.0)
+    if rule.target != "value" or rule.bounds is not None or worth == 0.0:
         return None
     return Bounds(low=-FENCE * worth, high=FENCE * worth)
 

@@ -97,7 +97,8 @@ class Learner:
             done = self._pass(target, stopping, page)
             wider = next_target(self._log, target, self._exposures, self._now())
             if wider is not None and not stopping():
-                self._pass(wider, lambda: False, page)
+                version = self._pass(wider, lambda: False, page).version
+                done = msgspec.structs.replace(done, version=version)
             return done
 
     def _pass(self, target: LearningTarget, stopping: Callable[[], bool], page: int) -> Learned:

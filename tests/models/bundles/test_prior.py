@@ -190,7 +190,7 @@ def test_a_bundle_without_scores_of_actions_is_refused() -> None:
 def test_rewards_in_eur_are_bounded_before_anything_was_learned_of_them() -> None:
     journey = with_actions(changed(reward=VALUE), value_eur={"help_popup": 120.0})
     bundle = made(journey)
-    assert bundle.reward_bounds == Bounds(low=-12_000.0, high=12_000.0)
+    assert bundle.reward_bounds == Bounds(low=-2_400.0, high=2_400.0)
     rule = Attribution(bounded(journey, bundle.reward_bounds), FOLD.encoder.kind)
     assert bundle.warm is not None and bundle.warm.reward_version == rule.version
     owners = msgspec.structs.replace(VALUE, bounds=Bounds(low=0.0, high=5.0))

@@ -70,6 +70,16 @@ def test_other_content_is_refused_with_the_file_and_the_remedy(content: bytes) -
         guesses_from_json(content, COLUMNS)
 
 
-def test_guesses_of_no_action_column_are_refused() -> None:
-    with pytest.raises(InvalidBundle, match="no scores of actions"):
-        guesses_from_json(MODEL.to_bytes(), ("tenure_months",))
+def test_without_a_column_for_the_action_all_rows_have_the_one_score() -> None:
+    """As a share who left, which is everybody's risk."""
+    share = guesses_from_json(
+        Guesses(("tenure_months",), (0.2,), is_probability=True).to_bytes(), ("tenure_months",)
+    )
+    rows = np.array([[1.0], [np.nan]])
+    assert share.predict(rows).tolist() == [0.2, 0.2]
+    assert share.contributions(rows).tolist() == [[0.0, 0.2], [0.0, 0.2]]
+
+
+def test_no_scores_are_no_guesses() -> None:
+    with pytest.raises(InvalidBundle, match="no scores"):
+        guesses_from_json(b'{"scores": [], "is_probability": true}', COLUMNS)
