@@ -28,6 +28,7 @@ from models.residual.sums import ResidualSums
 from models.residual.version import PolicyState
 from nba.errors import NbaError, StoreUnavailable
 from nba.rewards.changes import LogPosition, LogSegment, next_segment, settle_left_out
+from nba.rewards.isolation import AGAIN_S
 from nba.stores.log import Log
 
 logger = logging.getLogger("nba.serving")
@@ -35,7 +36,6 @@ logger = logging.getLogger("nba.serving")
 TURN = "learner"
 PAGE = 5_000  # events that are learned from together
 REMEMBERED = 100_000  # decisions whose features are kept
-AGAIN_S = 600.0  # after so long, customers who were left out are tried again
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True):

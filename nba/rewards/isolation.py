@@ -15,6 +15,7 @@ from nba.rewards.credit import Credit
 logger = logging.getLogger("nba.serving")
 
 SEVERAL = 20  # where so many customers fail and nobody else does, it is not the customers
+AGAIN_S = 600.0  # after so long, customers who were left out are tried again
 MOST = 1_000  # customers who may be left out; where there are more, it is not the customers
 
 

@@ -91,6 +91,7 @@ def health_now(
         else LearnerProgress(
             behind=learner.behind, paused=learner.paused, left_out=learner.left_out
         ),
+        left_out=summaries.cursors.left_out,
     )
     return health_report(
         summaries.dated,

@@ -89,7 +89,9 @@ def count_events(
             kinds[mapping.id] += 1
             if mapping.amount:
                 amount = event.properties.get(mapping.amount)
-                sources[f"{mapping.id}.{mapping.amount}"] += _of_number(amount)
+                counted = mapping.amount_in(event.properties)
+                beyond = PropertySums(beyond=int(counted is not None and counted != amount))
+                sources[f"{mapping.id}.{mapping.amount}"] += _of_number(amount) + beyond
         elif event.name not in (IDENTIFY, *GOVERNANCE_EVENTS) and not _maps(journey, event.name):
             if event.name not in names and len(names) >= MAX_NAMES:
                 unmapped[OTHERS] += 1

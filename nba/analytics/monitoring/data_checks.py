@@ -95,6 +95,8 @@ def unit_change(known: EventCounts, now: EventCounts) -> Check:
     """Numbers whose typical size is another: cents for euros, seconds for minutes."""
     name = "unit_change"
     sources, worst, judged = [], 0.0, 0
+    beyond = sum(sums.beyond for _, sums in (known.sources + now.sources).items())
+    more = f"; {beyond:,} amounts beyond their range count as its bound" if beyond else ""
     for source, current in now.sources.items():
         earlier = known.sources.of(source)
         if min(current.n, earlier.n) < MIN_EVENTS:
@@ -107,12 +109,14 @@ def unit_change(known: EventCounts, now: EventCounts) -> Check:
         if abs(moved) > math.log(UNIT_FACTOR) and sure:
             sources.append(f"{source} (x {math.exp(moved):.3g})")
     if not judged:
-        return undecided(name, f"no number came {MIN_EVENTS} times on both sides", UNIT_FACTOR)
+        reason = f"no number came {MIN_EVENTS} times on both sides{more}"
+        return undecided(name, reason, UNIT_FACTOR)
     text = (
         f"numbers of another size: {listed(sources)}" if sources else "no number changed its size"
     )
     state: State = "red" if sources else "ok"
-    return Check(name=name, state=state, value=math.exp(worst), limit=UNIT_FACTOR, text=text)
+    value = math.exp(worst)
+    return Check(name=name, state=state, value=value, limit=UNIT_FACTOR, text=text + more)
 
 
 def null_column(known: EventCounts, now: EventCounts) -> Check:

@@ -48,6 +48,7 @@ class ServingFacts(msgspec.Struct, frozen=True, kw_only=True):
     schema: str = ""  # hash of the columns that the champion reads
     catalogue: tuple[str, ...] = ()  # action ids
     learning: LearnerProgress | None = None  # None: nothing was learned online yet
+    left_out: tuple[str, ...] = ()  # customers whose outcomes cannot be settled for now
 
 
 class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +121,7 @@ def health_report(
     results = [
         *drift_checks(period),
         *draw_checks(period),
-        _immature(current),
+        _immature(current, facts.left_out),
         _behind(facts.learning),
         *_data(days, today),
     ]
@@ -147,7 +148,7 @@ def _data(days: Iterable[DatedSummary], today: date) -> list[Check]:
     )
 
 
-def _immature(now: DailySummary) -> Check:
+def _immature(now: DailySummary, left_out: Sequence[str]) -> Check:
     """The share of the decisions whose windows are still open: nothing is known of them yet."""
     name = "immature"
     made = now.decisions.modes.of("live") + now.decisions.modes.of("fallback")
@@ -155,6 +156,8 @@ def _immature(now: DailySummary) -> Check:
         return undecided(name, "no decision in these days")
     share = max(0.0, 1.0 - now.settled.counts.decided / made)
     text = f"the reward windows of {share:.0%} of {made:,} decisions are still open"
+    if left_out:
+        text += f"; the outcomes of {_customers(left_out, ' cannot be settled for now')}"
     return Check(name=name, state="ok", value=share, text=text)
 
 
@@ -182,9 +185,14 @@ def _left_out(customers: Sequence[str]) -> str:
     """Of whom nothing more is learned until they can be settled; everybody else is learned from."""
     if not customers:
         return ""
+    return f"; of {_customers(customers, ' nothing more is learned')}"
+
+
+def _customers(customers: Sequence[str], what: str) -> str:
     more = ", ..." if len(customers) > NAMED else ""
     named = ", ".join(shown(customer) for customer in customers[:NAMED]) + more
-    return f"; of {len(customers):,} customers nothing more is learned: {named}"
+    number = "1 customer" if len(customers) == 1 else f"{len(customers):,} customers"
+    return f"{number}{what}: {named}"
 
 
 def _newest(days: Sequence[DatedSummary]) -> DailySummary:

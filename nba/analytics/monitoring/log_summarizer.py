@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from itertools import chain, groupby
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -36,9 +37,9 @@ from nba.events.event import Event, micros
 from nba.events.names import ACTION_DECIDED
 from nba.journey.mapping import EventMapping
 from nba.rewards.attribution import Attribution
-from nba.rewards.changes import first_after
+from nba.rewards.changes import LogPosition, first_after
 from nba.rewards.credit import Credit
-from nba.rewards.isolation import credits_and_failures
+from nba.rewards.isolation import AGAIN_S, credits_and_failures
 from nba.stores.log import Log
 
 logger = logging.getLogger("nba.serving")
@@ -74,6 +75,7 @@ class OutcomesByDeadline(NamedTuple):
     decided: dict[str, Event]  # by decision id
     credits: list[Credit]
     naming: list[Event]  # events that name one of them
+    failures: dict[str, str]  # by customer who cannot be settled, why
 
 
 class LogSummarizer:
@@ -87,6 +89,7 @@ class LogSummarizer:
         self._now = now
         self.summaries = SummaryStore(log, KEPT_DAYS)
         self._tried = -MIN_ROWS  # position at which bins were last attempted
+        self._settled_at_s = -inf  # when customers who are left out were last tried again
 
     def step(
         self,
@@ -114,6 +117,7 @@ class LogSummarizer:
             )
         subject = self._subject()
         self._choose_bins(subject, now)
+        self._settle_left_out(subject, now)
         done = SummaryPass()
         while not stopping():
             events = self._read_events(subject)
@@ -183,42 +187,66 @@ class LogSummarizer:
     def _read_outcomes(self, subject: MonitoredJourney, now: datetime, *, early: bool) -> bool:
         """Count the outcomes of decisions that have reached the age; whether there were events."""
         summaries, attribution = self.summaries, subject.attribution
-        age_s = min(EARLY_DAYS * DAY_S, attribution.horizon_s) if early else attribution.horizon_s
-        cursor = summaries.cursors.early if early else summaries.cursors.settled
-        page = self._log.page_events(cursor, PAGE)
-        reached = 0
-        for hour, group in groupby(page, key=_hour):
+        age_s = _age_s(attribution, early=early)
+        begin = at = summaries.cursors.outcomes(early=early)
+        for hour, group in groupby(self._log.page_events(at.position, PAGE), key=_hour):
             events = list(group)
             until_s = (hour + 1) * HOUR_S + age_s
             if until_s > micros(now) / 1e6:
                 break
-            reached = events[-1].seq
-            outcomes = self._outcomes(attribution, events, until_s)
-            for day, summary in self._by_day(outcomes, early=early):
-                summaries.add(day, summary)
-        if reached == 0:
-            return False
-        cursors = {"early": reached} if early else {"settled": reached}
-        summaries.cursors = replace(summaries.cursors, **cursors)
-        return True
+            waiting = {one.customer_id for one in at.left_out}
+            known = [event for event in events if event.customer_id not in waiting]
+            outcomes = self._outcomes(attribution, known, until_s)
+            self._add_outcomes(outcomes, early=early)
+            before = replace(at, position=events[0].seq - 1)
+            at = replace(at, position=events[-1].seq).leaving_out(outcomes.failures, before)
+        summaries.cursors = summaries.cursors.with_outcomes(at, early=early)
+        return at.position != begin.position
 
-    def _by_day(
-        self, outcomes: OutcomesByDeadline, *, early: bool
-    ) -> list[tuple[date, DailySummary]]:
-        """The outcomes by the day of their decision."""
+    def _settle_left_out(self, subject: MonitoredJourney, now: datetime) -> None:
+        """Count what was left out of those who can be settled now, by the same deadlines."""
+        summaries, now_s = self.summaries, micros(now) / 1e6
+        if not summaries.cursors.left_out or now_s - self._settled_at_s < AGAIN_S:
+            return
+        self._settled_at_s = now_s
+        for early in (True, False):
+            at = summaries.cursors.outcomes(early=early)
+            still = []
+            for one in at.left_out:
+                found = self._outcomes_since(subject, one.customer_id, one.position, at, early)
+                if any(one.customer_id in outcomes.failures for outcomes in found):
+                    still.append(one)
+                    continue
+                for outcomes in found:
+                    self._add_outcomes(outcomes, early=early)
+            at = at.waiting_for(still)
+            summaries.cursors = summaries.cursors.with_outcomes(at, early=early)
+
+    def _outcomes_since(
+        self, subject: MonitoredJourney, customer: str, since: int, until: LogPosition, early: bool
+    ) -> list[OutcomesByDeadline]:
+        """Of one customer's decisions between two positions, hour by hour."""
+        age_s = _age_s(subject.attribution, early=early)
+        events = self._log.events_since({customer: since}).get(customer, [])
+        events = [event for event in events if event.seq <= until.position]
+        return [
+            self._outcomes(subject.attribution, list(group), (hour + 1) * HOUR_S + age_s)
+            for hour, group in groupby(events, key=_hour)
+        ]
+
+    def _add_outcomes(self, outcomes: OutcomesByDeadline, *, early: bool) -> None:
+        """Add them to the days of their decisions."""
         by_day: dict[date, list[Credit]] = defaultdict(list)
         for credit in outcomes.credits:
             by_day[credit.decision.occurred_at.date()].append(credit)
-        if early:
-            return [
-                (day, DailySummary(early=early_outcomes(credits)))
-                for day, credits in by_day.items()
-            ]
-        decisions = self._log.decisions(list(outcomes.decided))
-        return [
-            (day, DailySummary(settled=settled_outcomes(credits, decisions, outcomes.naming)))
-            for day, credits in by_day.items()
-        ]
+        decisions = {} if early else self._log.decisions(list(outcomes.decided))
+        for day, credits in by_day.items():
+            if early:
+                summary = DailySummary(early=early_outcomes(credits))
+            else:
+                settled = settled_outcomes(credits, decisions, outcomes.naming)
+                summary = DailySummary(settled=settled)
+            self.summaries.add(day, summary)
 
     def _outcomes(
         self, attribution: Attribution, events: Sequence[Event], until_s: float
@@ -232,7 +260,7 @@ class LogSummarizer:
             and "context_seq" in event.properties
         }
         if not decided:
-            return OutcomesByDeadline({}, [], [])
+            return OutcomesByDeadline({}, [], [], {})
         before = events[0].seq - 1
         customers = dict.fromkeys((event.customer_id for event in decided.values()), before)
         histories = self._log.events_since(customers).values()
@@ -249,12 +277,18 @@ class LogSummarizer:
                 or attribution.rule.credit == "last"
             )
         ]
-        credits, _ = credits_and_failures(attribution, known, until_s)  # who fails is logged
+        credits, failures = credits_and_failures(attribution, known, until_s)
         return OutcomesByDeadline(
             decided=decided,
             credits=[credit for credit in credits if credit.decision.decision_id in decided],
             naming=[event for event in naming if event.received_at <= until],
+            failures=failures,
         )
+
+
+def _age_s(attribution: Attribution, *, early: bool) -> float:
+    """The age of a decision at which its outcomes are counted."""
+    return min(EARLY_DAYS * DAY_S, attribution.horizon_s) if early else attribution.horizon_s
 
 
 def _hour(event: Event) -> int:

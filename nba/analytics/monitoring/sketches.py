@@ -90,6 +90,7 @@ class PropertySums(msgspec.Struct, frozen=True):
     n: int = 0  # numbers other than 0
     logs: float = 0.0  # sum of log |number|
     logs2: float = 0.0
+    beyond: int = 0  # amounts beyond their range, in logs of before: they count as its bound
 
     def __add__(self, other: PropertySums) -> PropertySums:
         return PropertySums(
@@ -99,6 +100,7 @@ class PropertySums(msgspec.Struct, frozen=True):
             n=self.n + other.n,
             logs=self.logs + other.logs,
             logs2=self.logs2 + other.logs2,
+            beyond=self.beyond + other.beyond,
         )
 
     @property

@@ -12,12 +12,14 @@ from datetime import date, datetime
 from typing import TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from nba.analytics.monitoring.context_bins import ContextBins
 from nba.analytics.monitoring.daily_summary import DailySummary
 from nba.analytics.monitoring.health_report import DatedSummary
 from nba.content_ids import content_id
 from nba.errors import InvalidBundle
+from nba.rewards.changes import LeftOut, LogPosition
 from nba.stores.log import Log
 from nba.stores.versioned import save_version
 
@@ -35,6 +37,31 @@ class SummaryCursors(msgspec.Struct, frozen=True, kw_only=True):
     decisions: int = msgspec.field(default=0, name="drawn")
     early: int = 0
     settled: int = 0
+    # customers whose outcomes could not be settled there; unset where nobody is
+    early_left_out: tuple[LeftOut, ...] | UnsetType = UNSET
+    settled_left_out: tuple[LeftOut, ...] | UnsetType = UNSET
+
+    def outcomes(self, *, early: bool) -> LogPosition:
+        """Up to where the outcomes of one of the two ages are in, and who is left out of them."""
+        return LogPosition(
+            position=self.early if early else self.settled,
+            customers_left_out=self.early_left_out if early else self.settled_left_out,
+        )
+
+    def with_outcomes(self, at: LogPosition, *, early: bool) -> SummaryCursors:
+        """The same with these."""
+        changed = (
+            {"early": at.position, "early_left_out": at.customers_left_out}
+            if early
+            else {"settled": at.position, "settled_left_out": at.customers_left_out}
+        )
+        return msgspec.structs.replace(self, **changed)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The customers some of whose outcomes wait to be settled, each once."""
+        both = (*(self.early_left_out or ()), *(self.settled_left_out or ()))
+        return tuple(dict.fromkeys(one.customer_id for one in both))
 
 
 class SummaryIndex(msgspec.Struct, frozen=True, kw_only=True):

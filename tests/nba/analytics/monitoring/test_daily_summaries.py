@@ -16,6 +16,7 @@ from nba.analytics.monitoring.daily_aggregation import (
     count_events,
 )
 from nba.analytics.monitoring.daily_summary import EventCounts
+from nba.analytics.monitoring.data_checks import unit_change
 from nba.decisions.decision import Decision, Mode
 from nba.events.event import Event
 from tests.fixtures.open_replica import ADA, all_eligible, open_replica
@@ -64,6 +65,15 @@ def test_a_category_that_is_not_listed_is_told_from_one_that_is_missing() -> Non
 def test_an_amount_that_is_no_number_is_not_read(value: Any) -> None:
     source = told(bought(value)).sources.of("purchase.revenue")
     assert (source.carriers, source.read, source.n) == (1, 0, 0)
+
+
+def test_amounts_beyond_their_range_are_counted_as_logs_of_before_hold_them() -> None:
+    """Before: nothing told that 1e12 counts as 1e9 in every sum and reward."""
+    found = told(*map(bought, (9.99, 1e9, 1e12, 10**400, True, "12", None)))
+    assert found.sources.of("purchase.revenue").beyond == 2
+    check = unit_change(found, found)
+    assert check.text.endswith("; 4 amounts beyond their range count as its bound")
+    assert "beyond" not in unit_change(told(bought(5.0)), told(bought(1e9))).text
 
 
 def test_the_size_of_numbers_is_their_mean_log() -> None:
