@@ -35,6 +35,7 @@ BUCKETS = len(AGES) - 1
 PSEUDO_ARRIVALS = 2.0  # of the prior that delays are of their shape
 FORGOTTEN = 0.1  # of the shapes, whatever arrives early: delays are uniform over the window
 MOST_TELLING = 8.0  # arrivals by which shapes are told apart: no more, since none is the true one
+MOST_TAKEN_BACK = -4.0  # in one bucket, as a share of what is left: five times as much had come
 LIKENESS = (0.5, 2.0, 8.0, 32.0, 128.0, 512.0)  # arrivals that the other actions may be worth
 
 
@@ -42,7 +43,7 @@ LIKENESS = (0.5, 2.0, 8.0, 32.0, 128.0, 512.0)  # arrivals that the other action
 class DelayCurves:
     """A curve for each of k actions; both arrays are (k, BUCKETS + 1), at AGES."""
 
-    share: Floats  # arrived by that age, from 0 to 1, never falling
+    share: Floats  # arrived by that age: from 0 to 1, above it of what is taken back later
     error: Floats  # its standard deviation, as a share of it
 
     def at(self, ages: Floats) -> tuple[Floats, Floats]:
@@ -86,7 +87,7 @@ def fit_delay_curves(
     of the SHAPES would have had (k, s) `expected` by their scores.
     """
     by = np.maximum(by, 0.0)
-    within = np.clip(within, 0.0, by)
+    net, within = np.minimum(within, by), np.clip(within, 0.0, by)
     level = np.zeros((len(by), len(SHAPES)))
     if came is not None and expected is not None:
         level = _log_level(np.maximum(came, 0.0), expected)
@@ -96,14 +97,14 @@ def fit_delay_curves(
     mean = (same @ within + PSEUDO_ARRIVALS * _hazards(shape)) / worth
     likely = [_log_likelihood(within, by, mean, _joint(worth, likeness)) for likeness in LIKENESS]
     prior = _joint(worth, LIKENESS[int(np.argmax(likely))])
-    hazard = (within + prior * mean) / (by + prior)
+    hazard = np.clip((net + prior * mean) / (by + prior), MOST_TAKEN_BACK, 1.0 - 1e-9)
     hazard = hazard[:, 1:]  # of what has arrived by the first knot all arrived before it
-    left = np.log1p(-np.minimum(hazard, 1.0 - 1e-9))
+    left = np.log1p(-hazard)
     unseen = (prior / (by + prior))[:, 1:]
-    variance = hazard / ((1.0 - np.minimum(hazard, 1.0 - 1e-9)) * (by + prior + 1.0)[:, 1:])
+    variance = np.abs(hazard) / ((1.0 - hazard) * (by + prior + 1.0)[:, 1:])
     share, error = np.ones((2, len(by), BUCKETS + 1))
     share[:, 0], share[:, 1:-1] = 0.0, np.exp(_from_the_end(left))
-    guessed = _from_the_end(unseen * left) / np.minimum(_from_the_end(left), -1e-12)
+    guessed = _from_the_end(unseen * np.abs(left)) / _from_the_end(np.abs(left) + 1e-12)
     seen = _from_the_end(variance * (1.0 - unseen))
     error[:, -1], error[:, 1:-1] = 0.0, np.sqrt(seen + (apart[:, 1:-1] * guessed) ** 2)
     error[:, 0] = error[:, 1]

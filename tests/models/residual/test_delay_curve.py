@@ -64,6 +64,16 @@ def test_how_many_came_tells_of_the_shape_too() -> None:
     assert share[0, 0] < 0.35 and share[1, 0] > 0.85
 
 
+def test_what_is_taken_back_late_had_come_more_than_once() -> None:
+    """200 within the hour, 120 of them returned on the sixth day of seven: until then there was two
+    and a half times what stays."""
+    within = np.zeros((1, BUCKETS))
+    within[0, 0], within[0, -2] = 200.0, -120.0
+    by = np.cumsum(within, axis=1)
+    share, _ = fit_delay_curves(within, by, np.array([WEEK_S])).at(np.array([[0.5, 1.0]]))
+    assert share[0] == pytest.approx([2.5, 1.0], rel=0.05)
+
+
 def test_rewards_that_are_still_to_come_do_not_make_the_curve_early() -> None:
     """Day 14 of a stream without end: half the exposures are younger than their window."""
     rng = np.random.default_rng(3)
@@ -113,7 +123,10 @@ def test_a_curve_never_falls_and_ends_at_1(seed: int, actions: int) -> None:
     rng = np.random.default_rng(seed)
     within = rng.normal(2.0, 20.0, (actions, BUCKETS)) * rng.integers(0, 2, (actions, BUCKETS))
     by = np.cumsum(within, axis=1) + rng.normal(0.0, 5.0, (actions, BUCKETS))
-    curves = fit_delay_curves(within, by, rng.choice([WEEK_S, 2 * WEEK_S], actions))
-    assert (np.diff(curves.share, axis=1) >= 0.0).all()
+    windows_s = rng.choice([WEEK_S, 2 * WEEK_S], actions)
+    rising = fit_delay_curves(np.maximum(within, 0.0), by, windows_s)
+    assert (np.diff(rising.share, axis=1) >= 0.0).all()
+    curves = fit_delay_curves(within, by, windows_s)  # some of it is taken back
+    assert np.isfinite(curves.share).all() and (curves.share >= 0.0).all()
     assert (curves.share[:, 0] == 0.0).all() and (curves.share[:, -1] == 1.0).all()
     assert np.isfinite(curves.error).all() and (curves.error[:, -1] == 0.0).all()
