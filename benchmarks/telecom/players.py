@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.bandits.bandits import PEERS_PYTHON
-from benchmarks.telecom.telecom import CUSTOMER_EUR, NO_ACTION, OFFERS, Subscriber, Visit
+from benchmarks.telecom.telecom import NO_ACTION, OFFERS, Subscriber, Visit
 from features.fold import Fold
 from nba.decisions.request import Request
 from nba.events.event import Event
@@ -263,6 +263,3 @@ def uniform(seed: int) -> Known:
     """Any action, or none, with equal probability."""
     rng = np.random.default_rng(seed)
     return Known(lambda one, day: str(rng.choice(ACTIONS)))
-
-
-__all__ = ["CUSTOMER_EUR", "Known", "Service", "linucb", "oracle", "uniform", "vw"]
