@@ -6,7 +6,7 @@ import json
 import subprocess
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.bandits.bandits import PEERS_PYTHON
-from benchmarks.telecom.telecom import NO_ACTION, OFFERS, Subscriber, Visit
+from benchmarks.telecom.telecom import BEGIN, NO_ACTION, OFFERS, Subscriber, Visit
 from features.fold import Fold
 from nba.decisions.request import Request
 from nba.events.event import Event
@@ -42,7 +42,7 @@ class Service:
     """
 
     def __init__(self, seed: int) -> None:
-        numbers = count()
+        numbers, self._now = count(), BEGIN
         self.log = MemoryLog()
         self._seed, self._events, self._decisions = seed, count(), 0
         self._replica = assemble(
@@ -54,11 +54,9 @@ class Service:
             seed_for=seeds(seed),
         )
         self._learner = learner_of(self._replica, Settings(policy_versions=2))
-        self._now, self._next = datetime(2026, 1, 5, tzinfo=UTC), FIRST_TRAINING
+        self._next = FIRST_TRAINING
         self._drawn: dict[int, str] = {}
         self.trained: list[str] = []
-
-    _now = datetime(2026, 1, 5, tzinfo=UTC)
 
     def observe(self, events: list[dict[str, Any]]) -> None:
         made = [{**one, "event_id": f"e{next(self._events)}"} for one in events]

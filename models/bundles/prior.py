@@ -2,7 +2,8 @@
 
 The score of an action is what the journey file guesses of it, which the residual corrects from the
 first outcome on; so decisions are drawn, logged, learned and replayed as those of any other bundle,
-until the first trained one takes its place. There is no model of leaving.
+until the first trained one takes its place. The first one knows no customer and no risk of leaving;
+those after it (`models.learning.cold_start`) read the context, and know the share who left.
 """
 
 from __future__ import annotations

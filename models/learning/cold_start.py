@@ -8,7 +8,7 @@ left. The learner then reads the log anew, so that nothing that was learned is l
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -17,6 +17,7 @@ import numpy as np
 from models.bundles.prior import Seen, is_prior, prior_bundle, seen_decisions
 from models.bundles.scorer import BundleScorer
 from models.learning.residual_rows import LearningTarget
+from models.residual.features import known_means
 from nba.decisions.decision import Decision, Mode
 from nba.durations import DAY_S
 from nba.engine.policy import Floats
@@ -75,11 +76,11 @@ def _seen(log: Log, target: LearningTarget, exposures: int, now: datetime) -> Se
     )
 
 
-def _newest(log: Log) -> list[Decision]:
-    found: list[Decision] = []
+def _newest(log: Log) -> deque[Decision]:
+    found: deque[Decision] = deque(maxlen=MOST)
     after = 0
     while page := log.page_decisions(after, PAGE):
-        found = [*found, *(decision for _, decision in page)][-MOST:]
+        found.extend(decision for _, decision in page)
         after = page[-1][0]
     return found
 
@@ -99,7 +100,7 @@ def telling_columns(
         if np.count_nonzero(some) < FEWEST or rewards[some].std() == 0.0:
             continue
         x = values[some]
-        x = np.where(np.isnan(x), _means(x), x)
+        x = np.where(np.isnan(x), known_means(x), x)
         spread = x.std(axis=0)
         y = rewards[some] - rewards[some].mean()
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -115,12 +116,6 @@ def telling_columns(
             of_kind[kind] += 1
             chosen.add(listed[at])
     return [name for name in listed if name in chosen]
-
-
-def _means(x: Floats) -> Floats:
-    known = ~np.isnan(x)
-    means: Floats = np.where(known, x, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return means
 
 
 def _risk(target: LearningTarget, histories: Iterable[list[Event]], now: datetime) -> float | None:

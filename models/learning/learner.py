@@ -107,7 +107,6 @@ class Learner:
             return Learned()
         # the sums are added to in place: those of the version in force stay as they are
         sums = ResidualSums.from_bytes(state.sums.to_bytes())
-        self._exposures = sums.exposures
         pending = self._pending_of(target, state)
         learned_from = ExposureSums(sums, pending, target.attribution)
         head = state.head
@@ -122,7 +121,6 @@ class Learner:
             if not is_last:
                 pending.advance(segment.end.end_s)
             unsaved += learned + (segment.end.left_out != head.learned_to.left_out)
-            self._exposures = sums.exposures
             head = msgspec.structs.replace(
                 head,
                 learned_to=segment.end,
@@ -137,6 +135,7 @@ class Learner:
             )
             if is_last or unsaved and self._clock() - self._saved_at >= self._save_every_s:
                 break
+        self._exposures = sums.exposures
         is_fresh = head.as_of_s < state.head.as_of_s + pending.fresh_s
         if unsaved == 0 and (is_fresh or state.discount is None):
             self._reached = (self._log.alias(POLICY), head.learned_to)

@@ -110,8 +110,7 @@ def fit_spec(
     scores = plain._score(p0)
     known = ~np.isnan(values)
     count = np.maximum(known.sum(axis=0), 1)
-    filled = np.where(known, values, 0.0)
-    means = filled.sum(axis=0) / count
+    means = known_means(values)
     spread = np.sqrt((np.where(known, values - means, 0.0) ** 2).sum(axis=0) / count)
     return ResidualSpec(
         columns=tuple(columns),
@@ -125,6 +124,13 @@ def fit_spec(
         products=products_of(len(columns)) <= MOST_PRODUCTS if products is None else products,
         half_life_days=half_life_days,
     )
+
+
+def known_means(values: Floats) -> Floats:
+    """(c,) of (n, c) values the means of those that are known; 0 where none is."""
+    known = ~np.isnan(values)
+    means: Floats = np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return means
 
 
 def products_of(columns: int) -> int:

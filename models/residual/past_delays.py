@@ -11,6 +11,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from nba.journey.actions import NO_ACTION
+
 DEFERRED = " deferred"  # after the action's id, in the name of a stream
 
 
@@ -25,7 +27,7 @@ class StreamDelays(msgspec.Struct, frozen=True, array_like=True):
 PastDelays: TypeAlias = dict[str, StreamDelays]  # by stream; those without rewards are left out
 
 
-def stream_names(actions: tuple[str, ...], no_action: str) -> list[str]:
+def stream_names(actions: tuple[str, ...]) -> list[str]:
     """The streams of `models.residual.pending.PendingExposures`, in their order."""
-    names = [*actions, no_action]
+    names = [*actions, NO_ACTION]
     return [*names, *(name + DEFERRED for name in names)]

@@ -32,7 +32,6 @@ from models.residual.past_delays import PastDelays, StreamDelays, stream_names
 from models.residual.sums import Codes, ResidualSums
 from nba.engine.policy import Floats
 from nba.errors import InvalidBundle
-from nba.journey.actions import NO_ACTION
 
 REMEMBERED, RECALLED = 4.0, 50.0  # waits after which delays count half; of a bundle's, at most
 POINTS: Floats = np.arange(-4, 5) / 4.5  # of a cohort's span, at which its curve is read
@@ -109,8 +108,9 @@ class PendingExposures:
         if at_s < self.known_s:
             return
         number = int(np.floor(at_s / self.width_s))
-        counts, kept = self.arrived, self._kept(self.begin - 1 - number)[stream]
-        if number >= self.begin[stream]:
+        if number < self.begin[stream]:
+            counts, kept = self.arrived, self._kept(self.begin - 1 - number)[stream]
+        else:
             counts, kept = self._cohort(number).arrived, 1.0
         for came_s, amount in arrivals:
             age = (came_s - at_s) / self.waits_s[stream]
@@ -154,9 +154,9 @@ class PendingExposures:
             within += cohort.arrived * shown
             by += np.cumsum(cohort.arrived, axis=1) * shown
         came, expected = self._levels(as_of_s)
-        levels = {"came": np.abs(came) * unit, "expected": expected * unit[:, None]}
         per = np.where(by[:, -1] + came < 0.0, -unit, unit)[:, None]  # of losses as of gains
-        return fit_delay_curves(within * per, by * per, self.waits_s, **levels)
+        came, expected = np.abs(came) * unit, expected * unit[:, None]
+        return fit_delay_curves(within * per, by * per, self.waits_s, came=came, expected=expected)
 
     def _levels(self, as_of_s: float) -> tuple[Floats, Floats]:
         """(2k,) arrivals of what waits, and (2k, s) those that its scores promise by each shape."""
@@ -211,9 +211,10 @@ class PendingExposures:
     def delays(self) -> PastDelays:
         """Of all rewards so far."""
         arrived = self.arrived + sum(cohort.arrived for cohort in self.cohorts.values())
+        names = stream_names(self.actions)
         return {
             name: StreamDelays(tuple(counts.tolist()), *sizes.tolist())
-            for name, counts, sizes in zip(self._names, arrived, self.sizes, strict=True)
+            for name, counts, sizes in zip(names, arrived, self.sizes, strict=True)
             if counts.any()
         }
 
@@ -222,7 +223,7 @@ class PendingExposures:
 
         Raises InvalidBundle where they are not by these ages.
         """
-        for stream, name in enumerate(self._names):
+        for stream, name in enumerate(stream_names(self.actions)):
             if (found := delays.get(name)) is None:
                 continue
             if len(found.arrived) != BUCKETS:
@@ -230,10 +231,6 @@ class PendingExposures:
             fresh = min(1.0, RECALLED / max(abs(sum(found.arrived)), 1e-9))
             self.arrived[stream] += np.array(found.arrived) * fresh
             self.sizes[stream] += found.size * fresh, found.square * fresh
-
-    @property
-    def _names(self) -> list[str]:
-        return stream_names(self.actions, NO_ACTION)
 
     def for_actions(self, actions: Sequence[str], waits_s: Sequence[float]) -> PendingExposures:
         """The same under another catalogue's codes, as `ResidualSums.for_actions`."""

@@ -22,7 +22,7 @@ from nba.customer.contact_history import (
     run_of,
     sub_journey_of,
 )
-from nba.events.names import ACTION_SHOWN, LOG_EVENTS
+from nba.events.names import OUR_EVENTS
 from nba.journey.file import JourneyFile
 from nba.journey.policies import CONTACT_STATUSES
 from nba.journey.sub_journeys import SubJourney
@@ -62,8 +62,7 @@ def entering_kinds(sub_journey: SubJourney, journey: JourneyFile) -> frozenset[s
         for node in ast.walk(syntax_tree(sub_journey.enter))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
     }
-    ours = (*LOG_EVENTS, ACTION_SHOWN)  # what we do is no reason to begin
-    return frozenset(m.id for m in journey.events if m.id in named and m.event not in ours)
+    return frozenset(m.id for m in journey.events if m.id in named and m.event not in OUR_EVENTS)
 
 
 def keyed_events(
@@ -129,10 +128,11 @@ def waiting_runs(history: ContactHistory, sub_journey: str, kinds: Collection[st
     waiting: dict[str, float] = {}
     for event in _keyed(history, every):
         run, kind = _run_and_kind(event)
+        if kind not in kinds or run in (every, *under_way):
+            continue
         entered_s = history.last_entry_s(run)
-        if kind in kinds and run not in (every, *under_way):
-            if entered_s is None or event.at_s > entered_s:
-                waiting[run] = max(event.at_s, waiting.get(run, event.at_s))
+        if entered_s is None or event.at_s > entered_s:
+            waiting[run] = max(event.at_s, waiting.get(run, event.at_s))
     return sorted(waiting, key=lambda run: waiting[run])
 
 

@@ -33,6 +33,7 @@ LOG_EVENTS = (  # that only the log itself appends
     SUB_JOURNEY_LEFT,
     TIMER_FIRED,
 )
+OUR_EVENTS = (*LOG_EVENTS, ACTION_SHOWN)  # what we do ourselves: no news of a customer
 GOVERNANCE_EVENTS = (  # about contacts and consent, not about what the customer lived through
     *LOG_EVENTS,
     CONSENT_GIVEN,

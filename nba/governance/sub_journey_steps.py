@@ -13,7 +13,7 @@ from nba.customer.sub_journey_keys import happened_s, waiting_runs
 from nba.decisions.sub_journey_moves import SubJourneyMove
 from nba.durations import HOUR_S
 from nba.events.event import from_micros, micros
-from nba.events.names import ACTION_SHOWN, LOG_EVENTS
+from nba.events.names import OUR_EVENTS
 from nba.governance.rule_inputs import RuleInputs
 from nba.journey.file import JourneyFile
 from nba.journey.policies import CONTACT_STATUSES
@@ -114,8 +114,7 @@ class EntryKinds:
         self._segments = segments
         self._known = {mapping.id for mapping in journey.events} | {UNMAPPED}
         self._known |= {detector.signal for detector in journey.detectors()}
-        ours = (*LOG_EVENTS, ACTION_SHOWN)
-        self._own = self._known - {m.id for m in journey.events if m.event in ours}
+        self._own = self._known - {m.id for m in journey.events if m.event in OUR_EVENTS}
 
     def of(self, names: Iterable[str]) -> set[str]:
         """Those that a rule with these names speaks of; of emotion, stages, traits and the like

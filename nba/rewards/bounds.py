@@ -2,7 +2,7 @@
 
 One reward of a million would else be the mean of everything that it touches. Rewards are winsorised
 (Tukey, The Future of Data Analysis, 1962, section 17): what lies beyond a bound counts as the
-bound. The quantiles are of the rewards that something came of, since most others are 0.
+bound. The medians are of the rewards that something came of, since most others are 0.
 """
 
 from __future__ import annotations
