@@ -33,7 +33,7 @@ from nba.events.event import Event
 from nba.events.names import ACTION_DECIDED, ACTION_FEEDBACK, REWARD_GIVEN
 from nba.events.numbers import number_of
 from nba.journey.file import JourneyFile
-from nba.rewards.credit import Credit, Readings, carried
+from nba.rewards.credit import Carry, Credit, Readings, carried
 from nba.rewards.terms import (
     ActionTerms,
     action_terms,
@@ -72,7 +72,8 @@ class Attribution:
         self._mapped = {mapping.event for mapping in journey.events if mapping.id in claims}
         self._relevant = {ACTION_DECIDED, REWARD_GIVEN, *ACTION_FEEDBACK, *self._mapped}
         self.horizon_s = max(each.window_s for each in terms)  # of the longest window
-        self.settled_within_s = 2.0 * self.horizon_s  # when every reward is known, deferred or not
+        # when every reward is known, deferred or not, with what later steps carry back
+        self.settled_within_s = (2.0 + (rule.carry > 0.0)) * self.horizon_s
         self.has_terms = self._stay_eur != 0.0 or rule.feeling_eur != 0.0
         self.low, self.high = bounds_of(rule)
         self.version = reward_version(journey)
@@ -120,7 +121,7 @@ class Attribution:
     def settled_after_s(self, decision: Event) -> float:
         """How long after a decision its reward is known: a deferred one may be activated within
         one window, and its outcomes come within the next."""
-        return self.settled_within_s if is_deferred(decision) else self.horizon_s
+        return (1.0 + is_deferred(decision)) * self.horizon_s
 
     def concerns(self, event: Event) -> bool:
         """Whether an event can change any credit."""
@@ -133,8 +134,9 @@ class Attribution:
     def waits_s(self, action_id: str, *, deferred: bool) -> float:
         """At which age of a decision for this action nothing more is to come: a deferred one is
         activated first, and what the next step carries back may take as long again."""
-        window_s = self._terms.get(action_id, self._common).window_s
-        return window_s + self.horizon_s * (deferred + (self.rule.carry > 0.0))
+        if self.rule.carry > 0.0:
+            return self.horizon_s * (2.0 + deferred)
+        return self._terms.get(action_id, self._common).window_s + self.horizon_s * deferred
 
     def read(self, credit: Credit, readings: Readings) -> Credit:
         """The credit with the terms that are known only when its window has closed.
@@ -154,9 +156,11 @@ class Attribution:
             return credit
         return credit._replace(reward=self._bounded(reward), unread=False)
 
-    def carried(self, credits: Sequence[Credit]) -> list[Credit]:
-        """The credits with what their sub-journeys' next steps carry back; see `credit.carried`."""
-        return carried(credits, self.rule.carry, self.low, self.high)
+    def carried(self, credits: Sequence[Credit], end_s: float) -> list[Credit]:
+        """The credits with what the next steps of their sub-journeys carry back, for a window
+        longer than their own reward takes; `credit.carried`, of the same `end_s` as they are."""
+        carry = Carry(self.rule.carry, self.horizon_s, self.low, self.high)
+        return carried(credits, carry, end_s)
 
     def reported_eur(self, credit: Credit, annoyance_eur: float = 0.0) -> float:
         """What the decision was worth less what the contact cost: for reports, never to learn

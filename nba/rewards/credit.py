@@ -7,13 +7,15 @@ A learner that used it at one position of the log adds the difference at the nex
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
+from math import fsum, inf
 from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from nba.events.event import Event
-from nba.rewards.validity import Reach, when
+from nba.rewards.validity import Reach, at_s, when
 from nba.rewards.windows import Arrival
 
 State: TypeAlias = Literal["learned", "default", "deferred", "rejected"]
@@ -118,28 +120,39 @@ def settled_counts(credits: Iterable[Credit]) -> SettledCounts:
     return SettledCounts(**counts)
 
 
-class _Return(NamedTuple):
-    """What a step and those after it are worth."""
+class Carry(NamedTuple):
+    """What the steps of a passage are given of those after them."""
 
-    reward: float
-    settles_s: float
-    closed: bool
-    unread: bool
-    arrivals: tuple[Arrival, ...]
+    share: float  # of the next step's reward
+    longer_s: float  # for how long after its own reward is known a step is given any
+    low: float = -inf  # of what is carried
+    high: float = inf
 
 
-def carried(
-    credits: Sequence[Credit], carry: float, low: float = float("-inf"), high: float = float("inf")
-) -> list[Credit]:
+def carried(credits: Sequence[Credit], carry: Carry, end_s: float) -> list[Credit]:
     """The credits, in their order, each with its share of what the next step was worth.
 
-    The discounted return of an episode, G_t = R_t + carry G_t+1, kept within `low` and `high`
-    (Sutton and Barto, Reinforcement Learning, 2nd edition, 2018, section 3.3). The next step is
-    the first later decision that counts, of the same `episode_id`, whose `previous_id` leads here:
-    one that does not count is passed over. A credit is complete once the steps after it are.
+    The discounted return of an episode, G_t = R_t + share G_t+1, kept within bounds (Sutton and
+    Barto, Reinforcement Learning, 2nd edition, 2018, section 3.3), of what has come until a time
+    that is fixed when the step is decided: when its own reward is known, and `longer_s` after.
+    Were it known once the steps after it are, those would be learned from sooner after which none
+    comes, and whether one comes depends on what was drawn. The next step is the first later
+    decision that counts, of the same `episode_id`, whose `previous_id` leads here: one that does
+    not count is passed over. `end_s`: until when the log is known, seconds since 1970 UTC.
     """
-    if carry == 0.0:
+    if carry.share == 0.0:
         return list(credits)
+    following = _following(credits)
+    return [
+        _with_later_steps(credit, _chain(credits, following, n), carry, end_s)
+        if credit.counted and _text(credit.decision, "episode_id")
+        else credit
+        for n, credit in enumerate(credits)
+    ]
+
+
+def _following(credits: Sequence[Credit]) -> dict[int, list[int]]:
+    """The decisions that lead back to each one, in order of time."""
     order = sorted(range(len(credits)), key=lambda n: when(credits[n].decision))
     rank = {n: at for at, n in enumerate(order)}
     ids = {n: _text(credits[n].decision, "decision_id") for n in reversed(order)}
@@ -149,35 +162,51 @@ def carried(
         before = known.get(_text(credits[n].decision, "previous_id") or "")
         if before is not None and rank[before] < rank[n] and _is_same_episode(credits, before, n):
             after[before].append(n)
-    returns: dict[int, _Return | None] = {}  # None: nothing that counts from here on
-    carried_back = list(credits)
-    for n in reversed(order):
-        credit = credits[n]
-        following = next((returns[step] for step in after[n] if returns[step] is not None), None)
-        if not credit.counted:
-            returns[n] = following
-            continue
-        own = _Return(
-            reward=credit.reward,
-            settles_s=credit.settles_s,
-            closed=credit.closed,
-            unread=credit.unread,
-            arrivals=credit.arrivals,
-        )
-        if following is not None:
-            own = _Return(
-                reward=min(max(credit.reward + carry * following.reward, low), high),
-                settles_s=max(credit.settles_s, following.settles_s),
-                closed=credit.closed and following.closed,
-                unread=credit.unread or following.unread,
-                arrivals=(
-                    *credit.arrivals,
-                    *(Arrival(one.at_s, carry * one.amount) for one in following.arrivals),
-                ),
-            )
-        returns[n] = own
-        carried_back[n] = credit._replace(**own._asdict())
-    return carried_back
+    return after
+
+
+def _chain(
+    credits: Sequence[Credit], following: Mapping[int, Sequence[int]], begin: int
+) -> Iterator[Credit]:
+    """The steps after one, each the next of the one before it."""
+    ahead = list(reversed(following.get(begin, ())))
+    while ahead:
+        step = ahead.pop()
+        if credits[step].counted:
+            yield credits[step]
+            ahead.clear()
+        ahead += reversed(following.get(step, ()))
+
+
+def _with_later_steps(
+    credit: Credit, steps: Iterator[Credit], carry: Carry, end_s: float
+) -> Credit:
+    settles_s = credit.settles_s + carry.longer_s
+    in_time = list(takewhile(lambda step: at_s(step.decision) <= settles_s, steps))
+
+    def kept(reward: float) -> float:
+        return min(max(reward, carry.low), carry.high)
+
+    worth = 0.0
+    for step in reversed(in_time):
+        reward = step.reward
+        if step.settles_s > settles_s:  # as it stands by then, before its terms
+            later = fsum(one.amount for one in step.arrivals if one.at_s > settles_s)
+            reward = kept(step.earned) - later
+        worth = kept(reward + carry.share * worth)
+    arrivals = [
+        Arrival(one.at_s, carry.share**n * one.amount)
+        for n, step in enumerate((credit, *in_time))
+        for one in step.arrivals
+        if one.at_s <= settles_s
+    ]
+    return credit._replace(
+        reward=kept(credit.reward + carry.share * worth),
+        settles_s=settles_s,
+        closed=settles_s <= end_s,
+        unread=credit.unread or any(s.unread for s in in_time if s.settles_s <= settles_s),
+        arrivals=tuple(arrivals),
+    )
 
 
 def _is_same_episode(credits: Sequence[Credit], before: int, after: int) -> bool:

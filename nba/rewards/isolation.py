@@ -30,7 +30,7 @@ def credits_and_failures(
 
     def settled(some: Sequence[Event]) -> list[Credit]:
         credits = attribution.credits(some, end_s)
-        return attribution.carried(credits) if carried else credits
+        return attribution.carried(credits, end_s) if carried else credits
 
     try:
         return settled(events), {}

@@ -89,7 +89,8 @@ def reward_version(journey: JourneyFile) -> str:
     # what is reported beside the reward changes nothing of it
     learned = msgspec.structs.replace(rule, annoyance=False)
     apart = ["terms apart"] if has_terms(rule) else []  # they were learned as one with the rest
-    content = [RULE_VERSION, learned, declared, events, staying, nodes, *apart]
+    fixed = ["carried for a window"] if rule.carry else []  # not until the passage was over
+    content = [RULE_VERSION, learned, declared, events, staying, nodes, *apart, *fixed]
     return content_id("reward", msgspec.json.encode(content))
 
 

@@ -57,7 +57,7 @@ def settled(
     `risk`: the churn model; without one no reward is complete that contains the value of staying.
     """
     own = attribution.credits(history.events, history.end_s)
-    observed = attribution.carried(own)
+    observed = attribution.carried(own, history.end_s)
     if attribution.has_terms:
         closed = [n for n, credit in enumerate(own) if credit.counted and credit.closed]
         pairs = readings_of(history, [own[n] for n in closed], risk)
@@ -70,7 +70,7 @@ def settled(
             attribution.reported_eur(own_credit, _annoyance_eur(history, own_credit.decision)),
         )
         for credit, as_learned, own_credit in zip(
-            attribution.carried(own), observed, own, strict=True
+            attribution.carried(own, history.end_s), observed, own, strict=True
         )
         if credit.complete
     ]

@@ -53,7 +53,7 @@ def data_facts(
 ) -> DataFacts:
     """What the log says of its own evidence."""
     attribution = attribution_of(history, history.fold.schema.journey.reward)
-    credits = attribution.carried(attribution.credits(history.events, history.end_s))
+    credits = attribution.carried(attribution.credits(history.events, history.end_s), history.end_s)
     closes = {(credit.decision.customer_id, credit.since_s): credit.closes_s for credit in credits}
     used = zip(decided.set.customers.tolist(), decided.set.at_s.tolist(), strict=True)
     return DataFacts(

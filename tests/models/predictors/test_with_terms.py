@@ -101,7 +101,7 @@ def test_what_training_calls_observed_is_what_the_learner_is_given(
     )
     data = decided_set(log, rule).set
     attribution = attribution_of(log, rule)
-    online = attribution.carried(attribution.credits(log.events, log.end_s))
+    online = attribution.carried(attribution.credits(log.events, log.end_s), log.end_s)
     assert data.observed.tolist() == pytest.approx([credit.reward for credit in online])
     assert (data.terms is not None) == (feeling_eur > 0.0)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from msgspec.structs import replace
@@ -16,7 +17,7 @@ from nba.journey.actions import NO_ACTION, ActionReward
 from nba.journey.file import JourneyFile
 from nba.journey.goals import RewardRule
 from nba.rewards.attribution import Attribution
-from nba.rewards.credit import Credit, SettledCounts, carried, settled_counts
+from nba.rewards.credit import Carry, Credit, SettledCounts, carried, settled_counts
 from tests.fixtures.examples import examples
 from tests.fixtures.small_replica import FOLD, JOURNEY, NOON, changed, event
 
@@ -80,7 +81,7 @@ def logs(draw: st.DrawFn) -> list[Event]:
 
 def credits(journey: JourneyFile, log: Sequence[Event], end_s: float = END_S) -> list[Credit]:
     rule = Attribution(journey, FOLD.encoder.kind)
-    return rule.carried(rule.credits(log, end_s))
+    return rule.carried(rule.credits(log, end_s), end_s)
 
 
 # Laws
@@ -183,15 +184,22 @@ def test_each_bad_input_ends_in_a_count_and_in_nothing_else() -> None:
 # Multi-step credit
 
 
-def episode(*steps: tuple[str, float, str | None], name: str = "e") -> list[Event]:
-    """Decisions of one passage: (id, EUR earned within the day, the decision before)."""
+def episode(
+    *steps: tuple[str, float, str | None], name: str = "e", every: float = 0.9
+) -> list[Event]:
+    """Decisions of one passage, so many days apart: (id, EUR earned within the hour, the decision
+    before)."""
     events = []
-    for day, (step, eur, before) in enumerate(steps):
+    for n, (step, eur, before) in enumerate(steps):
         more = {"previous_id": before} if before else {}
-        events.append(decided(step, day, "card_offer", episode_id=name, **more))
-        paid = NOON + timedelta(days=day, hours=1)
-        events.append(event("Reward Given", paid, {"decision_id": step, "reward": eur}))
+        events.append(decided(step, n * every, "card_offer", episode_id=name, **more))
+        events += paid(step, n * every + 1 / 24, eur)
     return events
+
+
+def paid(step: str, day: float, eur: float) -> list[Event]:
+    at = NOON + timedelta(days=day)
+    return [event("Reward Given", at, {"decision_id": step, "reward": eur})]
 
 
 def rewards(carry: float, *events: Event, end_day: float = 20) -> dict[str, tuple[float, bool]]:
@@ -210,9 +218,44 @@ def test_a_step_gets_its_share_of_what_the_next_one_was_worth() -> None:
     assert rewards(0.0, *THREE) == {"a": (1, True), "b": (10, True), "c": (100, True)}
 
 
-def test_a_step_is_complete_once_the_steps_after_it_are() -> None:
-    assert rewards(0.5, *THREE, end_day=2.5)["a"] == (31, False)
-    assert rewards(0.5, *THREE, end_day=3)["a"] == (31, True)
+def test_what_later_steps_bring_counts_for_a_window_after_the_steps_own() -> None:
+    late = episode(("a", 1, None), ("b", 10, "a"), every=1.97)
+    assert rewards(0.5, *late)["a"] == (1, True)  # b is in time, and its 10 EUR are not
+    assert rewards(0.5, *late, *paid("b", 1.99, 4))["a"] == (3, True)
+    assert rewards(0.5, *episode(("a", 1, None), ("b", 10, "a"), every=2.1))["a"] == (1, True)
+
+
+@given(
+    drawn=st.sampled_from(["card_offer", "help_popup", NO_ACTION]),
+    steps=st.lists(st.floats(0.01, 3.0), max_size=4),
+    end_day=st.floats(0.0, 12.0),
+)
+@examples(100)
+def test_when_a_step_is_complete_depends_on_nothing_that_comes_after_it(
+    drawn: str, steps: list[float], end_day: float
+) -> None:
+    """Else what is learned from were chosen by the draw: an offer leads on, no_action does not."""
+    events, before = [decided("s0", 0, drawn, episode_id="e")], 0.0
+    for n, gap in enumerate(steps, start=1):
+        before += gap
+        more = {"episode_id": "e", "previous_id": f"s{n - 1}"}
+        events += [decided(f"s{n}", before, "card_offer", **more), *paid(f"s{n}", before, 5)]
+    assert rewards(0.5, *events, end_day=end_day)["s0"][1] == (end_day >= 2.0)
+
+
+def test_no_action_weighs_what_it_was_drawn_though_only_offers_lead_on() -> None:
+    rng = np.random.default_rng(1)
+    events: list[Event] = []
+    for n in range(3_000):
+        day, drawn = rng.uniform(0, 30), NO_ACTION if n % 2 else "card_offer"
+        events.append(decided(f"a{n}", day, drawn, episode_id=f"e{n}"))
+        if drawn != NO_ACTION and day < 29.5:
+            more = {"episode_id": f"e{n}", "previous_id": f"a{n}"}
+            events.append(decided(f"b{n}", day + 0.5, "help_popup", **more))
+    found = rewards(0.5, *events, end_day=30)
+    complete = [int(name[1:]) % 2 for name, one in found.items() if name[0] == "a" and one[1]]
+    assert len(complete) > 2_000
+    assert abs(np.mean(complete) - 0.5) < 4 * 0.5 / np.sqrt(len(complete))
 
 
 def test_a_step_that_never_reached_them_carries_back_like_any_other() -> None:
@@ -240,4 +283,8 @@ def test_of_two_steps_that_follow_one_the_first_carries_back() -> None:
 
 def test_what_is_carried_stays_within_the_bounds() -> None:
     found = Attribution(changed(), FOLD.encoder.kind).credits(THREE, END_S)
-    assert [one.reward for one in carried(found, 0.5, 0.0, 1.0)] == [1.0, 1.0, 1.0]
+    assert [one.reward for one in carried(found, Carry(0.5, DAY_S, 0.0, 1.0), END_S)] == [
+        1.0,
+        1.0,
+        1.0,
+    ]

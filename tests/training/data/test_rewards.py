@@ -96,13 +96,14 @@ def test_a_step_learns_from_the_next_one_and_reports_its_own() -> None:
     rule = replace(VALUE, carry=0.5)
     made = history(
         decided("d0", 0, episode_id="e"),
-        decided("d1", 5, episode_id="e", previous_id="d0"),
-        at("Order Completed", 6, revenue=20),
+        decided("d1", 2.5, episode_id="e", previous_id="d0"),
+        at("Order Completed", 3.5, revenue=20),
+        at("Page Viewed", 9),
     )
     data = decided_set(made, rule)
     assert data.set.labels.tolist() == [10.0, 20.0]
     assert data.reward_eur.tolist() == pytest.approx([-0.01, 19.99])
-    assert data.set.horizon_s == pytest.approx(7 * DAY_S)  # how far the first label looks ahead
+    assert data.set.horizon_s == pytest.approx(4 * DAY_S)  # how far the first label looks ahead
 
 
 def test_the_annoyance_of_a_contact_is_reported_where_the_file_says_so() -> None:
