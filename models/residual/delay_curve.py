@@ -14,8 +14,10 @@ ones, each as likely as it makes the action's own arrivals; how far the shapes d
 of what was not seen. FORGOTTEN of the mixture is uniform for good, since a second wave may come.
 
 Each hazard has a beta prior about the one of its shape, worth PSEUDO_ARRIVALS, and what the other
-actions with the same window show, worth as many arrivals as make what is seen most likely
-(empirical Bayes, a beta-binomial likelihood).
+actions with the same window show, worth LIKENESS arrivals or nothing. What that is worth is weighed
+by how likely it makes what is seen of the others and of the action itself, by beta-binomial
+likelihoods and by how much has come of it (a hierarchical prior, empirical Bayes): one that is new
+or rare may be unlike the others, however alike those are.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ PSEUDO_ARRIVALS = 2.0  # of the prior that delays are of their shape
 FORGOTTEN = 0.1  # of the shapes, whatever arrives early: delays are uniform over the window
 MOST_TELLING = 8.0  # arrivals by which shapes are told apart: no more, since none is the true one
 MOST_TAKEN_BACK = -4.0  # in one bucket, as a share of what is left: five times as much had come
+UNLIKE = 0.1  # of the chance that an action's delays are like those of others, that they are not
 LIKENESS = (0.5, 2.0, 8.0, 32.0, 128.0, 512.0)  # arrivals that the other actions may be worth
 
 
@@ -67,9 +70,10 @@ def _shapes() -> tuple[Floats, Floats]:
 SHAPES, CHANCES = _shapes()
 
 
-def shares_at(ages: Floats) -> Floats:
-    """(n, s) the share that each of the SHAPES has at (n,) ages in windows."""
-    return np.array([np.interp(ages, AGES, shape) for shape in SHAPES]).T
+def parts_at(ages: Floats) -> Floats:
+    """(n, BUCKETS + 1) of (n,) ages in windows how much lies at each of AGES: of that curve which
+    goes straight between them, times its values there, its value at the age."""
+    return np.array([np.interp(ages, AGES, knot) for knot in np.eye(BUCKETS + 1)]).T
 
 
 def fit_delay_curves(
@@ -78,25 +82,55 @@ def fit_delay_curves(
     windows_s: Floats,
     *,
     came: Floats | None = None,
-    expected: Floats | None = None,
+    scored: Floats | None = None,
 ) -> DelayCurves:
     """Curves from numbers of arrivals, both (k, BUCKETS), of exposures older than each bucket.
 
     `within`: that arrived in the bucket. `by`: that arrived in it or before. `windows_s`: (k,);
-    actions learn from those with the same one. `came`: (k,) arrivals of all that wait, where each
-    of the SHAPES would have had (k, s) `expected` by their scores.
+    actions learn from those with the same one. `came`: (k,) arrivals of all that wait, which by
+    their scores would be `scored`, (k, BUCKETS + 1), once all has come, at the ages they have.
     """
     by = np.maximum(by, 0.0)
     net, within = np.minimum(within, by), np.clip(within, 0.0, by)
-    level = np.zeros((len(by), len(SHAPES)))
-    if came is not None and expected is not None:
-        level = _log_level(np.maximum(came, 0.0), expected)
-    shape, apart = _shape_of(within, by, level)
+    came = np.zeros(len(by)) if came is None else np.maximum(came, 0.0)
+    scored = np.zeros((len(by), BUCKETS + 1)) if scored is None else scored
+    shape, apart = _shape_of(within, by, _log_level(came[:, None], scored @ SHAPES.T))
+    own = _hazards(shape)
     same = (windows_s[:, None] == windows_s).astype(float) - np.eye(len(windows_s))
-    worth = same @ by + PSEUDO_ARRIVALS
-    mean = (same @ within + PSEUDO_ARRIVALS * _hazards(shape)) / worth
-    likely = [_log_likelihood(within, by, mean, _joint(worth, likeness)) for likeness in LIKENESS]
-    prior = _joint(worth, LIKENESS[int(np.argmax(likely))])
+    others = same @ by + PSEUDO_ARRIVALS
+    mean = (same @ within + PSEUDO_ARRIVALS * own) / others
+    alone = np.full_like(others, PSEUDO_ARRIVALS)
+    priors = [(own, _joint(alone, LIKENESS[0]))]
+    priors += [(mean, _joint(others, likeness)) for likeness in LIKENESS]
+    likely = np.array([_log_likelihood(within, by, *prior) for prior in priors])
+    found = [_curve(net, by, *prior, apart) for prior in priors]
+    share, error = (np.array(arrays) for arrays in zip(*found, strict=True))
+    level = np.array([_log_level(came, (scored * curve).sum(axis=1)) for curve in share])
+    chances = _chances(likely, level, same)[:, :, None]
+    between = (chances * share).sum(axis=0)
+    between[:, -1] = 1.0
+    variance = (chances * ((share * error) ** 2 + (share - between) ** 2)).sum(axis=0)
+    return DelayCurves(between, np.sqrt(variance) / np.maximum(between, 1e-12))
+
+
+def _chances(likely: Floats, level: Floats, same: Floats) -> Floats:
+    """(priors, k) how likely each prior is of an action: as it is among the others, but for UNLIKE
+    of it, by what has come of its own."""
+    of_others = _softmax(likely @ same)
+    prior = np.log((1.0 - UNLIKE) * of_others + UNLIKE / len(likely))
+    return _softmax(prior + likely + level)
+
+
+def _softmax(log: Floats) -> Floats:
+    chances = np.exp(log - log.max(axis=0))
+    shares: Floats = chances / chances.sum(axis=0)
+    return shares
+
+
+def _curve(
+    net: Floats, by: Floats, mean: Floats, prior: Floats, apart: Floats
+) -> tuple[Floats, Floats]:
+    """(k, BUCKETS + 1) shares and their errors, by hazards with a prior worth so many arrivals."""
     hazard = np.clip((net + prior * mean) / (by + prior), MOST_TAKEN_BACK, 1.0 - 1e-9)
     hazard = hazard[:, 1:]  # of what has arrived by the first knot all arrived before it
     left = np.log1p(-hazard)
@@ -108,13 +142,14 @@ def fit_delay_curves(
     seen = _from_the_end(variance * (1.0 - unseen))
     error[:, -1], error[:, 1:-1] = 0.0, np.sqrt(seen + (apart[:, 1:-1] * guessed) ** 2)
     error[:, 0] = error[:, 1]
-    return DelayCurves(share, error)
+    return share, error
 
 
 def _log_level(came: Floats, expected: Floats) -> Floats:
-    """(k, s) how likely so many arrivals are under each shape, where the true level is anything
-    about the score: exponential with the score as its mean, so that arrivals are geometric."""
-    log: Floats = came[:, None] * np.log(expected / (1.0 + expected) + 1e-300) - np.log1p(expected)
+    """How likely so many arrivals are under curves by which so many are expected, where the true
+    level is anything about the score: exponential with it as its mean, so that arrivals are
+    geometric."""
+    log: Floats = came * np.log(expected / (1.0 + expected) + 1e-300) - np.log1p(expected)
     return np.where(expected > 0.0, log, 0.0)
 
 
@@ -146,10 +181,12 @@ def _joint(worth: Floats, likeness: float) -> Floats:
     return joint
 
 
-def _log_likelihood(within: Floats, by: Floats, mean: Floats, prior: Floats) -> float:
+def _log_likelihood(within: Floats, by: Floats, mean: Floats, prior: Floats) -> Floats:
+    """(k,) of what has come of each action."""
     alpha, beta = (prior * mean)[:, 1:], (prior * (1.0 - mean))[:, 1:]
     seen = betaln(within[:, 1:] + alpha, (by - within)[:, 1:] + beta)
-    return float((seen - betaln(alpha, beta)).sum())
+    likely: Floats = (seen - betaln(alpha, beta)).sum(axis=1)
+    return likely
 
 
 def _from_the_end(values: Floats) -> Floats:

@@ -21,10 +21,9 @@ from models.residual.delay_curve import (
     AGES,
     BUCKETS,
     PARTS,
-    SHAPES,
     DelayCurves,
     fit_delay_curves,
-    shares_at,
+    parts_at,
 )
 from models.residual.discount import Discount, discount_of
 from models.residual.features import ResidualSpec
@@ -153,19 +152,19 @@ class PendingExposures:
             shown = AGES[1:] * self.waits_s[:, None] <= youngest_s
             within += cohort.arrived * shown
             by += np.cumsum(cohort.arrived, axis=1) * shown
-        came, expected = self._levels(as_of_s)
+        came, scored = self._levels(as_of_s)
         per = np.where(by[:, -1] + came < 0.0, -unit, unit)[:, None]  # of losses as of gains
-        came, expected = np.abs(came) * unit, expected * unit[:, None]
-        return fit_delay_curves(within * per, by * per, self.waits_s, came=came, expected=expected)
+        came, scored = np.abs(came) * unit, scored * unit[:, None]
+        return fit_delay_curves(within * per, by * per, self.waits_s, came=came, scored=scored)
 
     def _levels(self, as_of_s: float) -> tuple[Floats, Floats]:
-        """(2k,) arrivals of what waits, and (2k, s) those that its scores promise by each shape."""
-        came, expected = np.zeros(len(self.waits_s)), np.zeros((len(self.waits_s), len(SHAPES)))
+        """(2k,) arrivals of what waits, and (2k, BUCKETS + 1) what its scores promise, by age."""
+        came, scored = np.zeros(len(self.waits_s)), np.zeros((len(self.waits_s), BUCKETS + 1))
         for number, cohort in sorted(self.cohorts.items()):
             age = (as_of_s - (number + 0.5) * self.width_s) / self.waits_s
-            expected += cohort.scored(self.spec.size)[:, None] * shares_at(age)
+            scored += cohort.scored(self.spec.size)[:, None] * parts_at(age)
             came += cohort.arrived.sum(axis=1)
-        return came, expected
+        return came, scored
 
     def discount(self, sums: ResidualSums, as_of_s: float) -> Discount | None:
         """What is taken off the sums at this moment; None where nothing waits."""

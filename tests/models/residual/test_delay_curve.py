@@ -13,7 +13,7 @@ from models.residual.delay_curve import (
     FORGOTTEN,
     SHAPES,
     fit_delay_curves,
-    shares_at,
+    parts_at,
 )
 from tests.fixtures.examples import examples
 
@@ -56,9 +56,9 @@ def test_how_many_came_tells_of_the_shape_too() -> None:
     """Half a window has passed. Nothing of 2,000 exposures with a score of .1: they come late. Of
     100 with a score of .3 ninety: hardly one is still to come."""
     nothing, half = np.zeros((2, BUCKETS)), np.full(2, 0.5)
-    expected = np.array([[200.0], [30.0]]) * shares_at(half)
+    scored = np.array([[200.0], [30.0]]) * parts_at(half)
     curves = fit_delay_curves(
-        nothing, nothing, np.full(2, WEEK_S), came=np.array([0.0, 90.0]), expected=expected
+        nothing, nothing, np.full(2, WEEK_S), came=np.array([0.0, 90.0]), scored=scored
     )
     share, _ = curves.at(half[:, None])
     assert share[0, 0] < 0.35 and share[1, 0] > 0.85
@@ -115,6 +115,28 @@ def test_an_action_that_is_unlike_the_others_has_its_own_curve() -> None:
     within, by = (np.array(arrays) for arrays in zip(*parts, strict=True))
     share, _ = fit_delay_curves(within, by, np.full(3, WEEK_S)).at(np.full((3, 1), 0.5))
     assert share[0, 0] > 0.99 and share[2, 0] < 0.02
+
+
+@pytest.mark.parametrize("days", [2.0, 4.0, 6.3, 8.0])
+def test_what_is_new_and_answered_at_once_does_not_take_the_late_days_of_the_others(
+    days: float,
+) -> None:
+    """Four actions whose rewards come on the sixth day; of the fifth, 20 exposures a day with a
+    score of .1 for some days, everything within the hour. Nearly all of it has come."""
+    rng = np.random.default_rng(11)
+    parts = [seen(rng.uniform(0.8, 0.9, 1_000), np.zeros(1_000), 2.0) for _ in range(4)]
+    made = np.arange(0.0, days / 7, 1 / 140)
+    delays = np.where(np.arange(len(made)) % 10 == 5, 1 / 300, np.inf)
+    parts.append(seen(delays, made, days / 7))
+    within, by = (np.array(arrays) for arrays in zip(*parts, strict=True))
+    scored, came = np.zeros((5, BUCKETS + 1)), np.zeros(5)
+    scored[4] = 0.1 * parts_at(np.minimum(days / 7 - made, 1.0)).sum(axis=0)
+    came[4] = np.isfinite(delays).sum()
+    windows_s = np.full(5, WEEK_S)
+    curves = fit_delay_curves(within, by, windows_s, came=came, scored=scored)
+    share, deviation = curves.at(np.full((5, 1), 1 / 7))
+    assert share[0, 0] < 0.02
+    assert abs(share[4, 0] - 1.0) < 2 * deviation[4, 0] and share[4, 0] > 0.6
 
 
 @given(seed=st.integers(0, 9_999), actions=st.integers(1, 4))
