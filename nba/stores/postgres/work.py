@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 from msgspec.structs import replace
 
 from nba.decisions.decision import CapacityTaken
@@ -81,12 +82,17 @@ class PostgresWork(PostgresEvents):
 
     @contextmanager
     def turn(self, name: str) -> Iterator[bool]:
-        """As `Log.turn`. A connection of its own holds it, and takes it along when it ends."""
+        """As `Log.turn`. A connection of its own holds it, and takes it along when it breaks."""
         with self._connections.alone() as connection:
             with self._connections.errors():
                 connection.execute(work_sql.NOTICE_THE_DEAD)
                 (is_ours,) = connection.execute(work_sql.TRY_TURN, (name,)).fetchone() or (False,)
-            yield is_ours
+            try:
+                yield is_ours
+            finally:
+                if is_ours:  # the server notices a closed connection only some time later
+                    with suppress(psycopg.Error):
+                        connection.execute(work_sql.END_TURN, (name,))
 
 
 def room(connection: Connection, uses: Sequence[CapacityTaken]) -> CapacityRoom:

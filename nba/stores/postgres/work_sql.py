@@ -73,6 +73,7 @@ ON CONFLICT (name) DO UPDATE SET seq = excluded.seq WHERE cursors.seq < excluded
 # Two numbers, which are a space of their own: no name meets the turn of the appends. It belongs
 # to the session, and is free when that ends.
 TRY_TURN = "SELECT pg_try_advisory_lock(7233121, hashtext(%s))"
+END_TURN = "SELECT pg_advisory_unlock(7233121, hashtext(%s))"
 
 # A holder whose machine is gone is noticed after half a minute, not after the system's two hours.
 NOTICE_THE_DEAD = """
