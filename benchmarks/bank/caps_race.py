@@ -30,8 +30,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import msgspec
 import numpy as np
 
-from benchmarks.speed.decide import fill
 from benchmarks.speed.http_load import Load, post_all
+from benchmarks.speed.measured_bank import fill
 from nba.decisions.decision import Decision
 from nba.durations import DAY_S
 from nba.journey.actions import NO_ACTION
@@ -97,7 +97,7 @@ def measure(folder: Path, decisions: int, withdrawals: int, replays: int) -> dic
     prepare_environment(first)
     journey = make_journey()
     first.journey.write_bytes(msgspec.json.encode(journey))
-    customers = fill(first, journey)[:CUSTOMERS]
+    customers = fill(first, journey, CUSTOMERS).customers
     with ExitStack() as services:
         urls = []
         for number in range(PROCESSES):

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import msgspec
 import numpy as np
 
-from benchmarks.speed.decide import SEED, make_bundle, make_journey
+from benchmarks.speed.measured_bank import SEED, make_bundle, make_journey
 
 WORLD = 200  # simulated customers, of whom the others are copies
 DAYS = 60

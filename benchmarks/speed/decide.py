@@ -1,10 +1,13 @@
-"""`/decide` beside an empty BentoML endpoint, in one run.
+"""`/decide` beside an empty endpoint and beside all that a decision cannot do without, in one run.
 
     .venv/bin/python benchmarks/speed/decide.py --json [--actions N] [--rules N]
 
-The service runs with one worker on a private PostgreSQL, with the bank's events of simulated
-customers in the log, and every decision is committed. The empty endpoint is the same stack with
-the same settings (`empty_service.py`). Both get the same load; rounds alternate.
+The service runs with one worker on a private PostgreSQL, and every decision is committed. Each
+request is the first of its customer, whose history is in the log and whose context was read before
+(a dry run): nobody's caps are used up. An answer that is not live fails the run. The empty endpoint
+is the same stack with the same settings (`empty_service.py`); rounds alternate. The load itself
+takes its share of the machine, and of requests a second; CPU time is that of the service and of
+PostgreSQL alone.
 """
 
 from __future__ import annotations
@@ -18,28 +21,59 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import msgspec
 import numpy as np
+import psutil
 
+from benchmarks.speed.cpu_time import cpu_s, postmaster
+from benchmarks.speed.floors import Floors, append_ms, predict_ms, read_ms
 from benchmarks.speed.http_load import Load, post_all
-from nba.durations import DAY_S
-from serving.jobs.server import free_port
+from benchmarks.speed.measured_bank import fill, make_journey
+from nba.decisions.decision import Decision
+from nba.stores.postgres.log import PostgresLog
+from serving.jobs.server import free_port, running
+from serving.replica.assembly import database_url
 from serving.settings import Settings, prepare_environment
 
 HERE = Path(__file__).parent
 LOCAL = "127.0.0.1"
-CUSTOMERS = 400
-CONNECTIONS = 8
+CONNECTIONS = (1, 8, 32)
 ROUNDS = 3
-SEED = 5
+
+
+class Answer(msgspec.Struct):
+    """What is read of an answer."""
+
+    decision_id: str
+    mode: str
+    action_id: str | None = None
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """One load on one endpoint."""
+
+    load: Load
+    cpu_ms: float  # of the service and its PostgreSQL, a request
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """At one number of connections; medians over the rounds."""
+
+    cpu_ms: float
+    floors_ms: float
+    floor_ratio: float
+    rps: float
+    rps_ratio: float
+    p50_ms: float
+    p99_ms: float
+    fallbacks: int
 
 
 def main() -> None:
@@ -48,21 +82,22 @@ def main() -> None:
     parser.add_argument("--data", help="not used: the load is simulated")
     parser.add_argument("--actions", type=int, default=0, help="0: the bank's own")
     parser.add_argument("--rules", type=int, default=0, help="distinct rules; 0: the bank's own")
-    parser.add_argument("--requests", type=int, default=1500, help="in each round")
+    parser.add_argument("--requests", type=int, default=600, help="in each round")
     given = parser.parse_args()
+    print(f"load average {os.getloadavg()[0]:.2f}")
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), given.actions, given.rules, given.requests)
-    for name in ("empty", "decide"):
-        one = figures[name]
-        print(f"{name:8} {one['rps']:8.0f} req/s   p50 {one['p50_ms']:7.2f} ms   "
-              f"p99 {one['p99_ms']:7.2f} ms")  # fmt: skip
-    print(f"decide does {figures['rps_ratio']:.2f} of the empty endpoint's requests a second")
+    for connections, one in figures.items():
+        print(f"{connections:>2} connections: {one.cpu_ms:.2f} ms CPU a decision, "
+              f"{one.floor_ratio:.1f} of its floors ({one.floors_ms:.2f} ms)   "
+              f"{one.rps:.0f} req/s, {one.rps_ratio:.3f} of empty   p50 {one.p50_ms:.2f} ms   "
+              f"p99 {one.p99_ms:.2f} ms   fallbacks {one.fallbacks}")  # fmt: skip
     if given.json:
-        print(json.dumps(figures))
+        print(json.dumps({str(n): msgspec.to_builtins(one) for n, one in figures.items()}))
 
 
-def measure(folder: Path, actions: int, rules: int, requests: int) -> dict[str, object]:
-    """Figures of both endpoints: medians over the rounds."""
+def measure(folder: Path, actions: int, rules: int, requests: int) -> dict[int, Figures]:
+    """Figures by number of connections."""
     settings = Settings(
         home=folder / "home", journey=folder / "journey.json", port=free_port(LOCAL)
     )
@@ -70,182 +105,111 @@ def measure(folder: Path, actions: int, rules: int, requests: int) -> dict[str, 
     prepare_environment(settings)
     journey = make_journey(actions, rules)
     settings.journey.write_bytes(msgspec.json.encode(journey))
-    customers = fill(settings, journey)
-    rng = np.random.default_rng(SEED)
-    bodies = [
-        msgspec.json.encode({"customer_id": customers[n], "channel": "web"})
-        for n in rng.integers(0, len(customers), requests)
-    ]
+    bank = fill(settings, journey, requests * (ROUNDS * len(CONNECTIONS) + 1))
+    fresh = iter(bank.customers)
+    parts = [[next(fresh) for _ in range(requests)] for _ in range(ROUNDS * len(CONNECTIONS) + 1)]
     empty_port = free_port(LOCAL)
-    rounds: dict[str, list[Load]] = {"empty": [], "decide": []}
-    with serving(settings, folder), empty_service(settings, empty_port, folder):
-        for port in (empty_port, settings.port):
-            post_all(LOCAL, port, "/decide", bodies[:100], connections=CONNECTIONS)
-        for _ in range(ROUNDS):
-            for name, port in (("empty", empty_port), ("decide", settings.port)):
-                rounds[name].append(
-                    post_all(LOCAL, port, "/decide", bodies, connections=CONNECTIONS)
-                )
-    for name, loads in rounds.items():
-        bad = {status: n for load in loads for status, n in load.statuses.items() if status != 200}
-        if bad:
-            raise SystemExit(f"{name}: answers that were not 200: {bad}")
-    medians = {
-        name: {
-            figure: float(np.median([load.figures()[figure] for load in loads]))
-            for figure in ("rps", "p50_ms", "p99_ms")
-        }
-        for name, loads in rounds.items()
-    }
+    answers: list[Answer] = []
+    rounds: dict[tuple[str, int], list[Round]] = {}
+    with (
+        serving(settings, folder) as service,
+        empty_service(empty_port, folder) as empty,
+    ):
+        processes = [service, postmaster(settings.home)]
+
+        def load(name: str, customers: Sequence[str], connections: int) -> Round:
+            bodies = [_body(customer_id) for customer_id in customers]
+            port, pids = (empty_port, [empty]) if name == "empty" else (settings.port, processes)
+            if name == "decide":
+                dry = [_body(customer_id, dry_run=True) for customer_id in customers]
+                post_all(LOCAL, port, "/decide", dry, connections=8)
+            before = cpu_s(pids)
+            found = post_all(LOCAL, port, "/decide", bodies, connections=connections)
+            cpu_ms = (cpu_s(pids) - before) / len(bodies) * 1000
+            if set(found.statuses) != {200}:
+                raise SystemExit(f"{name}: answers that were not 200: {found.statuses}")
+            if name == "decide":
+                answers.extend(msgspec.json.decode(one, type=Answer) for one in found.answers)
+            return Round(load=found, cpu_ms=cpu_ms)
+
+        for name in ("empty", "decide"):
+            load(name, parts[-1], 8)  # the first requests of a process
+        for number, part in enumerate(parts[:-1]):
+            connections = CONNECTIONS[number % len(CONNECTIONS)]
+            for name in ("empty", "decide"):
+                rounds.setdefault((name, connections), []).append(load(name, part, connections))
+        url = database_url(settings)
+        decided = _logged(url, [one.decision_id for one in answers[-200:]])
+        scored = round(np.mean([len(one.candidates) - 1 for one in decided]))
+        floors = Floors(
+            empty_ms=_median(rounds[("empty", 8)], "cpu_ms"),
+            predict_ms=predict_ms(bank.bundle, max(1, scored)),
+            read_ms=read_ms(url),
+            append_ms=append_ms(url, decided),
+        )
+    modes = Counter(one.mode for one in answers)
+    if set(modes) != {"live"}:
+        raise SystemExit(f"answers that were not live: {dict(modes)}")
     return {
-        **medians,
-        "rps_ratio": medians["decide"]["rps"] / medians["empty"]["rps"],
-        "actions": len(journey.actions),
-        "rules": len({action.eligible for action in journey.actions} - {None}),
-        "connections": CONNECTIONS,
+        connections: _figures(rounds, connections, floors.sum_ms, len(answers) - modes["live"])
+        for connections in CONNECTIONS
     }
 
 
-def make_journey(actions: int, rules: int):  # type: ignore[no-untyped-def]
-    """The bank's journey; with `actions`, as many on the web, under this many distinct rules."""
-    from nba.journey.actions import Action
-    from nba.journey.policies import Cap, Capacity, ContactRules
-    from nba.journey_file.loader import load_journey
-
-    journey = load_journey(HERE.parents[1] / "examples" / "bank" / "journey.yaml")
-    if actions == 0:
-        return journey
-    rng = np.random.default_rng(SEED)
-    kinds = [mapping.id for mapping in journey.events]
-    texts = [
-        f"emotion.sum10 >= {rng.uniform(-4, 1):.4f} or "
-        f"{kinds[n % len(kinds)]}.count_7d > {rng.uniform(0, 2):.4f}"
-        for n in range(max(1, rules))
-    ]
-    made = [
-        Action(
-            id=f"action_{n}",
-            channel="web",
-            touchpoint="web_search",
-            value_eur=float(rng.uniform(5, 100)),
-            cost_eur=float(rng.uniform(0, 1)),
-            eligible=texts[n % len(texts)] if rules else None,
-            features={"sells": float(n % 2), "margin_eur": float(rng.uniform(5, 100))},
-        )
-        for n in range(actions)
-    ]
-    limits = ContactRules(
-        caps=[
-            Cap(id="customer", times=200, days=7),
-            Cap(id="each", times=50, days=7, per="action"),
-        ],
-        capacities=[Capacity(id="room", most=1e9)],
-    )
-    return msgspec.structs.replace(
-        journey,
-        actions=made,
-        engagement=[rule for rule in journey.engagement if not (rule.group or rule.actions)][:1],
-        contact_policy=limits,
-        weights=[],
-        levers=[],
-        sub_journeys=[],
-        fallback=[],
+def _figures(
+    rounds: Mapping[tuple[str, int], Sequence[Round]],
+    connections: int,
+    floors_ms: float,
+    fallbacks: int,
+) -> Figures:
+    decided, empty = rounds[("decide", connections)], rounds[("empty", connections)]
+    cpu_ms, rps = _median(decided, "cpu_ms"), _median(decided, "rps")
+    return Figures(
+        cpu_ms=cpu_ms,
+        floors_ms=floors_ms,
+        floor_ratio=cpu_ms / floors_ms,
+        rps=rps,
+        rps_ratio=rps / _median(empty, "rps"),
+        p50_ms=_median(decided, "p50_ms"),
+        p99_ms=_median(decided, "p99_ms"),
+        fallbacks=fallbacks,
     )
 
 
-def fill(settings: Settings, journey) -> list[str]:  # type: ignore[no-untyped-def]
-    """Simulated customers and a champion of a usual size into the log; gives the customers."""
-    from features.fold import Fold
-    from nba.events.parsing import parse_event
-    from nba.stores.versioned import CHAMPION
-    from serving.replica.assembly import opened_log
-    from training.simulation.history import RandomPolicy
-    from training.simulation.world import World, WorldConfig
-
-    start = datetime.now(UTC) - timedelta(days=60)
-    config = WorldConfig(customers=CUSTOMERS, days=60, start=start, seed=SEED)
-    now = datetime.now(UTC)
-    events = [
-        parse_event(event, now, trusted=True) for event in World(config).play(RandomPolicy(SEED))
-    ]
-    fold = Fold(journey)
-    bundle = make_bundle(fold, events)
-    with opened_log(settings) as log:
-        log.append_events(events)
-        log.save_bundle(bundle.bundle_id, bundle.files())
-        log.set_alias(CHAMPION, bundle.bundle_id, now)
-    return sorted({event.customer_id for event in events})
+def _logged(url: str, decision_ids: Sequence[str]) -> list[Decision]:
+    log = PostgresLog.open(url)
+    try:
+        return list(log.decisions(decision_ids).values())
+    finally:
+        log.close()
 
 
-def make_bundle(fold, events):  # type: ignore[no-untyped-def]
-    """Models about as large as the bank's own: real contexts, labels that depend on ten columns."""
-    from features.replay.point_in_time import ContextQuestions, encode, replay
-    from models.bundles.bundle import FORMAT, Bundle, Manifest, part
-    from models.predictors.lightgbm_trees import fit_trees
-    from models.predictors.touchpoint_columns import (
-        action_rows,
-        touchpoint_columns,
-        touchpoint_rows,
+def _body(customer_id: str, *, dry_run: bool = False) -> bytes:
+    asked = {"customer_id": customer_id, "channel": "web"} | ({"dry_run": True} if dry_run else {})
+    return msgspec.json.encode(asked)
+
+
+def _median(rounds: Sequence[Round], figure: str) -> float:
+    return float(
+        np.median([getattr(one, figure, getattr(one.load, figure, None)) for one in rounds])
     )
-
-    rng = np.random.default_rng(SEED)
-    journey = fold.schema.journey
-    numbered = [msgspec.structs.replace(event, seq=n + 1) for n, event in enumerate(events)]
-    rows = encode(fold, numbered)
-    end = max(rows.received)
-    n = 12_000
-    moments = ContextQuestions.at(
-        rng.choice(rows.customers, n), rng.uniform(end - 40 * DAY_S, end, n)
-    )
-    codes = rng.integers(0, len(journey.actions), n)
-    moments = replace(moments, actions=codes)
-    values, offered = replay(fold, rows, moments)
-    trained = [action.id for action in journey.actions]
-    features = list(journey.actions[0].features)
-    table = touchpoint_rows(values, offered, action_rows(journey, trained, features)[codes])
-    used = rng.choice(values.shape[1], 10, replace=False)
-    signal = np.nan_to_num(values[:, used])
-    signal = (signal - signal.mean(0)) / (signal.std(0) + 1e-9) @ rng.normal(0, 0.25, 10)
-
-    def fitted(x, shift, columns, categorical=()):  # type: ignore[no-untyped-def]
-        y = (rng.random(n) < 1 / (1 + np.exp(1.5 - signal - shift))).astype(float)
-        cut = int(0.8 * n)
-        return fit_trees(
-            x[:cut], y[:cut], x[cut:], y[cut:], columns=columns, seed=SEED, categorical=categorical
-        )
-
-    churn = fitted(values, 0.0, fold.schema.columns)
-    effect = rng.normal(0, 0.7, len(trained))[codes]
-    columns = touchpoint_columns(fold.schema.columns, features)
-    touchpoint = fitted(table, effect, columns, ("action",))
-    manifest = Manifest(
-        format=FORMAT,
-        schema_hash=fold.schema.schema_hash,
-        catalogue_version=journey.catalogue_version(),
-        target="response",
-        horizon_days=30.0,
-        actions=tuple(trained),
-        action_features=tuple(features),
-        dataset="benchmark",
-        seed=SEED,
-        churn=part("churn", churn, {}),
-        touchpoint=part("touchpoint", touchpoint, {}),
-    )
-    trees = {"churn": churn.booster.num_trees(), "touchpoint": touchpoint.booster.num_trees()}
-    print(f"models: {trees} trees, {table.shape[1]} columns, {len(trained)} actions")
-    return Bundle(manifest, churn, touchpoint)
 
 
 @contextmanager
-def serving(settings: Settings, folder: Path) -> Iterator[None]:
-    from serving.jobs.server import running
-
+def serving(settings: Settings, folder: Path) -> Iterator[int]:
+    """The service of these settings; yields its process."""
     with running(settings, folder / "service.log"):
-        yield
+        (child,) = (
+            one
+            for one in psutil.Process().children()
+            if "NextBestAction" in " ".join(one.cmdline())
+        )
+        yield child.pid
 
 
 @contextmanager
-def empty_service(settings: Settings, port: int, folder: Path) -> Iterator[None]:
+def empty_service(port: int, folder: Path) -> Iterator[int]:
+    """The empty endpoint on this port; yields its process."""
     command = [sys.executable, "-m", "bentoml", "serve", "empty_service:Empty",
                "--host", LOCAL, "--port", str(port)]  # fmt: skip
     with (folder / "empty.log").open("wb") as log:
@@ -259,7 +223,7 @@ def empty_service(settings: Settings, port: int, folder: Path) -> Iterator[None]
                     break
             time.sleep(0.1)
         time.sleep(1.0)
-        yield
+        yield child.pid
     finally:
         child.send_signal(signal.SIGTERM)
         child.wait(30)

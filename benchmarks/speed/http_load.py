@@ -19,6 +19,7 @@ class Load:
     p50_ms: float
     p99_ms: float
     statuses: dict[int, int]
+    answers: list[bytes]
 
     def figures(self) -> dict[str, float]:
         return {"rps": self.rps, "p50_ms": self.p50_ms, "p99_ms": self.p99_ms}
@@ -35,19 +36,21 @@ async def _post_all(
     waiting = iter(bodies)
     seconds: list[float] = []
     statuses: dict[int, int] = {}
+    answers: list[bytes] = []
 
     async def work() -> None:
         reader, writer = await asyncio.open_connection(host, port)
-        for body in waiting:
+        for asked in waiting:
             head = (
                 f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
-                f"Content-Length: {len(body)}\r\n\r\n"
+                f"Content-Length: {len(asked)}\r\n\r\n"
             )
             started = time.perf_counter()
-            writer.write(head.encode() + body)
+            writer.write(head.encode() + asked)
             answer = await reader.readuntil(b"\r\n\r\n")
-            await reader.readexactly(_length(answer))
+            body = await reader.readexactly(_length(answer))
             seconds.append(time.perf_counter() - started)
+            answers.append(body)
             status = int(answer[9:12])
             statuses[status] = statuses.get(status, 0) + 1
         writer.close()
@@ -57,7 +60,7 @@ async def _post_all(
     await asyncio.gather(*(work() for _ in range(connections)))
     elapsed = time.perf_counter() - started
     p50, p99 = np.percentile(seconds, [50, 99]) * 1000
-    return Load(len(bodies) / elapsed, float(p50), float(p99), statuses)
+    return Load(len(bodies) / elapsed, float(p50), float(p99), statuses, answers)
 
 
 def _length(head: bytes) -> int:
