@@ -14,7 +14,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from models.bundles.bundle import Bundle, load_bundle
-from models.bundles.mlflow_client import mlflow_client, waiting, without_password
+from models.bundles.mlflow_client import (
+    missing_library,
+    mlflow_client,
+    waiting,
+    without_password,
+)
 from models.bundles.mlflow_runs import CARD, ModelRun, dataset, shortened, write_artifacts
 from nba.errors import NotFound
 from nba.stores.versioned import CHAMPION
@@ -226,11 +231,14 @@ class Registry:
         with TemporaryDirectory() as folder:
             try:
                 path = Path(mlflow.artifacts.download_artifacts(version.source, dst_path=folder))
-            except (MlflowException, OSError):
+            except Exception as error:  # each store of files has a library with errors of its own
+                remedy = "put them back, or run nba train again"
+                if isinstance(error, ImportError):
+                    remedy = missing_library(error)
                 raise NotFound(
                     f"version {version.version} of {MODEL!r} in MLflow at {address}: its files at "
-                    f"{version.source} cannot be read: put them back, or run nba train again"
-                ) from None
+                    f"{version.source} cannot be read: {remedy}"
+                ) from error
             files = {file.name: file.read_bytes() for file in path.iterdir() if file.is_file()}
         return RegisteredBundle(str(version.version), load_bundle(files))
 

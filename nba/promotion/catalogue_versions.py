@@ -22,8 +22,9 @@ from nba.stores.log import AliasChange, Log
 from nba.stores.versioned import REMEMBERED, read_record, version_before
 
 IN_FORCE = "catalogue"  # the alias of what was published
-SERVED = "catalogue-served"  # of what a service took up last, published or not
+SERVED = "catalogue-served"  # of what a service or a command took up last, published or not
 FILE = "journey.json"
+SERVICE, COMMAND = "service", "command"  # who took it up
 SERVED_REMEMBERED = 100  # versions whose sub-journeys customers may still be on
 
 logger = logging.getLogger("nba.serving")
@@ -108,7 +109,8 @@ def _served_before_the_first(log: Log) -> str | None:
     if not published:
         return None
     served = log.alias_changes(SERVED, REMEMBERED)
-    return next((s.after for s in served if s.at < published[-1].at), None)
+    before = [each for each in served if each.at < published[-1].at and each.by == SERVICE]
+    return before[0].after if before else None
 
 
 def changes(log: Log, limit: int = REMEMBERED) -> list[AliasChange]:
@@ -116,11 +118,12 @@ def changes(log: Log, limit: int = REMEMBERED) -> list[AliasChange]:
     return log.alias_changes(IN_FORCE, limit)
 
 
-def note_served(log: Log, journey: JourneyFile, at: datetime) -> None:
-    """Remember what a service has taken up."""
+def note_served(log: Log, journey: JourneyFile, at: datetime, *, by: str = SERVICE) -> None:
+    """Remember what a service has taken up, or a command that ran on a file of its own."""
     version = keep(log, journey)
-    if log.alias(SERVED) != version:
-        log.set_alias(SERVED, version, at, by="service", why="taken up")
+    newest = log.alias_changes(SERVED, 1)
+    if not newest or newest[0].after != version or (by == SERVICE and newest[0].by != by):
+        log.set_alias(SERVED, version, at, by=by, why="taken up")
 
 
 def earlier_sub_journeys(log: Log) -> list[SubJourney]:

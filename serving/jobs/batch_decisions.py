@@ -122,7 +122,8 @@ def customers_of(file: Path) -> Iterator[str]:
 def _new_plan(replica: Replica, folder: Path, ask: BatchOptions) -> BatchPlan:
     now = replica.now()
     scorer = replica.engine.pipeline.scorer
-    name = f"batch:{folder.name}:{now:%Y%m%dT%H%M%S%f}"[:MAX_ID_CHARS]
+    moment = f"{now:%Y%m%dT%H%M%S%f}"  # kept of the longest name: it tells batches apart
+    name = f"batch:{folder.name}"[: MAX_ID_CHARS - 1 - len(moment)] + f":{moment}"
     whole = Request(customer_id="", request_id=name)
     return BatchPlan(
         name=name,

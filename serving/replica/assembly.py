@@ -104,8 +104,13 @@ def assemble(
     now: Callable[[], datetime] = utc_now,
     new_id: Callable[[], str] = new_id,
     seed_for: Callable[[Request, str], int] | None = None,
+    by: str = catalogue.SERVICE,
 ) -> Replica:
-    """A replica on these settings; tests give a memory log, a fixed clock and fixed seeds."""
+    """A replica on these settings; tests give a memory log, a fixed clock and fixed seeds.
+
+    `by`: whether a service takes up the journey file or a command that ends, which may run on
+    another one.
+    """
     opened = log is None
     log = open_log(settings) if log is None else log
     close = partial(close_log, settings, log) if opened else log.close
@@ -119,7 +124,7 @@ def assemble(
             chance=IdsAndSeeds(new_id, seed_for or seeds(settings.seed)),
             close=close,
         )
-        catalogue.note_served(log, journey, now())
+        catalogue.note_served(log, journey, now(), by=by)
         replica.reload()
     except BaseException:
         if opened:

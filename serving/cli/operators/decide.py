@@ -47,6 +47,7 @@ def decide(
     `nba decide c000017 --channel web --dry-run`, `nba decide --batch tonight --channel email`
     """
     from nba.decisions.request import Request
+    from nba.promotion.catalogue_versions import COMMAND
     from serving.api.answers import decide_answer
     from serving.jobs.batch_decisions import BatchOptions
     from serving.replica.assembly import assemble
@@ -57,7 +58,7 @@ def decide(
     if batch is None and (customers is not None or deferred or whole or seed is not None):
         raise InvalidInput("customer", customer_id, "these options need --batch")
     settings = command_settings()
-    replica = assemble(settings)
+    replica = assemble(settings, by=COMMAND)
     try:
         if batch is not None:
             ask = BatchOptions(

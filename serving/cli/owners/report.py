@@ -58,14 +58,14 @@ def rules(days: Days = 30.0, seed: Seed = 1, json: Json = False) -> None:
     """
     from models.policies.from_journey import ExplorationPolicies
     from nba.analytics.rules.prices import PAGE, report_rules
-    from nba.promotion.catalogue_versions import earlier_sub_journeys
+    from nba.promotion.catalogue_versions import COMMAND, earlier_sub_journeys
     from nba.stores.pages import decision_pages
     from serving.replica.assembly import assemble
     from serving.reports.rule_tables import print_rules, rules_json
     from training.data.history import read_history
     from training.data.rule_rewards import mature_rewards
 
-    replica = assemble(command_settings())
+    replica = assemble(command_settings(), by=COMMAND)
     try:
         with progress_bar("reading the log") as advance:
             rewards = mature_rewards(read_history(replica.engine.fold, replica.log, advance))

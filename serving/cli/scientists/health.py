@@ -88,10 +88,11 @@ def summarized_log() -> Iterator[tuple[Replica, SummaryStore]]:
 
     Raises StoreUnavailable, and what `assemble` does.
     """
+    from nba.promotion.catalogue_versions import COMMAND
     from serving.replica.assembly import assemble
     from serving.workers.health_watch import watch_of
 
-    replica = assemble(command_settings())
+    replica = assemble(command_settings(), by=COMMAND)
     try:
         watch = watch_of(replica)
         with progress_bar("reading the log") as advance:

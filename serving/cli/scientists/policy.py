@@ -65,11 +65,12 @@ def reset(why: Why, json: Json = False) -> None:
     Example: `nba policy reset --why "outcomes of March were wrong"`
     """
     from models.learning.versions import emptied, put_in_force
+    from nba.promotion.catalogue_versions import COMMAND
     from serving.replica.assembly import assemble
     from serving.workers.background import learner_of
 
     settings = command_settings()
-    replica = assemble(settings)
+    replica = assemble(settings, by=COMMAND)
     try:
         target = learner_of(replica, settings).target()
         if target is None:

@@ -160,13 +160,14 @@ def guard(json: Json = False) -> None:
 
     Running services do it every minute by themselves. Example: `nba guard`
     """
+    from nba.promotion.catalogue_versions import COMMAND
     from nba.promotion.guardrails import RollBack
     from nba.stores.versioned import CHAMPION
     from serving.replica.assembly import assemble
     from serving.workers.rollout_watch import RolloutWatch
 
     settings = command_settings()
-    replica = assemble(settings)
+    replica = assemble(settings, by=COMMAND)
     try:
         outcome = RolloutWatch(replica.log, lambda: replica.engine, replica.now).look()
         champion = replica.log.alias(CHAMPION)

@@ -14,7 +14,7 @@ from threading import Event, Thread
 import pytest
 
 from models.bundles.mlflow_client import SQLITE_WAIT_S, mlflow_client, waiting, without_password
-from models.bundles.registry import Registry
+from models.bundles.registry import EXPERIMENT, Registry
 from nba.errors import NotFound, StoreUnavailable
 
 pytestmark = [
@@ -85,6 +85,33 @@ def test_what_the_caller_raises_on_purpose_passes_as_it_is(database: Path) -> No
 
 
 @pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (ModuleNotFoundError("No module named 'boto3'", name="boto3"), "'boto3' of that store is"),
+        (ValueError("not enough values\nto unpack"), "not enough values"),
+    ],
+)
+def test_an_error_of_a_file_stores_library_is_one_line_too(
+    database: Path, raised: Exception, said: str
+) -> None:
+    with pytest.raises(StoreUnavailable, match=said) as caught:
+        with mlflow_client(f"sqlite:///{database}"):
+            raise raised
+    assert "\n" not in str(caught.value)
+
+
+def test_of_a_deleted_experiment_it_is_said_how_it_is_restored(database: Path) -> None:
+    url = f"sqlite:///{database}"
+    registry = Registry(url)
+    with mlflow_client(url) as client:
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        assert experiment is not None
+        client.delete_experiment(experiment.experiment_id)
+    with pytest.raises(StoreUnavailable, match="restore it with `mlflow experiments restore`$"):
+        registry.save_files("text", "text-1", {"a.json": b"{}"}, params={}, metrics={})
+
+
+@pytest.mark.parametrize(
     ("url", "waits"),
     [
         ("sqlite:////a/mlflow.db", f"sqlite:////a/mlflow.db?timeout={SQLITE_WAIT_S}"),
@@ -103,6 +130,7 @@ def test_only_a_file_that_has_no_wait_of_its_own_gets_ours(url: str, waits: str)
 
 def test_an_address_is_shown_without_its_user(database: Path) -> None:
     assert without_password("postgresql://ada:p@host:5432/m?a=b") == "postgresql://host:5432/m?a=b"
+    assert without_password("http://ada:p@ss@host/m") == "http://host/m"
     assert without_password("sqlite:////a/mlflow.db") == "sqlite:////a/mlflow.db"
 
 

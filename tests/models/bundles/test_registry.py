@@ -138,6 +138,24 @@ def test_files_that_are_gone_are_named_with_the_version_and_the_remedy(
         kept.registry.load("2")
 
 
+@pytest.mark.parametrize(
+    ("raised", "remedy"),
+    [
+        (ModuleNotFoundError("No module named 'boto3'", name="boto3"), "install it beside MLflow$"),
+        (ValueError("not a region"), "put them back, or run nba train again$"),
+    ],
+)
+def test_files_in_a_store_whose_library_fails_are_named_too(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch, raised: Exception, remedy: str
+) -> None:
+    def download(*_: object, **__: object) -> str:
+        raise raised
+
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", download)
+    with pytest.raises(NotFound, match=rf"version 2 of 'nba' .* cannot be read: .*{remedy}"):
+        kept.registry.load("2")
+
+
 def test_a_note_on_a_deleted_run_says_how_it_is_restored(
     tmp_path: Path, mlflow_database: Path
 ) -> None:

@@ -101,6 +101,31 @@ def test_before_the_first_that_was_published_is_the_file_that_served() -> None:
         roll_back(log)
 
 
+def test_a_command_on_a_file_of_its_own_does_not_become_the_file_that_served() -> None:
+    log = MemoryLog()
+    catalogue.note_served(log, JOURNEY, NOON - timedelta(hours=2))
+    tried = assemble(  # as `nba decide` on the file that is to be published
+        Settings(),
+        log=log,
+        journey=SPRING,
+        now=lambda: NOON - timedelta(hours=1),
+        by=catalogue.COMMAND,
+    )
+    assert catalogue.stored_journey(log, SPRING.catalogue_version()) == SPRING  # it can be replayed
+    tried.close()
+    publish(log, SPRING)
+    assert roll_back(log) == JOURNEY.catalogue_version()
+
+
+def test_a_service_that_takes_up_what_a_command_had_tried_has_served_it() -> None:
+    log = MemoryLog()
+    for hours, by in ((3, catalogue.COMMAND), (2, catalogue.SERVICE), (1, catalogue.COMMAND)):
+        catalogue.note_served(log, JOURNEY, NOON - timedelta(hours=hours), by=by)
+    publish(log, SPRING)
+    assert roll_back(log) == JOURNEY.catalogue_version()
+    assert [change.by for change in log.alias_changes(catalogue.SERVED)] == ["service", "command"]
+
+
 def test_going_back_twice_goes_two_steps_back_and_never_to_what_was_taken_back() -> None:
     log = MemoryLog()
     spring, summer, _ = publish(log, SPRING, SUMMER, JOURNEY)

@@ -99,6 +99,20 @@ def test_a_batch_goes_on_from_its_last_complete_part(tmp_path: Path) -> None:
     assert again == done and len(log.page_decisions(0, 10_000)) == len(logged)
 
 
+def test_two_batches_are_two_however_long_their_folders_name_is(tmp_path: Path) -> None:
+    replica = replica_on()
+    customers = filled(replica.small, 12)
+    for week in (1, 2):
+        replica.now = lambda week=week: NOON + timedelta(weeks=week)
+        folder = tmp_path / f"week-{week}" / ("n" * 250)
+        folder.parent.mkdir()
+        run_batch(replica, folder, BatchOptions(seed=7), lambda: customers)
+    logged = [one for _, one in replica.log.page_decisions(0, 100)]
+    held = [one for one in logged if one.request.request_id is not None]  # those of the batches
+    assert len(held) == 24 and len({one.request.request_id for one in held}) == 2
+    assert len({one.seed for one in held}) == 24
+
+
 @pytest.mark.usefixtures("small_parts")
 def test_a_dry_run_that_goes_on_remembers_what_it_has_taken(tmp_path: Path) -> None:
     results = []
