@@ -1,8 +1,9 @@
 #!/bin/sh
 # Makes the environment: sh scripts/install.sh PYTHON VENV
 #
-# uv does it in seconds; where it is not on the machine, pip puts it into .uv. That way works on
-# Pythons that refuse to install into themselves, and on those that cannot make a venv.
+# uv does it in seconds; where it is not on the machine, pip puts it into .uv, and where there is
+# no pip, that of a venv. Works on Pythons that refuse to install into themselves, and on those that
+# cannot make a venv but have pip.
 set -eu
 python=$1
 venv=$2
@@ -18,12 +19,16 @@ if command -v uv >/dev/null 2>&1; then
     uv=uv
 else
     if [ ! -x .uv/bin/uv ]; then
-        "$python" -m pip --version >/dev/null 2>&1 || {
-            echo "neither uv nor pip is here: install uv, or pip for $python" >&2
-            exit 1
-        }
+        pip="$python -m pip"
+        if ! $pip --version >/dev/null 2>&1; then
+            "$python" -m venv .uv/pip >/dev/null 2>&1 || {
+                echo "neither uv nor pip is here: install uv, or pip or venv for $python" >&2
+                exit 1
+            }
+            pip=".uv/pip/bin/python -m pip"
+        fi
         echo "fetching uv"
-        "$python" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore \
+        $pip install --quiet --disable-pip-version-check --root-user-action=ignore \
             --target .uv uv
     fi
     uv=.uv/bin/uv
