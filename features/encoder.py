@@ -120,6 +120,10 @@ class Encoder:
         if mapping is not None:
             mapping.check_amount(event.properties)
 
+    def knows_action(self, action_id: str) -> bool:
+        """Whether the journey file has this action; `no_action` it always has."""
+        return action_id in self._actions or action_id == NO_ACTION
+
     def rows(self, event: Event) -> list[Row]:
         """The rows of one event, in the order in which they are folded."""
         time = micros(event.occurred_at) / 1e6

@@ -14,6 +14,7 @@ from features.encoder import Encoder
 from features.text.model import TextModel
 from features.text.scoring import score_texts
 from nba.customer.context import ContextSchema
+from nba.decisions.past_decision import check_past_decision, has_propensity, is_past_decision
 from nba.errors import InvalidFile, InvalidInput
 from nba.events.event import Event
 from nba.events.names import ACTION_OUTCOMES, GOVERNANCE_EVENTS, IDENTIFY
@@ -35,6 +36,9 @@ class Imported(msgspec.Struct, kw_only=True):
     rejected_lines: int = 0
     rejected: list[str] = []  # the first of them, with file, line, field, value and remedy
     unmapped: dict[str, int] = {}  # names of new events without a mapping, with their count
+    past_decisions: int = 0  # new ones, of another system
+    without_propensity: int = 0  # of these
+    unknown_actions: dict[str, int] = {}  # of these: not in the journey file, with their count
 
 
 def check_files(files: Sequence[Path]) -> None:
@@ -59,7 +63,6 @@ def import_files(
     """
     result = Imported()
     encoder = Encoder(schema)
-    unmapped: Counter[str] = Counter()
     for file in files:
         batch: list[Event] = []
         for number, line in _lines(file):
@@ -67,12 +70,11 @@ def import_files(
             if event is not None:
                 batch.append(event)
             if len(batch) == BATCH:
-                _append(log, encoder, score_texts(batch, encoder, text_model), result, unmapped)
+                _append(log, encoder, score_texts(batch, encoder, text_model), result)
                 progress(BATCH)
                 batch = []
-        _append(log, encoder, score_texts(batch, encoder, text_model), result, unmapped)
+        _append(log, encoder, score_texts(batch, encoder, text_model), result)
         progress(len(batch))
-    result.unmapped = dict(unmapped)
     return result
 
 
@@ -112,6 +114,8 @@ def _event(
     try:
         event = parse_event(parse_json(line), datetime.now(UTC), trusted=True)
         encoder.check(event)
+        if is_past_decision(event):
+            check_past_decision(event.properties)
         return event
     except MalformedBody as error:
         why = str(error).replace("the body", "the line")
@@ -123,13 +127,17 @@ def _event(
     return None
 
 
-def _append(
-    log: Log, encoder: Encoder, batch: Sequence[Event], result: Imported, unmapped: Counter[str]
-) -> None:
+def _append(log: Log, encoder: Encoder, batch: Sequence[Event], result: Imported) -> None:
     for event, seq in zip(batch, log.append_events(batch), strict=True):
         if seq is None:
             result.duplicates += 1
             continue
         result.accepted += 1
         if _is_unmapped(encoder, event):
-            unmapped[event.name] += 1
+            result.unmapped[event.name] = result.unmapped.get(event.name, 0) + 1
+        if is_past_decision(event):
+            result.past_decisions += 1
+            result.without_propensity += not has_propensity(event)
+            action = event.properties["action_id"]
+            if not encoder.knows_action(action):
+                result.unknown_actions[action] = result.unknown_actions.get(action, 0) + 1

@@ -26,8 +26,32 @@ def print_import(result: Imported) -> None:
     counts = [("new", result.accepted), ("duplicate", result.duplicates)]
     print_table("Events", ("events", "count"), [*counts, ("rejected", result.rejected_lines)])
     print_unmapped(result.unmapped)
+    _print_past_decisions(result)
     for rejected in result.rejected:
         console.print(f"[red]rejected[/] {rejected}", highlight=False, soft_wrap=True)
+
+
+def _print_past_decisions(result: Imported) -> None:
+    """What past decisions count for; nothing where there are none."""
+    if not result.past_decisions:
+        return
+    console.print(
+        f"{result.past_decisions:,} past decisions: they count for caps, cool-downs, features and "
+        "training",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if result.without_propensity:
+        console.print(
+            f"{result.without_propensity:,} of them without a propensity: no off-policy answer "
+            "(what-ifs, rule prices, promotion) reads them",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if result.unknown_actions:
+        title = "Actions that the journey file does not have: they count as contacts"
+        rows = sorted(result.unknown_actions.items(), key=lambda item: -item[1])
+        print_table(title, ("action", "count"), rows)
 
 
 def print_unmapped(unmapped: Mapping[str, int]) -> None:

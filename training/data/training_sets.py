@@ -73,6 +73,22 @@ def churn_set(history: History, rule: ChurnRule) -> TrainingSet:
     Where leaving is silence, nobody has ever left for good: a customer has rows from their first
     activity on, however long they have been silent.
     """
+    customers, at_s, labels = churn_labels(history, rule)
+    moments = ContextQuestions.at(customers, at_s)
+    values, _ = replay(history.fold, history.rows, moments)
+    order = np.lexsort((moments.customers.astype(str), moments.as_of))
+    return TrainingSet(
+        columns=tuple(history.fold.schema.columns),
+        rows=values[order],
+        labels=labels[order],
+        at_s=moments.as_of[order],
+        horizon_s=rule.horizon_days * DAY_S,
+        customers=moments.customers[order],
+    )
+
+
+def churn_labels(history: History, rule: ChurnRule) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the rows of `churn_set` the customers, the times and the labels, each (n,)."""
     horizon_s = rule.horizon_days * DAY_S
     active, left = activity(history, rule)
     step = rule.every_days * DAY_S
@@ -93,17 +109,7 @@ def churn_set(history: History, rule: ChurnRule) -> TrainingSet:
             customers.append(customer)
             at_s.append(float(moment))
             labels.append(float(label))
-    moments = ContextQuestions.at(np.array(customers, dtype=object), np.array(at_s))
-    values, _ = replay(history.fold, history.rows, moments)
-    order = np.lexsort((moments.customers.astype(str), moments.as_of))
-    return TrainingSet(
-        columns=tuple(history.fold.schema.columns),
-        rows=values[order],
-        labels=np.array(labels)[order],
-        at_s=moments.as_of[order],
-        horizon_s=horizon_s,
-        customers=moments.customers[order],
-    )
+    return np.array(customers, dtype=object), np.array(at_s), np.array(labels)
 
 
 def activity(history: History, rule: ChurnRule) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -147,6 +153,11 @@ class PastDecisions:
     deferred: np.ndarray  # (n,) whether each had to be activated
     arrivals: list[tuple[Arrival, ...]]  # in what parts each reward came
     cut: CutRewards | None = None  # what bounds have done to the rewards, where there are any
+
+    @property
+    def without_propensity(self) -> int:
+        """Decisions of another system that do not say how likely they were."""
+        return int(np.isnan(self.propensity).sum())
 
     def coded_for(
         self, journey: JourneyFile, trained: tuple[str, ...], features: tuple[str, ...]

@@ -27,7 +27,7 @@ from training.data.target_policies import Candidates, candidates_of, reward_mode
 from training.data.training_sets import PastDecisions
 from training.gates.served import Chances, ServedBundle, imported_chances, own_chances
 
-NOTHING_LOGGED = Undecided(reason="no decision of the test period logged propensity and candidates")
+NOTHING_LOGGED = "no decision of the test period logged propensity and candidates"
 
 
 class BundleComparison(NamedTuple):
@@ -114,7 +114,11 @@ class JudgedDecisions:
         )
 
     def _refused(self) -> Undecided | None:
-        return NOTHING_LOGGED if len(self._chosen) == 0 else self._young
+        if len(self._chosen):
+            return self._young
+        unknown = self._decided.without_propensity
+        past = f"; {unknown:,} past decisions without one are learned from, and answer nothing here"
+        return Undecided(reason=NOTHING_LOGGED + (past if unknown else ""))
 
     def _target(self, bundle: int) -> Floats:
         """(k,) the probability of each candidate."""

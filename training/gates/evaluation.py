@@ -49,8 +49,6 @@ from training.gates.served import (
     served_bundle,
 )
 
-NOTHING_LOGGED = Undecided(reason="no decision of the test period logged propensity and candidates")
-
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one bundle; values are EUR per decision, with 95 % intervals."""

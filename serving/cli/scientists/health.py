@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import to_builtins
 
 from serving.cli.terminal.options import Json, Seed
 from serving.cli.terminal.session import command_settings
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from nba.analytics.monitoring.summary_store import SummaryStore
     from serving.replica.replica import Replica
     from serving.settings import Settings
+    from training.data.needs import DataNeeds
 
 SHADES = {"ok": "green", "warn": "yellow", "red": "red", "undecided": "dim"}
 MAX_DAYS = 60
+SMALL_LOG = 200_000  # events: of a larger one nobody asks what more of them would bring
 
 
 def health(
@@ -38,10 +41,13 @@ def health(
 
     with summarized_log() as (replica, summaries):
         report = health_now(replica, summaries, window_days=days)
+        needs = needs_of(replica)
     if json:
-        print_json(report)
+        print_json({**to_builtins(report), "more_data": needs})
     else:
         print_health(report)
+        if needs is not None:
+            print_needs(needs)
     if report.red:
         raise typer.Exit(1)
 
@@ -154,6 +160,35 @@ def print_health(report: HealthReport) -> None:
     counts = {state: sum(check.state == state for check in checks) for state in order}
     totals = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     console.print(totals, highlight=False)
+
+
+def needs_of(replica: Replica) -> DataNeeds | None:
+    """What more data would bring, None for a large log. Raises StoreUnavailable."""
+    from training.data.history import read_history
+    from training.data.needs import data_needs
+
+    if replica.log.position() > SMALL_LOG:
+        return None
+    return data_needs(read_history(replica.engine.fold, replica.log))
+
+
+def print_needs(needs: DataNeeds) -> None:
+    """What is missing to each next thing; nothing where nothing is."""
+    open_needs = [need for need in needs.needs if need.missing]
+    if open_needs:
+        print_table(
+            "What more data would bring",
+            ("what", "needs", "of", "there are", "missing"),
+            [(need.brings, need.needs, need.of, need.has, need.missing) for need in open_needs],
+        )
+    if needs.past_decisions:
+        console.print(
+            f"{needs.past_decisions:,} past decisions of another system count for caps, "
+            f"cool-downs, features and training; {needs.past_without_propensity:,} of them "
+            "without a propensity answer nothing off-policy",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _shaded(check: Check) -> str:

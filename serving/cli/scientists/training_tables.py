@@ -22,6 +22,13 @@ def print_training(training: Training) -> None:
     print_models(training.figures())
     if training.decided.cut is not None:
         console.print(training.decided.cut.sentence, highlight=False)
+    if past := training.decided.without_propensity:
+        console.print(
+            f"touchpoint: {past:,} of {len(training.decided.actions):,} decisions came without a "
+            "propensity: learned from, and no evidence for what-ifs or promotion",
+            highlight=False,
+            soft_wrap=True,
+        )
     for name, report in training.reports.items():
         _print_slices(name, report)
         if report.search is not None:
@@ -49,6 +56,7 @@ def training_json(training: Training) -> dict[str, object]:
     from serving.reports.tables import models_json
 
     figures: dict[str, object] = models_json(training.figures())
+    figures["without_propensity"] = training.decided.without_propensity
     for name, report in training.reports.items():
         figures[f"{name}_slices"] = [
             {"slice": slice_.name, "rows": slice_.rows, "undecided": slice_.figures.reason}

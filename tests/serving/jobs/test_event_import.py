@@ -16,6 +16,7 @@ from nba.stores.memory.log import MemoryLog
 from serving.jobs import event_import as importing
 from serving.jobs.event_import import Imported, import_files
 from tests.fixtures.examples import examples
+from tests.fixtures.open_replica import ADA, capped, open_replica, propensities
 from tests.fixtures.small_replica import JOURNEY
 
 SCHEMA = ContextSchema(JOURNEY)
@@ -168,3 +169,35 @@ def test_whatever_a_file_holds_every_line_is_accounted_for(
     assert result.accepted == log.position() == 1
     assert result.rejected_lines == sum(bool(one.strip()) for one in lines)
     assert all("\n" not in text for text in result.rejected)
+
+
+def past(event_id: str, **properties: Any) -> str:
+    return line(event_id, "Action Decided", properties=properties)
+
+
+def test_past_decisions_are_told_with_what_they_cannot_answer(tmp_path: Path) -> None:
+    known = past("a1", action_id="help_popup", propensity=0.5, candidates=["help_popup"])
+    file = written(
+        tmp_path / "a.jsonl",
+        known,
+        past("a2", action_id="help_popup"),
+        past("a3", action_id="gone"),
+    )
+    result = import_files(MemoryLog(), SCHEMA, [file])
+    assert (result.accepted, result.past_decisions, result.without_propensity) == (3, 3, 2)
+    assert result.unknown_actions == {"gone": 1}
+
+
+def test_a_past_decision_without_an_action_is_named(tmp_path: Path) -> None:
+    file = written(tmp_path / "a.jsonl", past("a1", decision_id="d1"))
+    result = import_files(MemoryLog(), SCHEMA, [file])
+    assert (result.accepted, result.rejected_lines) == (0, 1)
+    assert "properties.action_id" in result.rejected[0]
+
+
+def test_past_decisions_count_for_caps(tmp_path: Path) -> None:
+    replica = open_replica(journey=capped(times=2, days=400, per="action", actions=["help_popup"]))
+    assert "help_popup" in propensities(replica.decide(ADA))
+    lines = [past(f"a{n}", decision_id=f"p{n}", action_id="help_popup") for n in range(2)]
+    import_files(replica.log, SCHEMA, [written(tmp_path / "a.jsonl", *lines)])
+    assert "help_popup" not in propensities(replica.decide(ADA))
