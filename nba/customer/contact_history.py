@@ -186,3 +186,17 @@ def sub_journey_of(run: str) -> str:
 def outbound_request_kind(step_key: str) -> str:
     """The kind as which a decision for this outbound step is counted."""
     return f"{OUTBOUND_REQUEST}{step_key}"
+
+
+def last_message_s(history: ContactHistory) -> float | None:
+    """When the last message that nobody asked for goes out, seconds since 1970 UTC; quiet hours may
+    keep it until later than now. None: there was none."""
+    asked = {event.kind for event in history.counted_events}
+    return max(
+        (
+            max(contact.at_s, contact.not_before or 0.0)
+            for contact in history.contacts
+            if contact.counted and contact.step and outbound_request_kind(contact.step) in asked
+        ),
+        default=None,
+    )

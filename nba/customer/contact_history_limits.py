@@ -21,6 +21,8 @@ def contact_history_rules(
     """
     policy, sub_journeys = journey.contact_policy, [*journey.sub_journeys, *earlier]
     spans = [DAY_S]
+    if any(step.outbound for sub_journey in sub_journeys for step in sub_journey.steps):
+        spans.append(DAY_S + policy.gap_s)  # quiet hours keep a message for a day at most
     spans += [(cap.days + bool(cap.calendar)) * DAY_S for cap in policy.caps]
     spans += [cool_down.hours * HOUR_S for cool_down in policy.cool_downs]
     spans += [(pause.days + pause.pause_days) * DAY_S for pause in policy.pauses]

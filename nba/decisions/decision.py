@@ -132,6 +132,11 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
         return self.request.outbound and ours
 
     @property
+    def goes_out_at(self) -> datetime:
+        """When its message is to be sent, where it has one."""
+        return max(self.decided_at, self.not_before or self.decided_at)
+
+    @property
     def timers(self) -> tuple[SubJourneyTimer, ...]:
         """What wakes up the steps that the customer has come to, and one that came to nothing."""
         customer_id = self.request.customer_id

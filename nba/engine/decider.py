@@ -14,12 +14,12 @@ from nba.customer.context import Context
 from nba.decisions.candidate import Refused
 from nba.decisions.decision import Decision
 from nba.decisions.request import Request
+from nba.durations import HOUR_S
 from nba.engine.activation import activation, recheck
 from nba.engine.pipeline import Pipeline
 from nba.errors import StoreUnavailable
 from nba.stores.log import GuardedEvents, Log
 
-STALE_DAYS = 7  # a message that waited longer is not sent
 ATTEMPTS = 5  # in a row that may come to nothing because the customers' log moved meanwhile
 
 
@@ -213,9 +213,9 @@ class Decider:
         It has waited too long, its action or its sub-journey is gone, a consent was withdrawn
         since; it waits for quiet hours to end. Raises StoreUnavailable.
         """
-        due_at = decision.not_before or decision.decided_at
-        if now - due_at > timedelta(days=STALE_DAYS):
-            return f"it has waited for more than {STALE_DAYS} days"
+        stale_s = self.pipeline.schema.journey.contact_policy.stale_s
+        if now - decision.goes_out_at > timedelta(seconds=stale_s):
+            return f"stale: it has waited for more than {stale_s / HOUR_S:g} hours"
         actions = self.pipeline.schema.journey.actions
         if all(action.id != decision.action_id for action in actions):
             return "the action has left the catalogue"

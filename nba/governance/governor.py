@@ -124,6 +124,7 @@ class Governor:
                     capacity: used.get((capacity, period), 0.0)
                     for capacity, period in self.periods(context.as_of)
                 },
+                outbound=request.outbound,
             )
             self._consent.apply(candidate_set, inputs.history, inputs.now_s)
             not_before = self._contact_policy.apply(candidate_set, inputs)

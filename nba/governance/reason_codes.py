@@ -24,6 +24,7 @@ STAGE_OF: Mapping[str, Stage] = {
     "not_suitable": Stage.SUITABILITY,
     "no_consent": Stage.CONSENT,
     "suppressed": Stage.CONSENT,
+    "too_soon": Stage.CONTACT_POLICY,
     "contact_cap": Stage.CONTACT_POLICY,
     "cool_down": Stage.CONTACT_POLICY,
     "paused": Stage.CONTACT_POLICY,

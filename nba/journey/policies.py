@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from msgspec import UNSET, UnsetType
 
+from nba.durations import HOUR_S
 from nba.journey.fields import (
     Count,
     Day,
@@ -26,6 +27,7 @@ Layer = Literal["eligibility", "applicability", "suitability"]
 Per = Literal["customer", "channel", "group", "action"]
 ContactStatus = Literal["decided", "shown", "clicked", "accepted", "dismissed"]
 CONTACT_STATUSES: tuple[ContactStatus, ...] = get_args(ContactStatus)
+GAP_HOURS, STALE_HOURS = 4.0, 168.0
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
@@ -117,11 +119,25 @@ class ContactRules(JourneyPart, frozen=True):
     """What we must not do, however good the offer. Transactional actions are exempt, except from
     capacities."""
 
+    # between two messages of ours to one customer; unset it is GAP_HOURS, and in no version's hash
+    gap_hours: NonNegative | UnsetType = UNSET
+    # after its time, and a message is not sent any more; unset it is STALE_HOURS
+    stale_hours: Positive | UnsetType = UNSET
     caps: list[Cap] = []
     cool_downs: list[CoolDown] = []
     pauses: list[Pause] = []
     quiet_hours: list[QuietHours] = []
     capacities: list[Capacity] = []
+
+    @property
+    def stale_s(self) -> float:
+        """How long after its time a message may still be sent."""
+        return (STALE_HOURS if self.stale_hours is UNSET else self.stale_hours) * HOUR_S
+
+    @property
+    def gap_s(self) -> float:
+        """Between two outbound contacts of one customer."""
+        return (GAP_HOURS if self.gap_hours is UNSET else self.gap_hours) * HOUR_S
 
 
 class TimeZoneRule(JourneyPart, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 from nba.journey.actions import INLINE_RULES, Action, Treatment
@@ -106,6 +107,10 @@ def warnings(journey: JourneyFile) -> Iterator[tuple[str, str]]:
     for sub_journey in journey.sub_journeys:
         if sub_journey.goal is None:
             yield f"sub-journey {sub_journey.id}", "has no goal: its success cannot be measured"
+        for step, after in pairwise(sub_journey.steps):
+            if step.outbound and after.outbound and not after.wait_hours and not step.next:
+                text = f"{after.id} follows {step.id} without a wait: set wait_hours"
+                yield f"sub-journey {sub_journey.id}", text
 
 
 def concerns(part: Any) -> str:

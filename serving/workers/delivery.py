@@ -4,6 +4,10 @@ A delivery that failed waits longer each time and is dead after the last attempt
 A dead one stays in the list (`Log.deliveries("dead")`) until an operator sends it once more
 (`again`); its event, `Action Expired`, takes the contact out of what contact policies count.
 
+A message that nobody has tried to send within an hour of its time waited before delivery began:
+before there was a webhook, or while no replica ran. It is held until an operator releases it
+(`release`), so that nobody is flooded.
+
 In a dry run nothing is sent, and every delivery counts as delivered, its event marked `dry_run`:
 contact policies and sub-journeys behave as they will, and the day on which it ends does not begin
 with a flood of old messages.
@@ -14,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec.structs import replace
@@ -34,6 +38,10 @@ LEASE_S = 60.0  # beyond the time of an attempt: of which nobody said how it end
 AT_ONCE = 20  # messages under way at the same time
 FIRST_WAIT_S = 10.0
 LONGEST_WAIT_S = HOUR_S
+HELD_AFTER = timedelta(hours=1)  # beyond its time, and never tried
+HELD = "held: it waited before delivery began; nba deliveries --release sends it"
+NOT_BY_ITSELF = datetime(9999, 1, 1, tzinfo=UTC)
+MOST_RELEASED = 1_000_000
 
 
 DeliveryBlock = Callable[[Decision, datetime], str | datetime | None]
@@ -58,7 +66,12 @@ class Deliverer:
         """Try at most `AT_ONCE` of what is due; how many that were. Raises StoreUnavailable."""
         claimed = self._log.claim_deliveries(now, AT_ONCE, LEASE_S + self._webhook.timeout_s)
         decisions = [self._log.decision(delivery.decision_id) for delivery in claimed]
-        verdicts = [self._before_sending(decision, now) for decision in decisions]
+        verdicts = [
+            self._held(delivery, decision, now) or self._before_sending(decision, now)
+            for delivery, decision in zip(claimed, decisions, strict=True)
+        ]
+        if held := sum(verdict is not None and verdict.why == HELD for verdict in verdicts):
+            logger.warning("%d messages are %s", held, HELD)
         to_send = [
             (index, decision)
             for index, decision in enumerate(decisions)
@@ -72,6 +85,16 @@ class Deliverer:
             assert verdict is not None
             self._settle(delivery, decision, verdict, now)
         return len(claimed)
+
+    def _held(
+        self, delivery: Delivery, decision: Decision | None, now: datetime
+    ) -> DeliveryAttempt | None:
+        untried = delivery.attempts == 1 and delivery.error is None
+        if decision is None or not untried or self._webhook.dry_run:
+            return None
+        if now - decision.goes_out_at <= HELD_AFTER:
+            return None
+        return DeliveryAttempt(kind="later", why=HELD, until=NOT_BY_ITSELF)
 
     def _before_sending(self, decision: Decision | None, now: datetime) -> DeliveryAttempt | None:
         if decision is None:
@@ -127,7 +150,16 @@ def _wait_s(decision_id: str, tried: int) -> float:
 
 def again(delivery: Delivery, now: datetime) -> Delivery:
     """The same delivery with all its attempts before it, for `Log.settle_delivery`."""
-    return replace(delivery, state="waiting", due_at=now, attempts=0, error=None)
+    return replace(delivery, state="waiting", due_at=now, attempts=0, error="sent once more")
+
+
+def release(log: Log, now: datetime) -> int:
+    """Let all go that are held; how many they were. What has become stale is dead when it is its
+    turn. Raises StoreUnavailable."""
+    held = [one for one in log.deliveries("waiting", MOST_RELEASED) if one.error == HELD]
+    for delivery in held:
+        log.settle_delivery(replace(delivery, due_at=now, error="released"))
+    return len(held)
 
 
 def _event(

@@ -10,7 +10,7 @@ import typer
 from nba.errors import InvalidInput
 from serving.cli.terminal.options import Json
 from serving.cli.terminal.session import command_settings
-from serving.console import print_json, progress_bar
+from serving.console import console, print_json, progress_bar
 
 if TYPE_CHECKING:
     from serving.jobs.batch_decisions import BatchOptions
@@ -43,7 +43,9 @@ def decide(
 ) -> None:
     """Decide on the log as it is, without a running service: for one customer, or for a base.
 
-    A batch that was cut short goes on where it was, with the same words. Example:
+    A batch logs its decisions as live ones: they count for caps and are learned from. With
+    --dry-run it logs nothing. One that was cut short goes on where it was, with the same words.
+    Example:
     `nba decide c000017 --channel web --dry-run`, `nba decide --batch tonight --channel email`
     """
     from nba.decisions.request import Request
@@ -91,6 +93,8 @@ def _decide_batch(
     from serving.jobs.batch_decisions import customers_in, customers_of, run_batch
     from serving.reports.tables import print_batch
 
+    if not (ask.dry_run or json):
+        console.print("decisions are logged as live ones; --dry-run logs nothing")
     with progress_bar("deciding") as advance:
         done = run_batch(
             replica,

@@ -17,14 +17,19 @@ def deliveries(
         Literal["waiting", "delivered", "dead"], typer.Option(help="Which of them.")
     ] = "dead",
     again: Annotated[str | None, typer.Option(help="Send this decision's once more.")] = None,
+    release: Annotated[
+        bool, typer.Option("--release", help="Send those that waited before delivery began.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Outbound messages: those that could not be delivered, by default.
 
+    Those that waited before there was a webhook, or while no service ran, are held until they are
+    released; beyond `contact_policy.stale_hours` they are not sent.
     Example: `nba deliveries --state waiting`
     """
     from serving.replica.assembly import opened_log, utc_now
-    from serving.workers.delivery import again as once_more
+    from serving.workers.delivery import again as once_more, release as let_go
 
     with opened_log(command_settings()) as log:
         if again is not None:
@@ -36,6 +41,13 @@ def deliveries(
                 print_json(log.deliveries("waiting"))
             else:
                 console.print(f"{again} is sent once more")
+            return
+        if release:
+            released = let_go(log, utc_now())
+            if json:
+                print_json({"released": released})
+            else:
+                console.print(f"{released:,} released; what is stale by now is not sent")
             return
         messages = log.deliveries(state)
     if json:

@@ -10,12 +10,13 @@ import pytest
 from msgspec.structs import replace
 
 from models.policies.epsilon_greedy import EpsilonGreedy
-from nba.decisions.decision import ASK_AGAIN_S, Mode
+from nba.decisions.decision import ASK_AGAIN_S, Decision, Mode
 from nba.engine.decider import Decider, IdsAndSeeds
 from nba.engine.policy import ExplorationPolicy
 from nba.engine.scorer import CalibratedScorer
 from nba.errors import StoreUnavailable
-from nba.journey.policies import Cap, ContactRules
+from nba.journey.actions import NO_ACTION
+from nba.journey.policies import Cap, ContactRules, QuietHours
 from nba.journey.sub_journeys import Step, SubJourney
 from nba.stores.log import GuardedEvents
 from nba.stores.memory.log import MemoryLog
@@ -180,3 +181,55 @@ def test_a_log_that_cannot_be_reached_is_said() -> None:
     replica = replica_of(RESCUE, log=Lost())
     with pytest.raises(StoreUnavailable):
         replica.decider.advance_sub_journeys(["ada"], NOON, replica.chance)
+
+
+def test_two_messages_to_one_customer_are_kept_apart_by_default() -> None:
+    """A step that ends on what was decided, and no wait before the next."""
+    first = Step(id="mail", action="help_popup", outbound=True)
+    then = Step(id="call", action="card_offer", outbound=True)
+    replica = replica_of(replace(RESCUE, steps=[first, then]))
+    sent: list[Decision] = []
+    for minute in range(0, 14 * 60, 10):
+        at = NOON + timedelta(minutes=minute)
+        sent += replica.decider.advance_sub_journeys(["ada"], at, replica.chance)
+    mail, refused, call = sent
+    assert (mail.action_id, refused.action_id, call.action_id) == (
+        "help_popup",
+        NO_ACTION,
+        "card_offer",
+    )
+    assert {one.code for one in refused.refused if one.action_id == "card_offer"} == {"too_soon"}
+    assert call.decided_at - mail.decided_at >= timedelta(hours=4)
+
+
+def test_a_message_that_quiet_hours_keep_is_kept_apart_from_the_next_one() -> None:
+    night = QuietHours(id="night", from_="11:00", until="20:00", blocked="next_allowed")
+    first = Step(id="mail", action="help_popup", outbound=True)
+    then = Step(id="call", action="card_offer", outbound=True)
+    replica = replica_of(
+        replace(RESCUE, steps=[first, then]), contact_policy=ContactRules(quiet_hours=[night])
+    )
+    sent: list[Decision] = []
+    for hour in range(40):
+        sent += replica.decider.advance_sub_journeys(["ada"], NOON + hour * HOUR, replica.chance)
+    mail, call = (one for one in sent if one.action_id != NO_ACTION)
+    assert mail.not_before == NOON + 7 * HOUR
+    assert (call.not_before or call.decided_at) - mail.not_before >= timedelta(hours=4)
+
+
+def test_a_file_that_says_so_sends_at_once_and_transactional_actions_are_exempt() -> None:
+    first = Step(id="mail", action="help_popup", outbound=True)
+    then = Step(id="call", action="card_offer", outbound=True)
+    both = replace(RESCUE, steps=[first, then])
+    actions = [
+        replace(action, type="transactional") if action.id == "card_offer" else action
+        for action in governed().actions
+    ]
+    for fields in ({"contact_policy": ContactRules(gap_hours=0.0)}, {"actions": actions}):
+        replica = replica_of(both, **fields)
+        sent = [
+            one.action_id
+            for _ in range(3)
+            for one in replica.decider.advance_sub_journeys(["ada"], NOON, replica.chance)
+        ]
+        assert sent == ["help_popup", "card_offer"]

@@ -9,7 +9,11 @@ from nba.journey_file.loader import load_journey
 from nba.journey_file.policy_summary import limit_rows
 from tests.fixtures.files import BANK_JOURNEY
 
-LISTS = ContactRules.__struct_fields__
+LISTS = [
+    name
+    for name in ContactRules.__struct_fields__
+    if isinstance(getattr(ContactRules(), name), list)
+]
 BANK = load_journey(BANK_JOURNEY)
 LIMITS = {limit.id for name in LISTS for limit in getattr(BANK.contact_policy, name)}
 

@@ -31,10 +31,11 @@ CART = SubJourney(
     id="cart", enter="cart_added.total > 0.5", per="cart_id", steps=[WAIT, REMIND], goal="purchase"
 )
 MINUTE = timedelta(minutes=1)
+AT_ONCE = ContactRules(gap_hours=0.0)  # what is tested are the passages, not the gap between them
 
 
 def replica_of(*given: SubJourney, log: Any = None, **fields: Any) -> SmallReplica:
-    fields = {"sub_journeys": list(given), "events": EVENTS, **fields}
+    fields = {"sub_journeys": list(given), "events": EVENTS, "contact_policy": AT_ONCE, **fields}
     return SmallReplica(
         governed(**fields),
         scorer=StubScorer(SCORES),
@@ -164,7 +165,9 @@ def test_finished_carts_make_room_without_a_word() -> None:
 
 
 def test_caps_and_budgets_hold_over_all_carts() -> None:
-    cap = ContactRules(caps=[Cap(id="one", times=1, days=1.0, actions=["card_offer"])])
+    cap = ContactRules(
+        gap_hours=0.0, caps=[Cap(id="one", times=1, days=1.0, actions=["card_offer"])]
+    )
     shopper = Shopper(replica_of(CART, contact_policy=cap)).adds("A").adds("B")
     assert len(shopper.attended(2 * HOUR).reminded) == 1
     spent = replace(CART, budget=Budget(contacts=1), steps=[REMIND, replace(REMIND, id="again")])
@@ -234,7 +237,7 @@ def test_sub_journeys_that_start_each_other_come_to_rest() -> None:
         id="second", enter="sub_journey.first or action_shown.total > 0.5", again_after_days=1.0,
         steps=[replace(REMIND, id="too", action="help_popup")],
     )  # fmt: skip
-    cap = ContactRules(caps=[Cap(id="some", times=3, days=1.0)])
+    cap = ContactRules(gap_hours=0.0, caps=[Cap(id="some", times=3, days=1.0)])
     shopper = Shopper(replica_of(first, second, contact_policy=cap))
     shopper.does("Complaint Filed", timedelta())
     for hour in range(1, 24 * 20):

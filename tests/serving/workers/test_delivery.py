@@ -19,7 +19,7 @@ from nba.stores.log import Log
 from nba.stores.memory.log import MemoryLog
 from nba.stores.postgres.log import PostgresLog
 from serving.settings import Settings
-from serving.workers.delivery import again
+from serving.workers.delivery import HELD, again, release
 from serving.workers.webhook import signature, webhook_of
 from tests.fixtures.examples import examples
 from tests.fixtures.log_records import NOON
@@ -206,6 +206,32 @@ def test_what_a_dead_worker_had_claimed_is_sent_after_its_lease(
     assert send(NOON) == 0
     assert send(NOON + timedelta(seconds=60)) == 1
     assert receiver.keys == [made]
+
+
+def test_what_waited_before_there_was_a_webhook_is_held_until_it_is_released(
+    another: Callable[[], Log], receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, later = another(), NOON + timedelta(hours=3)
+    waited = {send_out(log, f"c{n}", decision_id=f"d{n}") for n in range(3)}
+    fresh = send_out(log, "new", decision_id="fresh", decided_at=later)
+    sender = deliverer(log, receiver.url)
+    sender(later)
+    assert receiver.keys == [fresh]
+    assert "3 messages are held" in caplog.text
+    assert {one.error for one in log.deliveries("waiting")} == {HELD}
+    assert deliverer(another(), receiver.url)(later + timedelta(hours=1)) == 0
+    assert release(log, later) == 3
+    assert sender(later) == 3 and set(receiver.keys) == {fresh, *waited}
+    assert release(log, later) == 0
+
+
+def test_what_was_tried_before_is_not_held(log: MemoryLog, receiver: Receiver) -> None:
+    receiver.answers = [Answer(503)]
+    kept = send_out(log)
+    deliverer(log, receiver.url)(NOON)
+    receiver.answers = []
+    assert deliverer(log, receiver.url)(NOON + timedelta(hours=9)) == 1
+    assert receiver.keys[-1] == kept
 
 
 def test_an_operator_sends_a_dead_message_once_more(log: MemoryLog, receiver: Receiver) -> None:
