@@ -99,6 +99,11 @@ class Encoder:
             survey=SurveyAppraisal(role, scales.get(mapping.id)) if role in SURVEYS else None,
         )
 
+    @property
+    def journey(self) -> JourneyFile:
+        """The journey file that it reads events by."""
+        return self._schema.journey
+
     def mapping(self, event: Event) -> EventMapping | None:
         """The mapping that an event falls under, None for an unmapped one."""
         target = self._match(event.name, event.properties)

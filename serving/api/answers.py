@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal, TypeAlias
 
 from msgspec import UNSET, structs
 
@@ -13,12 +14,14 @@ from nba.customer.appraisal import AppraisedNode
 from nba.customer.contact_history import sub_journey_of
 from nba.customer.context import STAGE, Context, ContextSchema
 from nba.customer.sub_journey_keys import key_of, step_name
-from nba.decisions.candidate import Candidate, Refused
+from nba.decisions.candidate import Candidate, Reason
 from nba.decisions.decision import Churn, Decision, Mode
 from nba.decisions.request import Request
 from nba.events.event import from_micros
 from nba.events.parsing import checked_id
 from nba.journey.actions import NO_ACTION
+from serving.api.reason_words import in_words
+from serving.api.refusals import filtered, filtered_by_rule
 from serving.api.replay import differences
 from serving.api.schemas import (
     ChosenAction,
@@ -28,11 +31,12 @@ from serving.api.schemas import (
     EmotionCurve,
     EmotionParts,
     Factors,
-    Filtered,
     Option,
     ReplayAnswer,
     SubJourneyStanding,
 )
+
+Explain: TypeAlias = bool | Literal["short", "full"]
 
 
 def to_request(body: DecideRequest) -> Request:
@@ -54,14 +58,23 @@ def to_request(body: DecideRequest) -> Request:
 
 
 def decide_answer(
-    decision: Decision, schema: ContextSchema, *, logged: bool = True, explain: bool = True
+    decision: Decision,
+    schema: ContextSchema,
+    *,
+    logged: bool = True,
+    dry_run: bool = False,
+    explain: Explain = True,
 ) -> DecideAnswer:
-    """The answer to a channel."""
-    churn = decision.churn
+    """The answer to a channel, explained as `DecideRequest.explain` asks."""
+    churn, reasons, short = decision.churn, decision.reasons, explain == "short"
     if churn is not None and not explain:
         churn = structs.replace(churn, reasons=())
+    if short:
+        reasons = in_words(reasons, schema, decision.action_id)
+        if churn is not None:
+            churn = structs.replace(churn, reasons=in_words(churn.reasons, schema))
     chosen = [
-        _chosen(decision, candidate, rank, schema)
+        _chosen(decision, candidate, rank, schema, reasons)
         for rank, candidate in enumerate(decision.candidates, start=1)
         if candidate.action_id == decision.action_id != NO_ACTION
     ]
@@ -69,7 +82,7 @@ def decide_answer(
         decision_id=decision.decision_id,
         customer_id=decision.request.customer_id,
         decided_at=decision.decided_at,
-        mode=decision.mode.value,
+        mode=decision.mode.value if not dry_run else "dry_run",
         actions=chosen,
         no_action=not chosen,
         fallback_used=decision.mode is Mode.FALLBACK,
@@ -77,7 +90,8 @@ def decide_answer(
         propensity=decision.propensity,
         note=decision.note,
         candidates=[option(candidate) for candidate in decision.candidates] if explain else [],
-        filtered=filtered(decision.refused) if explain else [],
+        filtered=filtered(decision.refused) if explain and not short else [],
+        filtered_by_rule=filtered_by_rule(decision.refused) if short else [],
         churn=churn,
         emotion=decision.emotion if explain else {},
         emotion_parts=_parts(
@@ -90,7 +104,7 @@ def decide_answer(
         model_version=decision.bundle_id,
         config_version=decision.catalogue_version,
         seed=decision.seed,
-        logged=logged,
+        logged=logged and not dry_run,
         placement=decision.request.placement,
         deferred=decision.request.deferred,
         shadow_of=decision.request.baseline,
@@ -119,20 +133,6 @@ def option(candidate: Candidate) -> Option:
         batch_score=candidate.batch_score,
         spread_eur=candidate.spread_eur,
     )
-
-
-def filtered(refused: Sequence[Refused]) -> list[Filtered]:
-    """Actions that rules removed."""
-    return [
-        Filtered(
-            action_id=each.action_id,
-            stage=each.stage,
-            code=each.code,
-            rule=each.rule,
-            detail=each.detail,
-        )
-        for each in refused
-    ]
 
 
 def customer_answer(
@@ -213,7 +213,11 @@ def _parts(
 
 
 def _chosen(
-    decision: Decision, candidate: Candidate, rank: int, schema: ContextSchema
+    decision: Decision,
+    candidate: Candidate,
+    rank: int,
+    schema: ContextSchema,
+    reasons: tuple[Reason, ...],
 ) -> ChosenAction:
     action = next((a for a in schema.journey.actions if a.id == candidate.action_id), None)
     return ChosenAction(
@@ -229,7 +233,7 @@ def _chosen(
         p_accept=candidate.p_accept,
         propensity=candidate.propensity,
         factors=_factors(candidate),
-        reasons=decision.reasons,
+        reasons=reasons,
     )
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from features.encoder import Encoder
+from features.event_notes import event_notes
 from nba.errors import InvalidInput
 from nba.events.event import Event
 from nba.events.names import LOG_EVENTS
 from nba.events.parsing import parse_event
 from serving.api.schemas import RejectedEvent
+
+MOST_NOTES = 20  # in one answer
 
 
 class EventBatch(NamedTuple):
@@ -45,6 +49,15 @@ def read_events(
                 )
             )
     return batch
+
+
+def notes_of(events: Sequence[Event], encoder: Encoder) -> list[str]:
+    """What was taken and has no effect as it is: names that the journey file does not map, and
+    categories that it does not list; each once."""
+    notes: dict[str, None] = {}
+    for event in events:
+        notes |= dict.fromkeys(event_notes(encoder, event))
+    return list(notes)[:MOST_NOTES]
 
 
 def _items(payload: object, most: int) -> list[object]:

@@ -27,15 +27,15 @@ from serving.api.answers import (
     customer_answer,
     decide_answer,
     emotion_curve,
-    filtered,
     replay_answer,
     to_request,
 )
 from serving.api.circuit_breaker import CircuitBreaker
 from serving.api.deadline import DeadlineGuard
-from serving.api.event_batch import read_events
+from serving.api.event_batch import notes_of, read_events
 from serving.api.feedback import check_same_reward, feedback_event
 from serving.api.group_commit import GroupCommit
+from serving.api.refusals import filtered
 from serving.api.replay import replayed
 from serving.api.schemas import (
     ActivateAnswer,
@@ -57,6 +57,7 @@ from serving.replica.replica import Replica
 from serving.settings import Settings
 
 HISTORY = 20  # decisions named in GET /customers/{id}
+STRANGER = "customer_id: {!r}: no event of them in the log; check the id, or send one to /events"
 
 
 class Handlers:
@@ -164,11 +165,12 @@ class Handlers:
 
         Raises InvalidInput where nothing of it can be taken, StoreUnavailable.
         """
+        encoder = self.replica.engine.fold.encoder
         batch = read_events(
             payload,
             self.replica.now(),
             most=self._settings.batch_events,
-            check=self.replica.engine.fold.encoder.check,
+            check=encoder.check,
         )
         events, rejected = batch.events, batch.rejected
         self.metrics.events.labels("rejected").inc(len(rejected))
@@ -178,7 +180,12 @@ class Handlers:
         accepted = sum(seq is not None for seq in seqs)
         self.metrics.events.labels("accepted").inc(accepted)
         self.metrics.events.labels("duplicate").inc(len(seqs) - accepted)
-        return EventsAnswer(accepted=accepted, duplicates=len(seqs) - accepted, rejected=rejected)
+        return EventsAnswer(
+            accepted=accepted,
+            duplicates=len(seqs) - accepted,
+            rejected=rejected,
+            notes=notes_of(events, encoder),
+        )
 
     def history(self, customer_id: str, limit: int) -> DecisionsAnswer:
         """A customer's decisions, newest first. Raises StoreUnavailable."""
@@ -203,7 +210,7 @@ class Handlers:
         replica, engine = self.replica, self.replica.engine
         (context,) = engine.contexts.of([customer_id], replica.now())
         if not context.known:
-            raise NotFound(f"customer_id: {customer_id!r}: no event of this customer is in the log")
+            raise NotFound(STRANGER.format(customer_id))
         scorer = engine.pipeline.scorer
         (churn,) = known_churns(scorer, [context])
         decisions = replica.log.customer_decisions(customer_id, HISTORY)
@@ -220,7 +227,7 @@ class Handlers:
         replica, engine = self.replica, self.replica.engine
         events = replica.log.events_since({customer_id: 0}).get(customer_id)
         if not events:
-            raise NotFound(f"customer_id: {customer_id!r}: no event of this customer is in the log")
+            raise NotFound(STRANGER.format(customer_id))
         as_of = max(replica.now(), max(event.occurred_at for event in events))
         return emotion_curve(
             customer_id,
@@ -263,7 +270,7 @@ class Handlers:
             (decision,) = await asyncio.to_thread(
                 engine.decider.draw, [request], replica.now(), replica.chance
             )
-            return decide_answer(decision, schema, logged=False, explain=body.explain)
+            return decide_answer(decision, schema, dry_run=True, explain=body.explain)
         decision, logged = await self._deadline_guard.decide(request, engine, until_s)
         if decision.request is request:  # not an earlier answer to the same decision_request_id
             self._count(decision)
@@ -273,7 +280,8 @@ class Handlers:
         checked_id("decision_id", decision_id)
         decision = await asyncio.to_thread(self.replica.log.decision, decision_id)
         if decision is None:
-            raise NotFound(f"decision_id: {decision_id!r}: not in the log")
+            why = "not in the log; send that of an answer that was logged, a dry run is not"
+            raise NotFound(f"decision_id: {decision_id!r}: {why}")
         return decision
 
     def _append(self, batches: Sequence[Sequence[Event]]) -> list[list[int | None]]:

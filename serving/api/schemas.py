@@ -18,6 +18,7 @@ from nba.customer.contact_history import ConsentChange, Contact
 from nba.decisions.candidate import Reason
 from nba.decisions.decision import Churn, LiftedRule
 from nba.decisions.sub_journey_moves import SubJourneyMove
+from serving.api.refusals import Filtered, FilteredByRule
 
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -35,7 +36,9 @@ class DecideRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     dry_run: bool = False  # decide, and log nothing
     defer_activation: bool = False  # it counts from POST /activate on, and not before
     shadow_of: Id | None = None  # the action that another system takes; ours is only compared
-    explain: bool = True  # false: without candidates, refusals, emotion and reasons of the risk
+    # short: refusals by rule, reasons in words. full, true: each refusal, reasons with their
+    # columns. false: without candidates, refusals, emotion and reasons of the risk
+    explain: bool | Literal["short", "full"] = "short"
 
 
 class ActivateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -129,6 +132,7 @@ class EventsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     accepted: int
     duplicates: int
     rejected: list[RejectedEvent] = []
+    notes: list[str] = []  # what was taken, and has no effect as it is
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,16 +151,6 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     because: tuple[str, ...]
     batch_score: float | None = None  # the model's own, where more was learned since
     spread_eur: float = 0.0  # how unsure the priority is, a standard deviation
-
-
-class Filtered(msgspec.Struct, frozen=True):
-    """An action that a rule removed."""
-
-    action_id: str
-    stage: str
-    code: str  # docs/reasons.md lists them
-    rule: str  # the owner's rule: its id, or where it stands
-    detail: str  # the fact that failed
 
 
 class Factors(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,7 +201,7 @@ class DecideAnswer(msgspec.Struct, frozen=True, kw_only=True):
     decision_id: str
     customer_id: str
     decided_at: datetime
-    mode: str
+    mode: str  # live, fallback, shadow, or dry_run
     actions: list[ChosenAction]  # empty where no_action
     no_action: bool
     fallback_used: bool
@@ -215,7 +209,8 @@ class DecideAnswer(msgspec.Struct, frozen=True, kw_only=True):
     propensity: float  # P(this answer | context, candidates)
     note: str | None
     candidates: list[Option]  # what passed every rule, best first
-    filtered: list[Filtered]
+    filtered: list[Filtered]  # each, where everything is to be explained
+    filtered_by_rule: list[FilteredByRule]  # otherwise
     churn: Churn | None
     emotion: dict[str, float | None]
     emotion_parts: EmotionParts

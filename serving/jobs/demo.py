@@ -238,7 +238,10 @@ def print_decisions(played: Sequence[tuple[Visitor, DecideAnswer]]) -> None:
                 answer.actions[0].p_accept if answer.actions else None,
                 answer.propensity,
                 ", ".join(
-                    refused.action_id for refused in answer.filtered if refused.stage != "available"
+                    action_id
+                    for rule in answer.filtered_by_rule
+                    for action_id in rule.action_ids
+                    if rule.stage != "available"
                 ),
             )
             for visitor, answer in played

@@ -11,20 +11,19 @@ from pathlib import Path
 import msgspec
 
 from features.encoder import Encoder
+from features.event_notes import is_unmapped
 from features.text.model import TextModel
 from features.text.scoring import score_texts
 from nba.customer.context import ContextSchema
 from nba.decisions.past_decision import check_past_decision, has_propensity, is_past_decision
 from nba.errors import InvalidFile, InvalidInput
 from nba.events.event import Event
-from nba.events.names import ACTION_OUTCOMES, GOVERNANCE_EVENTS, IDENTIFY
 from nba.events.parsing import parse_event
 from nba.stores.log import Log
 from nba.stores.pages import event_pages
 from serving.api.json_reading import MalformedBody, parse_json
 
 BATCH = 10_000
-KNOWN = (IDENTIFY, *GOVERNANCE_EVENTS, *ACTION_OUTCOMES)  # read without a mapping
 LISTED = 20  # rejected lines that are named
 
 
@@ -88,12 +87,8 @@ def unmapped_events(
     encoder = Encoder(schema)
     unmapped: Counter[str] = Counter()
     for page in event_pages(log, progress=progress):
-        unmapped.update(event.name for event in page if _is_unmapped(encoder, event))
+        unmapped.update(event.name for event in page if is_unmapped(encoder, event))
     return dict(unmapped)
-
-
-def _is_unmapped(encoder: Encoder, event: Event) -> bool:
-    return event.name not in KNOWN and encoder.kind(event) is None
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
@@ -133,7 +128,7 @@ def _append(log: Log, encoder: Encoder, batch: Sequence[Event], result: Imported
             result.duplicates += 1
             continue
         result.accepted += 1
-        if _is_unmapped(encoder, event):
+        if is_unmapped(encoder, event):
             result.unmapped[event.name] = result.unmapped.get(event.name, 0) + 1
         if is_past_decision(event):
             result.past_decisions += 1

@@ -80,7 +80,7 @@ def decide(
         (decision,) = decide([request], replica.now(), replica.chance)
     finally:
         replica.close()
-    answer = decide_answer(decision, engine.fold.schema, logged=not dry_run)
+    answer = decide_answer(decision, engine.fold.schema, dry_run=dry_run)
     if json:
         print_json(answer)
         return

@@ -57,8 +57,8 @@ def demo(
             step("finishing what it accepted")
     print_decisions(played)
     first = played[0][1]
-    governed = [refused for refused in first.filtered if refused.stage != "available"]
-    print_document(replace(first, filtered=governed))
+    governed = [rule for rule in first.filtered_by_rule if rule.stage != "available"]
+    print_document(replace(first, filtered_by_rule=governed))
     equal = "equal, byte for byte" if again.equal else f"different in {', '.join(again.differs)}"
     console.print(f"replayed from what it logged: {equal}", highlight=False)
     console.print(next_steps(settings), highlight=False, soft_wrap=True)

@@ -41,13 +41,13 @@ def strict(text: str) -> Any:
 def test_a_decision_can_be_read_again_as_it_was_answered(client: InProcess) -> None:
     live(client)
     client.post("/events", json=GOOD)
-    answered = client.post("/decide", json={"customer_id": "ada"})
+    answered = client.post("/decide", json={"customer_id": "ada", "explain": True})
     client.clock.advance(days=1)
     read = client.get(f"/decisions/{answered.json()['decision_id']}")
     assert read.content == answered.content
     missing = client.get("/decisions/dec-none")
     assert missing.status_code == 404
-    assert missing.json()["message"] == "decision_id: 'dec-none': not in the log"
+    assert missing.json()["message"].startswith("decision_id: 'dec-none': not in the log; ")
 
 
 def test_a_customer_is_what_the_log_says_of_her(client: InProcess) -> None:
@@ -69,7 +69,7 @@ def test_a_customer_of_whom_the_log_holds_nothing_is_404_with_the_reason(
     response = client.get("/customers/nobody")
     assert response.status_code == 404
     assert response.json()["message"] == (
-        "customer_id: 'nobody': no event of this customer is in the log"
+        "customer_id: 'nobody': no event of them in the log; check the id, or send one to /events"
     )
 
 

@@ -23,6 +23,7 @@ def test_a_single_event_is_appended_and_its_repeat_is_a_duplicate(client: InProc
         "accepted": 1,
         "duplicates": 0,
         "rejected": [],
+        "notes": [],
     }
     assert client.post("/events", json=GOOD).json()["duplicates"] == 1
     (event,) = client.log.page_events()
@@ -61,7 +62,7 @@ def test_a_payload_of_segments_sdk_is_an_event_as_it_stands(client: InProcess) -
     response = client.post(
         "/events", json={"batch": [track, identify, page], "sentAt": "2026-03-01T11:59:00Z"}
     )
-    assert response.json() == {"accepted": 3, "duplicates": 0, "rejected": []}
+    assert response.json() == {"accepted": 3, "duplicates": 0, "rejected": [], "notes": []}
     first, second, third = client.log.page_events()
     assert (first.event_id, first.name) == ("m1", "Products Searched")
     assert first.properties == {"results_count": 0, "channel": "browser"}
@@ -219,7 +220,10 @@ def test_feedback_cannot_take_an_id_of_the_logs_own(client: InProcess) -> None:
 def test_feedback_on_an_unknown_decision_is_404_and_stores_nothing(client: InProcess) -> None:
     response = client.post("/feedback", json={"decision_id": "dec-none", "outcome": "shown"})
     assert response.status_code == 404
-    assert response.json()["message"] == ("decision_id: 'dec-none': not in the log")
+    assert response.json()["message"] == (
+        "decision_id: 'dec-none': not in the log; "
+        "send that of an answer that was logged, a dry run is not"
+    )
     assert client.log.position() == 0
 
 

@@ -240,6 +240,7 @@ def test_each_placement_gets_a_decision_and_no_action_comes_twice() -> None:
 
 def test_a_repeated_question_for_placements_gets_the_same_answers(governed: InProcess) -> None:
     asked = {"customer_id": "ada", "placements": PLACES, "decision_request_id": "r1"}
+    asked["explain"] = True
     first = governed.post("/decide", json=asked)
     position = governed.log.position()
     assert governed.post("/decide", json=asked).content == first.content

@@ -44,7 +44,7 @@ def test_before_the_first_training_the_service_is_ready_and_says_what_is_missing
 
 def test_decisions_are_drawn_by_the_guesses_before_the_first_training(service: Service) -> None:
     service.client.post("/events", json={"event_id": "f1", "customer_id": "ada", **SEARCH})
-    answer = service.decide("ada", channel="web", placement="web_search")
+    answer = service.decide("ada", channel="web", placement="web_search", explain=True)
     assert (answer["mode"], answer["fallback_used"]) == ("live", False)
     assert answer["model_version"] == prior_bundle(ContextSchema(load_journey(JOURNEY))).bundle_id
     assert answer["churn"] is None
@@ -189,6 +189,7 @@ def test_while_the_database_is_down_nothing_is_lost_and_afterwards_all_goes_on(
         "accepted": 1,
         "duplicates": 0,
         "rejected": [],
+        "notes": [],
     }
     assert service.decide("ada")["known_customer"] is True
 
@@ -205,7 +206,7 @@ def test_a_promoted_bundle_is_taken_up_without_a_restart(service: Service) -> No
     ready = service.client.get("/readyz").json()
     assert (ready["model_version"], ready["reason"]) == (bundle.bundle_id, None)
     assert ready["degraded"] is False
-    answer = service.decide("ada", channel="web", placement="web_search")
+    answer = service.decide("ada", channel="web", placement="web_search", explain=True)
     assert (answer["mode"], answer["fallback_used"]) == ("live", False)
     assert answer["model_version"] == bundle.bundle_id
     assert answer["churn"]["horizon_days"] == 30.0

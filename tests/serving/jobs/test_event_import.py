@@ -197,7 +197,7 @@ def test_a_past_decision_without_an_action_is_named(tmp_path: Path) -> None:
 
 def test_past_decisions_count_for_caps(tmp_path: Path) -> None:
     replica = open_replica(journey=capped(times=2, days=400, per="action", actions=["help_popup"]))
-    assert "help_popup" in propensities(replica.decide(ADA))
+    assert "help_popup" in propensities(replica.draw(ADA)[0])
     lines = [past(f"a{n}", decision_id=f"p{n}", action_id="help_popup") for n in range(2)]
     import_files(replica.log, SCHEMA, [written(tmp_path / "a.jsonl", *lines)])
-    assert "help_popup" not in propensities(replica.decide(ADA))
+    assert "help_popup" not in propensities(replica.draw(ADA)[0])

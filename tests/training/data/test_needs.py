@@ -29,7 +29,7 @@ def test_past_decisions_bring_a_model_and_no_what_if() -> None:
 
 
 def test_a_known_propensity_counts_for_what_ifs_once_the_window_is_over() -> None:
-    made = history(*(decided(f"d{n}", after(n), propensity=0.5) for n in range(20)))
+    made = history(*(decided(f"d{n}", after(n), propensity=0.5) for n in range(20)), end_days=19)
     has = {(need.brings, need.of): need.has for need in data_needs(made).needs}
     assert has["what-ifs and rule prices from rewards", "settled decisions with a propensity"] == 13
     assert data_needs(made).past_without_propensity == 0
