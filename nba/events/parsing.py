@@ -43,6 +43,7 @@ _ALIASES = {
     "sent_at": "sent_at",
     **{name: name for name in _CANONICAL},
 }
+FIELDS = frozenset(_ALIASES)  # every one that is taken, in both spellings
 
 
 def parse_event(payload: object, received_at: datetime, *, trusted: bool = False) -> Event:

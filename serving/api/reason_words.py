@@ -6,6 +6,7 @@ journey file gives to touchpoints, stages and actions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from msgspec import structs
@@ -21,10 +22,25 @@ KNOWN = {
     "customer.days_known": "known for {} days",
     "offered.times": "offered this {} times before",
     "offered.days_since": "last offered this {} days ago",
-    "emotion.last": "the last feeling was {} (-1 to 1)",
+    "emotion.last": "the last moment felt {} (-1 to 1)",
     "emotion.days_since_negative": "{} days since the last bad moment",
     "emotion.negative_streak": "{} bad moments in a row",
     "emotion.same_issue_failures_30d": "the same issue failed {} times in a month",
+}
+FELT = {  # emotion columns, whose numbers are those of moments
+    "sum": "the last moments felt {} in all",
+    "sign": "good less bad among the last moments: {}",
+    "mean": "the last moments felt {} on average (-1 to 1)",
+    "min": "the worst of the last moments felt {} (-1 to 1)",
+    "peak_end": "the worst and the last moment felt {} (-1 to 1)",
+    "ewma": "lately it felt {} (-1 to 1)",
+    "decayed": "the last days felt {}",
+    "slope": "feelings move by {} a moment",
+    "negative": "{} bad moments of late",
+    "arousal": "the last moments were taken this strongly: {} (0 to 1)",
+    "nodes": "{} moments are known",
+    "coverage": "{} of the moments have a feeling",
+    "confidence": "feelings are known this surely: {} (0 to 1)",
 }
 
 
@@ -56,7 +72,7 @@ def _fact(reason: Reason, schema: ContextSchema, action_id: str | None) -> str:
             KNOWN[column].format(_number(value)) if value is not None else f"no {_spaced(column)}"
         )
     if kind == "emotion":
-        return f"feelings ({_spaced(measure)}) are at {_number(value)}"
+        return FELT[re.sub(r"_?\d+d?$", "", measure)].format(_number(value))
     if kind == "traits" or column == "journey.stage":
         shown = None if value is None else schema.value(column, value)
         return f"{_spaced(measure)} is {'unknown' if shown is None else _named(shown, schema)}"
@@ -80,7 +96,8 @@ def _happened(name: str, measure: str, value: float | None) -> str:
 
 
 def _name_of(kind: str, schema: ContextSchema) -> str:
-    """What a kind of event is called: as its channel sends it, at the touchpoint's own name."""
+    """What a kind of event is called: as its channel sends it, or by its id where some of these
+    events are of other kinds, and the touchpoint by its own name."""
     journey = schema.journey
     mapping: EventMapping | None = next((m for m in journey.events if m.id == kind), None)
     if kind.startswith("contact."):
@@ -88,7 +105,8 @@ def _name_of(kind: str, schema: ContextSchema) -> str:
     if mapping is None:
         return _spaced(kind)
     at = next((one.name for one in journey.touchpoints() if one.id == mapping.touchpoint), None)
-    return f"{mapping.event} ({at})" if at else mapping.event
+    name = _spaced(kind) if mapping.when else mapping.event
+    return f"{name} ({at})" if at else name
 
 
 def _named(value: object, schema: ContextSchema) -> str:

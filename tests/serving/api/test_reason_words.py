@@ -32,7 +32,7 @@ def words(column: str, value: float | None, contribution: float = 1.0) -> str:
         ("traits.tenure_months", 12.0, "tenure months is 12"),
         ("traits.has_mortgage", 1.0, "has mortgage is true"),
         ("traits.age", None, "age is unknown"),
-        ("emotion.last", -0.5, "the last feeling was -0.5 (-1 to 1)"),
+        ("emotion.last", -0.5, "the last moment felt -0.5 (-1 to 1)"),
         ("action", 3.0, "it is help_popup"),
         ("offered.times", 2.0, "offered this 2 times before"),
     ],
@@ -50,11 +50,11 @@ def test_every_column_has_words_without_its_own_name() -> None:
             assert column not in text and "_" not in text.replace("help_popup", ""), text
 
 
-def test_events_are_called_as_they_are_sent_at_their_touchpoint() -> None:
-    mapping = next(m for m in SCHEMA.journey.events if m.touchpoint == "web_search")
+def test_some_events_of_a_name_are_called_by_their_kind_at_their_touchpoint() -> None:
+    mapping = next(m for m in SCHEMA.journey.events if m.touchpoint == "web_search" and m.when)
     text = words(f"{mapping.id}.count_1d", 1.1, -1.0)
     assert text == (
-        f"{mapping.event} (Search on the website) once in the last day: "
+        f"{mapping.id.replace('_', ' ')} (Search on the website) once in the last day: "
         "a good answer is less likely"
     )
 
