@@ -24,7 +24,7 @@ from models.predictors.predictor import Predictor
 from models.predictors.with_terms import WithTerms
 from models.residual.warm_start import FILE as RESIDUAL, WarmStart, WarmStartPart, load_warm_start
 from nba.content_ids import content_id
-from nba.errors import InvalidBundle
+from nba.errors import InvalidBundle, shown
 from nba.events.valences import (
     VALENCES_FILE,
     ValenceTable,
@@ -123,6 +123,26 @@ def part(name: str, model: Predictor, metrics: dict[str, float]) -> ModelPart:
         calibration=model.calibration,
         metrics=metrics,
     )
+
+
+def differences(manifest: Manifest, other: Manifest) -> list[str]:
+    """What two manifests say otherwise, in words: a field, or the field of a part, each with both
+    values; of a model whose file is another, that."""
+    found: list[str] = []
+    for name in manifest.__struct_fields__:
+        one, two = getattr(manifest, name), getattr(other, name)
+        if one == two:
+            continue
+        if not (isinstance(one, msgspec.Struct) and type(one) is type(two)):
+            found.append(f"{name} is {shown(one)}, and {shown(two)} again")
+            continue
+        for part_name in one.__struct_fields__:
+            was, now = getattr(one, part_name), getattr(two, part_name)
+            if was != now and part_name == "sha256":
+                found.append(f"the fitted {name} is another")
+            elif was != now:
+                found.append(f"{name}.{part_name} is {shown(was)}, and {shown(now)} again")
+    return found
 
 
 def terms_part(model: Predictor | None) -> ModelPart | msgspec.UnsetType:

@@ -195,17 +195,17 @@ def _audit(
 
 
 def reproduction_gate(
-    bundle_id: str, again: str | Undecided, history: History, decisions: Sequence[Decision]
+    differs: Sequence[str] | Undecided, history: History, decisions: Sequence[Decision]
 ) -> Gate:
-    """`again`: the bundle that the same data and seed gave once more. Its features are those that
-    decisions were served with, byte for byte, on these decisions."""
+    """`differs`: what the same data and seed gave otherwise when trained again. Its features are
+    those that decisions were served with, byte for byte, on these decisions."""
     failures: list[str] = []
     unknown: list[str] = []
     numbers = {"contexts": float(len(decisions))}
-    if isinstance(again, Undecided):
-        unknown.append(again.reason)
-    elif again != bundle_id:
-        failures.append(f"the same data and seed give {again}")
+    if isinstance(differs, Undecided):
+        unknown.append(differs.reason)
+    elif differs:
+        failures.append(f"trained again on the same data and seed: {'; '.join(differs[:5])}")
     if decisions:
         wrong = unequal_contexts(history, decisions)
         numbers["contexts_unequal"] = float(len(wrong))

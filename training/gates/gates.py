@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from models.bundles.bundle import Bundle, Manifest
+from models.bundles.bundle import Bundle, Manifest, differences
 from models.learning.scorers import scorer_now
 from models.policies.from_journey import strategy_of
 from models.residual.version import PolicyState
@@ -98,7 +97,7 @@ def judge(
     facts = data_facts(history, judged_bundle.decided, mismatches)
     gates = (
         data_gate(facts, limits),
-        reproduction_gate(bundle.bundle_id, same, history, decisions[-limits.contexts :]),
+        reproduction_gate(same, history, decisions[-limits.contexts :]),
         _off_policy(judged_bundle, limits),
         calibration_gate(judged_bundle.held_out),
         _slices(history, judged_bundle, limits),
@@ -125,8 +124,8 @@ def newest(history: History, log: Log, most: int) -> list[Decision]:
 
 def trained_again(
     history: History, bundle: Bundle, estimators: Mapping[str, EstimatorSpec]
-) -> str | Undecided:
-    """The id of the bundle that the data, the seed and the recipes of this one give.
+) -> list[str] | Undecided:
+    """What differs in the bundle that the data, the seed and the recipes of this one give.
 
     Its data are the beginning of the log that has its fingerprint. Parameters of a search are
     taken as it left them, and a deployment's estimator only from its own settings: no
@@ -152,7 +151,7 @@ def trained_again(
     )
     before = history_of(history.fold, events, history.candidates)
     again = train(before, seed=manifest.seed, options=options).bundle
-    return replace(again, manifest=_as_said_by(manifest, again.manifest)).bundle_id
+    return differences(manifest, _as_said_by(manifest, again.manifest))
 
 
 def _as_said_by(earlier: Manifest, manifest: Manifest) -> Manifest:

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, strategies as st
 from scipy.special import expit, logit
 
-from models.bundles.bundle import FORMAT, MANIFEST, Bundle, Manifest, load_bundle, part
+from models.bundles.bundle import (
+    FORMAT,
+    MANIFEST,
+    Bundle,
+    Manifest,
+    differences,
+    load_bundle,
+    part,
+)
 from models.bundles.scorer import REASONS, BundleScorer
 from models.predictors.lightgbm_trees import fit_trees
 from models.predictors.touchpoint_columns import (
@@ -274,3 +282,14 @@ def test_a_bundle_of_values_prices_no_action_too(contexts: list[Context]) -> Non
     assert np.isfinite(scores).all()
     [[*reasons]] = scorer.touchpoint_reasons(contexts[-1:], [-1])
     assert all(reason.text.endswith("the value") for reason in reasons)
+
+
+def test_what_differs_between_two_manifests_is_said_with_both_values(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    assert differences(manifest, manifest) == []
+    assert manifest.churn is not None
+    churn = msgspec.structs.replace(manifest.churn, sha256="0", metrics={"auc": 0.5})
+    told = differences(manifest, msgspec.structs.replace(manifest, seed=99, churn=churn))
+    assert f"seed is {manifest.seed}, and 99 again" in told
+    assert "the fitted churn is another" in told
+    assert any(text.startswith("churn.metrics is ") for text in told)
