@@ -21,6 +21,7 @@ class RulePart(NamedTuple):
     ablated: JourneyFile  # the file with this one alone left out
     lifted_share: float = 0.0
     factor: float | None = None  # of a lever or a weight
+    demanded: bool = False  # by law, the product or the customer: not for an owner to change
 
     @property
     def refuses(self) -> bool:
@@ -39,23 +40,28 @@ def rule_parts(journey: JourneyFile) -> Iterator[RulePart]:
     """
     for at, rule in enumerate(journey.engagement):
         ablated = replace(journey, engagement=_but(journey.engagement, at))
-        yield RulePart("engagement", rule.id, ablated, lifted_share=rule.lifted_share)
+        demanded = rule.layer == "eligibility"
+        yield RulePart(
+            "engagement", rule.id, ablated, lifted_share=rule.lifted_share, demanded=demanded
+        )
     for rule_id in _inline_ids(journey):
         actions = [_without_inline(action, rule_id, journey) for action in journey.actions]
-        yield RulePart("inline", rule_id, replace(journey, actions=actions))
+        demanded = rule_id.endswith(".eligible")
+        yield RulePart("inline", rule_id, replace(journey, actions=actions), demanded=demanded)
     for purpose in journey.consents:
         actions = [
             replace(action, purpose=None) if action.purpose == purpose else action
             for action in journey.actions
         ]
-        yield RulePart("consent", purpose, replace(journey, actions=actions))
+        yield RulePart("consent", purpose, replace(journey, actions=actions), demanded=True)
     for name, kind in RULE_KINDS.items():
         limits: list[Any] = getattr(journey.contact_policy, kind.limits) if kind.limits else []
         for at, limit in enumerate(limits):
             policy = replace(journey.contact_policy, **{str(kind.limits): _but(limits, at)})
             ablated = replace(journey, contact_policy=policy)
             lifted_share = getattr(limit, "lifted_share", 0.0)
-            yield RulePart(name, limit.id, ablated, lifted_share=lifted_share)
+            demanded = name == "quiet hours"
+            yield RulePart(name, limit.id, ablated, lifted_share=lifted_share, demanded=demanded)
     for at, weight in enumerate(journey.weights):
         ablated = replace(journey, weights=_but(journey.weights, at))
         yield RulePart("weight", weight.id, ablated, factor=weight.factor)

@@ -11,6 +11,9 @@ from nba.analytics.rules.shadow_agreement import Shadow
 from nba.measurement.statistics.estimate import Estimate, Undecided, as_json
 from serving.console import console, print_table
 
+MAY_CHANGE = "What the owner may change"
+DEMANDED = "What law, the product or the customer demands"
+
 
 def print_rules(report: RuleReport) -> None:
     """What each rule did, and the two kinds of price in tables of their own."""
@@ -27,15 +30,19 @@ def print_rules(report: RuleReport) -> None:
             for price in report.rules
         ],
     )
-    _print_prices(
-        "By the model: EUR that it costs over these decisions, 95 % interval",
-        [(price, price.model_eur) for price in report.rules],
-    )
-    _print_prices(
-        "From rewards: EUR without it, less with it, 95 % interval: of a lifted rule a customer's "
-        "first decision that it binds, of a weight or lever a decision",
-        [(price, price.measured_eur) for price in report.rules],
-    )
+    for whose, demanded in ((MAY_CHANGE, False), (DEMANDED, True)):
+        rules = [price for price in report.rules if price.demanded == demanded]
+        if not rules:
+            continue
+        _print_prices(
+            f"{whose}. By the model: EUR that it costs over these decisions, 95 % interval",
+            [(price, price.model_eur) for price in rules],
+        )
+        _print_prices(
+            f"{whose}. From rewards: EUR without it, less with it, 95 % interval: of a lifted rule "
+            "a customer's first decision that it binds, of a weight or lever a decision",
+            [(price, price.measured_eur) for price in rules],
+        )
     for price in report.rules:
         if price.left_out.decisions:
             console.print(f"{price.rule}: {price.left_out.text}", highlight=False, soft_wrap=True)

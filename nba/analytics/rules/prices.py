@@ -38,6 +38,7 @@ class RulePrice(msgspec.Struct, frozen=True, kw_only=True):
     decisions: int  # in which it did
     customers: int
     lifted_share: float
+    demanded: bool  # by law, the product or the customer: a price to know, not to act on
     moved: float | None  # expected number of decisions that come out otherwise without it
     model_eur: Estimate | Undecided  # by the champion: total priority that it costs
     # from rewards, without minus with: EUR per customer of a rule (their first decision in which it
@@ -158,6 +159,7 @@ def _price(rule: RuleSums, rescored: _Rescored) -> RulePrice:
         decisions=rule.decisions,
         customers=len(rule.customers),
         lifted_share=part.lifted_share,
+        demanded=part.demanded,
         moved=None if rescored.why_none else rule.moved,
         model_eur=_model_value(rule, rescored),
         measured_eur=measured_eur,

@@ -31,3 +31,14 @@ def test_every_limit_of_the_bank_can_be_priced_and_is_shown() -> None:
     assert all(getattr(BANK.contact_policy, name) for name in LISTS), "the bank has each kind"
     assert {part.id for part in rule_parts(BANK)} >= LIMITS
     assert {row[0] for row in limit_rows(BANK)} >= LIMITS
+
+
+def test_what_law_product_and_customer_demand_is_told_apart_from_what_may_be_changed() -> None:
+    parts = {part.id: part for part in rule_parts(BANK)}
+    demanded = {part.kind for part in parts.values() if part.demanded}
+    assert (
+        {"consent", "quiet hours"} <= demanded <= {"consent", "quiet hours", "engagement", "inline"}
+    )
+    assert parts["lend_to_adults"].demanded
+    assert not parts["loan_offer.applicable"].demanded
+    assert not any(part.demanded for part in parts.values() if part.kind in ("cap", "lever"))

@@ -29,7 +29,7 @@ def served(run: Run) -> tuple[str, str | None]:
     code, out, err = run("decide", "c1", "--dry-run", "--json")
     assert code == 0, err
     found = json.loads(out)
-    assert found["mode"] == "live"
+    assert found["mode"] == "dry_run" and not found["fallback_used"]
     return found["config_version"], found["model_version"]
 
 
