@@ -48,6 +48,7 @@ _REMEDIES = {  # of what a fresh machine may lack
     "libgomp": "install libgomp1 (Debian, Ubuntu) or libgomp (Fedora), which LightGBM needs",
     "Permission denied": "run as its owner, or set NBA_HOME to a folder that you may write",
     "Read-only file system": "set NBA_HOME to a folder that can be written",
+    "File exists": "it is in the way: set NBA_HOME to a folder, or move the file",
     "No space left": "make room, or set NBA_HOME to a folder on another disk",
 }
 COMMANDS: tuple[Callable[..., None], ...] = (

@@ -89,9 +89,7 @@ class JudgedDecisions:
     ) -> BundleComparison | Undecided:
         """The bundle and the champion; without one, what was decided."""
         if served is None:
-            missing = bundle.manifest.missing
-            reason = missing.get("touchpoint") or missing.get("churn") or "not in the bundle"
-            return Undecided(reason=reason)
+            return Undecided(reason=bundle.manifest.missing.get("touchpoint", "not in the bundle"))
         refused = self._refused()
         if refused is not None:
             return refused

@@ -84,8 +84,7 @@ def champion_beside(log: Log, bundle: Bundle, schema: ContextSchema) -> Bundle |
         check_fit(champion, schema)
     except InvalidBundle:
         return None
-    serves = champion.touchpoint is not None and champion.churn is not None
-    return champion if serves else None
+    return champion if champion.touchpoint is not None else None
 
 
 def evaluate(
@@ -123,7 +122,7 @@ def judged(
     decided = decided_set(history, rule, risk)
     served = [
         None
-        if each is None or each.touchpoint is None or each.churn is None
+        if each is None or each.touchpoint is None
         else served_bundle(
             history, decided, each, _begin_s(decided), online=online, earlier=earlier
         )

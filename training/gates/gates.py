@@ -99,7 +99,7 @@ def judge(
         data_gate(facts, limits),
         reproduction_gate(same, history, decisions[-limits.contexts :]),
         _off_policy(judged_bundle, limits),
-        calibration_gate(judged_bundle.held_out),
+        calibration_gate(of_its_models(bundle, judged_bundle.held_out)),
         _slices(history, judged_bundle, limits),
         behaviour,
     )
@@ -167,6 +167,14 @@ def _as_said_by(earlier: Manifest, manifest: Manifest) -> Manifest:
         warm = msgspec.structs.replace(warm, delays=msgspec.UNSET)
         manifest = msgspec.structs.replace(manifest, residual=warm)
     return manifest
+
+
+def of_its_models(
+    bundle: Bundle, held_out: Mapping[str, HeldOutPredictions | Undecided]
+) -> dict[str, HeldOutPredictions | Undecided]:
+    """Without the model that the bundle has not: what it does not predict cannot be off."""
+    models = {"churn": bundle.churn, "touchpoint": bundle.touchpoint}
+    return {name: one for name, one in held_out.items() if models[name] is not None}
 
 
 def calibration_gate(held_out: Mapping[str, HeldOutPredictions | Undecided]) -> Gate:

@@ -168,7 +168,7 @@ def imported_chances(
     schema = history.fold.schema
     journey, bundle, arbitration = schema.journey, policy.bundle, policy.pipeline.arbitration
     strategy = policy.pipeline.strategy
-    assert bundle.touchpoint is not None and bundle.churn is not None
+    assert bundle.touchpoint is not None
     assert strategy.scorer is not None
     value = strategy.scorer.learns_value
     codes = {action.id: code for code, action in enumerate(journey.actions)}
@@ -184,7 +184,10 @@ def imported_chances(
         schema, rows, flat, finite_predictions("touchpoint", bundle.touchpoint, rows)
     )
     width = len(schema.columns)
-    risks = finite_predictions("churn", bundle.churn, decided.set.rows[chosen, :width])
+    risks: Sequence[float | None] = [None] * len(chosen)  # nobody's is known
+    if bundle.churn is not None:
+        contexts = decided.set.rows[chosen, :width]
+        risks = finite_predictions("churn", bundle.churn, contexts).tolist()
     contacts = [schema.index[f"contact.{channel}.count_7d"] for channel in journey.channels()]
     names = [*(action.id for action in journey.actions), NO_ACTION]
     ends = np.cumsum([len(own) for own in asked])
@@ -194,7 +197,7 @@ def imported_chances(
             weight=np.ones(len(names)),
             because={},
             contacts=float(decided.set.rows[n, contacts].sum()),
-            churn_risk=float(risk),
+            churn_risk=risk,
             today=datetime.fromtimestamp(decided.moments.as_of[n], tz=UTC).date(),
         )
         priorities = arbitration.priorities(

@@ -60,7 +60,7 @@ class SystemUser(msgspec.Struct, frozen=True):
         if process.returncode != 0:
             if log is not None and log.exists():
                 output = log.read_bytes()
-            last = output.decode(errors="replace").strip()[-500:] or "no output"
+            last = _cause(output.decode(errors="replace"))
             hint = f"; see {log}" if log is not None else ""
             raise StoreUnavailable(f"{Path(words[0]).name} failed: {last}{hint}")
 
@@ -135,3 +135,13 @@ def _allow(path: Path, bits: int) -> None:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & bits != bits:
         path.chmod(mode | bits)
+
+
+def _cause(output: str) -> str:
+    """On one line what a program of PostgreSQL failed of, and the remedy where it is known."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    fatal = [line.partition("FATAL:")[2].strip() for line in lines if "FATAL:" in line]
+    cause = fatal[0] if fatal else "; ".join(lines)[-500:]
+    if "No space left" in cause:
+        return f"{cause}: make room, or set NBA_HOME to a folder on another disk"
+    return cause or "no output"

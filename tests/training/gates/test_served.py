@@ -19,6 +19,7 @@ from models.residual.warm_start import WarmStart
 from nba.decisions.request import Request
 from nba.journey.exploration import Exploration
 from nba.journey.goals import RewardRule
+from nba.measurement.statistics.estimate import Undecided
 from nba.promotion.verdict import Gate
 from nba.rewards.changes import LogPosition
 from nba.stores.memory.log import MemoryLog
@@ -30,6 +31,7 @@ from training.data.history import History, history_of, read_history
 from training.data.training_sets import PastDecisions, decided_set
 from training.fitting.warm_start import warm_start
 from training.gates.evaluation import judged
+from training.gates.gates import of_its_models
 from training.gates.limits import GateLimits
 from training.gates.off_policy_gate import off_policy_gate
 from training.gates.served import ServedBundle, own_chances, served_bundle
@@ -208,3 +210,22 @@ def test_our_own_decisions_are_decided_again_to_the_letter() -> None:
     same = ServedBundle(made(), None, replica.decider.pipeline)
     (found,) = own_chances(history, replica.log, list(logged), [same])
     assert found == {name: propensities(one) for name, one in logged.items()}
+
+
+def test_bundles_without_a_churn_model_are_judged_as_they_would_serve(usual: History) -> None:
+    """They serve, with retention worth nothing: so they are judged, and nothing of theirs is
+    undecided for the model that they have not."""
+
+    def without_churn(bundle: Bundle) -> Bundle:
+        manifest = with_fields(bundle.manifest, churn=None, missing={"churn": "not trained"})
+        return replace(bundle, churn=None, manifest=manifest)
+
+    good, blind = (
+        without_churn(bundle_of(usual, scores, learns=False)) for scores in (GOOD, BLIND)
+    )
+    found = gate(usual, good, blind)
+    assert found.status == "passed", found.reason
+    assert found.numbers["gain_eur"] == pytest.approx(1.0, abs=0.35)
+    held_out = judged(usual, MemoryLog(), good).held_out
+    assert isinstance(held_out["churn"], Undecided)
+    assert list(of_its_models(good, held_out)) == ["touchpoint"]

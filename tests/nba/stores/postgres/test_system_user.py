@@ -64,3 +64,11 @@ def test_a_program_that_is_not_there_fails_in_one_line() -> None:
     code = "import sys; sys.exit('broken')"
     with pytest.raises(StoreUnavailable, match="failed: broken"):
         SystemUser(os.geteuid(), os.getegid(), {}).run([sys.executable, "-c", code])
+
+
+def test_a_full_disk_is_one_line_with_the_remedy() -> None:
+    said = "echo 'FATAL:  could not write: No space left on device' >&2; echo child >&2; exit 1"
+    with pytest.raises(StoreUnavailable) as raised:
+        SystemUser(os.geteuid(), os.getegid(), {}).run(["/bin/sh", "-c", said])
+    assert str(raised.value).startswith("sh failed: could not write: No space left on device: make")
+    assert "\n" not in str(raised.value)
