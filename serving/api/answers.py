@@ -91,7 +91,7 @@ def decide_answer(
         note=decision.note,
         candidates=[option(candidate) for candidate in decision.candidates] if explain else [],
         filtered=filtered(decision.refused) if explain and not short else [],
-        filtered_by_rule=filtered_by_rule(decision.refused) if short else [],
+        filtered_by_rule=filtered_by_rule(decision.refused) if short else UNSET,
         churn=churn,
         emotion=decision.emotion if explain else {},
         emotion_parts=_parts(

@@ -210,7 +210,7 @@ class DecideAnswer(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None
     candidates: list[Option]  # what passed every rule, best first
     filtered: list[Filtered]  # each, where everything is to be explained
-    filtered_by_rule: list[FilteredByRule]  # otherwise
+    filtered_by_rule: list[FilteredByRule] | msgspec.UnsetType = msgspec.UNSET  # otherwise
     churn: Churn | None
     emotion: dict[str, float | None]
     emotion_parts: EmotionParts

@@ -239,7 +239,7 @@ def print_decisions(played: Sequence[tuple[Visitor, DecideAnswer]]) -> None:
                 answer.propensity,
                 ", ".join(
                     action_id
-                    for rule in answer.filtered_by_rule
+                    for rule in answer.filtered_by_rule or ()
                     for action_id in rule.action_ids
                     if rule.stage != "available"
                 ),

@@ -57,7 +57,7 @@ def demo(
             step("finishing what it accepted")
     print_decisions(played)
     first = played[0][1]
-    governed = [rule for rule in first.filtered_by_rule if rule.stage != "available"]
+    governed = [rule for rule in first.filtered_by_rule or () if rule.stage != "available"]
     print_document(replace(first, filtered_by_rule=governed))
     equal = "equal, byte for byte" if again.equal else f"different in {', '.join(again.differs)}"
     console.print(f"replayed from what it logged: {equal}", highlight=False)

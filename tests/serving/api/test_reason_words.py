@@ -64,7 +64,7 @@ def test_an_answer_has_the_words_by_default_and_the_columns_where_it_is_asked_in
 ) -> None:
     short, full = client.decide(explain="short"), client.decide(explain="full")
     assert short["filtered"] == [] and short["filtered_by_rule"]
-    assert full["filtered"] and full["filtered_by_rule"] == []
+    assert full["filtered"] and "filtered_by_rule" not in full
     assert short["candidates"] and full["candidates"]
     assert client.post("/decide", json={"customer_id": "ada", "dry_run": True}).json()["mode"] == (
         "dry_run"

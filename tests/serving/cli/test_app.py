@@ -225,7 +225,7 @@ def test_what_is_ingested_is_what_the_next_decision_knows(run: Run, tmp_path: Pa
     assert dry[0] == 0
     answer = json.loads(dry[1])
     assert (answer["logged"], answer["known_customer"]) == (False, True)
-    assert (answer["mode"], answer["fallback_used"]) == ("live", False)  # by the guesses
+    assert (answer["mode"], answer["fallback_used"]) == ("dry_run", False)  # by the guesses
     assert answer["emotion"]["last"] == -0.8
 
     code, out, _ = run("decide", "c1", "--json", NBA_SEED="5")
