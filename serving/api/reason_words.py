@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from msgspec import structs
 
@@ -95,6 +96,7 @@ def _happened(name: str, measure: str, value: float | None) -> str:
     return f"{name} {'once' if times == 1 else 'twice' if times == 2 else f'{times} times'} {when}"
 
 
+@lru_cache(maxsize=4_096)
 def _name_of(kind: str, schema: ContextSchema) -> str:
     """What a kind of event is called: as its channel sends it, or by its id where some of these
     events are of other kinds, and the touchpoint by its own name."""
