@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import msgspec
 import numpy as np
 
 from features.replay.point_in_time import ContextQuestions
-from models.bundles.bundle import FORMAT, Bundle, Manifest, part, terms_part, valences_hash
+from models.bundles.bundle import Bundle
 from models.predictors.platt_scaling import expected_calibration_error
 from models.predictors.predictor import Predictor, finite_predictions
 from models.predictors.touchpoint_columns import ACTION
@@ -17,7 +16,6 @@ from models.residual.warm_start import WarmStart
 from nba.errors import InvalidInput, did_you_mean
 from nba.journey.goals import RewardRule
 from nba.measurement.statistics.estimate import Undecided
-from nba.rewards.terms import score_definition
 from training.data.fractional_labels import split_rows
 from training.data.history import History
 from training.data.rewards import learned_rule
@@ -25,14 +23,13 @@ from training.data.time_split import Split, check_split, split_of
 from training.data.training_sets import (
     PastDecisions,
     TrainingSet,
-    action_features,
     churn_set,
     decided_set,
-    trained_actions,
 )
 from training.diagnostics.leakage import Leakage, find_leaks
 from training.diagnostics.slices import Slice, slices
 from training.diagnostics.uplift import Uplift, uplift_of
+from training.fitting.bundle import BundlePart, bundle_of, churn_in_place, touchpoint_in_place
 from training.fitting.options import MODELS, FitOptions
 from training.fitting.recipe import Recipe
 from training.fitting.search import Search, search
@@ -98,6 +95,8 @@ def train(
 ) -> Training:
     """Fit both models on the history. The same history, seed and options give the same bundle.
 
+    Where one of the two cannot be fitted, guesses stand in for it (`training.fitting.bundle`).
+
     Raises InvalidInput for an option that names no column, and for an estimator that cannot serve.
     """
     chosen = options or FitOptions()
@@ -125,7 +124,9 @@ def train(
     warm = None
     if isinstance(touchpoint, Fitted):
         warm = warm_start(history, decided, touchpoint.model, rule)
-    bundle = _bundle(history, seed, fitted, reports, warm, rule)
+    parts, warm = _parts(history, fitted, churn_data, warm, rule)
+    notes = {name: note for name in MODELS if (note := reports[name].recipe.note) is not None}
+    bundle = bundle_of(history, seed, parts, notes, warm, rule)
     return Training(bundle, churn, touchpoint, decided, history, reports, uplift)
 
 
@@ -250,46 +251,23 @@ def _check_trusted(options: FitOptions, columns: tuple[str, ...]) -> None:
             raise InvalidInput("trust", column, did_you_mean(column, columns))
 
 
-def _bundle(
+def _parts(
     history: History,
-    seed: int,
     fitted: Mapping[str, Fitted | Undecided],
-    reports: Mapping[str, Report],
+    churn_data: TrainingSet,
     warm: WarmStart | None,
     rule: RewardRule,
-) -> Bundle:
-    schema = history.fold.schema
-    journey = schema.journey
-    models = {
-        name: None if isinstance(result, Undecided) else result.model
-        for name, result in fitted.items()
-    }
+) -> tuple[dict[str, BundlePart], WarmStart | None]:
+    """What was fitted, and guesses in place of the one model that was not."""
     parts = {
-        name: None if isinstance(result, Undecided) else part(name, result.model, result.metrics)
-        for name, result in fitted.items()
+        name: BundlePart(None, {}, each.reason)
+        if isinstance(each, Undecided)
+        else BundlePart(each.model, each.metrics)
+        for name, each in fitted.items()
     }
-    manifest = Manifest(
-        format=FORMAT,
-        schema_hash=schema.schema_hash,
-        catalogue_version=journey.catalogue_version(),
-        target=journey.reward.target,
-        horizon_days=journey.churn.horizon_days,
-        actions=trained_actions(history),
-        action_features=action_features(history),
-        dataset=history.fingerprint(),
-        seed=seed,
-        churn=parts["churn"],
-        touchpoint=parts["touchpoint"],
-        valences=valences_hash(schema.table),
-        missing={
-            name: result.reason for name, result in fitted.items() if isinstance(result, Undecided)
-        },
-        recipes={name: note for name in fitted if (note := reports[name].recipe.note) is not None},
-        residual=None if warm is None else warm.part(),
-        terms=terms_part(models["touchpoint"]),
-        asked=score_definition(journey),
-        reward_bounds=rule.bounds
-        if journey.reward.bounds is None and rule.bounds is not None
-        else msgspec.UNSET,
-    )
-    return Bundle(manifest, models["churn"], models["touchpoint"], schema.table, warm)
+    churn, touchpoint = fitted["churn"], fitted["touchpoint"]
+    if isinstance(churn, Undecided) and isinstance(touchpoint, Fitted):
+        parts["churn"] = churn_in_place(history, churn_data, churn)
+    if isinstance(touchpoint, Undecided) and isinstance(churn, Fitted):
+        parts["touchpoint"], warm = touchpoint_in_place(history, rule, touchpoint)
+    return parts, warm

@@ -172,9 +172,8 @@ def _as_said_by(earlier: Manifest, manifest: Manifest) -> Manifest:
 def of_its_models(
     bundle: Bundle, held_out: Mapping[str, HeldOutPredictions | Undecided]
 ) -> dict[str, HeldOutPredictions | Undecided]:
-    """Without the model that the bundle has not: what it does not predict cannot be off."""
-    models = {"churn": bundle.churn, "touchpoint": bundle.touchpoint}
-    return {name: one for name, one in held_out.items() if models[name] is not None}
+    """Without the model that was not trained: it is guessed, or nothing is predicted by it."""
+    return {name: one for name, one in held_out.items() if name not in bundle.manifest.missing}
 
 
 def calibration_gate(held_out: Mapping[str, HeldOutPredictions | Undecided]) -> Gate:

@@ -34,8 +34,9 @@ class HeldOutPredictions(NamedTuple):
 
 
 def churn_held_out(history: History, bundle: Bundle) -> HeldOutPredictions | Undecided:
-    if bundle.churn is None:
-        return Undecided(reason=bundle.manifest.missing.get("churn", "not in the bundle"))
+    missing = bundle.manifest.missing.get("churn")
+    if bundle.churn is None or missing is not None:  # nothing, or a share that stands in
+        return Undecided(reason=missing or "not in the bundle")
     data = churn_set(history, history.fold.schema.journey.churn)
     split = split_of(data, classes=True)
     refused = check_split(data, split, classes=True)
@@ -49,8 +50,9 @@ def touchpoint_held_out(
     history: History, decided: PastDecisions, bundle: Bundle, served: ServedBundle | None
 ) -> HeldOutPredictions | Undecided:
     """Its scores of what was drawn, as they would have been served: corrected by the residual."""
-    if bundle.touchpoint is None:
-        return Undecided(reason=bundle.manifest.missing.get("touchpoint", "not in the bundle"))
+    missing = bundle.manifest.missing.get("touchpoint")
+    if bundle.touchpoint is None or missing is not None:  # nothing, or guesses that stand in
+        return Undecided(reason=missing or "not in the bundle")
     schema, manifest = history.fold.schema, bundle.manifest
     decided = decided.coded_for(schema.journey, manifest.actions, manifest.action_features)
     data = decided.touchpoint_set()

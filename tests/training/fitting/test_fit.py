@@ -9,8 +9,10 @@ from shutil import copy
 
 import pytest
 
+from features.context_store import ContextStore
 from features.fold import Fold
 from models.bundles.bundle import load_bundle
+from models.bundles.prior import guesses
 from models.bundles.registry import CHALLENGER, Registry
 from models.bundles.scorer import BundleScorer
 from nba.errors import InvalidBundle, NotFound
@@ -64,11 +66,12 @@ def silent(bank: Bank) -> Training:
 def registry(
     tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path, bank: Bank, silent: Training
 ) -> Iterator[Registry]:
-    """Version 1 is complete, version 2 has no touchpoint model."""
+    """Version 1 is complete, version 2 has guesses for touchpoints, version 3 has nothing."""
     folder = tmp_path_factory.mktemp("registry")
     copy(mlflow_database, folder / "mlflow.db")
     made = Registry(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
-    assert [register(training, made) for training in (bank.training, silent)] == ["1", "2"]
+    trainings = (bank.training, silent, train(history_of(BANK, []), seed=7))
+    assert [register(training, made) for training in trainings] == ["1", "2", "3"]
     yield made
 
 
@@ -114,12 +117,21 @@ def test_the_bundle_says_what_it_was_made_from(bank: Bank) -> None:
     assert load_bundle(bank.training.bundle.files()).bundle_id == bank.training.bundle.bundle_id
 
 
-def test_a_log_without_decisions_gives_half_a_bundle_that_says_why(silent: Training) -> None:
+def test_a_log_without_decisions_serves_risks_and_the_guesses_of_the_file(silent: Training) -> None:
     why = "0 rows to fit, 200 are needed"
     assert isinstance(silent.figures()["churn"], dict)
     assert silent.figures()["touchpoint"] == Undecided(reason=why)
-    assert silent.bundle.manifest.missing == {"touchpoint": why}
-    assert set(silent.bundle.files()) == {"manifest.json", "churn.txt"}
+    missing = silent.bundle.manifest.missing
+    assert list(missing) == ["touchpoint"] and missing["touchpoint"].startswith(
+        f"{why}; the guesses"
+    )
+    scorer = BundleScorer(silent.bundle, BANK.schema)
+    [context] = ContextStore(MemoryLog(), BANK).of(["nobody"], NOON)
+    (risk,) = scorer.churn([context])
+    assert 0.0 < risk.risk < 1.0
+    actions = BANK.schema.journey.actions
+    scores = scorer.touchpoint([context], [list(range(len(actions)))])
+    assert scores.tolist() == list(guesses(BANK.schema).scores[:-1])
 
 
 def test_an_empty_log_gives_an_empty_bundle_that_says_why() -> None:
@@ -177,16 +189,15 @@ def test_a_bundle_has_no_gain_over_itself(bank: Bank, evaluated: Evaluation) -> 
 def test_the_champion_of_the_log_is_what_a_bundle_is_held_against(
     bank: Bank, silent: Training
 ) -> None:
-    """One without a touchpoint model decides nothing: then it is what was logged."""
+    """One on guesses decides too: it is what the bundle is held against."""
     bundle = bank.training.bundle
     log = MemoryLog()
     log.save_bundle(silent.bundle.bundle_id, silent.bundle.files())
     log.set_alias(CHAMPION, silent.bundle.bundle_id, NOON)
     champion = champion_beside(log, bundle, BANK.schema)
     found = evaluate(bank.history, log, bundle, champion=champion)
-    assert found.against == "logged"
-    assert isinstance(found.gain, PolicyGain) and found.gain.agree
-    assert found.gain.low_always < found.gain.low < found.gain.dr.value
+    assert found.against == silent.bundle.bundle_id
+    assert isinstance(found.gain, PolicyGain) and found.gain.dr.value > 0.0
 
 
 def test_an_evaluation_repeats_the_figures_of_the_training(
@@ -206,9 +217,8 @@ def test_an_evaluation_repeats_the_figures_of_the_training(
 def test_what_is_missing_is_undecided(bank: Bank, silent: Training) -> None:
     found = evaluate(bank.history, MemoryLog(), silent.bundle)
     assert isinstance(found.churn, dict)
-    assert (
-        found.touchpoint == found.value_bundle == Undecided(reason="0 rows to fit, 200 are needed")
-    )
+    assert isinstance(found.value_bundle, Estimate)  # the guesses serve
+    assert found.touchpoint == Undecided(reason=silent.bundle.manifest.missing["touchpoint"])
     nothing = evaluate(silent.history, MemoryLog(), silent.bundle)
     assert isinstance(nothing.value_logged, Undecided)
 
@@ -234,14 +244,16 @@ def test_a_promoted_bundle_is_in_the_store_under_its_alias(bank: Bank, registry:
 
 @pytest.mark.parametrize(
     ("which", "refusal"),
-    [("2", "incomplete: touchpoint: 0 rows to fit"), (CHALLENGER, "incomplete")],
+    [("3", "incomplete: touchpoint: 0 rows to fit")],
 )
-def test_an_incomplete_bundle_is_not_promoted(registry: Registry, which: str, refusal: str) -> None:
+def test_a_bundle_of_which_nothing_was_fitted_is_not_promoted(
+    registry: Registry, which: str, refusal: str
+) -> None:
     log = MemoryLog()
     make_champion(registry, log, BANK.schema.journey, "1")
     before = log.alias(CHAMPION)
-    with pytest.raises(InvalidBundle, match=refusal):
-        make_champion(registry, log, BANK.schema.journey, which)
+    with pytest.raises(InvalidBundle, match="incomplete: touchpoint: 0 rows to fit"):
+        make_champion(registry, log, BANK.schema.journey, "3")
     assert log.alias(CHAMPION) == before
     assert registry.load(CHAMPION)[0] == "1"
 
